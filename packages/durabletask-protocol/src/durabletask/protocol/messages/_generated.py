@@ -31,6 +31,7 @@ __all__ = (
     "DeleteTaskHubRequest",
     "DeleteTaskHubResponse",
     "DetachedOrchestrationInstanceCreatedEvent",
+    "Empty",
     "EntityBatchRequest",
     "EntityBatchResult",
     "EntityFilter",
@@ -163,11 +164,21 @@ betterproto2.check_compiler_version(_COMPILER_VERSION)
 
 
 class HistoryPropagationScope(betterproto2.Enum):
+    """
+    How much of the caller's history goes along with a call; Dapr only.
+    """
+
     NONE = 0
 
     OWN_HISTORY = 1
+    """
+    The caller's own history.
+    """
 
     LINEAGE = 2
+    """
+    That of the caller's ancestors too.
+    """
 
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
@@ -187,11 +198,19 @@ class HistoryPropagationScope(betterproto2.Enum):
 
 
 class OrchestrationStatus(betterproto2.Enum):
+    """
+    Where an orchestration is in its life.
+    """
+
     RUNNING = 0
 
     COMPLETED = 1
 
     CONTINUED_AS_NEW = 2
+    """
+    As a status it is never seen from outside; as the status of a completion it asks for the
+    next generation of the same instance.
+    """
 
     FAILED = 3
 
@@ -200,10 +219,16 @@ class OrchestrationStatus(betterproto2.Enum):
     TERMINATED = 5
 
     PENDING = 6
+    """
+    Created, but no worker has taken its first turn yet.
+    """
 
     SUSPENDED = 7
 
     STALLED = 8
+    """
+    Dapr only: no worker can take it further as it is, see StalledReason.
+    """
 
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
@@ -235,23 +260,52 @@ class OrchestrationStatus(betterproto2.Enum):
 
 
 class StalledReason(betterproto2.Enum):
+    """
+    Why Dapr's engine has stalled an orchestration.
+    """
+
     PATCH_MISMATCH = 0
+    """
+    The worker's code took other patches than the history records.
+    """
 
     VERSION_NOT_AVAILABLE = 1
+    """
+    No worker has the version that the history asks for.
+    """
 
     PAYLOAD_SIZE_EXCEEDED = 2
+    """
+    A turn's work item is larger than a worker may receive.
+    """
 
 
 class WorkerCapability(betterproto2.Enum):
+    """
+    What a worker can do beyond the basics.
+    """
+
     UNSPECIFIED = 0
 
     HISTORY_STREAMING = 1
+    """
+    It fetches a long history by StreamInstanceHistory when it is told to.
+    """
 
     SCHEDULED_TASKS = 2
+    """
+    It runs scheduled tasks.
+    """
 
     LARGE_PAYLOADS = 3
+    """
+    It resolves tokens that stand for payloads in a store of their own.
+    """
 
     STATEFUL_HISTORY = 1002
+    """
+    Dapr only: it keeps the histories of its instances and needs only what is new.
+    """
 
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
@@ -276,6 +330,10 @@ class WorkerCapability(betterproto2.Enum):
 
 @dataclass(eq=False, repr=False)
 class AbandonActivityTaskRequest(betterproto2.Message):
+    """
+    The worker gives an activity back, for another worker to run.
+    """
+
     completion_token: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
 
@@ -286,6 +344,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class AbandonActivityTaskResponse(betterproto2.Message):
+    """
+    The activity is free for others.
+    """
+
     pass
 
 
@@ -296,6 +358,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class AbandonEntityTaskRequest(betterproto2.Message):
+    """
+    The worker gives a batch of operations back, for another worker to run.
+    """
+
     completion_token: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
 
@@ -306,6 +372,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class AbandonEntityTaskResponse(betterproto2.Message):
+    """
+    The batch is free for others.
+    """
+
     pass
 
 
@@ -316,6 +386,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class AbandonOrchestrationTaskRequest(betterproto2.Message):
+    """
+    The worker gives a turn back, for another worker to take.
+    """
+
     completion_token: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
 
@@ -326,6 +400,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class AbandonOrchestrationTaskResponse(betterproto2.Message):
+    """
+    The turn is free for others.
+    """
+
     pass
 
 
@@ -336,6 +414,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class ActivityCompletionAttestation(betterproto2.Message):
+    """
+    A signed statement about the outcome of an activity; Dapr only.
+    """
+
     payload: "bytes" = betterproto2.field(1, betterproto2.TYPE_BYTES)
 
     signature: "bytes" = betterproto2.field(2, betterproto2.TYPE_BYTES)
@@ -348,11 +430,18 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class ActivityFilter(betterproto2.Message):
+    """
+    Activities of one name.
+    """
+
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     versions: "list[str]" = betterproto2.field(
         2, betterproto2.TYPE_STRING, repeated=True
     )
+    """
+    Empty: any version.
+    """
 
 
 default_message_pool.register_message("", "ActivityFilter", ActivityFilter)
@@ -360,6 +449,10 @@ default_message_pool.register_message("", "ActivityFilter", ActivityFilter)
 
 @dataclass(eq=False, repr=False)
 class ActivityRequest(betterproto2.Message):
+    """
+    Run an activity.
+    """
+
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     version: "str | None" = betterproto2.field(
@@ -379,8 +472,14 @@ class ActivityRequest(betterproto2.Message):
     orchestration_instance: "OrchestrationInstance | None" = betterproto2.field(
         4, betterproto2.TYPE_MESSAGE, optional=True
     )
+    """
+    Whose activity it is.
+    """
 
     task_id: "int" = betterproto2.field(5, betterproto2.TYPE_INT32)
+    """
+    The number of the action that asked for it.
+    """
 
     parent_trace_context: "TraceContext | None" = betterproto2.field(
         6, betterproto2.TYPE_MESSAGE, optional=True
@@ -395,6 +494,9 @@ class ActivityRequest(betterproto2.Message):
     )
 
     task_execution_id: "str" = betterproto2.field(1007, betterproto2.TYPE_STRING)
+    """
+    Stays the same over all attempts of one call.
+    """
 
     propagated_history: "PropagatedHistory | None" = betterproto2.field(
         1008, betterproto2.TYPE_MESSAGE, optional=True
@@ -406,6 +508,10 @@ default_message_pool.register_message("", "ActivityRequest", ActivityRequest)
 
 @dataclass(eq=False, repr=False)
 class ActivityResponse(betterproto2.Message):
+    """
+    The outcome of an activity: a result or a failure.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     task_id: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
@@ -429,6 +535,10 @@ default_message_pool.register_message("", "ActivityResponse", ActivityResponse)
 
 @dataclass(eq=False, repr=False)
 class CachedHistory(betterproto2.Message):
+    """
+    The history that the engine believes the worker to have kept; Dapr only.
+    """
+
     event_count: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
 
 
@@ -437,6 +547,10 @@ default_message_pool.register_message("", "CachedHistory", CachedHistory)
 
 @dataclass(eq=False, repr=False)
 class ChildCompletionAttestation(betterproto2.Message):
+    """
+    A signed statement about the outcome of a sub-orchestration; Dapr only.
+    """
+
     payload: "bytes" = betterproto2.field(1, betterproto2.TYPE_BYTES)
 
     signature: "bytes" = betterproto2.field(2, betterproto2.TYPE_BYTES)
@@ -449,6 +563,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class CleanEntityStorageRequest(betterproto2.Message):
+    """
+    Clear up after entities.
+    """
+
     continuation_token: "str | None" = betterproto2.field(
         1,
         betterproto2.TYPE_MESSAGE,
@@ -457,8 +575,14 @@ class CleanEntityStorageRequest(betterproto2.Message):
     )
 
     remove_empty_entities: "bool" = betterproto2.field(2, betterproto2.TYPE_BOOL)
+    """
+    Forget those without state, lock or waiting messages.
+    """
 
     release_orphaned_locks: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
+    """
+    Release what an orchestration locked that is over or gone.
+    """
 
 
 default_message_pool.register_message(
@@ -468,12 +592,19 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class CleanEntityStorageResponse(betterproto2.Message):
+    """
+    What was cleared up.
+    """
+
     continuation_token: "str | None" = betterproto2.field(
         1,
         betterproto2.TYPE_MESSAGE,
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    Set when there is more to do.
+    """
 
     empty_entities_removed: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
 
@@ -487,6 +618,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class CompleteOrchestrationAction(betterproto2.Message):
+    """
+    The orchestration itself is over, or goes on as new.
+    """
+
     orchestration_status: "OrchestrationStatus" = betterproto2.field(
         1, betterproto2.TYPE_ENUM, default_factory=lambda: OrchestrationStatus(0)
     )
@@ -497,6 +632,9 @@ class CompleteOrchestrationAction(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    The output; for CONTINUED_AS_NEW the input of the next generation.
+    """
 
     details: "str | None" = betterproto2.field(
         3,
@@ -511,10 +649,16 @@ class CompleteOrchestrationAction(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    The version of the next generation; unset keeps the one it has.
+    """
 
     carryover_events: "list[HistoryEvent]" = betterproto2.field(
         5, betterproto2.TYPE_MESSAGE, repeated=True
     )
+    """
+    Events that nobody consumed, for the next generation.
+    """
 
     failure_details: "TaskFailureDetails | None" = betterproto2.field(
         6, betterproto2.TYPE_MESSAGE, optional=True
@@ -536,6 +680,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class CompleteTaskResponse(betterproto2.Message):
+    """
+    The engine has seen a completion. Not that it counted: the lease may have been lost.
+    """
+
     pass
 
 
@@ -544,12 +692,19 @@ default_message_pool.register_message("", "CompleteTaskResponse", CompleteTaskRe
 
 @dataclass(eq=False, repr=False)
 class ContinueAsNewEvent(betterproto2.Message):
+    """
+    The end of a generation. Engines record the next generation's start instead.
+    """
+
     input: "str | None" = betterproto2.field(
         1,
         betterproto2.TYPE_MESSAGE,
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    The input of the next generation.
+    """
 
 
 default_message_pool.register_message("", "ContinueAsNewEvent", ContinueAsNewEvent)
@@ -557,6 +712,10 @@ default_message_pool.register_message("", "ContinueAsNewEvent", ContinueAsNewEve
 
 @dataclass(eq=False, repr=False)
 class CreateDetachedOrchestrationAction(betterproto2.Message):
+    """
+    Start an orchestration that nobody waits for; Dapr only.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -609,7 +768,14 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class CreateInstanceRequest(betterproto2.Message):
+    """
+    Start an orchestration.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Empty: the engine makes one.
+    """
 
     name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
 
@@ -633,6 +799,9 @@ class CreateInstanceRequest(betterproto2.Message):
         unwrap=lambda: google_protobuf.Timestamp,
         optional=True,
     )
+    """
+    Do not start before this time.
+    """
 
     orchestration_id_reuse_policy: "OrchestrationIdReusePolicy | None" = (
         betterproto2.field(6, betterproto2.TYPE_MESSAGE, optional=True)
@@ -667,6 +836,9 @@ class CreateInstanceRequest(betterproto2.Message):
     enforce_unique_instance_id: "bool" = betterproto2.field(
         1010, betterproto2.TYPE_BOOL
     )
+    """
+    An id that is taken is an error, even when the instance is over; Dapr only.
+    """
 
     router: "TaskRouter | None" = betterproto2.field(
         1011, betterproto2.TYPE_MESSAGE, optional=True
@@ -680,6 +852,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class CreateInstanceResponse(betterproto2.Message):
+    """
+    The orchestration exists.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
 
@@ -690,7 +866,14 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class CreateSubOrchestrationAction(betterproto2.Message):
+    """
+    Start a sub-orchestration.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Empty: the engine makes one from the parent's id and the action's number.
+    """
 
     name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
 
@@ -736,7 +919,14 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class CreateTaskHubRequest(betterproto2.Message):
+    """
+    Make the storage for a task hub.
+    """
+
     recreate_if_exists: "bool" = betterproto2.field(1, betterproto2.TYPE_BOOL)
+    """
+    Delete first what is there.
+    """
 
 
 default_message_pool.register_message("", "CreateTaskHubRequest", CreateTaskHubRequest)
@@ -744,6 +934,10 @@ default_message_pool.register_message("", "CreateTaskHubRequest", CreateTaskHubR
 
 @dataclass(eq=False, repr=False)
 class CreateTaskHubResponse(betterproto2.Message):
+    """
+    The storage exists.
+    """
+
     pass
 
 
@@ -755,10 +949,10 @@ default_message_pool.register_message(
 @dataclass(eq=False, repr=False)
 class CreateTimerAction(betterproto2.Message):
     """
-
+    Set a timer.
 
     Oneofs:
-        - origin:
+        - origin: What the timer is for; Dapr only.
     """
 
     fire_at: "datetime.datetime | None" = betterproto2.field(
@@ -796,6 +990,10 @@ default_message_pool.register_message("", "CreateTimerAction", CreateTimerAction
 
 @dataclass(eq=False, repr=False)
 class DeleteTaskHubRequest(betterproto2.Message):
+    """
+    Delete the storage of a task hub, with all that it holds.
+    """
+
     pass
 
 
@@ -804,6 +1002,10 @@ default_message_pool.register_message("", "DeleteTaskHubRequest", DeleteTaskHubR
 
 @dataclass(eq=False, repr=False)
 class DeleteTaskHubResponse(betterproto2.Message):
+    """
+    The storage is gone.
+    """
+
     pass
 
 
@@ -814,6 +1016,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class DetachedOrchestrationInstanceCreatedEvent(betterproto2.Message):
+    """
+    An orchestration was started that nobody waits for; Dapr only.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
 
@@ -825,7 +1031,23 @@ default_message_pool.register_message(
 
 
 @dataclass(eq=False, repr=False)
+class Empty(betterproto2.Message):
+    """
+    Nothing. Stands for google.protobuf.Empty: no bytes either way.
+    """
+
+    pass
+
+
+default_message_pool.register_message("", "Empty", Empty)
+
+
+@dataclass(eq=False, repr=False)
 class EntityBatchRequest(betterproto2.Message):
+    """
+    Run operations of an entity, in the older form.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     entity_state: "str | None" = betterproto2.field(
@@ -834,6 +1056,9 @@ class EntityBatchRequest(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    Unset when the entity has no state.
+    """
 
     operations: "list[OperationRequest]" = betterproto2.field(
         3, betterproto2.TYPE_MESSAGE, repeated=True
@@ -846,6 +1071,9 @@ class EntityBatchRequest(betterproto2.Message):
             betterproto2.TYPE_STRING, betterproto2.TYPE_STRING
         ),
     )
+    """
+    Options of the engine, by name; each value is JSON text.
+    """
 
 
 default_message_pool.register_message("", "EntityBatchRequest", EntityBatchRequest)
@@ -853,13 +1081,23 @@ default_message_pool.register_message("", "EntityBatchRequest", EntityBatchReque
 
 @dataclass(eq=False, repr=False)
 class EntityBatchResult(betterproto2.Message):
+    """
+    The outcome of a batch of operations of an entity.
+    """
+
     results: "list[OperationResult]" = betterproto2.field(
         1, betterproto2.TYPE_MESSAGE, repeated=True
     )
+    """
+    One for each operation, in their order. Fewer: the rest is to be sent again.
+    """
 
     actions: "list[OperationAction]" = betterproto2.field(
         2, betterproto2.TYPE_MESSAGE, repeated=True
     )
+    """
+    What the operations want done.
+    """
 
     entity_state: "str | None" = betterproto2.field(
         3,
@@ -867,18 +1105,30 @@ class EntityBatchResult(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    The state after the batch; unset when there is none any more.
+    """
 
     failure_details: "TaskFailureDetails | None" = betterproto2.field(
         4, betterproto2.TYPE_MESSAGE, optional=True
     )
+    """
+    The batch as a whole failed, and the state is as before.
+    """
 
     completion_token: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
 
     operation_infos: "list[OperationInfo]" = betterproto2.field(
         6, betterproto2.TYPE_MESSAGE, repeated=True
     )
+    """
+    Where the results go; filled for the newer form of request only.
+    """
 
     requires_state: "bool" = betterproto2.field(7, betterproto2.TYPE_BOOL)
+    """
+    The worker lacks the state that was left out: send the batch again with it.
+    """
 
 
 default_message_pool.register_message("", "EntityBatchResult", EntityBatchResult)
@@ -886,6 +1136,10 @@ default_message_pool.register_message("", "EntityBatchResult", EntityBatchResult
 
 @dataclass(eq=False, repr=False)
 class EntityFilter(betterproto2.Message):
+    """
+    Entities of one name.
+    """
+
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
 
@@ -894,6 +1148,10 @@ default_message_pool.register_message("", "EntityFilter", EntityFilter)
 
 @dataclass(eq=False, repr=False)
 class EntityLockGrantedEvent(betterproto2.Message):
+    """
+    All entities of a critical section are locked for the orchestration.
+    """
+
     critical_section_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
 
@@ -904,13 +1162,29 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class EntityLockRequestedEvent(betterproto2.Message):
+    """
+    An orchestration wants several entities for itself.
+
+    The request visits them one after the other in the order of lock_set. As everybody's set is
+    sorted alike, nobody waits in a circle.
+    """
+
     critical_section_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    A GUID that names the critical section.
+    """
 
     lock_set: "list[str]" = betterproto2.field(
         2, betterproto2.TYPE_STRING, repeated=True
     )
+    """
+    The entities, sorted and without repetitions.
+    """
 
     position: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
+    """
+    How many of them are locked already.
+    """
 
     parent_instance_id: "str | None" = betterproto2.field(
         4,
@@ -927,6 +1201,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class EntityMetadata(betterproto2.Message):
+    """
+    What is known about an entity from outside.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     last_modified_time: "datetime.datetime | None" = betterproto2.field(
@@ -937,6 +1215,9 @@ class EntityMetadata(betterproto2.Message):
     )
 
     backlog_queue_size: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
+    """
+    Messages that wait for it.
+    """
 
     locked_by: "str | None" = betterproto2.field(
         4,
@@ -944,6 +1225,9 @@ class EntityMetadata(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    The orchestration that has it for itself.
+    """
 
     serialized_state: "str | None" = betterproto2.field(
         5,
@@ -958,7 +1242,14 @@ default_message_pool.register_message("", "EntityMetadata", EntityMetadata)
 
 @dataclass(eq=False, repr=False)
 class EntityOperationCalledEvent(betterproto2.Message):
+    """
+    An orchestration asked an entity to do something, and waits for the answer.
+    """
+
     request_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    A GUID; the answer carries it.
+    """
 
     operation: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
 
@@ -968,6 +1259,9 @@ class EntityOperationCalledEvent(betterproto2.Message):
         unwrap=lambda: google_protobuf.Timestamp,
         optional=True,
     )
+    """
+    Do not deliver before this time.
+    """
 
     input: "str | None" = betterproto2.field(
         4,
@@ -982,6 +1276,9 @@ class EntityOperationCalledEvent(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    Who waits; unset in the caller's own history.
+    """
 
     parent_execution_id: "str | None" = betterproto2.field(
         6,
@@ -996,6 +1293,9 @@ class EntityOperationCalledEvent(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    The entity; unset on its way to it.
+    """
 
 
 default_message_pool.register_message(
@@ -1005,6 +1305,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class EntityOperationCompletedEvent(betterproto2.Message):
+    """
+    The answer to a call of an entity.
+    """
+
     request_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     output: "str | None" = betterproto2.field(
@@ -1022,6 +1326,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class EntityOperationFailedEvent(betterproto2.Message):
+    """
+    The answer to a call of an entity whose operation raised an exception.
+    """
+
     request_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     failure_details: "TaskFailureDetails | None" = betterproto2.field(
@@ -1036,7 +1344,14 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class EntityOperationSignaledEvent(betterproto2.Message):
+    """
+    An orchestration or a client told an entity to do something, and expects no answer.
+    """
+
     request_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    A GUID, which the receiver may use to recognize repetitions.
+    """
 
     operation: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
 
@@ -1046,6 +1361,9 @@ class EntityOperationSignaledEvent(betterproto2.Message):
         unwrap=lambda: google_protobuf.Timestamp,
         optional=True,
     )
+    """
+    Do not deliver before this time.
+    """
 
     input: "str | None" = betterproto2.field(
         4,
@@ -1060,6 +1378,9 @@ class EntityOperationSignaledEvent(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    The entity; unset on its way to it, where it is known.
+    """
 
 
 default_message_pool.register_message(
@@ -1069,6 +1390,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class EntityQuery(betterproto2.Message):
+    """
+    What to look for. Conditions that are not set hold for all.
+    """
+
     instance_id_starts_with: "str | None" = betterproto2.field(
         1,
         betterproto2.TYPE_MESSAGE,
@@ -1093,6 +1418,9 @@ class EntityQuery(betterproto2.Message):
     include_state: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
 
     include_transient: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
+    """
+    Those without a state too, which are only locked or waited for.
+    """
 
     page_size: "int | None" = betterproto2.field(
         6,
@@ -1107,6 +1435,9 @@ class EntityQuery(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    Where the last page ended.
+    """
 
 
 default_message_pool.register_message("", "EntityQuery", EntityQuery)
@@ -1114,6 +1445,10 @@ default_message_pool.register_message("", "EntityQuery", EntityQuery)
 
 @dataclass(eq=False, repr=False)
 class EntityRequest(betterproto2.Message):
+    """
+    Run operations of an entity, in the newer form.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     execution_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -1124,10 +1459,16 @@ class EntityRequest(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    Unset when the entity has no state.
+    """
 
     operation_requests: "list[HistoryEvent]" = betterproto2.field(
         4, betterproto2.TYPE_MESSAGE, repeated=True
     )
+    """
+    Signaled and called operations only.
+    """
 
 
 default_message_pool.register_message("", "EntityRequest", EntityRequest)
@@ -1135,6 +1476,10 @@ default_message_pool.register_message("", "EntityRequest", EntityRequest)
 
 @dataclass(eq=False, repr=False)
 class EntityUnlockSentEvent(betterproto2.Message):
+    """
+    An orchestration gave one entity of its critical section free.
+    """
+
     critical_section_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     parent_instance_id: "str | None" = betterproto2.field(
@@ -1150,6 +1495,9 @@ class EntityUnlockSentEvent(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    The entity.
+    """
 
 
 default_message_pool.register_message(
@@ -1159,7 +1507,14 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class EventRaisedEvent(betterproto2.Message):
+    """
+    An event arrived from outside.
+    """
+
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    As the sender spelled it; workers compare without regard to case.
+    """
 
     input: "str | None" = betterproto2.field(
         2,
@@ -1174,7 +1529,14 @@ default_message_pool.register_message("", "EventRaisedEvent", EventRaisedEvent)
 
 @dataclass(eq=False, repr=False)
 class EventSentEvent(betterproto2.Message):
+    """
+    The orchestration sent an event to another one.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The receiver.
+    """
 
     name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
 
@@ -1191,6 +1553,10 @@ default_message_pool.register_message("", "EventSentEvent", EventSentEvent)
 
 @dataclass(eq=False, repr=False)
 class ExecutionCompletedEvent(betterproto2.Message):
+    """
+    The orchestration is over.
+    """
+
     orchestration_status: "OrchestrationStatus" = betterproto2.field(
         1, betterproto2.TYPE_ENUM, default_factory=lambda: OrchestrationStatus(0)
     )
@@ -1214,12 +1580,19 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class ExecutionResumedEvent(betterproto2.Message):
+    """
+    Someone asked the orchestration to go on.
+    """
+
     input: "str | None" = betterproto2.field(
         1,
         betterproto2.TYPE_MESSAGE,
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    The reason that was given.
+    """
 
 
 default_message_pool.register_message(
@@ -1229,6 +1602,13 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class ExecutionRewoundEvent(betterproto2.Message):
+    """
+    A failed orchestration is to try again what failed.
+
+    From instance_id on the fields serve to create a sub-orchestration anew whose own history
+    was purged in the meantime.
+    """
+
     reason: "str | None" = betterproto2.field(
         1,
         betterproto2.TYPE_MESSAGE,
@@ -1242,6 +1622,9 @@ class ExecutionRewoundEvent(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    The parent's new run, to which a rewound child answers.
+    """
 
     instance_id: "str | None" = betterproto2.field(
         3,
@@ -1295,6 +1678,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class ExecutionStalledEvent(betterproto2.Message):
+    """
+    Dapr's engine found no worker that could take the orchestration further.
+    """
+
     reason: "StalledReason" = betterproto2.field(
         1, betterproto2.TYPE_ENUM, default_factory=lambda: StalledReason(0)
     )
@@ -1311,7 +1698,14 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class ExecutionStartedEvent(betterproto2.Message):
+    """
+    The orchestration exists, with this name and input.
+    """
+
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The name under which workers have registered the orchestrator.
+    """
 
     version: "str | None" = betterproto2.field(
         2,
@@ -1326,6 +1720,9 @@ class ExecutionStartedEvent(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    The serialized input; unset when there is none.
+    """
 
     orchestration_instance: "OrchestrationInstance | None" = betterproto2.field(
         4, betterproto2.TYPE_MESSAGE, optional=True
@@ -1334,6 +1731,9 @@ class ExecutionStartedEvent(betterproto2.Message):
     parent_instance: "ParentInstanceInfo | None" = betterproto2.field(
         5, betterproto2.TYPE_MESSAGE, optional=True
     )
+    """
+    Who waits for the result; unset for an orchestration that a client started.
+    """
 
     scheduled_start_timestamp: "datetime.datetime | None" = betterproto2.field(
         6,
@@ -1341,10 +1741,16 @@ class ExecutionStartedEvent(betterproto2.Message):
         unwrap=lambda: google_protobuf.Timestamp,
         optional=True,
     )
+    """
+    Do not start before this time.
+    """
 
     parent_trace_context: "TraceContext | None" = betterproto2.field(
         7, betterproto2.TYPE_MESSAGE, optional=True
     )
+    """
+    The span of whoever started it.
+    """
 
     orchestration_span_id: "str | None" = betterproto2.field(
         8,
@@ -1369,12 +1775,19 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class ExecutionSuspendedEvent(betterproto2.Message):
+    """
+    Someone asked the orchestration to pause.
+    """
+
     input: "str | None" = betterproto2.field(
         1,
         betterproto2.TYPE_MESSAGE,
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    The reason that was given.
+    """
 
 
 default_message_pool.register_message(
@@ -1384,14 +1797,24 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class ExecutionTerminatedEvent(betterproto2.Message):
+    """
+    Someone asked to end the orchestration.
+    """
+
     input: "str | None" = betterproto2.field(
         1,
         betterproto2.TYPE_MESSAGE,
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    Becomes the orchestration's output.
+    """
 
     recurse: "bool" = betterproto2.field(2, betterproto2.TYPE_BOOL)
+    """
+    Its sub-orchestrations are to end too.
+    """
 
 
 default_message_pool.register_message(
@@ -1401,6 +1824,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class GenericEvent(betterproto2.Message):
+    """
+    A note. No engine that we know writes one.
+    """
+
     data: "str | None" = betterproto2.field(
         1,
         betterproto2.TYPE_MESSAGE,
@@ -1414,6 +1841,10 @@ default_message_pool.register_message("", "GenericEvent", GenericEvent)
 
 @dataclass(eq=False, repr=False)
 class GetEntityRequest(betterproto2.Message):
+    """
+    Ask for an entity's state.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     include_state: "bool" = betterproto2.field(2, betterproto2.TYPE_BOOL)
@@ -1424,6 +1855,10 @@ default_message_pool.register_message("", "GetEntityRequest", GetEntityRequest)
 
 @dataclass(eq=False, repr=False)
 class GetEntityResponse(betterproto2.Message):
+    """
+    An entity's state, if there is such an entity.
+    """
+
     exists: "bool" = betterproto2.field(1, betterproto2.TYPE_BOOL)
 
     entity: "EntityMetadata | None" = betterproto2.field(
@@ -1436,6 +1871,10 @@ default_message_pool.register_message("", "GetEntityResponse", GetEntityResponse
 
 @dataclass(eq=False, repr=False)
 class GetInstanceHistoryRequest(betterproto2.Message):
+    """
+    Fetch an orchestration's history at once; Dapr only.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
 
@@ -1446,6 +1885,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class GetInstanceHistoryResponse(betterproto2.Message):
+    """
+    All of the events, in their order.
+    """
+
     events: "list[HistoryEvent]" = betterproto2.field(
         1, betterproto2.TYPE_MESSAGE, repeated=True
     )
@@ -1458,9 +1901,16 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class GetInstanceRequest(betterproto2.Message):
+    """
+    Ask for an orchestration's state, at once or when it has started or completed.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     get_inputs_and_outputs: "bool" = betterproto2.field(2, betterproto2.TYPE_BOOL)
+    """
+    Without it input, output and custom status may be missing.
+    """
 
     router: "TaskRouter | None" = betterproto2.field(
         1003, betterproto2.TYPE_MESSAGE, optional=True
@@ -1472,6 +1922,10 @@ default_message_pool.register_message("", "GetInstanceRequest", GetInstanceReque
 
 @dataclass(eq=False, repr=False)
 class GetInstanceResponse(betterproto2.Message):
+    """
+    An orchestration's state, if there is such an orchestration.
+    """
+
     exists: "bool" = betterproto2.field(1, betterproto2.TYPE_BOOL)
 
     orchestration_state: "OrchestrationState | None" = betterproto2.field(
@@ -1484,9 +1938,16 @@ default_message_pool.register_message("", "GetInstanceResponse", GetInstanceResp
 
 @dataclass(eq=False, repr=False)
 class GetWorkItemsRequest(betterproto2.Message):
+    """
+    A worker reports for work. The answer is a stream that lasts as long as the worker does.
+    """
+
     max_concurrent_orchestration_work_items: "int" = betterproto2.field(
         1, betterproto2.TYPE_INT32
     )
+    """
+    How many of a kind the worker takes at once; 0 leaves it to the engine.
+    """
 
     max_concurrent_activity_work_items: "int" = betterproto2.field(
         2, betterproto2.TYPE_INT32
@@ -1503,6 +1964,9 @@ class GetWorkItemsRequest(betterproto2.Message):
     work_item_filters: "WorkItemFilters | None" = betterproto2.field(
         11, betterproto2.TYPE_MESSAGE, optional=True
     )
+    """
+    Unset: send everything.
+    """
 
     worker_instance_id: "str" = betterproto2.field(12, betterproto2.TYPE_STRING)
 
@@ -1512,6 +1976,10 @@ default_message_pool.register_message("", "GetWorkItemsRequest", GetWorkItemsReq
 
 @dataclass(eq=False, repr=False)
 class HealthPing(betterproto2.Message):
+    """
+    Nothing to do; shows that the stream is alive.
+    """
+
     pass
 
 
@@ -1520,6 +1988,10 @@ default_message_pool.register_message("", "HealthPing", HealthPing)
 
 @dataclass(eq=False, repr=False)
 class HistoryChunk(betterproto2.Message):
+    """
+    Some of the events, in their order.
+    """
+
     events: "list[HistoryEvent]" = betterproto2.field(
         1, betterproto2.TYPE_MESSAGE, repeated=True
     )
@@ -1531,13 +2003,19 @@ default_message_pool.register_message("", "HistoryChunk", HistoryChunk)
 @dataclass(eq=False, repr=False)
 class HistoryEvent(betterproto2.Message):
     """
+    Something that happened to an orchestration.
 
+    The history of an instance is a list of these. A worker rebuilds the orchestrator's state
+    from it, which is why events are never changed.
 
     Oneofs:
-        - event_type:
+        - event_type: What happened.
     """
 
     event_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    The number of the action that the event records; -1 for events that record none.
+    """
 
     timestamp: "datetime.datetime | None" = betterproto2.field(
         2,
@@ -1545,6 +2023,9 @@ class HistoryEvent(betterproto2.Message):
         unwrap=lambda: google_protobuf.Timestamp,
         optional=True,
     )
+    """
+    When it happened, on the engine's clock.
+    """
 
     execution_started: "ExecutionStartedEvent | None" = betterproto2.field(
         3, betterproto2.TYPE_MESSAGE, optional=True, group="event_type"
@@ -1682,6 +2163,10 @@ default_message_pool.register_message("", "HistoryEvent", HistoryEvent)
 
 @dataclass(eq=False, repr=False)
 class HistoryStateEvent(betterproto2.Message):
+    """
+    A copy of the instance's state. No engine that we know writes one.
+    """
+
     orchestration_state: "OrchestrationState | None" = betterproto2.field(
         1, betterproto2.TYPE_MESSAGE, optional=True
     )
@@ -1692,6 +2177,10 @@ default_message_pool.register_message("", "HistoryStateEvent", HistoryStateEvent
 
 @dataclass(eq=False, repr=False)
 class InstanceBatch(betterproto2.Message):
+    """
+    Instances, by id.
+    """
+
     instance_ids: "list[str]" = betterproto2.field(
         1, betterproto2.TYPE_STRING, repeated=True
     )
@@ -1702,6 +2191,10 @@ default_message_pool.register_message("", "InstanceBatch", InstanceBatch)
 
 @dataclass(eq=False, repr=False)
 class InstanceQuery(betterproto2.Message):
+    """
+    What to look for. Conditions that are not set hold for all.
+    """
+
     runtime_status: "list[OrchestrationStatus]" = betterproto2.field(
         1, betterproto2.TYPE_ENUM, repeated=True
     )
@@ -1719,6 +2212,9 @@ class InstanceQuery(betterproto2.Message):
         unwrap=lambda: google_protobuf.Timestamp,
         optional=True,
     )
+    """
+    Exclusive.
+    """
 
     task_hub_names: "list[str]" = betterproto2.field(
         4,
@@ -1728,6 +2224,9 @@ class InstanceQuery(betterproto2.Message):
     )
 
     max_instance_count: "int" = betterproto2.field(5, betterproto2.TYPE_INT32)
+    """
+    The size of a page.
+    """
 
     continuation_token: "str | None" = betterproto2.field(
         6,
@@ -1735,6 +2234,9 @@ class InstanceQuery(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    Where the last page ended.
+    """
 
     instance_id_prefix: "str | None" = betterproto2.field(
         7,
@@ -1751,6 +2253,10 @@ default_message_pool.register_message("", "InstanceQuery", InstanceQuery)
 
 @dataclass(eq=False, repr=False)
 class ListInstanceIdsRequest(betterproto2.Message):
+    """
+    List the ids of orchestrations that are over, by completion time; Microsoft only.
+    """
+
     runtime_status: "list[OrchestrationStatus]" = betterproto2.field(
         1, betterproto2.TYPE_ENUM, repeated=True
     )
@@ -1768,6 +2274,9 @@ class ListInstanceIdsRequest(betterproto2.Message):
         unwrap=lambda: google_protobuf.Timestamp,
         optional=True,
     )
+    """
+    Exclusive.
+    """
 
     page_size: "int" = betterproto2.field(4, betterproto2.TYPE_INT32)
 
@@ -1777,6 +2286,9 @@ class ListInstanceIdsRequest(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    Where the last page ended.
+    """
 
 
 default_message_pool.register_message(
@@ -1786,6 +2298,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class ListInstanceIdsResponse(betterproto2.Message):
+    """
+    One page of ids.
+    """
+
     instance_ids: "list[str]" = betterproto2.field(
         1, betterproto2.TYPE_STRING, repeated=True
     )
@@ -1796,6 +2312,9 @@ class ListInstanceIdsResponse(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    Unset on the last page.
+    """
 
 
 default_message_pool.register_message(
@@ -1806,10 +2325,10 @@ default_message_pool.register_message(
 @dataclass(eq=False, repr=False)
 class OperationAction(betterproto2.Message):
     """
-
+    One thing that an entity wants done.
 
     Oneofs:
-        - operation_action_type:
+        - operation_action_type: What to do.
     """
 
     id: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
@@ -1828,11 +2347,18 @@ default_message_pool.register_message("", "OperationAction", OperationAction)
 
 @dataclass(eq=False, repr=False)
 class OperationInfo(betterproto2.Message):
+    """
+    Who waits for the result of an operation.
+    """
+
     request_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     response_destination: "OrchestrationInstance | None" = betterproto2.field(
         2, betterproto2.TYPE_MESSAGE, optional=True
     )
+    """
+    Unset for a signal.
+    """
 
 
 default_message_pool.register_message("", "OperationInfo", OperationInfo)
@@ -1840,6 +2366,10 @@ default_message_pool.register_message("", "OperationInfo", OperationInfo)
 
 @dataclass(eq=False, repr=False)
 class OperationRequest(betterproto2.Message):
+    """
+    One operation of an EntityBatchRequest.
+    """
+
     operation: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     request_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -1862,10 +2392,10 @@ default_message_pool.register_message("", "OperationRequest", OperationRequest)
 @dataclass(eq=False, repr=False)
 class OperationResult(betterproto2.Message):
     """
-
+    The outcome of one operation.
 
     Oneofs:
-        - result_type:
+        - result_type: Which it is.
     """
 
     success: "OperationResultSuccess | None" = betterproto2.field(
@@ -1882,6 +2412,10 @@ default_message_pool.register_message("", "OperationResult", OperationResult)
 
 @dataclass(eq=False, repr=False)
 class OperationResultFailure(betterproto2.Message):
+    """
+    The operation raised an exception.
+    """
+
     failure_details: "TaskFailureDetails | None" = betterproto2.field(
         1, betterproto2.TYPE_MESSAGE, optional=True
     )
@@ -1908,6 +2442,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class OperationResultSuccess(betterproto2.Message):
+    """
+    The operation returned.
+    """
+
     result: "str | None" = betterproto2.field(
         1,
         betterproto2.TYPE_MESSAGE,
@@ -1937,11 +2475,18 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class OrchestrationFilter(betterproto2.Message):
+    """
+    Orchestrations of one name.
+    """
+
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     versions: "list[str]" = betterproto2.field(
         2, betterproto2.TYPE_STRING, repeated=True
     )
+    """
+    Empty: any version.
+    """
 
 
 default_message_pool.register_message("", "OrchestrationFilter", OrchestrationFilter)
@@ -1949,9 +2494,17 @@ default_message_pool.register_message("", "OrchestrationFilter", OrchestrationFi
 
 @dataclass(eq=False, repr=False)
 class OrchestrationIdReusePolicy(betterproto2.Message):
+    """
+    When an id may be used again.
+    """
+
     replaceable_status: "list[OrchestrationStatus]" = betterproto2.field(
         1, betterproto2.TYPE_ENUM, repeated=True
     )
+    """
+    An instance in one of these statuses is replaced; in another one it stays and the
+    request is an error.
+    """
 
 
 default_message_pool.register_message(
@@ -1961,6 +2514,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class OrchestrationInstance(betterproto2.Message):
+    """
+    One run of an orchestration.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     execution_id: "str | None" = betterproto2.field(
@@ -1969,6 +2526,10 @@ class OrchestrationInstance(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    Changes with every continue-as-new, rewind and replacement; tells the answers that were
+    meant for an earlier run from those for this one.
+    """
 
 
 default_message_pool.register_message(
@@ -1978,6 +2539,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class OrchestrationState(betterproto2.Message):
+    """
+    What is known about an orchestration from outside.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -2034,6 +2599,9 @@ class OrchestrationState(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    What the orchestrator says about itself.
+    """
 
     failure_details: "TaskFailureDetails | None" = betterproto2.field(
         11, betterproto2.TYPE_MESSAGE, optional=True
@@ -2081,6 +2649,9 @@ class OrchestrationState(betterproto2.Message):
         unwrap=lambda: google_protobuf.Timestamp,
         optional=True,
     )
+    """
+    When a worker took its first turn.
+    """
 
 
 default_message_pool.register_message("", "OrchestrationState", OrchestrationState)
@@ -2088,6 +2659,10 @@ default_message_pool.register_message("", "OrchestrationState", OrchestrationSta
 
 @dataclass(eq=False, repr=False)
 class OrchestrationTraceContext(betterproto2.Message):
+    """
+    The one span that an orchestration has over all of its turns.
+    """
+
     span_id: "str | None" = betterproto2.field(
         1,
         betterproto2.TYPE_MESSAGE,
@@ -2110,11 +2685,21 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class OrchestrationVersion(betterproto2.Message):
+    """
+    The code that took a turn, as Dapr's versioning sees it.
+    """
+
     patches: "list[str]" = betterproto2.field(
         1, betterproto2.TYPE_STRING, repeated=True
     )
+    """
+    The patches that this code has taken the new side of.
+    """
 
     name: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    The name under which this version of the orchestrator is registered.
+    """
 
 
 default_message_pool.register_message("", "OrchestrationVersion", OrchestrationVersion)
@@ -2122,6 +2707,10 @@ default_message_pool.register_message("", "OrchestrationVersion", OrchestrationV
 
 @dataclass(eq=False, repr=False)
 class OrchestrationVersionNotAvailableAction(betterproto2.Message):
+    """
+    The worker has not the version that the history asks for; Dapr only.
+    """
+
     pass
 
 
@@ -2133,13 +2722,16 @@ default_message_pool.register_message(
 @dataclass(eq=False, repr=False)
 class OrchestratorAction(betterproto2.Message):
     """
-
+    One thing that the orchestrator wants done.
 
     Oneofs:
-        - orchestrator_action_type:
+        - orchestrator_action_type: What to do.
     """
 
     id: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    Counted by the orchestrator. The events that record and answer the action carry it.
+    """
 
     schedule_task: "ScheduleTaskAction | None" = betterproto2.field(
         2, betterproto2.TYPE_MESSAGE, optional=True, group="orchestrator_action_type"
@@ -2201,6 +2793,10 @@ default_message_pool.register_message("", "OrchestratorAction", OrchestratorActi
 
 @dataclass(eq=False, repr=False)
 class OrchestratorCompletedEvent(betterproto2.Message):
+    """
+    End of a turn. Some engines record it; it means nothing to a worker.
+    """
+
     pass
 
 
@@ -2211,12 +2807,19 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class OrchestratorEntityParameters(betterproto2.Message):
+    """
+    How the engine handles messages to entities.
+    """
+
     entity_message_reorder_window: "datetime.timedelta | None" = betterproto2.field(
         1,
         betterproto2.TYPE_MESSAGE,
         unwrap=lambda: google_protobuf.Duration,
         optional=True,
     )
+    """
+    How long the engine keeps messages to put them into the order in which they were sent.
+    """
 
 
 default_message_pool.register_message(
@@ -2226,6 +2829,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class OrchestratorRequest(betterproto2.Message):
+    """
+    Take one turn of an orchestration.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     execution_id: "str | None" = betterproto2.field(
@@ -2238,16 +2845,25 @@ class OrchestratorRequest(betterproto2.Message):
     past_events: "list[HistoryEvent]" = betterproto2.field(
         3, betterproto2.TYPE_MESSAGE, repeated=True
     )
+    """
+    What is committed: rebuild the orchestrator's state from it.
+    """
 
     new_events: "list[HistoryEvent]" = betterproto2.field(
         4, betterproto2.TYPE_MESSAGE, repeated=True
     )
+    """
+    What is new: this turn.
+    """
 
     entity_parameters: "OrchestratorEntityParameters | None" = betterproto2.field(
         5, betterproto2.TYPE_MESSAGE, optional=True
     )
 
     requires_history_streaming: "bool" = betterproto2.field(6, betterproto2.TYPE_BOOL)
+    """
+    past_events is empty: fetch the history by StreamInstanceHistory.
+    """
 
     properties: "dict[str, str]" = betterproto2.field(
         7,
@@ -2256,10 +2872,16 @@ class OrchestratorRequest(betterproto2.Message):
             betterproto2.TYPE_STRING, betterproto2.TYPE_STRING
         ),
     )
+    """
+    Options of the engine, by name; each value is JSON text.
+    """
 
     orchestration_trace_context: "OrchestrationTraceContext | None" = (
         betterproto2.field(8, betterproto2.TYPE_MESSAGE, optional=True)
     )
+    """
+    What the last turn's response held.
+    """
 
     router: "TaskRouter | None" = betterproto2.field(
         1007, betterproto2.TYPE_MESSAGE, optional=True
@@ -2272,6 +2894,9 @@ class OrchestratorRequest(betterproto2.Message):
     cached_history: "CachedHistory | None" = betterproto2.field(
         1009, betterproto2.TYPE_MESSAGE, optional=True
     )
+    """
+    past_events lacks its head, which the worker should still have.
+    """
 
 
 default_message_pool.register_message("", "OrchestratorRequest", OrchestratorRequest)
@@ -2279,6 +2904,10 @@ default_message_pool.register_message("", "OrchestratorRequest", OrchestratorReq
 
 @dataclass(eq=False, repr=False)
 class OrchestratorResponse(betterproto2.Message):
+    """
+    The outcome of a turn: what the orchestrator wants done.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     actions: "list[OrchestratorAction]" = betterproto2.field(
@@ -2291,6 +2920,9 @@ class OrchestratorResponse(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    Replaces the status that users see beside the runtime status; unset means none.
+    """
 
     completion_token: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
 
@@ -2300,14 +2932,26 @@ class OrchestratorResponse(betterproto2.Message):
         unwrap=lambda: google_protobuf.Int32Value,
         optional=True,
     )
+    """
+    How many of the new events were used; unset means all.
+    """
 
     orchestration_trace_context: "OrchestrationTraceContext | None" = (
         betterproto2.field(6, betterproto2.TYPE_MESSAGE, optional=True)
     )
+    """
+    Comes back with the next turn.
+    """
 
     requires_history: "bool" = betterproto2.field(7, betterproto2.TYPE_BOOL)
+    """
+    The worker lacks the history that was left out: send the turn again with all of it.
+    """
 
     is_partial: "bool" = betterproto2.field(8, betterproto2.TYPE_BOOL)
+    """
+    More parts of this response follow.
+    """
 
     chunk_index: "int | None" = betterproto2.field(
         9,
@@ -2315,6 +2959,9 @@ class OrchestratorResponse(betterproto2.Message):
         unwrap=lambda: google_protobuf.Int32Value,
         optional=True,
     )
+    """
+    The position of this part; unset when there is one only.
+    """
 
     version: "OrchestrationVersion | None" = betterproto2.field(
         1006, betterproto2.TYPE_MESSAGE, optional=True
@@ -2326,6 +2973,10 @@ default_message_pool.register_message("", "OrchestratorResponse", OrchestratorRe
 
 @dataclass(eq=False, repr=False)
 class OrchestratorStartedEvent(betterproto2.Message):
+    """
+    Head of a turn. Its timestamp is the orchestrator's clock until the next one.
+    """
+
     version: "OrchestrationVersion | None" = betterproto2.field(
         1001, betterproto2.TYPE_MESSAGE, optional=True
     )
@@ -2338,9 +2989,16 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class PageInstanceIdsRequest(betterproto2.Message):
+    """
+    List the ids of all orchestrations; Dapr only, whose name for it is ListInstanceIDsRequest.
+    """
+
     continuation_token: "str | None" = betterproto2.field(
         1, betterproto2.TYPE_STRING, optional=True
     )
+    """
+    Where the last page ended.
+    """
 
     page_size: "int | None" = betterproto2.field(
         2, betterproto2.TYPE_UINT32, optional=True
@@ -2354,6 +3012,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class PageInstanceIdsResponse(betterproto2.Message):
+    """
+    One page of ids.
+    """
+
     instance_ids: "list[str]" = betterproto2.field(
         1, betterproto2.TYPE_STRING, repeated=True
     )
@@ -2361,6 +3023,9 @@ class PageInstanceIdsResponse(betterproto2.Message):
     continuation_token: "str | None" = betterproto2.field(
         2, betterproto2.TYPE_STRING, optional=True
     )
+    """
+    Unset on the last page.
+    """
 
 
 default_message_pool.register_message(
@@ -2370,7 +3035,14 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class ParentInstanceInfo(betterproto2.Message):
+    """
+    The orchestration that waits for a sub-orchestration.
+    """
+
     task_scheduled_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    The number of the parent's action that created the child; the answer goes there.
+    """
 
     name: "str | None" = betterproto2.field(
         2,
@@ -2393,6 +3065,9 @@ class ParentInstanceInfo(betterproto2.Message):
     app_id: "str | None" = betterproto2.field(
         1005, betterproto2.TYPE_STRING, optional=True
     )
+    """
+    The Dapr app that the parent runs in.
+    """
 
     app_namespace: "str | None" = betterproto2.field(
         1006, betterproto2.TYPE_STRING, optional=True
@@ -2404,6 +3079,10 @@ default_message_pool.register_message("", "ParentInstanceInfo", ParentInstanceIn
 
 @dataclass(eq=False, repr=False)
 class PropagatedHistory(betterproto2.Message):
+    """
+    The history of callers, for whoever they called; Dapr only.
+    """
+
     scope: "HistoryPropagationScope" = betterproto2.field(
         1, betterproto2.TYPE_ENUM, default_factory=lambda: HistoryPropagationScope(0)
     )
@@ -2418,9 +3097,16 @@ default_message_pool.register_message("", "PropagatedHistory", PropagatedHistory
 
 @dataclass(eq=False, repr=False)
 class PropagatedHistoryChunk(betterproto2.Message):
+    """
+    The history of one caller.
+    """
+
     raw_events: "list[bytes]" = betterproto2.field(
         1, betterproto2.TYPE_BYTES, repeated=True
     )
+    """
+    Encoded events, exactly as they were signed.
+    """
 
     app_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
 
@@ -2435,6 +3121,9 @@ class PropagatedHistoryChunk(betterproto2.Message):
     signing_cert_chains: "list[bytes]" = betterproto2.field(
         6, betterproto2.TYPE_BYTES, repeated=True
     )
+    """
+    Certificates of the signers, each with its chain.
+    """
 
 
 default_message_pool.register_message(
@@ -2444,6 +3133,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class PurgeInstanceFilter(betterproto2.Message):
+    """
+    Instances that are over, by creation time and status.
+    """
+
     created_time_from: "datetime.datetime | None" = betterproto2.field(
         1,
         betterproto2.TYPE_MESSAGE,
@@ -2457,10 +3150,16 @@ class PurgeInstanceFilter(betterproto2.Message):
         unwrap=lambda: google_protobuf.Timestamp,
         optional=True,
     )
+    """
+    Exclusive.
+    """
 
     runtime_status: "list[OrchestrationStatus]" = betterproto2.field(
         3, betterproto2.TYPE_ENUM, repeated=True
     )
+    """
+    Empty: any in which an instance is over.
+    """
 
     timeout: "datetime.timedelta | None" = betterproto2.field(
         4,
@@ -2468,6 +3167,9 @@ class PurgeInstanceFilter(betterproto2.Message):
         unwrap=lambda: google_protobuf.Duration,
         optional=True,
     )
+    """
+    Stop after this time, done or not.
+    """
 
 
 default_message_pool.register_message("", "PurgeInstanceFilter", PurgeInstanceFilter)
@@ -2476,10 +3178,10 @@ default_message_pool.register_message("", "PurgeInstanceFilter", PurgeInstanceFi
 @dataclass(eq=False, repr=False)
 class PurgeInstancesRequest(betterproto2.Message):
     """
-
+    Forget instances that are over.
 
     Oneofs:
-        - request:
+        - request: Which ones.
     """
 
     instance_id: "str | None" = betterproto2.field(
@@ -2495,12 +3197,21 @@ class PurgeInstancesRequest(betterproto2.Message):
     )
 
     recursive: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
+    """
+    Their sub-orchestrations too.
+    """
 
     is_orchestration: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
+    """
+    Orchestrations; false for entities.
+    """
 
     force: "bool | None" = betterproto2.field(
         1004, betterproto2.TYPE_BOOL, optional=True
     )
+    """
+    Even those that are not over; Dapr only.
+    """
 
     router: "TaskRouter | None" = betterproto2.field(
         1005, betterproto2.TYPE_MESSAGE, optional=True
@@ -2514,6 +3225,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class PurgeInstancesResponse(betterproto2.Message):
+    """
+    What was forgotten.
+    """
+
     deleted_instance_count: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
 
     is_complete: "bool | None" = betterproto2.field(
@@ -2522,6 +3237,9 @@ class PurgeInstancesResponse(betterproto2.Message):
         unwrap=lambda: google_protobuf.BoolValue,
         optional=True,
     )
+    """
+    False when the timeout came first; unset when the engine does not say.
+    """
 
 
 default_message_pool.register_message(
@@ -2531,6 +3249,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class QueryEntitiesRequest(betterproto2.Message):
+    """
+    Look for entities.
+    """
+
     query: "EntityQuery | None" = betterproto2.field(
         1, betterproto2.TYPE_MESSAGE, optional=True
     )
@@ -2541,6 +3263,10 @@ default_message_pool.register_message("", "QueryEntitiesRequest", QueryEntitiesR
 
 @dataclass(eq=False, repr=False)
 class QueryEntitiesResponse(betterproto2.Message):
+    """
+    One page of entities.
+    """
+
     entities: "list[EntityMetadata]" = betterproto2.field(
         1, betterproto2.TYPE_MESSAGE, repeated=True
     )
@@ -2551,6 +3277,9 @@ class QueryEntitiesResponse(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    Unset on the last page.
+    """
 
 
 default_message_pool.register_message(
@@ -2560,6 +3289,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class QueryInstancesRequest(betterproto2.Message):
+    """
+    Look for orchestrations.
+    """
+
     query: "InstanceQuery | None" = betterproto2.field(
         1, betterproto2.TYPE_MESSAGE, optional=True
     )
@@ -2572,6 +3305,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class QueryInstancesResponse(betterproto2.Message):
+    """
+    One page of orchestrations.
+    """
+
     orchestration_state: "list[OrchestrationState]" = betterproto2.field(
         1, betterproto2.TYPE_MESSAGE, repeated=True
     )
@@ -2582,6 +3319,9 @@ class QueryInstancesResponse(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    Unset on the last page.
+    """
 
 
 default_message_pool.register_message(
@@ -2591,6 +3331,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class RaiseEventRequest(betterproto2.Message):
+    """
+    Send an event to an orchestration.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -2612,6 +3356,10 @@ default_message_pool.register_message("", "RaiseEventRequest", RaiseEventRequest
 
 @dataclass(eq=False, repr=False)
 class RaiseEventResponse(betterproto2.Message):
+    """
+    The event will reach the orchestration.
+    """
+
     pass
 
 
@@ -2620,13 +3368,23 @@ default_message_pool.register_message("", "RaiseEventResponse", RaiseEventRespon
 
 @dataclass(eq=False, repr=False)
 class RerunOrchestrationFromEventRequest(betterproto2.Message):
+    """
+    Start an orchestration with a copy of another one's history up to an event; Dapr only.
+    """
+
     source_instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     event_id: "int" = betterproto2.field(2, betterproto2.TYPE_UINT32)
+    """
+    The number of the action from which on things are done again.
+    """
 
     new_instance_id: "str | None" = betterproto2.field(
         3, betterproto2.TYPE_STRING, optional=True
     )
+    """
+    Unset: the engine makes one.
+    """
 
     input: "str | None" = betterproto2.field(
         4,
@@ -2636,6 +3394,9 @@ class RerunOrchestrationFromEventRequest(betterproto2.Message):
     )
 
     overwrite_input: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
+    """
+    Use input, even an unset one, instead of what the event recorded.
+    """
 
     new_sub_orchestration_instance_id: "str | None" = betterproto2.field(
         6, betterproto2.TYPE_STRING, optional=True
@@ -2653,6 +3414,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class RerunOrchestrationFromEventResponse(betterproto2.Message):
+    """
+    The orchestration that was started.
+    """
+
     new_instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
 
@@ -2663,6 +3428,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class RerunParentInstanceInfo(betterproto2.Message):
+    """
+    The instance that this one was rerun from.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
 
@@ -2673,9 +3442,16 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class RestartInstanceRequest(betterproto2.Message):
+    """
+    Start an orchestration that is over from the beginning, with the same input.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     restart_with_new_instance_id: "bool" = betterproto2.field(2, betterproto2.TYPE_BOOL)
+    """
+    Leave the old instance as it is and start another one.
+    """
 
 
 default_message_pool.register_message(
@@ -2685,6 +3461,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class RestartInstanceResponse(betterproto2.Message):
+    """
+    The orchestration that was started.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
 
@@ -2695,6 +3475,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class ResumeRequest(betterproto2.Message):
+    """
+    Let a paused orchestration go on.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     reason: "str | None" = betterproto2.field(
@@ -2714,6 +3498,10 @@ default_message_pool.register_message("", "ResumeRequest", ResumeRequest)
 
 @dataclass(eq=False, repr=False)
 class ResumeResponse(betterproto2.Message):
+    """
+    The request to go on will reach the orchestration.
+    """
+
     pass
 
 
@@ -2722,6 +3510,10 @@ default_message_pool.register_message("", "ResumeResponse", ResumeResponse)
 
 @dataclass(eq=False, repr=False)
 class RetryParentInstanceInfo(betterproto2.Message):
+    """
+    The earlier attempt that this sub-orchestration is a retry of.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
 
@@ -2732,6 +3524,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class RewindInstanceRequest(betterproto2.Message):
+    """
+    Let a failed orchestration try again what failed.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     reason: "str | None" = betterproto2.field(
@@ -2749,6 +3545,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class RewindInstanceResponse(betterproto2.Message):
+    """
+    The request to rewind will reach the orchestration.
+    """
+
     pass
 
 
@@ -2759,6 +3559,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class RewindOrchestrationAction(betterproto2.Message):
+    """
+    Answer to a rewind: put this in the place of the history.
+    """
+
     new_history: "list[HistoryEvent]" = betterproto2.field(
         1, betterproto2.TYPE_MESSAGE, repeated=True
     )
@@ -2771,6 +3575,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class ScheduleTaskAction(betterproto2.Message):
+    """
+    Run an activity.
+    """
+
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     version: "str | None" = betterproto2.field(
@@ -2800,6 +3608,9 @@ class ScheduleTaskAction(betterproto2.Message):
     )
 
     task_execution_id: "str" = betterproto2.field(1005, betterproto2.TYPE_STRING)
+    """
+    Stays the same over all attempts of one call.
+    """
 
     history_propagation_scope: "HistoryPropagationScope | None" = betterproto2.field(
         1006, betterproto2.TYPE_ENUM, optional=True
@@ -2812,10 +3623,10 @@ default_message_pool.register_message("", "ScheduleTaskAction", ScheduleTaskActi
 @dataclass(eq=False, repr=False)
 class SendEntityMessageAction(betterproto2.Message):
     """
-
+    Send a message to an entity.
 
     Oneofs:
-        - entity_message_type:
+        - entity_message_type: The message, which is recorded in the sender's history as it is.
     """
 
     entity_operation_signaled: "EntityOperationSignaledEvent | None" = (
@@ -2844,6 +3655,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class SendEventAction(betterproto2.Message):
+    """
+    Send an event to another orchestration.
+    """
+
     instance: "OrchestrationInstance | None" = betterproto2.field(
         1, betterproto2.TYPE_MESSAGE, optional=True
     )
@@ -2863,9 +3678,19 @@ default_message_pool.register_message("", "SendEventAction", SendEventAction)
 
 @dataclass(eq=False, repr=False)
 class SendSignalAction(betterproto2.Message):
+    """
+    Signal another entity.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The entity.
+    """
 
     name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The operation.
+    """
 
     input: "str | None" = betterproto2.field(
         3,
@@ -2880,6 +3705,9 @@ class SendSignalAction(betterproto2.Message):
         unwrap=lambda: google_protobuf.Timestamp,
         optional=True,
     )
+    """
+    Do not deliver before this time.
+    """
 
     request_time: "datetime.datetime | None" = betterproto2.field(
         5,
@@ -2898,9 +3726,19 @@ default_message_pool.register_message("", "SendSignalAction", SendSignalAction)
 
 @dataclass(eq=False, repr=False)
 class SignalEntityRequest(betterproto2.Message):
+    """
+    Signal an entity.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The entity: "@", its name in lower case, "@", its key.
+    """
 
     name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The operation.
+    """
 
     input: "str | None" = betterproto2.field(
         3,
@@ -2910,6 +3748,9 @@ class SignalEntityRequest(betterproto2.Message):
     )
 
     request_id: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    A GUID.
+    """
 
     scheduled_time: "datetime.datetime | None" = betterproto2.field(
         5,
@@ -2917,6 +3758,9 @@ class SignalEntityRequest(betterproto2.Message):
         unwrap=lambda: google_protobuf.Timestamp,
         optional=True,
     )
+    """
+    Do not deliver before this time.
+    """
 
     parent_trace_context: "TraceContext | None" = betterproto2.field(
         6, betterproto2.TYPE_MESSAGE, optional=True
@@ -2935,6 +3779,10 @@ default_message_pool.register_message("", "SignalEntityRequest", SignalEntityReq
 
 @dataclass(eq=False, repr=False)
 class SignalEntityResponse(betterproto2.Message):
+    """
+    The signal will reach the entity.
+    """
+
     pass
 
 
@@ -2943,6 +3791,10 @@ default_message_pool.register_message("", "SignalEntityResponse", SignalEntityRe
 
 @dataclass(eq=False, repr=False)
 class SkipGracefulOrchestrationTerminationsRequest(betterproto2.Message):
+    """
+    End instances at once, without asking their workers.
+    """
+
     instance_batch: "InstanceBatch | None" = betterproto2.field(
         1, betterproto2.TYPE_MESSAGE, optional=True
     )
@@ -2964,6 +3816,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class SkipGracefulOrchestrationTerminationsResponse(betterproto2.Message):
+    """
+    The instances have ended, but for these.
+    """
+
     unterminated_instance_ids: "list[str]" = betterproto2.field(
         1, betterproto2.TYPE_STRING, repeated=True
     )
@@ -2978,6 +3834,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class StartNewOrchestrationAction(betterproto2.Message):
+    """
+    Start an orchestration.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -3002,6 +3862,9 @@ class StartNewOrchestrationAction(betterproto2.Message):
         unwrap=lambda: google_protobuf.Timestamp,
         optional=True,
     )
+    """
+    Do not start before this time.
+    """
 
     request_time: "datetime.datetime | None" = betterproto2.field(
         6,
@@ -3022,6 +3885,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class StreamInstanceHistoryRequest(betterproto2.Message):
+    """
+    Fetch an orchestration's history in chunks; Microsoft only.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     execution_id: "str | None" = betterproto2.field(
@@ -3032,6 +3899,9 @@ class StreamInstanceHistoryRequest(betterproto2.Message):
     )
 
     for_work_item_processing: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
+    """
+    For a turn that came without its history.
+    """
 
 
 default_message_pool.register_message(
@@ -3041,7 +3911,14 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class SubOrchestrationInstanceCompletedEvent(betterproto2.Message):
+    """
+    A sub-orchestration completed.
+    """
+
     task_scheduled_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    The event_id of the SubOrchestrationInstanceCreatedEvent that this answers.
+    """
 
     result: "str | None" = betterproto2.field(
         2,
@@ -3066,6 +3943,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class SubOrchestrationInstanceCreatedEvent(betterproto2.Message):
+    """
+    A sub-orchestration is to run.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -3116,7 +3997,14 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class SubOrchestrationInstanceFailedEvent(betterproto2.Message):
+    """
+    A sub-orchestration failed, was terminated, or could not be created.
+    """
+
     task_scheduled_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    The event_id of the SubOrchestrationInstanceCreatedEvent that this answers.
+    """
 
     failure_details: "TaskFailureDetails | None" = betterproto2.field(
         2, betterproto2.TYPE_MESSAGE, optional=True
@@ -3138,6 +4026,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class SuspendRequest(betterproto2.Message):
+    """
+    Pause an orchestration.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     reason: "str | None" = betterproto2.field(
@@ -3157,6 +4049,10 @@ default_message_pool.register_message("", "SuspendRequest", SuspendRequest)
 
 @dataclass(eq=False, repr=False)
 class SuspendResponse(betterproto2.Message):
+    """
+    The request to pause will reach the orchestration.
+    """
+
     pass
 
 
@@ -3165,7 +4061,14 @@ default_message_pool.register_message("", "SuspendResponse", SuspendResponse)
 
 @dataclass(eq=False, repr=False)
 class TaskCompletedEvent(betterproto2.Message):
+    """
+    An activity returned.
+    """
+
     task_scheduled_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    The event_id of the TaskScheduledEvent that this answers.
+    """
 
     result: "str | None" = betterproto2.field(
         2,
@@ -3190,7 +4093,14 @@ default_message_pool.register_message("", "TaskCompletedEvent", TaskCompletedEve
 
 @dataclass(eq=False, repr=False)
 class TaskFailedEvent(betterproto2.Message):
+    """
+    An activity raised an exception.
+    """
+
     task_scheduled_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    The event_id of the TaskScheduledEvent that this answers.
+    """
 
     failure_details: "TaskFailureDetails | None" = betterproto2.field(
         2, betterproto2.TYPE_MESSAGE, optional=True
@@ -3212,7 +4122,14 @@ default_message_pool.register_message("", "TaskFailedEvent", TaskFailedEvent)
 
 @dataclass(eq=False, repr=False)
 class TaskFailureDetails(betterproto2.Message):
+    """
+    Why something failed: an exception as it travels between processes and languages.
+    """
+
     error_type: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The qualified name of the exception's type.
+    """
 
     error_message: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
 
@@ -3226,8 +4143,14 @@ class TaskFailureDetails(betterproto2.Message):
     inner_failure: "TaskFailureDetails | None" = betterproto2.field(
         4, betterproto2.TYPE_MESSAGE, optional=True
     )
+    """
+    The exception that caused this one.
+    """
 
     is_non_retriable: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
+    """
+    A retry policy does not apply.
+    """
 
     properties: "dict[str, str]" = betterproto2.field(
         6,
@@ -3236,6 +4159,9 @@ class TaskFailureDetails(betterproto2.Message):
             betterproto2.TYPE_STRING, betterproto2.TYPE_STRING
         ),
     )
+    """
+    More about the failure, by name; each value is JSON text.
+    """
 
 
 default_message_pool.register_message("", "TaskFailureDetails", TaskFailureDetails)
@@ -3243,6 +4169,10 @@ default_message_pool.register_message("", "TaskFailureDetails", TaskFailureDetai
 
 @dataclass(eq=False, repr=False)
 class TaskRouter(betterproto2.Message):
+    """
+    Which Dapr app sent something, and which one it is for.
+    """
+
     source_app_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     target_app_id: "str | None" = betterproto2.field(
@@ -3259,6 +4189,10 @@ default_message_pool.register_message("", "TaskRouter", TaskRouter)
 
 @dataclass(eq=False, repr=False)
 class TaskScheduledEvent(betterproto2.Message):
+    """
+    An activity is to run.
+    """
+
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     version: "str | None" = betterproto2.field(
@@ -3288,6 +4222,9 @@ class TaskScheduledEvent(betterproto2.Message):
     )
 
     task_execution_id: "str" = betterproto2.field(1005, betterproto2.TYPE_STRING)
+    """
+    Stays the same over all attempts of one call.
+    """
 
     rerun_parent_instance_info: "RerunParentInstanceInfo | None" = betterproto2.field(
         1006, betterproto2.TYPE_MESSAGE, optional=True
@@ -3303,6 +4240,10 @@ default_message_pool.register_message("", "TaskScheduledEvent", TaskScheduledEve
 
 @dataclass(eq=False, repr=False)
 class TerminateOrchestrationAction(betterproto2.Message):
+    """
+    End another orchestration.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     reason: "str | None" = betterproto2.field(
@@ -3322,6 +4263,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class TerminateRequest(betterproto2.Message):
+    """
+    End an orchestration.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
     output: "str | None" = betterproto2.field(
@@ -3330,8 +4275,14 @@ class TerminateRequest(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    Becomes the orchestration's output.
+    """
 
     recursive: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
+    """
+    End its sub-orchestrations too.
+    """
 
     router: "TaskRouter | None" = betterproto2.field(
         1004, betterproto2.TYPE_MESSAGE, optional=True
@@ -3343,6 +4294,10 @@ default_message_pool.register_message("", "TerminateRequest", TerminateRequest)
 
 @dataclass(eq=False, repr=False)
 class TerminateResponse(betterproto2.Message):
+    """
+    The request to end will reach the orchestration.
+    """
+
     pass
 
 
@@ -3352,10 +4307,10 @@ default_message_pool.register_message("", "TerminateResponse", TerminateResponse
 @dataclass(eq=False, repr=False)
 class TimerCreatedEvent(betterproto2.Message):
     """
-
+    A timer is set.
 
     Oneofs:
-        - origin:
+        - origin: What the timer is for; Dapr only.
     """
 
     fire_at: "datetime.datetime | None" = betterproto2.field(
@@ -3397,14 +4352,24 @@ default_message_pool.register_message("", "TimerCreatedEvent", TimerCreatedEvent
 
 @dataclass(eq=False, repr=False)
 class TimerFiredEvent(betterproto2.Message):
+    """
+    A timer fired.
+    """
+
     fire_at: "datetime.datetime | None" = betterproto2.field(
         1,
         betterproto2.TYPE_MESSAGE,
         unwrap=lambda: google_protobuf.Timestamp,
         optional=True,
     )
+    """
+    When it was due, copied exactly from its TimerCreatedEvent.
+    """
 
     timer_id: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
+    """
+    The event_id of the TimerCreatedEvent that this answers.
+    """
 
 
 default_message_pool.register_message("", "TimerFiredEvent", TimerFiredEvent)
@@ -3412,6 +4377,10 @@ default_message_pool.register_message("", "TimerFiredEvent", TimerFiredEvent)
 
 @dataclass(eq=False, repr=False)
 class TimerOriginActivityRetry(betterproto2.Message):
+    """
+    A timer that delays the next attempt of an activity.
+    """
+
     task_execution_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
 
@@ -3422,6 +4391,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class TimerOriginCreateTimer(betterproto2.Message):
+    """
+    A timer that the orchestrator asked for itself.
+    """
+
     pass
 
 
@@ -3432,6 +4405,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class TimerOriginExternalEvent(betterproto2.Message):
+    """
+    A timer that limits the wait for an external event.
+    """
+
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
 
@@ -3442,6 +4419,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class TimerOriginSubOrchestrationRetry(betterproto2.Message):
+    """
+    A timer that delays the next attempt of a sub-orchestration.
+    """
+
     instance_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
 
@@ -3452,9 +4433,19 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class TraceContext(betterproto2.Message):
+    """
+    A span of a distributed trace, in the notation of W3C Trace Context.
+    """
+
     trace_parent: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The traceparent header: version, trace id, span id and flags.
+    """
 
     span_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The span's id alone, for peers that do not take the header apart.
+    """
 
     trace_state: "str | None" = betterproto2.field(
         3,
@@ -3462,6 +4453,9 @@ class TraceContext(betterproto2.Message):
         unwrap=lambda: google_protobuf.StringValue,
         optional=True,
     )
+    """
+    The tracestate header.
+    """
 
 
 default_message_pool.register_message("", "TraceContext", TraceContext)
@@ -3470,10 +4464,10 @@ default_message_pool.register_message("", "TraceContext", TraceContext)
 @dataclass(eq=False, repr=False)
 class WorkItem(betterproto2.Message):
     """
-
+    One thing for a worker to do.
 
     Oneofs:
-        - request:
+        - request: What to do.
     """
 
     orchestrator_request: "OrchestratorRequest | None" = betterproto2.field(
@@ -3497,6 +4491,9 @@ class WorkItem(betterproto2.Message):
     )
 
     completion_token: "str" = betterproto2.field(10, betterproto2.TYPE_STRING)
+    """
+    Opaque. The completion returns it, and proves by it that the worker holds the lease.
+    """
 
 
 default_message_pool.register_message("", "WorkItem", WorkItem)
@@ -3504,6 +4501,10 @@ default_message_pool.register_message("", "WorkItem", WorkItem)
 
 @dataclass(eq=False, repr=False)
 class WorkItemFilters(betterproto2.Message):
+    """
+    The work that a worker wants. Of a kind with no entries it wants nothing.
+    """
+
     orchestrations: "list[OrchestrationFilter]" = betterproto2.field(
         1, betterproto2.TYPE_MESSAGE, repeated=True
     )

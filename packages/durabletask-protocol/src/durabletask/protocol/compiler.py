@@ -1,0 +1,111 @@
+"""Compile the functions that read and write messages, one at a time, on first use.
+
+`decoding` and `encoding` write the source of a function; here it is compiled, registered so
+that tracebacks can show it, and introduced to the functions of the messages inside it.
+"""
+
+from __future__ import annotations
+
+import linecache
+from typing import TYPE_CHECKING, Any
+
+from durabletask.protocol import blanks, decoding, encoding, plans
+from durabletask.protocol.wire import int32
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from durabletask.protocol.dialects import Dialect
+
+
+class Functions:
+    """The functions compiled so far for one dialect.
+
+    They find each other by name in one namespace, as the functions of a module do. Compiling
+    one twice, in two threads at once, is harmless: both are the same, either may win.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.fills: dict[type[Any], Callable[..., None]] = {}
+        self.encoders: dict[type[Any], Callable[[Any], bytes]] = {}
+        self._dialect = dialect
+        self._namespace: dict[str, Any] = {
+            **decoding.primitives(dialect),
+            **encoding.primitives(dialect),
+        }
+
+    def compile_fill(self, message_class: type[Any]) -> Callable[..., None]:
+        plan = plans.plan(message_class, self._dialect)
+        blanks.share_defaults(message_class)
+        for field in plan.fields:
+            self._reach(field, "fill", self.compile_fill)
+        fill: Callable[..., None] = self._compiled(f"fill_{plan.name}", decoding.source(plan))
+        self.fills[message_class] = fill
+        return fill
+
+    def compile_encoder(self, message_class: type[Any]) -> Callable[[Any], bytes]:
+        plan = plans.plan(message_class, self._dialect)
+        blanks.share_defaults(message_class)
+        for field in plan.fields:
+            self._reach(field, "encode", self.compile_encoder)
+        write: Callable[[Any], bytes] = self._compiled(f"encode_{plan.name}", encoding.source(plan))
+        self.encoders[message_class] = write
+        return write
+
+    def _reach(
+        self, field: plans.Field, verb: str, make: Callable[[type[Any]], Callable[..., Any]]
+    ) -> None:
+        """Put the names into the namespace by which a function reaches a field's type."""
+        if field.type is None:
+            return
+        name = field.type.__name__
+        if field.kind is plans.Kind.ENUM:
+            self._namespace.setdefault(f"read_{name}", _enum_reader(field.type, self._dialect))
+            self._namespace.setdefault(f"write_{name}", _enum_writer(field.type, self._dialect))
+            return
+        self._namespace.setdefault(name, field.type)
+        nested_class = field.type
+
+        # Stands in for the nested message's function until the first of them arrives.
+        def make_and_call(*arguments: Any) -> Any:
+            return make(nested_class)(*arguments)
+
+        self._namespace.setdefault(f"{verb}_{name}", make_and_call)
+
+    def _compiled(self, name: str, source: str) -> Any:
+        filename = f"<durabletask.protocol {self._dialect.name} {name}>"
+        # With no modification time the entry survives linecache.checkcache().
+        linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+        code = compile(source, filename, "exec")
+        exec(code, self._namespace)  # noqa: S102 - our own text, from our own contract
+        return self._namespace[name]
+
+
+def _enum_reader(enum: type[Any], dialect: Dialect) -> Callable[[int], Any]:
+    members = {number: member for member, number in _enum_numbers(enum, dialect).items()}
+    members.pop(None, None)
+
+    def read(number: int) -> Any:
+        member = members.get(number)
+        # A value we do not know stays one, as a member without a name.
+        return enum(number) if member is None else member
+
+    return read
+
+
+def _enum_writer(enum: type[Any], dialect: Dialect) -> Callable[[int], bytes]:
+    encoded = {
+        member: b"" if number is None else int32(number)
+        for member, number in _enum_numbers(enum, dialect).items()
+    }
+
+    def write(value: int) -> bytes:
+        found = encoded.get(value)
+        return int32(value) if found is None else found
+
+    return write
+
+
+def _enum_numbers(enum: type[Any], dialect: Dialect) -> dict[Any, int | None]:
+    """The dialect's number for each value that we know; None where it has none."""
+    return {member: dialect.enum_value(enum.__name__, int(member)) for member in enum}

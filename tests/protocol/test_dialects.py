@@ -1,0 +1,126 @@
+"""Every field of both vendors' contracts has its place in ours."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builders.protocol import LEFT_OUT, all_classes, vendor_messages, vendors
+from durabletask.protocol import dialects, messages, plans
+
+if TYPE_CHECKING:
+    from builders.protocol import Vendor
+
+each_message = pytest.mark.parametrize(
+    ("vendor", "message"),
+    [pytest.param(vendor, name, id=f"{vendor.name}-{name}") for vendor, name in vendor_messages()],
+)
+each_vendor = pytest.mark.parametrize("vendor", vendors(), ids=lambda vendor: vendor.name)
+
+
+def numbers(vendor: Vendor, message_class: type[Any]) -> dict[str, int]:
+    """Our fields that the dialect has, with its numbers."""
+    plan = plans.plan(message_class, vendor.dialect)
+    return {field.name: field.number for field in plan.fields}
+
+
+@each_message
+def test_our_fields_have_the_vendors_numbers(vendor: Vendor, message: str) -> None:
+    contract = {field.ours: field.number for field in vendor.fields(message)}
+
+    assert numbers(vendor, vendor.our_class(message)) == contract
+
+
+@each_message
+def test_our_fields_have_the_vendors_types(vendor: Vendor, message: str) -> None:
+    plan = plans.plan(vendor.our_class(message), vendor.dialect)
+    contract = {field.ours: wire_type(vendor, field.type) for field in vendor.fields(message)}
+
+    assert {field.name: plan_type(field) for field in plan.fields} == contract
+
+
+@each_vendor
+def test_every_message_and_enum_is_ours_or_left_out(vendor: Vendor) -> None:
+    known = {vendor.our_name(name) for name in vendor.contract["messages"] if name not in LEFT_OUT}
+    known |= set(vendor.contract["enums"]) - LEFT_OUT
+
+    assert [name for name in sorted(known) if not hasattr(messages, name)] == []
+
+
+def test_nothing_is_left_out_that_no_contract_has() -> None:
+    contracts = [vendor.contract for vendor in vendors()]
+    named = {
+        name for contract in contracts for part in ("messages", "enums") for name in contract[part]
+    }
+
+    assert named >= LEFT_OUT
+
+
+@each_vendor
+def test_every_enum_value_has_the_vendors_number(vendor: Vendor) -> None:
+    for name, contract in vendor.contract["enums"].items():
+        if name in LEFT_OUT:
+            continue
+        enum = getattr(messages, name)
+        values = {
+            member.proto_name or member.name: vendor.dialect.enum_value(name, member)
+            for member in enum
+        }
+        assert contract.items() <= values.items()
+
+
+@pytest.mark.parametrize("dialect", [dialects.NATIVE, dialects.TASKHUB, dialects.DAPR], ids=repr)
+def test_no_two_fields_of_a_message_share_a_number(dialect: dialects.Dialect) -> None:
+    for message_class in all_classes():
+        used = Counter(field.number for field in plans.plan(message_class, dialect).fields)
+
+        assert [number for number, count in used.items() if count > 1] == []
+
+
+def test_every_exception_names_a_field_that_exists() -> None:
+    """A misspelt exception would be no exception."""
+    for message, names in dialects.DAPR.absent_fields.items():
+        declared = {field.name for field in dataclasses.fields(getattr(messages, message))}
+        assert names <= declared, message
+    for message, moved in dialects.DAPR.moved_fields.items():
+        declared = {field.name for field in dataclasses.fields(getattr(messages, message))}
+        assert moved.keys() <= declared, message
+
+
+def test_json_properties_are_where_the_contract_has_values() -> None:
+    contract = {
+        (vendor.our_name(message), field.ours)
+        for vendor, message in vendor_messages()
+        for field in vendor.fields(message)
+        if field.type == "map<string, google.protobuf.Value>"
+    }
+
+    assert contract == plans.JSON_MAPS
+
+
+def wire_type(vendor: Vendor, contract_type: str) -> str:
+    short = contract_type.removeprefix("google.protobuf.")
+    ours: str = vendor.our_name(short)
+    return ours
+
+
+def plan_type(field: plans.Field) -> str:
+    if field.type is not None:
+        return field.type.__name__
+    return {
+        plans.Kind.STRING: "string",
+        plans.Kind.BYTES: "bytes",
+        plans.Kind.BOOL: "bool",
+        plans.Kind.INT32: "int32",
+        plans.Kind.UINT32: "uint32",
+        plans.Kind.STRING_VALUE: "StringValue",
+        plans.Kind.BOOL_VALUE: "BoolValue",
+        plans.Kind.INT32_VALUE: "Int32Value",
+        plans.Kind.TIMESTAMP: "Timestamp",
+        plans.Kind.DURATION: "Duration",
+        plans.Kind.STRING_MAP: "map<string, string>",
+        plans.Kind.JSON_MAP: "map<string, google.protobuf.Value>",
+    }[field.kind]

@@ -1,0 +1,160 @@
+"""Peeking and skipping agree with decoding everything."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from builders.protocol import RandomMessages
+from durabletask.protocol import codec, events, messages, oneofs, work_items
+from durabletask.protocol.dialects import DAPR, NATIVE, TASKHUB, Dialect
+
+each_dialect = pytest.mark.parametrize("dialect", [NATIVE, TASKHUB, DAPR], ids=repr)
+
+
+def turn(past: int, new: int = 1) -> Any:
+    history = [events.task_completed(number, f'"{number}"') for number in range(past + new)]
+    return messages.WorkItem(
+        orchestrator_request=messages.OrchestratorRequest(
+            instance_id="order-1",
+            execution_id="run-1",
+            past_events=history[:past],
+            new_events=history[past:],
+        ),
+        completion_token="token-1",
+    )
+
+
+def drawn(dialect: Dialect, count: int) -> list[Any]:
+    make = RandomMessages(random.Random(f"work items {dialect}"), dialect).make
+    return [make(messages.WorkItem, depth=4) for _ in range(count)]
+
+
+def owner(item: Any) -> tuple[str, str | None]:
+    """The instance and the run that a decoded work item is for."""
+    request = getattr(item, oneofs.which(item) or "completion_token")
+    if isinstance(request, messages.ActivityRequest):
+        request = request.orchestration_instance
+    return getattr(request, "instance_id", ""), getattr(request, "execution_id", "")
+
+
+@each_dialect
+def test_a_peek_says_what_the_decoded_item_says(dialect: Dialect) -> None:
+    for item in drawn(dialect, 300):
+        raw = codec.encode(item, dialect)
+
+        peek = work_items.peek(raw)
+
+        instance_id, execution_id = owner(item)
+        assert peek.kind == oneofs.which(item)
+        assert peek.completion_token == item.completion_token
+        assert peek.instance_id == instance_id
+        assert peek.execution_id == (execution_id or "")
+
+
+@each_dialect
+def test_a_peek_finds_every_event_as_it_was_encoded(dialect: Dialect) -> None:
+    for item in drawn(dialect, 300):
+        peek = work_items.peek(codec.encode(item, dialect))
+
+        request = item.orchestrator_request or messages.OrchestratorRequest()
+        for spans, decoded in [
+            (peek.past_events, request.past_events),
+            (peek.new_events, request.new_events),
+        ]:
+            found = [spans.event_bytes(index) for index in range(len(spans))]
+            assert found == [codec.encode(event, dialect) for event in decoded]
+
+
+@each_dialect
+@pytest.mark.parametrize("skipped", [1, 2, 50, 300])
+def test_skipping_leaves_what_full_decoding_has_at_its_end(dialect: Dialect, skipped: int) -> None:
+    raw = codec.encode(turn(past=300), dialect)
+    full = work_items.decode(raw, dialect)
+
+    tail = work_items.decode(raw, dialect, skip_past_events=skipped)
+
+    del full.orchestrator_request.past_events[:skipped]  # type: ignore[union-attr]
+    assert tail == full
+
+
+def test_a_request_in_pieces_is_read_as_one() -> None:
+    whole = turn(past=3)
+    raw = codec.encode(turn(past=1, new=0)) + codec.encode(
+        messages.WorkItem(
+            orchestrator_request=messages.OrchestratorRequest(
+                past_events=whole.orchestrator_request.past_events[1:],
+                new_events=whole.orchestrator_request.new_events,
+            )
+        )
+    )
+
+    assert work_items.decode(raw) == whole
+    assert len(work_items.peek(raw).past_events) == 3
+    del whole.orchestrator_request.past_events[:2]
+    assert work_items.decode(raw, skip_past_events=2) == whole
+
+
+def activity() -> Any:
+    # Its input has the number of an orchestrator's past events.
+    instance = messages.OrchestrationInstance(instance_id="order-2")
+    request = messages.ActivityRequest(input="x", orchestration_instance=instance)
+    return messages.WorkItem(activity_request=request)
+
+
+def test_of_two_kinds_of_request_the_last_one_counts() -> None:
+    peek = work_items.peek(codec.encode(activity()) + codec.encode(turn(past=2)))
+
+    assert (peek.kind, peek.instance_id, len(peek.past_events)) == (
+        "orchestrator_request",
+        "order-1",
+        2,
+    )
+
+
+def test_events_of_a_request_that_does_not_count_are_no_events() -> None:
+    raw = codec.encode(turn(past=2)) + codec.encode(activity())
+
+    peek = work_items.peek(raw)
+
+    assert (peek.kind, peek.instance_id, len(peek.past_events)) == (
+        "activity_request",
+        "order-2",
+        0,
+    )
+    with pytest.raises(ValueError, match="activity_request"):
+        work_items.decode(raw, skip_past_events=1)
+
+
+def test_more_events_than_there_are_cannot_be_skipped() -> None:
+    with pytest.raises(ValueError, match="1 more past events"):
+        work_items.decode(codec.encode(turn(past=3)), skip_past_events=4)
+
+
+def test_the_events_that_are_skipped_are_not_read() -> None:
+    raw = codec.encode(turn(past=2)).replace(b'"0"', b'"\xff"')
+
+    assert work_items.decode(raw, skip_past_events=1) is not None
+    with pytest.raises(codec.DecodeError):
+        work_items.decode(raw)
+
+
+def test_damaged_work_items_raise_decode_errors_and_nothing_else() -> None:
+    rng = random.Random("damage")
+    intact = codec.encode(turn(past=3, new=2))
+    refused = 0
+    for _ in range(3000):
+        raw = bytearray(intact)
+        raw[rng.randrange(len(raw))] = rng.randrange(256)
+        raw = raw[: rng.randrange(len(raw) + 1)]
+        for read in (work_items.peek, lambda item: work_items.decode(item, skip_past_events=1)):
+            try:
+                read(bytes(raw))
+            except codec.DecodeError:
+                refused += 1
+            except ValueError as error:
+                assert "to skip" in str(error)  # noqa: PT017 - an answer, not a failure to read
+
+    assert refused > 1000
