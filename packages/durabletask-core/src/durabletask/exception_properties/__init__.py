@@ -1,0 +1,7 @@
+"""The official home of `ExceptionPropertiesProvider`; it is defined in `durabletask.failures`."""
+
+from __future__ import annotations
+
+from durabletask.failures.properties import ExceptionPropertiesProvider
+
+__all__ = ["ExceptionPropertiesProvider"]
