@@ -1,0 +1,60 @@
+"""What authors of orchestrators and activities write against.
+
+Names, signatures and module paths are those of the official SDK. New here: a task can be
+awaited as well as yielded, so an orchestrator may be an `async def` and its results are typed.
+
+    async def greet_all(ctx: OrchestrationContext, names: list[str]) -> list[str]:
+        return await when_all([ctx.call_activity(greet, input=name) for name in names])
+
+Values and interfaces only: what runs an orchestrator stands in `durabletask.core`.
+"""
+
+from __future__ import annotations
+
+from durabletask.failures import (
+    FailureDetails,
+    NonDeterminismError,
+    OrchestrationStateError,
+    TaskCancelledError,
+    TaskFailedError,
+)
+from durabletask.task.activities import ActivityContext
+from durabletask.task.composites import (
+    CompositeTask,
+    WhenAllTask,
+    WhenAnyTask,
+    when_all,
+    when_any,
+)
+from durabletask.task.functions import Activity, Orchestrator
+from durabletask.task.names import get_name, named
+from durabletask.task.orchestrations import OrchestrationContext
+from durabletask.task.replay_safe_logger import ReplaySafeLogger
+from durabletask.task.retry_policy import RetryPolicy
+from durabletask.task.tasks import CancellableTask, CompletableTask, RetryableTask, Task, TimerTask
+
+__all__ = [
+    "Activity",
+    "ActivityContext",
+    "CancellableTask",
+    "CompletableTask",
+    "CompositeTask",
+    "FailureDetails",
+    "NonDeterminismError",
+    "OrchestrationContext",
+    "OrchestrationStateError",
+    "Orchestrator",
+    "ReplaySafeLogger",
+    "RetryPolicy",
+    "RetryableTask",
+    "Task",
+    "TaskCancelledError",
+    "TaskFailedError",
+    "TimerTask",
+    "WhenAllTask",
+    "WhenAnyTask",
+    "get_name",
+    "named",
+    "when_all",
+    "when_any",
+]

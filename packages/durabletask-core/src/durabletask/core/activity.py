@@ -1,0 +1,154 @@
+"""An activity request becomes a call, and the call's outcome a response.
+
+What lies between is the worker's: it knows whether to call on a thread or to await on its
+loop. A request that cannot be called (no such activity, unreadable input) is a call that
+raises, so that the worker has one way only. Reading the input and writing the result run
+user code as the call itself does, which may block or want to exit: `prepare` does neither.
+
+    call = prepare(request, registry, settings)
+    try:
+        outcome = Returned(await call.call() if call.is_async else call.call())
+    except BaseException as error:
+        outcome = Raised(error)
+    response = finish(request, outcome, settings, completion_token=token)
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from durabletask.core.outcome import Outcome, Raised, Returned
+from durabletask.core.payloads import serialized
+from durabletask.failures import (
+    ActivityNotRegisteredError,
+    details_from_exception,
+    to_message,
+)
+from durabletask.serialization import discovery
+from durabletask.task import ActivityContext
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    from durabletask.core.registry import Registry
+    from durabletask.core.settings import Settings
+    from durabletask.failures import FailureDetails
+    from durabletask.protocol import messages
+
+__all__ = ["ActivityCall", "Outcome", "Raised", "Returned", "finish", "prepare"]
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityCall:
+    """An activity with its arguments; `call` gives a coroutine if `is_async`, else the result.
+
+    The result may be a coroutine as well: of a plain function around an `async def`.
+    """
+
+    name: str
+    is_async: bool
+    call: Callable[[], Any]
+
+
+def prepare(
+    request: messages.ActivityRequest, registry: Registry, settings: Settings
+) -> ActivityCall:
+    """What to call; never raises, and runs nothing of the user's."""
+    name = request.name
+    try:
+        function = registry.activity(name)
+    except ActivityNotRegisteredError as error:
+        return ActivityCall(name, is_async=False, call=partial(_raise, error))
+    is_async = _is_async(function)
+    call = partial(_call_async if is_async else _call, request, function, settings)
+    return ActivityCall(name, is_async=is_async, call=call)
+
+
+def finish(
+    request: messages.ActivityRequest,
+    outcome: Outcome,
+    settings: Settings,
+    *,
+    completion_token: str,
+) -> messages.ActivityResponse:
+    """The outcome as the message that completes the request; never raises."""
+    from durabletask.protocol import messages
+
+    result: str | None = None
+    failure: FailureDetails | None = None
+    if isinstance(outcome, Returned):
+        try:
+            result = serialized(outcome.value, settings.data_converter)
+        # A hook such as `to_json` may want to exit as the activity may.
+        except BaseException as error:  # noqa: BLE001  # becomes the activity's failure
+            outcome = Raised(error)
+    if isinstance(outcome, Raised):
+        failure = details_from_exception(
+            _explained(outcome.exception, request.name),
+            properties_provider=settings.exception_properties_provider,
+        )
+    instance = request.orchestration_instance
+    return messages.ActivityResponse(
+        instance_id=instance.instance_id if instance is not None else "",
+        task_id=request.task_id,
+        result=result,
+        failure_details=to_message(failure) if failure is not None else None,
+        completion_token=completion_token,
+    )
+
+
+def _call(
+    request: messages.ActivityRequest, function: Callable[..., Any], settings: Settings
+) -> Any:
+    return function(*_arguments(request, function, settings))
+
+
+async def _call_async(
+    request: messages.ActivityRequest, function: Callable[..., Any], settings: Settings
+) -> Any:
+    return await function(*_arguments(request, function, settings))
+
+
+def _arguments(
+    request: messages.ActivityRequest, function: Callable[..., Any], settings: Settings
+) -> tuple[Any, ...]:
+    instance = request.orchestration_instance
+    context = ActivityContext(instance.instance_id if instance is not None else "", request.task_id)
+    if not discovery.takes_input(function):
+        return (context,)
+    converter = settings.data_converter
+    wanted = discovery.input_type(function, converter)
+    return (context, converter.deserialize(request.input, wanted))
+
+
+def _is_async(function: Any) -> bool:
+    while isinstance(function, partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(type(function), "__call__", None)  # noqa: B004  # the function itself
+    )
+
+
+def _explained(exception: BaseException, name: str) -> BaseException:
+    """The exception with a text; `sys.exit` and the like bring none that says what happened."""
+    if isinstance(exception, Exception):
+        return exception
+    kind = type(exception)
+    try:
+        told = str(exception)
+        explained = kind(
+            f"activity '{name}' raised {kind.__name__}{f'({told})' if told else ''}. This fails "
+            "the activity and leaves the worker running: to report a failure raise an Exception, "
+            "to stop the worker do so from outside, for an activity cannot exit it."
+        )
+    except BaseException:  # noqa: BLE001  # a type with a constructor or a text of its own
+        return exception
+    return explained.with_traceback(exception.__traceback__)
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error

@@ -1,0 +1,115 @@
+"""Activities and children that have been called and have not answered."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from durabletask.core import arguments
+from durabletask.core.retries import Retry
+from durabletask.failures import FailureDetails
+from durabletask.task import CompletableTask, RetryableTask, RetryPolicy
+
+if TYPE_CHECKING:
+    from durabletask.core.actions import Action
+    from durabletask.core.determinism import ReplayClock
+    from durabletask.core.ledger import Ledger
+    from durabletask.core.timers import Timers
+    from durabletask.protocol import messages
+    from durabletask.serialization import DataConverter
+
+# durabletask-go tells a parent nothing about a child that was terminated.
+_UNTOLD = FailureDetails(
+    message="it ended without a result and without telling why; it may have been terminated",
+    error_type="",
+    stack_trace=None,
+)
+
+
+class Call:
+    """A call with the task that waits for it."""
+
+    __slots__ = ("action", "result_type", "retry", "task")
+
+    def __init__(
+        self,
+        action: Action,
+        result_type: Any,
+        task: CompletableTask[Any],
+        retry: Retry | None = None,
+    ) -> None:
+        self.action = action
+        self.result_type = result_type
+        self.task = task
+        self.retry = retry
+
+
+class Calls:
+    """The unanswered calls of one kind; `failure_prefix` begins the text of their failures."""
+
+    __slots__ = ("_clock", "_converter", "_failure_prefix", "_ledger", "_timers", "_unanswered")
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: ReplayClock,
+        timers: Timers,
+        converter: DataConverter,
+        failure_prefix: str,
+    ) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._timers = timers
+        self._converter = converter
+        self._failure_prefix = failure_prefix
+        self._unanswered: dict[int, Call] = {}
+
+    def start(
+        self, action: Action, result_type: Any, policy: RetryPolicy | None
+    ) -> CompletableTask[Any]:
+        """Ask for the call; the task completes with its answer, after retries if need be."""
+        if policy is None:
+            call = Call(action, result_type, CompletableTask())
+        else:
+            arguments.instance_of(RetryPolicy, policy, "retry_policy")
+            retry = Retry(policy, self._clock.now)
+            call = Call(action, result_type, RetryableTask(policy), retry)
+        self._ask(call)
+        return call.task
+
+    def complete(self, number: int, result: str | None) -> bool:
+        """Hand the result over; False if nobody waits for that number."""
+        call = self._unanswered.pop(number, None)
+        if call is None:
+            return False
+        try:
+            value = self._converter.deserialize(result, call.result_type)
+        except BaseException as error:  # noqa: BLE001  # the waiting code's to handle
+            call.task.fail_with(error)
+        else:
+            call.task.complete(value)
+        return True
+
+    def fail(self, number: int, details: messages.TaskFailureDetails | None) -> bool:
+        """Call again later or hand the failure over; False if nobody waits for that number."""
+        call = self._unanswered.pop(number, None)
+        if call is None:
+            return False
+        now = self._clock.now
+        delay = call.retry.delay_after_failure(now) if call.retry is not None else None
+        if delay is not None:
+            # While the timer runs nobody waits for the number: late answers are ignored.
+            self._timers.start(self._clock.after(delay), partial(self._ask, call))
+        else:
+            self._give_up(call, details)
+        return True
+
+    def _ask(self, call: Call) -> None:
+        self._unanswered[call.action.id] = call
+        self._ledger.ask(call.action)
+
+    def _give_up(self, call: Call, details: messages.TaskFailureDetails | None) -> None:
+        told = details.error_message if details is not None else _UNTOLD.message
+        call.task.fail(
+            f"{self._failure_prefix} task #{call.action.id} failed: {told}", details or _UNTOLD
+        )

@@ -1,0 +1,193 @@
+"""The context that orchestrators are handed: turns what they ask for into actions.
+
+Does nothing by itself. After a machine is closed its context goes on answering, to
+`finally` blocks, but what they ask for leads nowhere and they count as replaying.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from durabletask.core import arguments
+from durabletask.core.actions import ScheduleActivity, SendEvent, StartChild
+from durabletask.core.calls import Calls
+from durabletask.core.determinism import ReplayClock, nth_uuid
+from durabletask.core.ending import ContinuedAsNew
+from durabletask.core.external_events import ExternalEvents
+from durabletask.core.ledger import Ledger
+from durabletask.core.payloads import Payload, payload, serialized
+from durabletask.core.timers import Timers
+from durabletask.serialization import discovery
+from durabletask.task import OrchestrationContext, TimerTask, get_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime, timedelta
+
+    from durabletask.core.settings import Settings
+    from durabletask.task import CancellableTask, CompletableTask, RetryPolicy
+
+
+class ReplayedContext(OrchestrationContext):
+    """An orchestration's context, and the books it keeps, which the machine reads and fills."""
+
+    __slots__ = (
+        "_instance_id",
+        "_settings",
+        "_uuids",
+        "activities",
+        "children",
+        "clock",
+        "custom_status",
+        "events",
+        "ledger",
+        "parent",
+        "replaying",
+        "restart",
+        "timers",
+        "version_label",
+    )
+
+    def __init__(self, instance_id: str, settings: Settings) -> None:
+        self._instance_id = instance_id
+        self._settings = settings
+        self._uuids = 0
+        self.ledger = Ledger()
+        self.clock = ReplayClock()
+        self.timers = Timers(self.ledger, self.clock, settings.maximum_timer_interval)
+        self.activities = self._calls(f"{instance_id}: Activity")
+        self.children = self._calls("Sub-orchestration")
+        self.events = ExternalEvents(self.timers, settings.data_converter)
+        self.parent: str | None = None
+        self.version_label: str | None = None
+        self.replaying = True
+        self.custom_status: str | None = None
+        self.restart: ContinuedAsNew | None = None
+
+    @property
+    def instance_id(self) -> str:
+        return self._instance_id
+
+    @property
+    def parent_instance_id(self) -> str | None:
+        return self.parent
+
+    @property
+    def version(self) -> str | None:
+        return self.version_label
+
+    @property
+    def current_utc_datetime(self) -> datetime:
+        return self.clock.now.replace(tzinfo=None)
+
+    @property
+    def is_replaying(self) -> bool:
+        return self.replaying
+
+    def set_custom_status(self, custom_status: Any) -> None:
+        self.custom_status = serialized(custom_status, self._settings.data_converter)
+
+    def create_timer(self, fire_at: datetime | timedelta) -> TimerTask:
+        arguments.time(fire_at, "fire_at")
+        task = TimerTask()
+        timer = self.timers.start(self.clock.time_of(fire_at), lambda: task.complete(None))
+        task.set_cancel_handler(lambda: self.timers.cancel(timer))
+        return task
+
+    def call_activity(
+        self,
+        activity: str | Callable[..., Any],
+        *,
+        input: Any = None,
+        retry_policy: RetryPolicy | None = None,
+        tags: dict[str, str] | None = None,
+        return_type: type | None = None,
+    ) -> CompletableTask[Any]:
+        number = self.ledger.next_number()
+        name, result_type = self._callee(activity, return_type)
+        action = ScheduleActivity(
+            number, name, self._payload(input), arguments.tags(tags), version=None
+        )
+        return self.activities.start(action, result_type, retry_policy)
+
+    def call_sub_orchestrator(
+        self,
+        orchestrator: str | Callable[..., Any],
+        *,
+        input: Any = None,
+        instance_id: str | None = None,
+        retry_policy: RetryPolicy | None = None,
+        version: str | None = None,
+        return_type: type | None = None,
+    ) -> CompletableTask[Any]:
+        number = self.ledger.next_number()
+        name, result_type = self._callee(orchestrator, return_type)
+        action = StartChild(
+            number,
+            name,
+            self._payload(input),
+            arguments.optional_text(instance_id, "instance_id")
+            or f"{self._instance_id}:{number:04x}",
+            arguments.optional_text(version, "version") or self._settings.default_version,
+        )
+        return self.children.start(action, result_type, retry_policy)
+
+    def wait_for_external_event(
+        self,
+        name: str,
+        *,
+        data_type: type | None = None,
+        timeout: timedelta | datetime | None = None,
+    ) -> CancellableTask[Any]:
+        arguments.text(name, "name")
+        until = None
+        if timeout is not None:
+            until = self.clock.time_of(arguments.time(timeout, "timeout"))
+        return self.events.wait(name, data_type, until)
+
+    def send_event(self, instance_id: str, event_name: str, *, data: Any = None) -> None:
+        arguments.text(instance_id, "instance_id")
+        arguments.text(event_name, "event_name")
+        if not instance_id.strip():
+            raise ValueError("instance_id cannot be empty")
+        if instance_id.startswith("@"):
+            raise ValueError(
+                f"'{instance_id}' is the id of an entity: entities take operations, not events. "
+                "Use signal_entity to send it one."
+            )
+        if not event_name.strip():
+            raise ValueError("event_name cannot be empty")
+        number = self.ledger.next_number()
+        self.ledger.ask(SendEvent(number, event_name, instance_id, self._payload(data)))
+
+    def continue_as_new(
+        self, new_input: Any, *, save_events: bool = False, new_version: str | None = None
+    ) -> None:
+        if self.restart is None:
+            self.restart = ContinuedAsNew(
+                serialized(new_input, self._settings.data_converter),
+                save_events,
+                arguments.optional_text(new_version, "new_version"),
+            )
+
+    def new_uuid(self) -> str:
+        n = self._uuids
+        self._uuids += 1
+        return nth_uuid(self._instance_id, self.clock.now, n)
+
+    def _calls(self, failure_prefix: str) -> Calls:
+        converter = self._settings.data_converter
+        return Calls(self.ledger, self.clock, self.timers, converter, failure_prefix)
+
+    def _callee(
+        self, function: str | Callable[..., Any], return_type: type | None
+    ) -> tuple[str, Any]:
+        if isinstance(function, str):
+            return arguments.text(function, "name"), return_type
+        name = arguments.text(get_name(function), "name")
+        if return_type is None:
+            return name, discovery.return_type(function, self._settings.data_converter)
+        return name, return_type
+
+    def _payload(self, value: Any) -> Payload:
+        return payload(value, self._settings.data_converter, replaying=self.replaying)

@@ -1,0 +1,110 @@
+"""How an orchestration ends, as the action that says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from durabletask.failures import JsonEncodeOutputException, to_message
+from durabletask.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from durabletask.failures import FailureDetails
+    from durabletask.protocol import messages
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The code returned."""
+
+    result: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The code raised, or could not be run at all."""
+
+    details: FailureDetails
+
+
+@dataclass(frozen=True, slots=True)
+class Terminated:
+    """Somebody outside ended it."""
+
+    output: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContinuedAsNew:
+    """The code asked to start over."""
+
+    new_input: str | None
+    save_events: bool
+    new_version: str | None
+
+
+Ending = Completed | Failed | Terminated | ContinuedAsNew
+
+
+def how(ending: Ending | None) -> str:
+    """What the code had done by then, as error texts tell it; empty while it goes on."""
+    match ending:
+        case None:
+            return ""
+        case Completed():
+            return "returned"
+        case Failed(details):
+            return f"failed with {details.error_type}: {details.message}"
+        case Terminated():
+            return "been terminated"
+        case ContinuedAsNew():
+            return "continued as new"
+
+
+def unwritten(result: Any, problem: BaseException) -> JsonEncodeOutputException:
+    """The error for a result that cannot be written, because of that problem."""
+    members = result if isinstance(result, (list, tuple)) else [result]
+    forgotten = any(isinstance(member, Task) for member in members)
+    error = JsonEncodeOutputException(
+        "The orchestration result could not be encoded. It is of type "
+        f"'{type(result).__qualname__}': {problem}"
+        f"{'. Did you forget `yield` or `await`?' if forgotten else ''}"
+    )
+    error.__cause__ = problem
+    return error
+
+
+def ending_action(
+    number: int, ending: Ending, kept_events: Sequence[messages.HistoryEvent]
+) -> messages.OrchestratorAction:
+    """The action for that ending; `kept_events` are those that nobody waited for."""
+    from durabletask.protocol import messages
+
+    return messages.OrchestratorAction(
+        id=number, complete_orchestration=_completion(ending, kept_events)
+    )
+
+
+def _completion(
+    ending: Ending, kept_events: Sequence[messages.HistoryEvent]
+) -> messages.CompleteOrchestrationAction:
+    from durabletask.protocol import messages
+
+    status = messages.OrchestrationStatus
+    complete = messages.CompleteOrchestrationAction
+    match ending:
+        case Completed(result):
+            return complete(orchestration_status=status.COMPLETED, result=result)
+        case Failed(details):
+            return complete(orchestration_status=status.FAILED, failure_details=to_message(details))
+        case Terminated(output):
+            return complete(orchestration_status=status.TERMINATED, result=output)
+        case ContinuedAsNew(new_input, save_events, new_version):
+            return complete(
+                orchestration_status=status.CONTINUED_AS_NEW,
+                result=new_input,
+                new_version=new_version,
+                carryover_events=list(kept_events) if save_events else [],
+            )

@@ -1,0 +1,59 @@
+"""Match what the orchestrator asks for against what history says it asked for.
+
+Every action gets the next number when user code asks for it. During replay the history
+confirms the same numbers; anything else means that the code changed under a running instance.
+The only source of NonDeterminismError.
+
+Knows nothing about generators, serialization or events.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from durabletask.failures import NonDeterminismError, RequestedAction
+
+if TYPE_CHECKING:
+    from durabletask.core.actions import Action
+
+
+class Ledger:
+    """Numbers actions as they are asked for and crosses them off as history confirms them."""
+
+    __slots__ = ("_last_number", "_unconfirmed")
+
+    def __init__(self) -> None:
+        self._last_number = 0
+        self._unconfirmed: dict[int, Action] = {}
+
+    def next_number(self) -> int:
+        """The next free number. Gaps do no harm, so a call that raises may leave one."""
+        self._last_number += 1
+        return self._last_number
+
+    def ask(self, action: Action) -> None:
+        """Enter an action; a retried one comes again under its old number."""
+        self._unconfirmed[action.id] = action
+
+    def withdraw(self, number: int) -> None:
+        """Forget an action that has not left yet; no effect on one that has."""
+        self._unconfirmed.pop(number, None)
+
+    def withdraw_all(self, method: str | None = None) -> None:
+        """Forget every action that has not left yet, or every one of that method."""
+        kept = {} if method is None else self._unconfirmed
+        self._unconfirmed = {id: it for id, it in kept.items() if it.method != method}
+
+    def confirm(self, number: int, method: str, name: str = "", target: str = "") -> None:
+        """Cross off what history records, or raise NonDeterminismError and change nothing."""
+        asked = self._unconfirmed.get(number)
+        if asked is None or asked.method != method or not asked.is_recorded_as(name, target):
+            raise NonDeterminismError(
+                RequestedAction(number, method, name, target),
+                asked.requested() if asked is not None else None,
+            )
+        del self._unconfirmed[number]
+
+    def outstanding(self) -> list[Action]:
+        """The actions that history does not hold yet, in the order they were asked for."""
+        return list(self._unconfirmed.values())

@@ -1,0 +1,395 @@
+"""One execution of one orchestration: takes history's events, decides what to do next.
+
+            execution_started            the code waits        the code ends
+    EMPTY --------------------> RUNNING <---------------> RUNNING ---------> ENDED
+                                  |  ^                        execution_terminated
+              execution_suspended |  | execution_resumed
+                                  v  |
+                               SUSPENDED (events are held)
+
+Lives on between turns: a warm turn takes only the events it has not seen. What it decides
+does not depend on how the events were cut into turns, nor on whether it lived on or was
+built anew from history.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from durabletask.core import actions
+from durabletask.core.context import ReplayedContext
+from durabletask.core.decision import Decision, Note
+from durabletask.core.driver import Driver
+from durabletask.core.ending import (
+    Completed,
+    ContinuedAsNew,
+    Ending,
+    Failed,
+    Terminated,
+    ending_action,
+    how,
+    unwritten,
+)
+from durabletask.core.outcome import Raised, Returned
+from durabletask.core.payloads import serialized
+from durabletask.core.suspension import Suspension
+from durabletask.failures import NonDeterminismError, details_from_exception
+from durabletask.protocol.oneofs import which
+from durabletask.serialization import discovery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from durabletask.core.outcome import Outcome
+    from durabletask.core.registry import Registry
+    from durabletask.core.settings import Settings
+    from durabletask.failures import FailureDetails
+    from durabletask.protocol import messages
+
+
+class OrchestrationMachine:
+    """Feed it `replay` with history and `turn` with what is new; close it when done."""
+
+    def __init__(
+        self, instance_id: str, execution_id: str, registry: Registry, settings: Settings
+    ) -> None:
+        self._instance_id = instance_id
+        self._execution_id = execution_id
+        self._registry = registry
+        self._settings = settings
+        self._context = ReplayedContext(instance_id, settings)
+        self._driver = Driver()
+        self._suspension = Suspension()
+        self._name: str | None = None
+        self._ending: Ending | None = None
+        self._ending_number = 0
+        self._is_mismatched = False
+        self._applied = 0
+        self._notes: list[Note] = []
+
+    @property
+    def instance_id(self) -> str:
+        """Id of the orchestration instance."""
+        return self._instance_id
+
+    @property
+    def execution_id(self) -> str:
+        """Id of this execution of it; another follows when it continues as new."""
+        return self._execution_id
+
+    @property
+    def applied(self) -> int:
+        """How many events of its history it has taken, past and new."""
+        return self._applied
+
+    def replay(self, past_events: Iterable[messages.HistoryEvent]) -> None:
+        """Take events that history holds; those taken before must be left out."""
+        self._context.replaying = True
+        self._absorb(past_events)
+
+    def turn(self, new_events: Iterable[messages.HistoryEvent]) -> Decision:
+        """Take new events and decide. User errors decide FAILED, they do not raise."""
+        self._context.replaying = False
+        try:
+            self._absorb(new_events)
+        finally:
+            # Nothing after the turn is news: `finally` blocks that run later log nothing.
+            self._context.replaying = True
+        decision = self._decide()
+        if decision.ended:
+            self.close()
+        return decision
+
+    def close(self) -> None:
+        """Run the `finally` blocks of code that still waits; what they ask for is ignored."""
+        self._driver.close()
+
+    def _absorb(self, events: Iterable[messages.HistoryEvent]) -> None:
+        for event in events:
+            self._applied += 1
+            self._handle(event)
+
+    def _handle(self, event: messages.HistoryEvent) -> None:
+        kind = which(event)
+        if self._suspension.is_on and self._suspension.hold(kind, event):
+            return
+        if self._ending is not None and kind not in _HEARD_AFTER_THE_END:
+            return
+        handler = self._HANDLERS.get(kind)
+        if handler is not None:
+            handler(self, event, getattr(event, kind))
+        elif kind not in _IGNORED:
+            self._note(
+                logging.WARNING,
+                f"left out an event of kind '{kind or 'unknown'}', which this version of the SDK "
+                "does not know: a newer one may be needed",
+            )
+
+    def _on_orchestrator_started(
+        self, event: messages.HistoryEvent, _started: messages.OrchestratorStartedEvent
+    ) -> None:
+        if event.timestamp is not None:
+            self._context.clock.now = event.timestamp
+
+    def _on_execution_started(
+        self, event: messages.HistoryEvent, started: messages.ExecutionStartedEvent
+    ) -> None:
+        if self._name is not None:
+            self._note(logging.WARNING, "left out a second start of the same execution")
+            return
+        self._name = started.name
+        self._introduce(event, started)
+        try:
+            call = self._call(started.name, started.input)
+        except BaseException as error:  # noqa: BLE001  # becomes the orchestration's failure
+            self._fail(error)
+            return
+        self._follow(self._driver.start(call))
+        self._advance()
+
+    def _introduce(
+        self, event: messages.HistoryEvent, started: messages.ExecutionStartedEvent
+    ) -> None:
+        """Tell the context who it is."""
+        context = self._context
+        instance, parent = started.orchestration_instance, started.parent_instance
+        if instance is not None and instance.execution_id:
+            self._execution_id = instance.execution_id
+        if parent is not None and parent.orchestration_instance is not None:
+            context.parent = parent.orchestration_instance.instance_id
+        context.version_label = started.version
+        if not context.clock.is_set and event.timestamp is not None:
+            context.clock.now = event.timestamp
+
+    def _call(self, name: str, input: str | None) -> Callable[[], Any]:
+        function = self._registry.orchestrator(name)
+        if not discovery.takes_input(function):
+            return partial(function, self._context)
+        converter = self._settings.data_converter
+        wanted = discovery.input_type(function, converter)
+        return partial(function, self._context, converter.deserialize(input, wanted))
+
+    def _on_execution_suspended(
+        self, _event: messages.HistoryEvent, _suspended: messages.ExecutionSuspendedEvent
+    ) -> None:
+        self._suspension.begin()
+
+    def _on_execution_resumed(
+        self, _event: messages.HistoryEvent, _resumed: messages.ExecutionResumedEvent
+    ) -> None:
+        for held in self._suspension.end():
+            self._handle(held)
+
+    def _on_execution_terminated(
+        self, _event: messages.HistoryEvent, terminated: messages.ExecutionTerminatedEvent
+    ) -> None:
+        # Also over continue-as-new in the same turn: else there would be no stopping a loop.
+        if self._ending is None or isinstance(self._ending, ContinuedAsNew):
+            self._context.ledger.withdraw_all()
+            self._end(Terminated(terminated.input))
+
+    def _on_task_scheduled(
+        self, event: messages.HistoryEvent, scheduled: messages.TaskScheduledEvent
+    ) -> None:
+        self._confirm(event.event_id, actions.CALL_ACTIVITY, scheduled.name)
+
+    def _on_sub_orchestration_instance_created(
+        self,
+        event: messages.HistoryEvent,
+        created: messages.SubOrchestrationInstanceCreatedEvent,
+    ) -> None:
+        self._confirm(event.event_id, actions.CALL_SUB_ORCHESTRATOR, created.name)
+
+    def _on_timer_created(
+        self, event: messages.HistoryEvent, _created: messages.TimerCreatedEvent
+    ) -> None:
+        self._confirm(event.event_id, actions.CREATE_TIMER)
+
+    def _on_event_sent(self, event: messages.HistoryEvent, sent: messages.EventSentEvent) -> None:
+        self._confirm(event.event_id, actions.SEND_EVENT, sent.name, sent.instance_id)
+
+    def _confirm(self, number: int, method: str, name: str = "", target: str = "") -> None:
+        if self._is_mismatched:
+            return
+        try:
+            self._context.ledger.confirm(number, method, name, target)
+        except NonDeterminismError as mismatch:
+            # Even if the code has ended: that it ended here is the mismatch.
+            self._is_mismatched = True
+            self._context.ledger.withdraw_all()
+            ending = self._ending
+            self._fail(
+                NonDeterminismError(mismatch.expected, mismatch.actual, how(ending)),
+                # Changed code that fails is contradicted by history, too: both have to be told.
+                inner=ending.details if isinstance(ending, Failed) else None,
+            )
+
+    def _on_task_completed(
+        self, _event: messages.HistoryEvent, done: messages.TaskCompletedEvent
+    ) -> None:
+        known = self._context.activities.complete(done.task_scheduled_id, done.result)
+        self._went_on("activity", done.task_scheduled_id, known=known)
+
+    def _on_task_failed(
+        self, _event: messages.HistoryEvent, failed: messages.TaskFailedEvent
+    ) -> None:
+        known = self._context.activities.fail(failed.task_scheduled_id, failed.failure_details)
+        self._went_on("activity", failed.task_scheduled_id, known=known)
+
+    def _on_sub_orchestration_instance_completed(
+        self,
+        _event: messages.HistoryEvent,
+        done: messages.SubOrchestrationInstanceCompletedEvent,
+    ) -> None:
+        known = self._context.children.complete(done.task_scheduled_id, done.result)
+        self._went_on("sub-orchestration", done.task_scheduled_id, known=known)
+
+    def _on_sub_orchestration_instance_failed(
+        self,
+        _event: messages.HistoryEvent,
+        failed: messages.SubOrchestrationInstanceFailedEvent,
+    ) -> None:
+        known = self._context.children.fail(failed.task_scheduled_id, failed.failure_details)
+        self._went_on("sub-orchestration", failed.task_scheduled_id, known=known)
+
+    def _on_timer_fired(
+        self, _event: messages.HistoryEvent, fired: messages.TimerFiredEvent
+    ) -> None:
+        known = self._context.timers.fired(fired.timer_id, fired.fire_at)
+        self._went_on("timer", fired.timer_id, known=known)
+
+    def _on_event_raised(
+        self, event: messages.HistoryEvent, raised: messages.EventRaisedEvent
+    ) -> None:
+        if self._ending is not None:
+            self._context.events.keep(event, raised)
+        else:
+            self._context.events.arrive(event, raised)
+            self._advance()
+
+    def _went_on(self, kind: str, number: int, *, known: bool) -> None:
+        if known:
+            self._advance()
+        else:
+            # Engines repeat an answer when a lease is lost; cancelled timers fire all the same.
+            self._note(
+                logging.DEBUG, f"left out an answer of {kind} #{number}: nobody waits for it"
+            )
+
+    def _advance(self) -> None:
+        while self._ending is None and self._driver.is_ready:
+            self._follow(self._driver.step())
+
+    def _follow(self, outcome: Outcome | None) -> None:
+        restart = self._context.restart
+        if restart is not None:
+            if isinstance(outcome, Raised):
+                raised = details_from_exception(outcome.exception)
+                self._note(
+                    logging.WARNING,
+                    f"the code raised {raised.error_type} after continue_as_new "
+                    f"({raised.message}); it continues as new all the same",
+                )
+            # A timer of this execution would fire into the next.
+            self._context.ledger.withdraw_all(actions.CREATE_TIMER)
+            self._end(restart)
+        elif isinstance(outcome, Returned):
+            self._complete(outcome.value)
+        elif isinstance(outcome, Raised):
+            self._fail(outcome.exception)
+
+    def _complete(self, value: Any) -> None:
+        try:
+            result = serialized(value, self._settings.data_converter)
+        except BaseException as problem:  # noqa: BLE001  # becomes the orchestration's failure
+            self._fail(unwritten(value, problem))
+        else:
+            self._end(Completed(result))
+
+    def _fail(self, error: BaseException, *, inner: FailureDetails | None = None) -> None:
+        details = details_from_exception(
+            error, properties_provider=self._settings.exception_properties_provider
+        )
+        if inner is not None:
+            details = replace(details, inner_failure=inner)
+        # News even during replay: of an execution that had failed before there is no turn.
+        self._tell(logging.WARNING, f"failed with {details.error_type}: {details.message}")
+        self._end(Failed(details))
+
+    def _end(self, ending: Ending) -> None:
+        self._ending = ending
+        if not self._ending_number:
+            self._ending_number = self._context.ledger.next_number()
+
+    def _decide(self) -> Decision:
+        try:
+            decided = self._actions()
+        except BaseException as error:  # noqa: BLE001  # becomes the orchestration's failure
+            # A payload that was put off cannot be written, or a failure that users made up.
+            self._context.ledger.withdraw_all()
+            self._fail(error)
+            decided = self._actions()
+        notes, self._notes = self._notes, []
+        return Decision(
+            actions=tuple(decided),
+            custom_status=self._context.custom_status,
+            ended=self._ending is not None,
+            notes=tuple(notes),
+        )
+
+    def _actions(self) -> list[messages.OrchestratorAction]:
+        context, ending = self._context, self._ending
+        decided = [action.message() for action in context.ledger.outstanding()]
+        if ending is not None:
+            decided.append(ending_action(self._ending_number, ending, context.events.kept()))
+        return decided
+
+    def _note(self, level: int, text: str) -> None:
+        if not self._context.replaying:
+            self._tell(level, text)
+
+    def _tell(self, level: int, text: str) -> None:
+        name = f" ({self._name})" if self._name else ""
+        self._notes.append(Note(level, f"orchestration '{self._instance_id}'{name}: {text}"))
+
+    _HANDLERS: ClassVar[
+        dict[str, Callable[[OrchestrationMachine, messages.HistoryEvent, Any], None]]
+    ] = {
+        "orchestrator_started": _on_orchestrator_started,
+        "execution_started": _on_execution_started,
+        "execution_suspended": _on_execution_suspended,
+        "execution_resumed": _on_execution_resumed,
+        "execution_terminated": _on_execution_terminated,
+        "task_scheduled": _on_task_scheduled,
+        "task_completed": _on_task_completed,
+        "task_failed": _on_task_failed,
+        "sub_orchestration_instance_created": _on_sub_orchestration_instance_created,
+        "sub_orchestration_instance_completed": _on_sub_orchestration_instance_completed,
+        "sub_orchestration_instance_failed": _on_sub_orchestration_instance_failed,
+        "timer_created": _on_timer_created,
+        "timer_fired": _on_timer_fired,
+        "event_sent": _on_event_sent,
+        "event_raised": _on_event_raised,
+    }
+
+
+# Engines write these for readers of history; they tell an orchestrator nothing.
+_IGNORED = frozenset({
+    "orchestrator_completed",
+    "execution_completed",
+    "execution_rewound",
+    "generic_event",
+})  # fmt: skip
+
+# The code has ended, but history may still contradict it, and events may be carried over.
+_HEARD_AFTER_THE_END = frozenset({
+    "task_scheduled",
+    "sub_orchestration_instance_created",
+    "timer_created",
+    "event_sent",
+    "event_raised",
+    "execution_terminated",
+})  # fmt: skip

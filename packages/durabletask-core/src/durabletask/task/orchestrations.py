@@ -1,0 +1,301 @@
+"""What an orchestrator may ask for.
+
+An interface: `durabletask.core.context` implements it, tests may too.
+
+The overloads make a call's result as precise as the function it calls, one for each shape a
+function may have: `(ctx)` or `(ctx, input)`; coroutine, generator or plain. Plain stands last,
+because a function that returns a coroutine is also one that returns something.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from durabletask.task.replay_safe_logger import ReplaySafeLogger
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Coroutine, Generator
+    from datetime import datetime, timedelta
+
+    from durabletask.task.activities import ActivityContext
+    from durabletask.task.retry_policy import RetryPolicy
+    from durabletask.task.tasks import CancellableTask, CompletableTask, TimerTask
+
+    I = TypeVar("I")  # noqa: E741  # input
+    R = TypeVar("R")  # result
+    T = TypeVar("T")
+
+
+class OrchestrationContext(ABC):
+    """An orchestrator's only door to the world: what goes through it can be replayed.
+
+    Handed to an orchestrator as its first argument. Nothing here blocks; what a method returns
+    is yielded or awaited to wait for it.
+    """
+
+    __module__ = "durabletask.task"
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def instance_id(self) -> str:
+        """Id of this orchestration instance."""
+
+    @property
+    @abstractmethod
+    def parent_instance_id(self) -> str | None:
+        """Id of the instance that called this one; None at the top."""
+
+    @property
+    @abstractmethod
+    def version(self) -> str | None:
+        """The version this instance was scheduled with, if any."""
+
+    @property
+    @abstractmethod
+    def current_utc_datetime(self) -> datetime:
+        """When the current turn began, in UTC and naive; the same whenever it is replayed."""
+
+    @property
+    @abstractmethod
+    def is_replaying(self) -> bool:
+        """Whether what the code does now has been done before."""
+
+    @abstractmethod
+    def set_custom_status(self, custom_status: Any) -> None:
+        """Show that value to whoever asks for this instance's state; None shows nothing."""
+
+    @abstractmethod
+    def create_timer(self, fire_at: datetime | timedelta) -> TimerTask:
+        """Complete at that time, or after that span from now.
+
+        A naive datetime is UTC. A time in the past completes as soon as the engine sees it.
+        """
+
+    @overload
+    def call_activity(
+        self,
+        activity: str | Callable[..., Any],
+        *,
+        input: Any = ...,
+        retry_policy: RetryPolicy | None = ...,
+        tags: dict[str, str] | None = ...,
+        return_type: type[T],
+    ) -> CompletableTask[T]: ...
+    @overload
+    def call_activity(
+        self,
+        activity: str,
+        *,
+        input: Any = ...,
+        retry_policy: RetryPolicy | None = ...,
+        tags: dict[str, str] | None = ...,
+        return_type: None = ...,
+    ) -> CompletableTask[Any]: ...
+    @overload
+    def call_activity(
+        self,
+        activity: Callable[[ActivityContext], Coroutine[Any, Any, R]],
+        *,
+        retry_policy: RetryPolicy | None = ...,
+        tags: dict[str, str] | None = ...,
+        return_type: None = ...,
+    ) -> CompletableTask[R]: ...
+    @overload
+    def call_activity(
+        self,
+        activity: Callable[[ActivityContext, I], Coroutine[Any, Any, R]],
+        *,
+        input: I | None = ...,
+        retry_policy: RetryPolicy | None = ...,
+        tags: dict[str, str] | None = ...,
+        return_type: None = ...,
+    ) -> CompletableTask[R]: ...
+    @overload
+    def call_activity(
+        self,
+        activity: Callable[[ActivityContext], R],
+        *,
+        retry_policy: RetryPolicy | None = ...,
+        tags: dict[str, str] | None = ...,
+        return_type: None = ...,
+    ) -> CompletableTask[R]: ...
+    @overload
+    def call_activity(
+        self,
+        activity: Callable[[ActivityContext, I], R],
+        *,
+        input: I | None = ...,
+        retry_policy: RetryPolicy | None = ...,
+        tags: dict[str, str] | None = ...,
+        return_type: None = ...,
+    ) -> CompletableTask[R]: ...
+    @abstractmethod
+    def call_activity(
+        self,
+        activity: str | Callable[..., Any],
+        *,
+        input: Any = None,
+        retry_policy: RetryPolicy | None = None,
+        tags: dict[str, str] | None = None,
+        return_type: type | None = None,
+    ) -> CompletableTask[Any]:
+        """Have an activity run somewhere, at least once; complete with its result.
+
+        Fails with TaskFailedError when the activity does, after the last attempt that
+        `retry_policy` allows. `return_type` is the type to read the result as; by default the
+        activity's own annotation.
+        """
+
+    @overload
+    def call_sub_orchestrator(
+        self,
+        orchestrator: str | Callable[..., Any],
+        *,
+        input: Any = ...,
+        instance_id: str | None = ...,
+        retry_policy: RetryPolicy | None = ...,
+        version: str | None = ...,
+        return_type: type[T],
+    ) -> CompletableTask[T]: ...
+    @overload
+    def call_sub_orchestrator(
+        self,
+        orchestrator: str,
+        *,
+        input: Any = ...,
+        instance_id: str | None = ...,
+        retry_policy: RetryPolicy | None = ...,
+        version: str | None = ...,
+        return_type: None = ...,
+    ) -> CompletableTask[Any]: ...
+    @overload
+    def call_sub_orchestrator(
+        self,
+        orchestrator: Callable[[OrchestrationContext], Coroutine[Any, Any, R]],
+        *,
+        instance_id: str | None = ...,
+        retry_policy: RetryPolicy | None = ...,
+        version: str | None = ...,
+        return_type: None = ...,
+    ) -> CompletableTask[R]: ...
+    @overload
+    def call_sub_orchestrator(
+        self,
+        orchestrator: Callable[[OrchestrationContext, I], Coroutine[Any, Any, R]],
+        *,
+        input: I | None = ...,
+        instance_id: str | None = ...,
+        retry_policy: RetryPolicy | None = ...,
+        version: str | None = ...,
+        return_type: None = ...,
+    ) -> CompletableTask[R]: ...
+    @overload
+    def call_sub_orchestrator(
+        self,
+        orchestrator: Callable[[OrchestrationContext], Generator[Any, Any, R]],
+        *,
+        instance_id: str | None = ...,
+        retry_policy: RetryPolicy | None = ...,
+        version: str | None = ...,
+        return_type: None = ...,
+    ) -> CompletableTask[R]: ...
+    @overload
+    def call_sub_orchestrator(
+        self,
+        orchestrator: Callable[[OrchestrationContext, I], Generator[Any, Any, R]],
+        *,
+        input: I | None = ...,
+        instance_id: str | None = ...,
+        retry_policy: RetryPolicy | None = ...,
+        version: str | None = ...,
+        return_type: None = ...,
+    ) -> CompletableTask[R]: ...
+    @overload
+    def call_sub_orchestrator(
+        self,
+        orchestrator: Callable[[OrchestrationContext], R],
+        *,
+        instance_id: str | None = ...,
+        retry_policy: RetryPolicy | None = ...,
+        version: str | None = ...,
+        return_type: None = ...,
+    ) -> CompletableTask[R]: ...
+    @overload
+    def call_sub_orchestrator(
+        self,
+        orchestrator: Callable[[OrchestrationContext, I], R],
+        *,
+        input: I | None = ...,
+        instance_id: str | None = ...,
+        retry_policy: RetryPolicy | None = ...,
+        version: str | None = ...,
+        return_type: None = ...,
+    ) -> CompletableTask[R]: ...
+    @abstractmethod
+    def call_sub_orchestrator(
+        self,
+        orchestrator: str | Callable[..., Any],
+        *,
+        input: Any = None,
+        instance_id: str | None = None,
+        retry_policy: RetryPolicy | None = None,
+        version: str | None = None,
+        return_type: type | None = None,
+    ) -> CompletableTask[Any]:
+        """Start another orchestration as a child; complete with its result.
+
+        Without `instance_id` the child's id is this instance's with the call's number, so that
+        it is the same on replay and for every retry. Without `version` it has the worker's
+        default version, not this instance's.
+        """
+
+    @overload
+    def wait_for_external_event(
+        self, name: str, *, data_type: type[T], timeout: timedelta | datetime | None = ...
+    ) -> CancellableTask[T]: ...
+    @overload
+    def wait_for_external_event(
+        self, name: str, *, data_type: None = ..., timeout: timedelta | datetime | None = ...
+    ) -> CancellableTask[Any]: ...
+    @abstractmethod
+    def wait_for_external_event(
+        self,
+        name: str,
+        *,
+        data_type: type | None = None,
+        timeout: timedelta | datetime | None = None,
+    ) -> CancellableTask[Any]:
+        """Complete with the payload of the next event of that name, whatever its case.
+
+        Events that came before anyone waited are kept and handed out in order, one to each
+        waiter. After `timeout` (None waits for ever) the task fails with TimeoutError and the
+        event, should it still come, is kept for the next waiter.
+        """
+
+    @abstractmethod
+    def send_event(self, instance_id: str, event_name: str, *, data: Any = None) -> None:
+        """Raise an event on another instance; lost without a word if there is none.
+
+        ValueError for a blank id or name and for the id of an entity.
+        """
+
+    @abstractmethod
+    def continue_as_new(
+        self, new_input: Any, *, save_events: bool = False, new_version: str | None = None
+    ) -> None:
+        """Start over under the same id with a new input and an empty history.
+
+        The code runs on to its next wait or its end, no further; what it returns is dropped.
+        `save_events` hands events that nobody has waited for to the new run.
+        """
+
+    @abstractmethod
+    def new_uuid(self) -> str:
+        """A UUID that is new in this place and the same whenever this place is replayed."""
+
+    def create_replay_safe_logger(self, logger: logging.Logger) -> ReplaySafeLogger:
+        """Wrap that logger to be silent during replay."""
+        return ReplaySafeLogger(logger, lambda: self.is_replaying)

@@ -1,0 +1,135 @@
+"""Events that are repeated, unknown or out of place do no harm."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builders.core import ID, START, Event, beginning, failure, kinds, machine_for
+from durabletask.protocol import events, messages
+from durabletask.protocol.oneofs import members_of
+
+if TYPE_CHECKING:
+    from durabletask.task import OrchestrationContext
+
+
+async def works(ctx: OrchestrationContext) -> Any:
+    first = await ctx.call_activity("one")
+    return [first, await ctx.call_activity("two")]
+
+
+ANSWERS = {
+    "activity": events.task_completed(1, "1"),
+    "failed activity": events.task_failed(1, failure()),
+    "timer": events.timer_fired(1, START),
+    "child": events.sub_orchestration_instance_completed(1, "1"),
+    "failed child": events.sub_orchestration_instance_failed(1, failure()),
+}
+
+
+@pytest.mark.parametrize("again", ANSWERS)
+def test_an_answer_nobody_waits_for_is_noted_and_left_out(again: str) -> None:
+    machine = machine_for(works)
+    machine.turn(beginning("works"))
+    machine.replay([events.task_scheduled(1, "one")])
+
+    decision = machine.turn([events.task_completed(1, "1"), ANSWERS[again]])
+
+    assert kinds(decision) == ["schedule_task"]
+    (note,) = decision.notes
+    assert note.level == logging.DEBUG
+    assert ID in note.text
+    assert "#1" in note.text
+
+
+def test_notes_about_the_past_are_not_taken_again() -> None:
+    machine = machine_for(works)
+    machine.replay([*beginning("works"), events.task_completed(9), events.continue_as_new()])
+
+    assert machine.turn([events.orchestrator_started(START)]).notes == ()
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        events.orchestrator_completed(),
+        events.execution_completed(messages.OrchestrationStatus.COMPLETED),
+        events.execution_rewound(),
+        events.generic_event(),
+    ],
+)
+def test_records_for_readers_of_history_are_passed_over(event: Event) -> None:
+    machine = machine_for(works)
+
+    decision = machine.turn([*beginning("works"), event])
+
+    assert kinds(decision) == ["schedule_task"]
+    assert decision.notes == ()
+
+
+@pytest.mark.parametrize("event", [messages.HistoryEvent(), events.continue_as_new("1")])
+def test_an_unknown_event_is_noted_and_left_out(event: Event) -> None:
+    decision = machine_for(works).turn([*beginning("works"), event])
+
+    assert kinds(decision) == ["schedule_task"]
+    (note,) = decision.notes
+    assert note.level == logging.WARNING
+
+
+@pytest.mark.parametrize("name", sorted(members_of(messages.HistoryEvent)))
+def test_no_kind_of_event_breaks_a_machine_that_has_not_started(name: str) -> None:
+    (field,) = (it for it in dataclasses.fields(messages.HistoryEvent) if it.name == name)
+    kind = str(field.type).split()[0].strip("\"'")
+    event = messages.HistoryEvent(**{name: getattr(messages, kind)()})
+
+    decision = machine_for(works).turn([event])
+
+    assert "schedule_task" not in kinds(decision)
+
+
+def test_a_second_start_is_left_out() -> None:
+    machine = machine_for(works)
+
+    decision = machine.turn([*beginning("works"), *beginning("works")])
+
+    assert kinds(decision) == ["schedule_task"]
+    assert "second start" in decision.notes[0].text
+
+
+def test_a_turn_of_nothing_asks_again_for_what_is_outstanding() -> None:
+    machine = machine_for(works)
+    first = machine.turn(beginning("works"))
+
+    assert machine.turn([]).actions == first.actions
+
+
+def test_a_machine_counts_what_it_has_taken() -> None:
+    machine = machine_for(works)
+
+    machine.replay(beginning("works"))
+    assert machine.applied == 2
+    machine.turn([events.execution_suspended(), events.event_raised("go")])
+
+    assert machine.applied == 4
+    assert machine.instance_id == ID
+
+
+def test_the_execution_is_named_by_its_start() -> None:
+    machine = machine_for(works)
+
+    machine.turn([events.execution_started("works", instance_id=ID, execution_id="x1")])
+
+    assert machine.execution_id == "x1"
+
+
+def test_without_a_turns_start_the_clock_is_the_executions() -> None:
+    def tells(ctx: OrchestrationContext) -> str:
+        return str(ctx.current_utc_datetime)
+
+    decision = machine_for(tells).turn(beginning("tells")[1:])
+
+    assert decision.actions[0].complete_orchestration is not None
+    assert decision.actions[0].complete_orchestration.result == '"2026-01-01 00:00:00"'

@@ -1,0 +1,270 @@
+"""True for every history: how it was cut into turns, cached or repeated makes no difference.
+
+The orchestrator under test is drawn, too: a list of steps that ask for things, wait for them in
+various ways and branch by what came back, so that a wrong order shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from builders.core import ID, START, Event, failure, registry_of, without_traces
+from durabletask.core.decide import decide, open_machine
+from durabletask.core.settings import Settings
+from durabletask.protocol import events, messages
+from durabletask.protocol.oneofs import which
+from durabletask.task import (
+    OrchestrationContext,
+    RetryPolicy,
+    Task,
+    TaskFailedError,
+    when_all,
+    when_any,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from durabletask.core.decision import Decision
+
+SETTINGS = Settings()
+POLICY = RetryPolicy(first_retry_interval=timedelta(seconds=1), max_number_of_attempts=2)
+
+ASK: dict[str, Callable[[OrchestrationContext], Task[Any]]] = {
+    "activity": lambda ctx: ctx.call_activity("step", input=str(ctx.current_utc_datetime)),
+    "retried": lambda ctx: ctx.call_activity("step", input=ctx.new_uuid(), retry_policy=POLICY),
+    "child": lambda ctx: ctx.call_sub_orchestrator("child", input=ctx.new_uuid()),
+    "timer": lambda ctx: ctx.create_timer(timedelta(days=4)),
+    "event": lambda ctx: ctx.wait_for_external_event("go"),
+    "timed event": lambda ctx: ctx.wait_for_external_event("go", timeout=timedelta(hours=1)),
+    "group": lambda ctx: when_all([ctx.call_activity("a"), ctx.call_activity("b")]),
+    "nothing": lambda _ctx: when_all([]),
+}
+WAIT = ("one", "all", "any", "none")
+
+plans = st.lists(
+    st.tuples(st.lists(st.sampled_from(sorted(ASK)), max_size=3), st.sampled_from(WAIT)),
+    max_size=5,
+)
+
+
+def orchestrator(plan: list[tuple[list[str], str]]) -> Callable[..., Any]:
+    def follows(ctx: OrchestrationContext) -> Generator[Task[Any], Any, Any]:
+        seen: list[Any] = []
+        for kinds, how in plan:
+            tasks = [ASK[kind](ctx) for kind in kinds]
+            ctx.send_event("other", f"{len(seen)}")
+            ctx.set_custom_status(seen)
+            try:
+                if tasks and how == "one":
+                    seen.append(str((yield tasks[0])))
+                elif tasks and how == "any":
+                    seen.append(tasks.index((yield when_any(tasks))))
+                elif how == "all":
+                    seen.append(str((yield when_all(tasks))))
+            except (TaskFailedError, TimeoutError) as error:
+                seen.append(str(error))
+        return seen
+
+    return follows
+
+
+from_outside = st.lists(
+    st.sampled_from(
+        [
+            events.event_raised("GO", "1", at=START),
+            events.event_raised("Go", "2", at=START),
+            events.execution_suspended(at=START),
+            events.execution_resumed(at=START),
+        ]
+    ),
+    max_size=3,
+)
+
+
+@dataclass
+class Answers:
+    """Plays the engine: answers what was asked for, in an order that is drawn."""
+
+    draw: Callable[[st.SearchStrategy[Any]], Any]
+    open: list[Event] = field(default_factory=list)
+
+    def take(self, decision: Decision) -> list[Event]:
+        """The events that record the decision; what answers them is drawn from later."""
+        return [event for action in decision.actions for event in self._record(action)]
+
+    def next(self) -> list[Event]:
+        """Some of the outstanding answers, in some order; perhaps an event from outside."""
+        picked = (
+            self.draw(st.lists(st.sampled_from(range(len(self.open))), unique=True))
+            if (self.open)
+            else []
+        )
+        batch = [self.open[index] for index in picked]
+        self.open = [it for index, it in enumerate(self.open) if index not in picked]
+        return [*batch, *self.draw(from_outside)]
+
+    def _record(self, action: messages.OrchestratorAction) -> list[Event]:
+        kind, id = which(action), action.id
+        if kind == "schedule_task" and action.schedule_task is not None:
+            self._answer(events.task_completed(id, f"{id}"), events.task_failed(id, failure()))
+            return [events.task_scheduled(id, action.schedule_task.name)]
+        if kind == "create_sub_orchestration" and action.create_sub_orchestration is not None:
+            self._answer(
+                events.sub_orchestration_instance_completed(id, f"{id}"),
+                events.sub_orchestration_instance_failed(id, failure()),
+            )
+            child = action.create_sub_orchestration
+            return [
+                events.sub_orchestration_instance_created(
+                    id, child.name, instance_id=child.instance_id
+                )
+            ]
+        if action.create_timer is not None and action.create_timer.fire_at is not None:
+            fire_at = action.create_timer.fire_at
+            self._answer(events.timer_fired(id, fire_at))
+            return [events.timer_created(id, fire_at)]
+        if action.send_event is not None:
+            return [events.event_sent(id, "other", action.send_event.name)]
+        return []
+
+    def _answer(self, *possible: Event) -> None:
+        self.open.append(self.draw(st.sampled_from(possible)))
+
+
+@dataclass
+class Run:
+    """A whole life of an instance: its turns and what was decided in each."""
+
+    function: Callable[..., Any]
+    turns: list[list[Event]] = field(default_factory=list)
+    records: list[list[Event]] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+
+    def history(self, turns: int | None = None) -> list[Event]:
+        pairs = list(zip(self.turns, self.records, strict=False))[:turns]
+        return [event for turn, record in pairs for event in (*turn, *record)]
+
+    def decide(self, past: list[Event], new: list[Event]) -> Decision:
+        request = messages.OrchestratorRequest(instance_id=ID, past_events=past, new_events=new)
+        return decide(request, registry_of(self.function), SETTINGS)
+
+    def machine(self) -> Any:
+        request = messages.OrchestratorRequest(instance_id=ID)
+        return open_machine(request, registry_of(self.function), SETTINGS)
+
+
+@st.composite
+def runs(draw: Any) -> Run:
+    run = Run(orchestrator(draw(plans)))
+    answers = Answers(draw)
+    new: list[Event] = [events.execution_started("follows", instance_id=ID, at=START)]
+    for turn in range(draw(st.integers(1, 8))):
+        started = events.orchestrator_started(START + timedelta(minutes=turn))
+        run.turns.append([started, *new])
+        decision = run.decide(run.history(len(run.records)), run.turns[-1])
+        run.decisions.append(decision)
+        run.records.append(answers.take(decision))
+        if decision.ended:
+            break
+        new = answers.next()
+    return run
+
+
+def said(decision: Decision) -> list[Any]:
+    return without_traces(decision)
+
+
+@given(runs())
+def test_a_machine_that_lives_on_decides_as_one_built_from_history(run: Run) -> None:
+    machine = run.machine()
+    history: list[Event] = []
+    for turn, record, cold in zip(run.turns, run.records, run.decisions, strict=True):
+        machine.replay(history[machine.applied :])
+
+        warm = machine.turn(turn)
+
+        assert said(warm) == said(cold)
+        history += [*turn, *record]
+
+
+@given(runs(), st.data())
+def test_replaying_any_prefix_asks_exactly_for_the_rest(run: Run, data: st.DataObject) -> None:
+    """However many actions of the last turn got recorded, the others are asked for again."""
+    last = len(run.turns) - 1
+    kept = data.draw(st.integers(0, len(run.records[last])))
+    past = [*run.history(last), *run.turns[last], *run.records[last][:kept]]
+
+    again = run.decide(past, [events.orchestrator_started(START)])
+
+    assert said(again)[2:] == said(run.decisions[last])[2 + kept :]
+
+
+@given(runs(), st.data())
+def test_any_earlier_turn_is_decided_as_it_was(run: Run, data: st.DataObject) -> None:
+    turn = data.draw(st.integers(0, len(run.turns) - 1))
+
+    again = run.decide(run.history(turn), run.turns[turn])
+
+    assert said(again) == said(run.decisions[turn])
+
+
+@given(runs())
+def test_one_batch_or_many_ask_for_the_same_in_the_same_order(run: Run) -> None:
+    """Feeds each event in a turn of its own, at the time it came in."""
+    machine = run.machine()
+    one_by_one: list[Any] = []
+    for turn, record in zip(run.turns, run.records, strict=True):
+        asked: list[Any] = []
+        for event in turn:
+            decision = machine.turn([event])
+            asked += [it for it in decision.actions if it not in asked]
+        one_by_one.append([it for it in asked if which(it) != "complete_orchestration"])
+        machine.replay(record)
+
+    in_batches = [
+        [it for it in decision.actions if which(it) != "complete_orchestration"]
+        for decision in run.decisions
+    ]
+    # A timer that is cancelled before its turn is over is asked for only if turns are shorter.
+    for asked, batch in zip(one_by_one, in_batches, strict=True):
+        assert [it for it in asked if it in batch or which(it) != "create_timer"] == batch
+
+
+@given(runs(), st.data())
+def test_a_repeated_answer_changes_nothing(run: Run, data: st.DataObject) -> None:
+    """Repeated in the same turn or in any later one, as engines do when a lease is lost."""
+    answers = [
+        (turn, event)
+        for turn, new in enumerate(run.turns)
+        for event in new
+        if which(event) in ANSWERS and not _is_of_a_retried_call(event, run)
+    ]
+    assume(answers)
+    turn, answer = data.draw(st.sampled_from(answers))
+    later = data.draw(st.integers(turn, len(run.turns) - 1))
+    earliest = run.turns[turn].index(answer) + 1 if later == turn else 1
+    turns = [list(new) for new in run.turns]
+    turns[later].insert(data.draw(st.integers(earliest, len(turns[later]))), answer)
+
+    repeated = Run(run.function, turns, run.records)
+
+    for number, decision in enumerate(run.decisions):
+        assert said(repeated.decide(repeated.history(number), turns[number])) == said(decision)
+
+
+ANSWERS = {"task_completed", "sub_orchestration_instance_completed", "timer_fired"}
+
+
+def _is_of_a_retried_call(event: Event, run: Run) -> bool:
+    """A retried call has several answers under one number: none of them is a repetition."""
+    if event.task_completed is None:
+        return False
+    number = event.task_completed.task_scheduled_id
+    asked = [it for it in run.history() if which(it) == "task_scheduled" and it.event_id == number]
+    return len(asked) > 1
