@@ -1,0 +1,191 @@
+"""How the SDK reaches a sidecar: the seam that client and worker are written against.
+
+A transport carries one request of the protocol and brings back its response, or a
+stream of them. gRPC is one implementation; a fake of some 40 lines in the tests is
+another. Whatever carries the calls raises the errors of `durabletask.transport.errors`.
+
+Knows nothing about orchestrations, and imports gRPC only when a gRPC transport is made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from durabletask.protocol import dialects
+from durabletask.transport.health import ChannelHealth
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    import grpc
+    import grpc.aio
+
+    from durabletask.grpc_options import GrpcChannelOptions
+    from durabletask.protocol.dialects import Dialect
+    from durabletask.protocol.methods import Method
+
+__all__ = [
+    "DEFAULT_PATIENCE",
+    "DEFAULT_TIMEOUT",
+    "AsyncByteStream",
+    "AsyncTransport",
+    "ByteStream",
+    "Metadata",
+    "Transport",
+    "grpc_async_transport",
+    "grpc_transport",
+]
+
+Metadata = tuple[tuple[str, "str | bytes"], ...]
+
+DEFAULT_TIMEOUT = 30.0
+"""Seconds that a unary call may take when its caller does not say: nothing hangs."""
+
+DEFAULT_PATIENCE = 0.8
+"""Seconds for which a failed call is repeated: an unreachable address is an error within one."""
+
+
+class ByteStream(Protocol):
+    """The responses of a streaming call, each as the bytes that arrived."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def __next__(self) -> bytes: ...
+
+    def close(self) -> None:
+        """End the call; whoever is waiting in `__next__` sees the end of the stream."""
+
+
+class AsyncByteStream(Protocol):
+    """The responses of a streaming call, each as the bytes that arrived."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def __anext__(self) -> bytes: ...
+
+    async def aclose(self) -> None:
+        """End the call; whoever is waiting in `__anext__` sees the end of the stream."""
+
+
+class Transport(Protocol):
+    """Carries calls to a sidecar from ordinary threads; safe to share between them."""
+
+    @property
+    def address(self) -> str:
+        """The sidecar's address, for people to read."""
+
+    def unary(
+        self, method: Method, request: Any, *, timeout: float | None = None, metadata: Metadata = ()
+    ) -> Any:
+        """Return the response, a message of `method.response_class()`.
+
+        `timeout` is in seconds and covers repetitions too; None means `DEFAULT_TIMEOUT`.
+        """
+
+    def stream(
+        self, method: Method, request: Any, *, timeout: float | None = None, metadata: Metadata = ()
+    ) -> ByteStream:
+        """Open a stream of responses. It is never repeated; None means no deadline."""
+
+    def close(self) -> None:
+        """End all calls and refuse new ones. A channel that the caller gave stays open."""
+
+
+class AsyncTransport(Protocol):
+    """Carries calls to a sidecar from an event loop."""
+
+    @property
+    def address(self) -> str:
+        """The sidecar's address, for people to read."""
+
+    async def unary(
+        self,
+        method: Method,
+        request: Any,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - the sidecar has to know it too
+        metadata: Metadata = (),
+    ) -> Any:
+        """Return the response, a message of `method.response_class()`.
+
+        `timeout` is in seconds and covers repetitions too; None means `DEFAULT_TIMEOUT`.
+        """
+
+    def stream(
+        self, method: Method, request: Any, *, timeout: float | None = None, metadata: Metadata = ()
+    ) -> AsyncByteStream:
+        """Open a stream of responses. It is never repeated; None means no deadline."""
+
+    async def close(self) -> None:
+        """End all calls and refuse new ones. A channel that the caller gave stays open."""
+
+
+def grpc_transport(
+    address: str | None = None,
+    *,
+    secure: bool = False,
+    channel: grpc.Channel | None = None,
+    interceptors: Sequence[Any] | None = None,
+    channel_options: GrpcChannelOptions | None = None,
+    metadata: Sequence[tuple[str, str | bytes]] | None = None,
+    dialect: Dialect = dialects.TASKHUB,
+    patience: float = DEFAULT_PATIENCE,
+    health: ChannelHealth | None = None,
+) -> Transport:
+    """A transport over gRPC for ordinary threads; see `grpc_async_transport`."""
+    from durabletask.transport import calls
+    from durabletask.transport import channel as channels
+
+    source = channels.source(address, secure, channel, interceptors, channel_options)
+    return calls.GrpcTransport(
+        source,
+        metadata=() if channel is not None else tuple(metadata or ()),
+        dialect=dialect,
+        patience=patience,
+        health=health or ChannelHealth(),
+    )
+
+
+def grpc_async_transport(
+    address: str | None = None,
+    *,
+    secure: bool = False,
+    channel: grpc.aio.Channel | None = None,
+    interceptors: Sequence[Any] | None = None,
+    channel_options: GrpcChannelOptions | None = None,
+    metadata: Sequence[tuple[str, str | bytes]] | None = None,
+    dialect: Dialect = dialects.TASKHUB,
+    patience: float = DEFAULT_PATIENCE,
+    health: ChannelHealth | None = None,
+) -> AsyncTransport:
+    """A transport over gRPC for an event loop.
+
+    The channel is made by the first call, and made anew after a fork or on another loop.
+
+    Args:
+        address: `None` means `DURABLETASK_ENDPOINT`, then `localhost:4001`. The prefixes
+            `https://` and `grpcs://` force TLS, `http://` and `grpc://` forbid it.
+        secure: Use TLS when the address has no such prefix.
+        channel: A channel of the caller's, who closes it. `address`, `secure`,
+            `interceptors`, `channel_options` and `metadata` are then not used.
+        interceptors: gRPC's client interceptors; they see requests and responses as bytes.
+        channel_options: These win over the SDK's defaults (64 MiB messages, no proxy to
+            loopback addresses).
+        metadata: Sent with every call.
+        dialect: The contract that the sidecar speaks.
+        patience: Seconds for which a call that can safely be repeated is repeated while the
+            sidecar cannot be reached; 0 to leave that to the caller.
+        health: When to give up a channel that seems broken; by default after five failures in
+            a row, and every 30 seconds at most.
+    """
+    from durabletask.transport import calls
+    from durabletask.transport import channel as channels
+
+    source = channels.async_source(address, secure, channel, interceptors, channel_options)
+    return calls.GrpcAsyncTransport(
+        source,
+        metadata=() if channel is not None else tuple(metadata or ()),
+        dialect=dialect,
+        patience=patience,
+        health=health or ChannelHealth(),
+    )

@@ -1,0 +1,157 @@
+"""The state of an instance, as clients see it.
+
+Times are naive UTC here, as programs written for the official SDK expect; everywhere else
+they are aware. A status that this version does not know is kept, not refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from durabletask import failures
+from durabletask.serialization import DEFAULT_DATA_CONVERTER, DataConverter
+
+if TYPE_CHECKING:
+    from durabletask.failures import FailureDetails
+    from durabletask.protocol import messages
+
+T = TypeVar("T")
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+class OrchestrationStatus(Enum):
+    """Where an instance is in its life; `str()` gives the bare name.
+
+    A number that is not listed, from a newer sidecar, becomes a member `STATUS_<number>` of
+    its own, so that one instance nobody foresaw does not spoil a whole answer.
+    """
+
+    RUNNING = 0
+    COMPLETED = 1
+    CONTINUED_AS_NEW = 2
+    FAILED = 3
+    CANCELED = 4
+    TERMINATED = 5
+    PENDING = 6
+    SUSPENDED = 7
+    STALLED = 8
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def _missing_(cls, value: object) -> OrchestrationStatus | None:
+        if not isinstance(value, int):
+            return None
+        member = object.__new__(cls)
+        member._name_ = f"STATUS_{value}"
+        member._value_ = value
+        # Equality of members is identity, so there is one for each number.
+        known = cls._value2member_map_.setdefault(value, member)
+        assert isinstance(known, cls)
+        return known
+
+
+@dataclass
+class OrchestrationState:
+    """What the sidecar said of an instance.
+
+    The `serialized_` fields are text as the converter wrote it, or None where there is
+    nothing or the call did not ask for payloads; the `get_` methods give values, made into
+    `expected_type` if that is given. `created_at` and `last_updated_at` are naive UTC.
+    """
+
+    instance_id: str
+    name: str
+    runtime_status: OrchestrationStatus
+    created_at: datetime
+    last_updated_at: datetime
+    serialized_input: str | None
+    serialized_output: str | None
+    serialized_custom_status: str | None
+    failure_details: FailureDetails | None
+    _data_converter: DataConverter = field(
+        default=DEFAULT_DATA_CONVERTER, compare=False, repr=False
+    )
+
+    @overload
+    def get_input(self, expected_type: type[T]) -> T | None: ...
+    @overload
+    def get_input(self, expected_type: None = None) -> Any: ...
+    def get_input(self, expected_type: type[Any] | None = None) -> Any:
+        """The input as a value, or None if there is none."""
+        return self._value(self.serialized_input, expected_type)
+
+    @overload
+    def get_output(self, expected_type: type[T]) -> T | None: ...
+    @overload
+    def get_output(self, expected_type: None = None) -> Any: ...
+    def get_output(self, expected_type: type[Any] | None = None) -> Any:
+        """The output as a value, or None if there is none."""
+        return self._value(self.serialized_output, expected_type)
+
+    @overload
+    def get_custom_status(self, expected_type: type[T]) -> T | None: ...
+    @overload
+    def get_custom_status(self, expected_type: None = None) -> Any: ...
+    def get_custom_status(self, expected_type: type[Any] | None = None) -> Any:
+        """The custom status as a value, or None if there is none."""
+        return self._value(self.serialized_custom_status, expected_type)
+
+    def raise_if_failed(self) -> None:
+        """Raise OrchestrationFailedError if the instance failed; TERMINATED is not failed."""
+        if self.failure_details is not None:
+            raise failures.OrchestrationFailedError(
+                f"Orchestration '{self.instance_id}' failed: {self.failure_details.message}",
+                self.failure_details,
+            )
+
+    def _value(self, text: str | None, expected_type: type[Any] | None) -> Any:
+        return None if text is None else self._data_converter.deserialize(text, expected_type)
+
+
+def new_orchestration_state(
+    instance_id: str,
+    res: messages.GetInstanceResponse,
+    data_converter: DataConverter | None = None,
+) -> OrchestrationState | None:
+    """The state in a response, or None if it says that there is no such instance."""
+    if not res.exists or res.orchestration_state is None:
+        return None
+    state = parse_orchestration_state(res.orchestration_state, data_converter)
+    # The id that was asked for, whichever way the sidecar writes it.
+    state.instance_id = instance_id
+    return state
+
+
+def parse_orchestration_state(
+    state: messages.OrchestrationState, data_converter: DataConverter | None = None
+) -> OrchestrationState:
+    """The state in a message of the protocol. Empty texts are None: JSON is never empty."""
+    return OrchestrationState(
+        instance_id=state.instance_id,
+        name=state.name,
+        runtime_status=OrchestrationStatus(int(state.orchestration_status)),
+        created_at=_naive_utc(state.created_timestamp),
+        last_updated_at=_naive_utc(state.last_updated_timestamp),
+        serialized_input=state.input or None,
+        serialized_output=state.output or None,
+        serialized_custom_status=state.custom_status or None,
+        failure_details=_failure(state.failure_details),
+        _data_converter=data_converter or DEFAULT_DATA_CONVERTER,
+    )
+
+
+def _failure(message: messages.TaskFailureDetails | None) -> FailureDetails | None:
+    # Some sidecars send an empty message with every state.
+    if message is None or not (message.error_message or message.error_type):
+        return None
+    return failures.from_message(message)
+
+
+def _naive_utc(at: datetime | None) -> datetime:
+    return (at or _EPOCH).astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,39 @@
+"""Which logger those who talk to a sidecar write to.
+
+A library's logger stands in the tree of loggers, where the program decides about it. The
+two arguments that the official SDK deprecates still get a logger of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+
+def choose(
+    name: str,
+    logger: logging.Logger | None,
+    handler: logging.Handler | None,
+    formatter: logging.Formatter | None,
+    *,
+    stacklevel: int = 3,
+) -> logging.Logger:
+    """The given logger, or one with that handler and formatter, or the one of that name.
+
+    `stacklevel` leads the warning to the line that made the client or worker; 3 is right for
+    a call from its constructor.
+    """
+    if handler is None and formatter is None:
+        return logger or logging.getLogger(name)
+    if logger is not None:
+        raise ValueError("Give either logger or log_handler and log_formatter, not both.")
+    warnings.warn(
+        "log_handler and log_formatter are deprecated; configure a logger and pass it as logger.",
+        DeprecationWarning,
+        stacklevel=stacklevel,
+    )
+    handler = handler or logging.StreamHandler()
+    handler.setFormatter(formatter or handler.formatter)
+    own = logging.Logger(name, logging.INFO)  # noqa: LOG001 - not one of the program's tree
+    own.addHandler(handler)
+    return own

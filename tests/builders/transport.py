@@ -1,0 +1,160 @@
+"""Transports that play a script, and a real gRPC server with handlers for raw bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import grpc
+import grpc.aio
+
+from durabletask.transport import clock, refusals
+from durabletask.transport.errors import Refusal, SidecarError
+
+if TYPE_CHECKING:
+    from durabletask.protocol.methods import Method
+
+
+class Asked(NamedTuple):
+    """A call that was made over a fake transport."""
+
+    method: str
+    request: Any
+    timeout: float | None
+
+
+class FakeTransport:
+    """Answers one call after the other from its script, and remembers what was asked."""
+
+    address = "sidecar.test:4001"
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.asked: list[Asked] = []
+        self.is_closed = False
+
+    def unary(
+        self, method: Method, request: Any, *, timeout: float | None = None, metadata: Any = ()
+    ) -> Any:
+        self.asked.append(Asked(method.name, request, timeout))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def stream(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class FakeAsyncTransport(FakeTransport):
+    """The same for an event loop."""
+
+    async def unary(self, *args: Any, **options: Any) -> Any:
+        return super().unary(*args, **options)
+
+    async def close(self) -> None:  # type: ignore[override]
+        super().close()
+
+
+async def result_of(value: Any) -> Any:
+    """What a call of either client gives, so that one test body serves both."""
+    return await value if inspect.isawaitable(value) else value
+
+
+def refused(
+    status: str, *, method: str = "GetInstance", instance_id: str = "order-1", details: str = ""
+) -> SidecarError:
+    """The error that a transport raises for a call that was refused so."""
+    refusal = Refusal(
+        FakeTransport.address, method, status, details, instance_id=instance_id, timeout=30
+    )
+    return refusals.kind_of(refusal)(refusals.text_of(refusal), refusal)
+
+
+class QuickClock(clock.Clock):
+    """Pauses take no time, though the clock says that they did."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.pauses: list[float] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def jitter(self) -> float:
+        return 0.0
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.time += seconds
+
+    async def pause_async(self, seconds: float) -> None:
+        self.pause(seconds)
+
+
+Handler = Callable[[bytes, Any], Awaitable[bytes]]
+
+
+class RawSidecar(grpc.GenericRpcHandler):
+    """Serves the methods named in `unary` and `streams`; the others are UNIMPLEMENTED."""
+
+    def __init__(
+        self,
+        unary: dict[str, Handler],
+        streams: dict[str, Callable[[bytes, Any], AsyncIterator[bytes]]],
+    ) -> None:
+        self._unary = unary
+        self._streams = streams
+
+    def service(self, handler_call_details: Any) -> Any:
+        name = handler_call_details.method.rpartition("/")[2]
+        if name in self._streams:
+            return grpc.unary_stream_rpc_method_handler(self._streams[name])
+        handler = self._unary.get(name)
+        return handler and grpc.unary_unary_rpc_method_handler(handler)
+
+
+@contextlib.asynccontextmanager
+async def raw_sidecar(
+    *, address: str = "127.0.0.1:0", streams: dict[str, Any] | None = None, **unary: Handler
+) -> AsyncIterator[str]:
+    """A server on a free port of this machine; gives its address."""
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((RawSidecar(unary, streams or {}),))
+    port = server.add_insecure_port(address)
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(None)
+
+
+def answers(raw: bytes) -> Handler:
+    """A handler that gives the same bytes to everybody."""
+
+    async def handler(_request: bytes, _context: Any) -> bytes:
+        return raw
+
+    return handler
+
+
+def refuses(status: str, details: str = "") -> Handler:
+    """A handler that refuses every call."""
+
+    async def handler(_request: bytes, context: Any) -> bytes:
+        await context.abort(grpc.StatusCode[status], details)
+        raise AssertionError("abort raises")
+
+    return handler
+
+
+async def never(_request: bytes, _context: Any) -> bytes:
+    """A handler that does not answer before the caller gives up."""
+    await asyncio.Event().wait()
+    raise AssertionError("nobody sets that event")

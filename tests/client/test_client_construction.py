@@ -1,0 +1,129 @@
+"""What a client may be made from, and what importing it costs."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import logging
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from builders.transport import FakeTransport
+from durabletask.client import AsyncTaskHubGrpcClient, TaskHubGrpcClient
+from durabletask.grpc_options import GrpcClientResiliencyOptions
+from durabletask.protocol import messages
+
+CLIENTS = pytest.mark.parametrize("client_class", [TaskHubGrpcClient, AsyncTaskHubGrpcClient])
+
+OFFICIAL_ARGUMENTS = [
+    "host_address",
+    "metadata",
+    "log_handler",
+    "log_formatter",
+    "logger",
+    "channel",
+    "secure_channel",
+    "interceptors",
+    "channel_options",
+    "resiliency_options",
+    "default_version",
+    "payload_store",
+    "data_converter",
+    "emit_trace_spans",
+]
+
+
+@CLIENTS
+def test_the_constructor_takes_what_the_official_one_takes(client_class: Any) -> None:
+    parameters = inspect.signature(client_class).parameters
+
+    assert set(OFFICIAL_ARGUMENTS) <= set(parameters)
+    assert {parameter.kind for parameter in parameters.values()} == {inspect.Parameter.KEYWORD_ONLY}
+
+
+def test_both_clients_have_the_same_methods_and_arguments() -> None:
+    def surface(client_class: type) -> dict[str, list[str]]:
+        return {
+            name: list(inspect.signature(member).parameters)
+            for name, member in vars(client_class).items()
+            if inspect.isfunction(member) and not name.startswith("_")
+        }
+
+    assert surface(TaskHubGrpcClient) == surface(AsyncTaskHubGrpcClient)
+
+
+@CLIENTS
+def test_a_logger_and_a_handler_exclude_each_other(client_class: Any) -> None:
+    with pytest.raises(ValueError, match="not both"):
+        client_class(logger=logging.getLogger("mine"), log_handler=logging.NullHandler())
+
+
+@CLIENTS
+@pytest.mark.parametrize(
+    "arguments",
+    [{"log_handler": logging.NullHandler()}, {"log_formatter": logging.Formatter()}],
+    ids=["handler", "formatter"],
+)
+def test_a_handler_or_formatter_is_deprecated(client_class: Any, arguments: Any) -> None:
+    with pytest.warns(DeprecationWarning, match="logger") as warned:
+        client_class(**arguments)
+
+    assert warned[0].filename == __file__, "the warning should point at its cause"
+
+
+def test_a_given_logger_hears_what_the_client_does(caplog: pytest.LogCaptureFixture) -> None:
+    transport = FakeTransport(messages.CreateInstanceResponse())
+    client = TaskHubGrpcClient(transport=transport, logger=logging.getLogger("mine"))
+
+    with caplog.at_level(logging.INFO, logger="mine"):
+        client.schedule_new_orchestration("sum", instance_id="order-1")
+
+    assert [record.message for record in caplog.records] == [
+        "Starting new 'sum' instance with ID = 'order-1'."
+    ]
+
+
+def test_a_given_handler_hears_it_too() -> None:
+    heard = io.StringIO()
+    transport = FakeTransport(messages.CreateInstanceResponse())
+    with pytest.warns(DeprecationWarning, match="logger"):
+        client = TaskHubGrpcClient(
+            transport=transport,
+            log_handler=logging.StreamHandler(heard),
+            log_formatter=logging.Formatter("[%(message)s]"),
+        )
+
+    client.schedule_new_orchestration("sum", instance_id="order-1")
+
+    assert heard.getvalue() == "[Starting new 'sum' instance with ID = 'order-1'.]\n"
+
+
+@CLIENTS
+def test_a_payload_store_is_refused_rather_than_ignored(client_class: Any) -> None:
+    with pytest.raises(NotImplementedError, match="payload_store"):
+        client_class(payload_store=object())
+
+
+@CLIENTS
+def test_making_a_client_connects_to_nothing(client_class: Any) -> None:
+    """Outside any event loop, too: modules make clients while they are imported."""
+    client = client_class(
+        host_address="localhost:1", resiliency_options=GrpcClientResiliencyOptions()
+    )
+
+    assert client.emit_trace_spans
+    assert client.default_version is None
+
+
+def test_importing_the_client_loads_neither_grpc_nor_messages_nor_the_worker() -> None:
+    heavy = ["grpc", "betterproto2", "durabletask.worker", "durabletask.task"]
+    program = f"import sys, durabletask.client; print([m for m in {heavy} if m in sys.modules])"
+
+    printed = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert printed.strip() == "[]"

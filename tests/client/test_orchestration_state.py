@@ -1,0 +1,140 @@
+"""What a client makes of the state that a sidecar sends."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from durabletask.client import (
+    OrchestrationFailedError,
+    OrchestrationState,
+    OrchestrationStatus,
+    new_orchestration_state,
+    parse_orchestration_state,
+)
+from durabletask.protocol import codec, messages, wire
+from durabletask.serialization import JsonDataConverter
+
+
+def message(**fields: Any) -> messages.OrchestrationState:
+    return messages.OrchestrationState(**{"instance_id": "order-1", "name": "sum"} | fields)
+
+
+def test_times_are_naive_utc() -> None:
+    at = datetime(2030, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+
+    state = parse_orchestration_state(message(created_timestamp=at, last_updated_timestamp=at))
+
+    assert state.created_at == state.last_updated_at == datetime(2030, 1, 2, 3, 4, 5, 678)
+
+
+def test_a_time_that_is_missing_is_the_epoch() -> None:
+    assert parse_orchestration_state(message()).created_at == datetime(1970, 1, 1)
+
+
+@dataclass
+class Money:
+    amount: int
+
+
+def test_payloads_come_as_values_of_the_type_asked_for() -> None:
+    state = parse_orchestration_state(
+        message(input="[1, 2]", output='{"amount": 3}', custom_status='"half way"')
+    )
+
+    assert state.get_input() == [1, 2]
+    assert state.get_output(Money) == Money(3)
+    assert state.get_custom_status() == "half way"
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_an_empty_payload_is_none(text: str | None) -> None:
+    state = parse_orchestration_state(message(input=text, output=text, custom_status=text))
+
+    assert state.serialized_input is state.serialized_output is None
+    assert state.serialized_custom_status is None
+    assert state.get_input() is state.get_output() is state.get_custom_status() is None
+
+
+def test_a_failure_is_raised_on_request_only() -> None:
+    details = messages.TaskFailureDetails(error_type="ValueError", error_message="too late")
+    state = parse_orchestration_state(message(failure_details=details))
+
+    with pytest.raises(OrchestrationFailedError) as raised:
+        state.raise_if_failed()
+
+    assert str(raised.value) == "Orchestration 'order-1' failed: too late"
+    assert raised.value.failure_details.error_type == "ValueError"
+
+
+@pytest.mark.parametrize("details", [None, messages.TaskFailureDetails()], ids=["none", "empty"])
+def test_without_details_nothing_failed(details: Any) -> None:
+    state = parse_orchestration_state(
+        message(
+            failure_details=details,
+            orchestration_status=messages.OrchestrationStatus.TERMINATED,
+        )
+    )
+
+    state.raise_if_failed()
+
+    assert state.failure_details is None
+
+
+@pytest.mark.parametrize("status", list(OrchestrationStatus), ids=str)
+def test_every_status_of_the_protocol_has_its_name(status: OrchestrationStatus) -> None:
+    assert messages.OrchestrationStatus(status.value).name == str(status)
+
+
+def test_no_status_of_the_protocol_is_missing() -> None:
+    assert {int(status) for status in messages.OrchestrationStatus} == {
+        status.value for status in OrchestrationStatus
+    }
+
+
+@given(st.integers(9, 2**31 - 1))
+def test_a_status_from_the_future_is_kept(number: int) -> None:
+    # Field 4, as a newer sidecar would send it.
+    raw = bytes([4 << 3]) + wire.varint(number)
+
+    state = parse_orchestration_state(codec.decode(messages.OrchestrationState, raw))
+
+    assert state.runtime_status.value == number
+    assert state.runtime_status is OrchestrationStatus(number)
+    assert str(state.runtime_status) == f"STATUS_{number}"
+    assert pickle.loads(pickle.dumps(state.runtime_status)) is state.runtime_status
+
+
+def test_a_status_is_no_text() -> None:
+    with pytest.raises(ValueError, match="RUNNING"):
+        OrchestrationStatus("RUNNING")
+
+
+def test_an_unknown_instance_has_no_state() -> None:
+    assert new_orchestration_state("order-1", messages.GetInstanceResponse(exists=False)) is None
+
+
+def test_the_state_carries_the_id_that_was_asked_for() -> None:
+    response = messages.GetInstanceResponse(
+        exists=True, orchestration_state=message(instance_id="ORDER-1")
+    )
+
+    state = new_orchestration_state("order-1", response)
+
+    assert state is not None
+    assert state.instance_id == "order-1"
+
+
+def test_the_converter_is_no_part_of_the_value() -> None:
+    state: OrchestrationState = parse_orchestration_state(message(input="1"))
+
+    other = replace(state, _data_converter=JsonDataConverter())
+
+    assert other == state
+    assert "onverter" not in repr(state)

@@ -1,0 +1,146 @@
+"""Which error a refusal is, what it says, and who catches it."""
+
+from __future__ import annotations
+
+import pickle
+
+import grpc
+import grpc.aio
+import pytest
+from grpc import StatusCode
+
+from durabletask.failures import DurableTaskError
+from durabletask.transport import refusals
+from durabletask.transport.errors import (
+    InstanceExistsError,
+    InstanceNotFoundError,
+    LeaseLostError,
+    ProtocolError,
+    Refusal,
+    SidecarError,
+    SidecarUnavailableError,
+)
+from durabletask.transport.grpc_errors import error_for
+
+BASES = pytest.mark.parametrize("base", [grpc.RpcError, grpc.aio.AioRpcError])
+
+
+def refusal(
+    status: str, *, method: str = "GetInstance", details: str = "", instance_id: str = "order-1"
+) -> Refusal:
+    return Refusal("sidecar.test:4002", method, status, details, instance_id, timeout=30.0)
+
+
+@pytest.mark.parametrize(
+    ("refused", "kind"),
+    [
+        (refusal("UNAVAILABLE"), SidecarUnavailableError),
+        (refusal("DEADLINE_EXCEEDED"), SidecarUnavailableError),
+        (refusal("CANCELLED", details="shutting down"), SidecarUnavailableError),
+        (refusal("NOT_FOUND", method="RaiseEvent"), InstanceNotFoundError),
+        (refusal("ALREADY_EXISTS", method="StartInstance"), InstanceExistsError),
+        (refusal("UNIMPLEMENTED"), ProtocolError),
+        (refusal("NOT_FOUND", method="CompleteActivityTask"), LeaseLostError),
+        (refusal("FAILED_PRECONDITION", method="AbandonTaskActivityWorkItem"), LeaseLostError),
+        (refusal("FAILED_PRECONDITION", method="RewindInstance"), SidecarError),
+        (refusal("UNKNOWN", details="no such instance exists"), InstanceNotFoundError),
+        (refusal("UNKNOWN", details="orchestration instance already exists"), InstanceExistsError),
+        (refusal("UNKNOWN", details="unknown instance ID/task ID combo: a/1"), LeaseLostError),
+        (refusal("UNKNOWN", details="disk full"), SidecarError),
+    ],
+    ids=lambda value: f"{value.method}-{value.status}" if isinstance(value, Refusal) else "",
+)
+def test_a_refusal_has_its_error(refused: Refusal, kind: type[SidecarError]) -> None:
+    assert refusals.kind_of(refused) is kind
+
+
+@pytest.mark.parametrize("code", StatusCode, ids=lambda code: code.name)
+@pytest.mark.parametrize("method", ["GetInstance", "StartInstance", "CompleteActivityTask"])
+def test_every_text_names_the_address_and_hides_no_reason(code: StatusCode, method: str) -> None:
+    refused = refusal(code.name, method=method, details="because")
+
+    text = refusals.text_of(refused)
+
+    assert "sidecar.test:4002" in text
+    known = (InstanceNotFoundError, InstanceExistsError)
+    assert (
+        "because" in text
+        or code is StatusCode.DEADLINE_EXCEEDED
+        or (refusals.kind_of(refused) in known)
+    )
+
+
+@pytest.mark.parametrize("code", StatusCode, ids=lambda code: code.name)
+def test_every_text_about_an_instance_names_it_unless_nobody_answered(code: StatusCode) -> None:
+    refused = refusal(code.name, method="RaiseEvent")
+
+    unanswered = refusals.kind_of(refused) in (SidecarUnavailableError, ProtocolError)
+
+    assert "'order-1'" in refusals.text_of(refused) or unanswered
+
+
+def test_an_unreachable_address_says_how_to_have_a_sidecar_there() -> None:
+    text = refusals.text_of(refusal("UNAVAILABLE", details="Connection refused"))
+
+    assert text == (
+        "no sidecar answers at sidecar.test:4002 (Connection refused). "
+        "Start one with `durabletask-sidecar --port 4002`, "
+        "or set DURABLETASK_ENDPOINT to the address of one that runs."
+    )
+
+
+def test_a_missed_deadline_says_what_was_allowed() -> None:
+    text = refusals.text_of(refusal("DEADLINE_EXCEEDED"))
+
+    assert "did not answer GetInstance of instance 'order-1' within 30 s" in text
+
+
+def test_a_message_too_large_says_what_to_do_with_large_data() -> None:
+    text = refusals.text_of(refusal("RESOURCE_EXHAUSTED", details="5 MB are more than 4 MB"))
+
+    assert "5 MB are more than 4 MB" in text
+    assert "reference" in text
+
+
+@BASES
+@pytest.mark.parametrize("code", StatusCode, ids=lambda code: code.name)
+def test_an_error_is_ours_and_grpcs_at_once(code: StatusCode, base: type[grpc.RpcError]) -> None:
+    error = error_for(refusal(code.name, details="because"), base)
+
+    assert isinstance(error, base)
+    assert isinstance(error, DurableTaskError)
+    assert error.code() is code
+    assert error.details() == "because"
+    assert error.address == "sidecar.test:4002"
+    assert error.instance_id == "order-1"
+    assert str(error) == refusals.text_of(error.refusal)
+    assert type(error).__name__ in repr(error)
+
+
+@BASES
+def test_an_error_survives_the_way_to_another_process(base: type[grpc.RpcError]) -> None:
+    error = error_for(refusal("NOT_FOUND"), base)
+
+    arrived = pickle.loads(pickle.dumps(error))
+
+    assert type(arrived) is type(error)
+    assert arrived.refusal == error.refusal
+    assert str(arrived) == str(error)
+
+
+def test_bytes_that_cannot_be_read_are_the_peers_fault_whatever_the_status() -> None:
+    refused = refusal("INTERNAL", details="3 bytes that cannot be read (truncated)")
+
+    error = error_for(refused, grpc.RpcError, ProtocolError)
+
+    assert isinstance(error, ProtocolError)
+    assert "answered GetInstance with 3 bytes that cannot be read (truncated)" in str(error)
+    assert type(pickle.loads(pickle.dumps(error))) is type(error)
+
+
+def test_an_error_that_came_another_way_survives_too() -> None:
+    error = LeaseLostError("gone", refusal("NOT_FOUND"))
+
+    arrived = pickle.loads(pickle.dumps(error))
+
+    assert (type(arrived), str(arrived), arrived.refusal) == (LeaseLostError, "gone", error.refusal)
