@@ -1,0 +1,38 @@
+"""A Durable Task engine in a wheel.
+
+    from durabletask.sidecar import Sidecar
+
+    with Sidecar("tasks.db") as address:
+        ...
+
+Imports nothing until it is used: gRPC alone takes longer to load than many programs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .clock import Clock, ManualClock, SystemClock
+    from .embed import Sidecar
+    from .server import Server
+    from .store import StoreError
+
+__all__ = ["Clock", "ManualClock", "Server", "Sidecar", "StoreError", "SystemClock"]
+
+_MODULES = {
+    "Clock": "clock",
+    "ManualClock": "clock",
+    "Server": "server",
+    "Sidecar": "embed",
+    "StoreError": "store",
+    "SystemClock": "clock",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)

@@ -1,0 +1,220 @@
+"""Hand ready work to the workers that wait for it.
+
+Commits offer work, streams take it; nothing polls. Of one instance at most one turn is
+out at any time. Work whose stream ends, or whose worker gives it back, is offered
+again: at once, and after a growing pause when it keeps coming back.
+
+Knows nothing about gRPC and nothing about what a completion means.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from .backlog import Backlog
+from .leases import Lease, Leases
+from .outages import ShuttingDownError
+from .streams import Appetite, WorkStream
+from .work import Kind, Work, WorkKey
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from .clock import Alarm, Clock
+    from .engine.transition import Reply
+
+_log = logging.getLogger("durabletask.sidecar")
+
+_LONGEST_REST = timedelta(minutes=1)
+
+
+class WorkSource(Protocol):
+    """Where work items come from, and where those go that cannot be sent."""
+
+    def load(self, lease: Lease) -> bytes | None:
+        """Make the work item; None when there is nothing to do any more."""
+        ...
+
+    def refuse(self, lease: Lease, size: int) -> asyncio.Future[Reply]:
+        """Fail the work instead of sending it: its worker does not accept that many bytes.
+
+        The future is done once the failure is stored, or cannot be.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class _Rest:
+    """Work that is left alone for a while."""
+
+    work: Work
+    shunned: WorkStream
+    alarm: Alarm
+
+
+class Dispatcher:
+    """Ready work on one side, streams on the other, leases between them."""
+
+    def __init__(self, source: WorkSource, clock: Clock, new_token: Callable[[Work], str]) -> None:
+        self._source = source
+        self._clock = clock
+        self._new_token = new_token
+        self._backlog = Backlog()
+        self._streams: set[WorkStream] = set()
+        self._leases = Leases()
+        self._returns: dict[WorkKey, int] = {}
+        self._resting: dict[WorkKey, _Rest] = {}
+        self._is_draining = False
+
+    def open(self, appetite: Appetite) -> WorkStream:
+        """Admit a worker, and give it what it has room for."""
+        if self._is_draining:
+            raise ShuttingDownError
+        stream = WorkStream(appetite)
+        self._streams.add(stream)
+        self._backlog.join(stream)
+        self.pump()
+        return stream
+
+    def close(self, stream: WorkStream) -> None:
+        """Part with a worker; what it holds goes to others at once."""
+        self._streams.discard(stream)
+        self._backlog.leave(stream)
+        stream.close()
+        if self._is_draining:
+            # Nobody else gets the work now, and the worker may still deliver it.
+            return
+        for lease in self._leases.held_by(stream):
+            if lease.settling is None:
+                self._take_back(lease)
+        self.pump()
+
+    def drain(self) -> None:
+        """End every stream and admit no more; completions under way still count."""
+        self._is_draining = True
+        for rest in self._resting.values():
+            rest.alarm.cancel()
+        for stream in self._streams:
+            stream.close()
+
+    def offer(self, work: Work) -> None:
+        """Queue work that a commit made ready; the next `pump` hands it out."""
+        lease = self._leases.of(work.key)
+        rest = self._resting.get(work.key)
+        if lease is not None:
+            lease.again = work
+        elif rest is not None:
+            rest.work = work
+        else:
+            self._backlog.add(work)
+
+    def pump(self) -> None:
+        """Hand out all that there is room for."""
+        if self._is_draining:
+            return
+        for work, stream in self._backlog.assignments():
+            self._hand_out(work, stream)
+
+    def find(self, token: str) -> Lease | None:
+        """The lease with this token, unless it is over."""
+        return self._leases.find(token)
+
+    def find_sole(
+        self, kind: Kind, hub: str, instance_id: str, task_id: int | None = None
+    ) -> Lease | None:
+        """What `find` finds, for a worker that does not echo tokens."""
+        return self._leases.sole(kind, hub, instance_id, task_id)
+
+    def settle(self, lease: Lease) -> None:
+        """End the lease of work that is done."""
+        self._returns.pop(lease.work.key, None)
+        self._release(lease)
+        if lease.again is not None:
+            self.offer(lease.again)
+
+    def unsettle(self, lease: Lease) -> None:
+        """Take note that the completion could not be stored: the lease goes on."""
+        lease.settling = None
+        if lease.stream.is_closed and not self._is_draining:
+            self.redeliver(lease)
+
+    def redeliver(self, lease: Lease) -> None:
+        """Offer the work anew at once, without anything held against it or its worker."""
+        self._take_back(lease)
+        self.pump()
+
+    def abandon(self, lease: Lease) -> None:
+        """Offer work anew that its worker does not want, to others first."""
+        if not self._release(lease):
+            return
+        key = lease.work.key
+        returns = self._returns[key] = self._returns.get(key, 0) + 1
+        if returns == 1:
+            self._backlog.add(lease.again or lease.work, shunned=lease.stream)
+            self.pump()
+        else:
+            self._rest(lease, returns - 2)
+
+    def revoke(self, key: WorkKey) -> None:
+        """Forget void work, wherever it is; work of that key may be offered anew at once.
+
+        A worker that holds it keeps its slot for it until it has answered.
+        """
+        self._backlog.drop(key)
+        self._returns.pop(key, None)
+        rest = self._resting.pop(key, None)
+        if rest is not None:
+            rest.alarm.cancel()
+        lease = self._leases.of(key)
+        if lease is not None:
+            lease.again = None
+            self._leases.forget_work(lease)
+
+    def forget(self, hub: str, instance_id: str) -> None:
+        """Take note that the instance has ended."""
+        self._backlog.unsettle(hub, instance_id)
+
+    def _hand_out(self, work: Work, stream: WorkStream) -> None:
+        lease = self._leases.grant(self._new_token(work), work, stream)
+        try:
+            item = self._source.load(lease)
+        except Exception:  # noqa: BLE001 - one unreadable instance must not stop all others
+            _log.exception("cannot prepare work for instance '%s'", work.instance_id)
+            self._leases.release(lease)
+            self._rest(lease, doublings=3)
+            return
+        if item is None:
+            self._returns.pop(work.key, None)
+            self._leases.release(lease)
+        elif len(item) > stream.appetite.max_message:
+            lease.settling = self._source.refuse(lease, len(item))
+        else:
+            if work.kind is Kind.TURN:
+                self._backlog.settle(work, stream)
+            stream.send(item)
+
+    def _take_back(self, lease: Lease) -> None:
+        if self._release(lease):
+            self._backlog.add(lease.again or lease.work)
+
+    def _release(self, lease: Lease) -> bool:
+        """End the lease; true when the work was not revoked or leased anew meanwhile."""
+        is_current = self._leases.of(lease.work.key) is lease
+        self._leases.release(lease)
+        return is_current
+
+    def _rest(self, lease: Lease, doublings: int) -> None:
+        pause = min(timedelta(seconds=2 ** min(doublings, 10)), _LONGEST_REST)
+        work = lease.again or lease.work
+
+        def end() -> None:
+            rest = self._resting.pop(work.key)
+            self._backlog.add(rest.work, shunned=rest.shunned)
+            self.pump()
+
+        alarm = self._clock.call_at(self._clock.now() + pause, end)
+        self._resting[work.key] = _Rest(work, lease.stream, alarm)

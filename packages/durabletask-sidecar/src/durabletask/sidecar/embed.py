@@ -1,0 +1,128 @@
+"""Run a sidecar inside a program: on a thread of its own, gone when the block ends.
+
+Knows nothing about gRPC or the engine: it starts and stops a `Server`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import threading
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from .server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from os import PathLike
+    from types import TracebackType
+
+    from .clock import Clock
+
+
+class Sidecar:
+    """A sidecar of this program's own.
+
+    Without a path it forgets everything when it is closed; with one it keeps it for
+    good. It listens on a free port of the loopback interface unless told otherwise.
+
+    Example:
+        with Sidecar("tasks.db") as address:
+            client = TaskHubGrpcClient(host_address=address)
+            ...
+
+    Entering raises `StoreError` when the file cannot be used, and `OSError` when the
+    port cannot. Leaving ends the streams of connected workers and frees port and file.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str] | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        synchronous: str = "full",
+        clock: Clock | None = None,
+    ) -> None:
+        self._make_server: Callable[[], Server] = lambda: Server(
+            path, host, port, synchronous=synchronous, clock=clock
+        )
+        self._running: _Running | None = None
+
+    def __enter__(self) -> str:
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as `host:port`; raises RuntimeError when it does not run."""
+        if self._running is None:
+            raise RuntimeError("the sidecar does not run: use it in a `with` block, or start it")
+        return self._running.address
+
+    def start(self) -> str:
+        """Start it, unless it runs already, and return its address."""
+        if self._running is None:
+            self._running = _Running(self._make_server())
+            # A program that forgets to close its sidecar still ends, and ends it cleanly.
+            atexit.register(self.close)
+        return self.address
+
+    def close(self) -> None:
+        """Stop it, unless it is stopped already."""
+        if self._running is not None:
+            atexit.unregister(self.close)
+            self._running.stop()
+            self._running = None
+
+
+class _Running:
+    """A server on the event loop of its own thread."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._told = asyncio.Event()
+        self._loop: Future[asyncio.AbstractEventLoop] = Future()
+        self._started: Future[None] = Future()
+        # A daemon, because Python waits for all other threads before it runs exit handlers.
+        self._thread = threading.Thread(target=self._run, name="durabletask-sidecar", daemon=True)
+        self._thread.start()
+        try:
+            self._started.result()
+        except BaseException:
+            # Also when the wait is interrupted, and the server starts all the same.
+            self.stop()
+            raise
+
+    @property
+    def address(self) -> str:
+        return self._server.address
+
+    def stop(self) -> None:
+        # The loop is closed already when the server could not be started.
+        with suppress(RuntimeError):
+            self._loop.result().call_soon_threadsafe(self._told.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.run(self._live())
+
+    async def _live(self) -> None:
+        self._loop.set_result(asyncio.get_running_loop())
+        try:
+            await self._server.start()
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+            self._started.set_exception(error)
+            return
+        self._started.set_result(None)
+        await self._told.wait()
+        await self._server.stop()

@@ -1,0 +1,140 @@
+"""What can be asked of an instance: the engine's inputs.
+
+A command is a value. Some come from callers, others from instances to one another
+(`StartChild`, `ChildFinished`, `DeliverEvent`), and all take the same way through
+`engine.apply`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from durabletask.protocol import messages
+
+    from .state import ParentLink
+
+
+@dataclass(frozen=True, slots=True)
+class StartInstance:
+    """Create the instance. `scheduled_start` in the past, or None, means now."""
+
+    name: str
+    input: str | None = None
+    version: str | None = None
+    execution_id: str | None = None
+    scheduled_start: datetime | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    parent_trace_context: messages.TraceContext | None = None
+    replaceable: frozenset[int] = frozenset()
+    """Statuses in which an instance of this id gives way to the new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartChild:
+    """Create the instance as a sub-orchestration; a live one of that id is a failed call."""
+
+    start: StartInstance
+    parent: ParentLink
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseEvent:
+    """Queue an external event; dropped when the instance has ended."""
+
+    name: str
+    input: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverEvent:
+    """The same from another orchestration: a missing target is no error."""
+
+    name: str
+    input: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suspend:
+    """Hold the instance; a second one changes nothing."""
+
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Let a suspended instance go on; nothing happens to one that is not suspended."""
+
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """End the instance, and with `recursive` its children and theirs."""
+
+    output: str | None = None
+    recursive: bool = False
+    must_exist: bool = True
+    """False when it comes from another orchestration: a missing target is no error."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTaken:
+    """What a worker was given, as far as committing its answer needs it."""
+
+    execution_id: str
+    at: datetime
+    """What the orchestrator was told that the time is."""
+    generation_length: int
+    """Events in history when the turn was prepared; any other number now makes it stale."""
+    consumed: tuple[int, ...]
+    """Inbox rows that went into the turn."""
+    new_events: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteTurn:
+    """Commit what the orchestrator decided in one turn."""
+
+    turn: TurnTaken
+    actions: Sequence[messages.OrchestratorAction]
+    custom_status: str | None = None
+    trace_context: messages.OrchestrationTraceContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteActivity:
+    """Record the outcome of an activity; ignored when its task is not outstanding."""
+
+    task_key: str
+    result: str | None = None
+    failure: messages.TaskFailureDetails | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChildFinished:
+    """Tell a parent how its child ended; `failure` None means that it completed."""
+
+    parent_execution_id: str
+    task_id: int
+    child_id: str
+    result: str | None = None
+    failure: messages.TaskFailureDetails | None = None
+
+
+Command = (
+    StartInstance
+    | StartChild
+    | RaiseEvent
+    | DeliverEvent
+    | Suspend
+    | Resume
+    | Terminate
+    | CompleteTurn
+    | CompleteActivity
+    | ChildFinished
+)

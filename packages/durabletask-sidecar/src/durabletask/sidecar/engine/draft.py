@@ -1,0 +1,173 @@
+"""A transition in the making: rules write into it what they decide, one thing a call.
+
+Numbers rows and encodes events, so that no rule does either by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from durabletask.protocol import codec
+
+from .inbox import InboxRow, RowKind
+from .state import ChildRow, Instance, TaskRow
+from .transition import FollowUp, Transition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    import betterproto2
+
+    from durabletask.protocol import messages
+
+    from .commands import Command
+    from .state import Origin, Progress
+
+
+class Draft:
+    """What one command does to one instance, so far."""
+
+    def __init__(self, instance: Instance, now: datetime) -> None:
+        self.instance = instance
+        self.now = now
+        self._rows_made = instance.progress.rows_made
+        self._events: list[bytes] = []
+        self._inbox_add: list[InboxRow] = []
+        self._inbox_remove: dict[int, None] = {}
+        self._timer_ids: set[int] = set()
+        self._tasks_add: dict[int, TaskRow] = {}
+        self._task_ids: set[int] = set()
+        self._tasks_remove: list[int] = []
+        self._children_add: dict[int, ChildRow] = {}
+        self._children_remove: list[int] = []
+        self._follow_ups: list[FollowUp] = []
+        self._progress: dict[str, Any] = {}
+
+    def change(self, **progress: Any) -> None:
+        """Change these fields of the progress, however the command ends."""
+        self._progress |= progress
+
+    def record(self, event: messages.HistoryEvent) -> None:
+        """Append an event to history."""
+        self._events.append(codec.encode(event))
+
+    def record_encoded(self, events: Iterable[bytes]) -> None:
+        self._events.extend(events)
+
+    def enqueue(
+        self,
+        kind: RowKind,
+        event: messages.HistoryEvent,
+        *,
+        visible_at: datetime | None = None,
+        timer_id: int | None = None,
+    ) -> None:
+        """Put an event into the inbox; without a time it is visible at once."""
+        visible_at = max(visible_at or self.now, self.now)
+        row = InboxRow(self._next_row(), kind, visible_at, codec.encode(event), timer_id)
+        self._inbox_add.append(row)
+        if timer_id is not None:
+            self._timer_ids.add(timer_id)
+
+    def consume(self, numbers: Iterable[int]) -> None:
+        """Take rows out of the inbox."""
+        self._inbox_remove.update(dict.fromkeys(numbers))
+
+    def clear_inbox(self) -> None:
+        """Nobody will see what waits, nor what this command has put there."""
+        self._inbox_add.clear()
+        self.consume(row.number for row in self.instance.inbox)
+
+    def has_timer(self, timer_id: int) -> bool:
+        """Whether a timer of this id is under way, from before or from this command."""
+        if timer_id in self._timer_ids:
+            return True
+        number = self.instance.inbox.timer_with_id(timer_id)
+        return number is not None and number not in self._inbox_remove
+
+    def has_task(self, task_id: int) -> bool:
+        return task_id in self._task_ids or task_id in self.instance.task_ids
+
+    def has_child(self, task_id: int) -> bool:
+        return task_id in self.instance.children or task_id in self._children_add
+
+    def add_task(
+        self, task_id: int, name: str, version: str | None, request: betterproto2.Message
+    ) -> None:
+        number = self._next_row()
+        execution_id = self.instance.origin.execution_id
+        raw = codec.encode(request)
+        self._task_ids.add(task_id)
+        self._tasks_add[number] = TaskRow(number, task_id, execution_id, name, version, raw)
+
+    def remove_task(self, number: int) -> None:
+        self._tasks_remove.append(number)
+
+    def clear_tasks(self) -> None:
+        self._tasks_add.clear()
+        self._tasks_remove = list(self.instance.tasks)
+
+    def add_child(self, task_id: int, child_id: str) -> None:
+        self._children_add[task_id] = ChildRow(task_id, child_id)
+
+    def remove_child(self, task_id: int) -> None:
+        self._children_remove.append(task_id)
+
+    def clear_children(self) -> None:
+        self._children_add.clear()
+        self._children_remove = list(self.instance.children)
+
+    def tell(self, instance_id: str, command: Command) -> None:
+        """Let another instance carry out a command in the same commit."""
+        self._follow_ups.append(FollowUp(instance_id, command))
+
+    def finish(self, **progress: Any) -> Transition:
+        """The transition, with these fields of the progress changed too."""
+        return Transition(
+            progress=self._progress_with(progress),
+            events=tuple(self._events),
+            inbox_add=tuple(self._inbox_add),
+            inbox_remove=tuple(self._inbox_remove),
+            tasks_add=tuple(self._tasks_add.values()),
+            tasks_remove=tuple(self._tasks_remove),
+            children_add=tuple(self._children_add.values()),
+            children_remove=tuple(self._children_remove),
+            follow_ups=tuple(self._follow_ups),
+        )
+
+    def begin_again(self, origin: Origin, start: bytes, **progress: Any) -> Transition:
+        """The transition to a new execution: only what came from outside stays."""
+        kept = [row for row in self._unread() if row.kind.outlives_its_execution]
+        row = InboxRow(self._next_row(), RowKind.START, self.now, start)
+        carried = [row for row in self._inbox_add if row.kind is RowKind.CARRIED]
+        # What was carried before and not read yet is newer than what this execution carries.
+        carried += [
+            replace(row, number=self._next_row(), visible_at=self.now)
+            for row in kept
+            if row.kind is RowKind.CARRIED
+        ]
+        return Transition(
+            origin=origin,
+            progress=replace(self._progress_with(progress), history_length=0),
+            inbox_keep=tuple(row.number for row in kept if row.kind is not RowKind.CARRIED),
+            inbox_add=(row, *carried),
+            follow_ups=tuple(self._follow_ups),
+        )
+
+    def _unread(self) -> Iterable[InboxRow]:
+        return (row for row in self.instance.inbox if row.number not in self._inbox_remove)
+
+    def _progress_with(self, progress: dict[str, Any]) -> Progress:
+        old = self.instance.progress
+        counted: dict[str, Any] = {
+            "updated_at": self.now,
+            "history_length": old.history_length + len(self._events),
+            "rows_made": self._rows_made,
+        }
+        return replace(old, **(counted | self._progress | progress))
+
+    def _next_row(self) -> int:
+        self._rows_made += 1
+        return self._rows_made

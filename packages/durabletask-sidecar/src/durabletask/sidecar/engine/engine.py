@@ -1,0 +1,46 @@
+"""The table of the engine: which rule carries out which command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from . import activities, children, commands, instances, turns
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from .state import Instance
+    from .transition import Transition
+
+# (instance or None, its id, the command, now, new_id) -> transition
+Rule = Callable[["Instance | None", str, Any, "datetime", Callable[[], str]], "Transition"]
+
+_RULES: dict[type, Rule] = {
+    commands.StartInstance: instances.start,
+    commands.StartChild: children.start,
+    commands.RaiseEvent: instances.raise_event,
+    commands.DeliverEvent: instances.deliver_event,
+    commands.Suspend: instances.suspend,
+    commands.Resume: instances.resume,
+    commands.Terminate: instances.terminate,
+    commands.CompleteTurn: turns.complete,
+    commands.CompleteActivity: activities.complete,
+    commands.ChildFinished: children.finished,
+}
+
+
+def apply(
+    instance: Instance | None,
+    instance_id: str,
+    command: commands.Command,
+    *,
+    now: datetime,
+    new_id: Callable[[], str],
+) -> Transition:
+    """Say what the command does; nothing is changed.
+
+    `instance` is None when there is none of that id. Refusals are part of the answer,
+    never exceptions.
+    """
+    return _RULES[type(command)](instance, instance_id, command, now, new_id)

@@ -1,0 +1,115 @@
+"""Events that wait for an orchestrator to see them.
+
+A row becomes visible at a time: an external event at once, a timer when it fires, the
+start of an instance when it is scheduled. Visible rows are handed out in the order in
+which they became so; the start, and a pair of suspend and resume, come before all others.
+
+Knows nothing about what the events mean.
+"""
+
+from __future__ import annotations
+
+import enum
+import heapq
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+    from datetime import datetime
+
+
+class RowKind(enum.IntEnum):
+    """What a row is to the engine; lower numbers are handed out first."""
+
+    START = 0
+    CONTROL = 1
+    """Suspended and resumed, which come as a pair."""
+    CARRIED = 2
+    """An event that continue-as-new brought along; later ones do not overtake it."""
+    EVENT = 3
+    """From outside or another orchestration; it outlives continue-as-new."""
+    RESULT = 4
+    """Of a task, timer or child: it belongs to one execution."""
+
+    @property
+    def outlives_its_execution(self) -> bool:
+        """Whether continue-as-new passes the row on to the next execution."""
+        return self in (RowKind.CONTROL, RowKind.CARRIED, RowKind.EVENT)
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRow:
+    """One event that waits."""
+
+    number: int
+    kind: RowKind
+    visible_at: datetime
+    event: bytes
+    timer_id: int | None = None
+    """Set for timers, whose action id must not be scheduled twice."""
+
+    @property
+    def order(self) -> tuple[int, datetime, int]:
+        # Events and results mix freely, in the order in which they came.
+        return (min(self.kind, RowKind.EVENT), self.visible_at, self.number)
+
+
+class Inbox:
+    """The rows of one instance."""
+
+    def __init__(self, rows: Iterable[InboxRow] = ()) -> None:
+        self._rows: dict[int, InboxRow] = {}
+        self._by_time: list[tuple[datetime, int]] = []
+        self._timers: dict[int, int] = {}
+        self._start: InboxRow | None = None
+        for row in rows:
+            self.add(row)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[InboxRow]:
+        return iter(self._rows.values())
+
+    def add(self, row: InboxRow) -> None:
+        self._rows[row.number] = row
+        heapq.heappush(self._by_time, (row.visible_at, row.number))
+        if row.timer_id is not None:
+            self._timers[row.timer_id] = row.number
+        if row.kind is RowKind.START:
+            self._start = row
+
+    def remove(self, number: int) -> None:
+        row = self._rows.pop(number)
+        if row.timer_id is not None and self._timers.get(row.timer_id) == number:
+            del self._timers[row.timer_id]
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._rows
+
+    def timer_with_id(self, timer_id: int) -> int | None:
+        """The number of the timer that waits, to fire or to be seen, under this action id."""
+        return self._timers.get(timer_id)
+
+    def keeping(self, numbers: Collection[int]) -> Inbox:
+        """A new inbox with only these rows."""
+        return Inbox(self._rows[number] for number in numbers)
+
+    def starts_at(self) -> datetime | None:
+        """When the event that begins the execution is visible; None when it was read."""
+        start = self._start
+        return start.visible_at if start is not None and start.number in self._rows else None
+
+    def due_at(self) -> datetime | None:
+        """When the first row is visible."""
+        # Removed rows leave the heap here, where they are on top of it.
+        while self._by_time and self._by_time[0][1] not in self._rows:
+            heapq.heappop(self._by_time)
+        return self._by_time[0][0] if self._by_time else None
+
+    def due(self, now: datetime) -> list[InboxRow]:
+        """The visible rows, in the order in which an orchestrator sees them."""
+        visible = [row for row in self._rows.values() if row.visible_at <= now]
+        visible.sort(key=lambda row: row.order)
+        return visible

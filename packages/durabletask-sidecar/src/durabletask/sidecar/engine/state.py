@@ -1,0 +1,184 @@
+"""One instance as the engine sees it.
+
+`Origin` is what an execution began with, `Progress` what every commit may change; both
+are values. Outstanding work is held as rows: tasks, children, and the inbox, where a
+timer is an event that becomes visible later. History is not part of the state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .inbox import Inbox, InboxRow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from durabletask.protocol import messages
+
+    from .transition import Transition
+
+__all__ = ["ChildRow", "InboxRow", "Instance", "Origin", "ParentLink", "Progress", "TaskRow"]
+
+# COMPLETED, FAILED, CANCELED and TERMINATED: nothing happens to such an instance any more.
+TERMINAL_STATUSES = (1, 3, 4, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class ParentLink:
+    """Who waits for this instance, and under which of its action ids."""
+
+    instance_id: str
+    execution_id: str
+    task_id: int
+    name: str
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What an execution began with."""
+
+    execution_id: str
+    name: str
+    created_at: datetime
+    input: str | None = None
+    version: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    scheduled_start: datetime | None = None
+    parent: ParentLink | None = None
+    parent_trace_context: messages.TraceContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an instance has come."""
+
+    status: messages.OrchestrationStatus
+    updated_at: datetime
+    completed_at: datetime | None = None
+    output: str | None = None
+    custom_status: str | None = None
+    failure: messages.TaskFailureDetails | None = None
+    trace_context: messages.OrchestrationTraceContext | None = None
+    history_length: int = 0
+    """Events in the history of this execution."""
+    turn_at: datetime | None = None
+    """Time of the last turn; the next is not earlier, since it is the orchestrator's clock."""
+    rows_made: int = 0
+    """Counts inbox and task rows, over all executions, so that no number comes twice."""
+    suspended_at: datetime | None = None
+    suspend_reason: str | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL_STATUSES
+
+    @property
+    def is_suspended(self) -> bool:
+        return self.suspended_at is not None and not self.is_terminal
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """An activity that was scheduled and has no outcome yet."""
+
+    number: int
+    task_id: int
+    """The orchestrator's action id; retries of the official SDK use one id several times."""
+    execution_id: str
+    name: str
+    version: str | None
+    request: bytes
+    """The encoded ActivityRequest."""
+
+    @property
+    def key(self) -> str:
+        """Names this row among all rows of all time; a completion token carries it."""
+        return f"{self.execution_id}:{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChildRow:
+    """A sub-orchestration that was started and has not reported yet."""
+
+    task_id: int
+    child_id: str
+
+
+@dataclass(slots=True)
+class Instance:
+    """An instance with its rows. Only `absorb` changes it; the engine only reads."""
+
+    instance_id: str
+    origin: Origin
+    progress: Progress
+    inbox: Inbox = field(default_factory=Inbox)
+    tasks: dict[int, TaskRow] = field(default_factory=dict)
+    """By number; ids are not unique over time."""
+    children: dict[int, ChildRow] = field(default_factory=dict)
+    """By the action id of the call."""
+    task_ids: set[int] = field(init=False)
+    """Action ids of the tasks; at most one attempt of each is outstanding."""
+
+    def __post_init__(self) -> None:
+        self.task_ids = {row.task_id for row in self.tasks.values()}
+
+    @property
+    def is_live(self) -> bool:
+        return not self.progress.is_terminal
+
+    def task_with_key(self, key: str) -> TaskRow | None:
+        """The outstanding task of this key."""
+        number = key.rpartition(":")[2]
+        # A number of thousands of digits is no number of ours, and int() refuses it.
+        row = self.tasks.get(int(number)) if number.isdecimal() and len(number) < 20 else None
+        return row if row is not None and row.key == key else None
+
+    def due_at(self) -> datetime | None:
+        """When there is something for an orchestrator to do; None while it is held or over."""
+        if not self.is_live or self.progress.is_suspended:
+            return None
+        if self.progress.history_length == 0:
+            # Whatever else waits, waits for the start.
+            return self.inbox.starts_at()
+        return self.inbox.due_at()
+
+    def tasks_that_go(self, transition: Transition) -> list[TaskRow]:
+        """The tasks that will not be outstanding any more."""
+        if transition.origin is not None:
+            return list(self.tasks.values())
+        return [self.tasks[number] for number in transition.tasks_remove]
+
+    def absorb(self, transition: Transition) -> None:
+        """Take over what was decided."""
+        if transition.origin is not None:
+            self.origin = transition.origin
+            self.inbox = self.inbox.keeping(transition.inbox_keep)
+            self.tasks = {}
+            self.task_ids = set()
+            self.children = {}
+        if transition.progress is not None:
+            self.progress = transition.progress
+        for number in transition.inbox_remove:
+            self.inbox.remove(number)
+        for row in transition.inbox_add:
+            self.inbox.add(row)
+        for number in transition.tasks_remove:
+            self.task_ids.discard(self.tasks.pop(number).task_id)
+        for task in transition.tasks_add:
+            self.tasks[task.number] = task
+            self.task_ids.add(task.task_id)
+        for task_id in transition.children_remove:
+            del self.children[task_id]
+        for child in transition.children_add:
+            self.children[child.task_id] = child
+
+
+def blank(instance_id: str, beginning: Transition) -> Instance:
+    """An instance that the transition is about to fill."""
+    assert beginning.origin is not None
+    assert beginning.progress is not None
+    return Instance(instance_id, beginning.origin, beginning.progress)

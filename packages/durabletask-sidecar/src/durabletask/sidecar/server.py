@@ -1,0 +1,145 @@
+"""Start, drain and stop one sidecar on the running event loop.
+
+    new --start--> serving --stop--> draining --> stopped
+
+While it drains, streams end cleanly, waits are answered with UNAVAILABLE, and
+completions of work that is still out are stored.
+
+Knows nothing about command lines or threads.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from os import PathLike, fspath
+from typing import TYPE_CHECKING
+
+import grpc
+
+from . import service
+from .clock import Clock, SystemClock
+from .committer import Committer
+from .host import Host
+from .listening import check_free, target
+
+if TYPE_CHECKING:
+    from .store import Store
+
+# The largest message that our own workers and clients send.
+_MAX_MESSAGE = 64 * 1024 * 1024
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", _MAX_MESSAGE),
+    ("grpc.max_send_message_length", -1),
+    # Above some 1,000 calls in flight gRPC's server answers a part of them with CANCELLED.
+    ("grpc.server.max_pending_requests", 100_000),
+    ("grpc.server.max_pending_requests_hard_limit", 100_000),
+    # Pings of ours must go on while there is nothing else to send.
+    ("grpc.http2.max_pings_without_data", 0),
+    # Several SDKs ping every 30 seconds, between calls too.
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.max_ping_strikes", 0),
+    # Two sidecars on one port would each get half of the calls.
+    ("grpc.so_reuseport", 0),
+)
+
+# A peer that was silent for so long is asked whether it is still there, and has half that
+# time to answer. A worker that vanished without a word gives its work back by that.
+KEEPALIVE = timedelta(seconds=20)
+
+# For peers that do not read what they are sent; all others are done at once.
+_DRAIN_SECONDS = 5.0
+
+
+class Server:
+    """One sidecar: a store, a port, and all that is between them."""
+
+    def __init__(
+        self,
+        path: str | PathLike[str] | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        synchronous: str = "full",
+        clock: Clock | None = None,
+        keepalive: timedelta = KEEPALIVE,
+    ) -> None:
+        self._path = path
+        self._host = host
+        self._port = port
+        self._synchronous = synchronous
+        self._clock = clock or SystemClock()
+        self._keepalive = keepalive
+        self._store: Store | None = None
+        self._engine: Host | None = None
+        self._grpc: grpc.aio.Server | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as `host:port`; the port is known once it has started."""
+        return target(self._host, self._port)
+
+    @property
+    def storage(self) -> str:
+        """Where it remembers, in words for the user."""
+        return "memory" if self._path is None else fspath(self._path)
+
+    async def start(self) -> None:
+        """Open the store, then listen; raise StoreError or OSError and leave nothing open."""
+        check_free(self._host, self._port)
+        self._store = _open(self._path, self._synchronous)
+        self._engine = Host(Committer(self._store), self._clock, _new_id)
+        try:
+            # What may fail comes first: gRPC gives a port back only after it has served it.
+            self._engine.start()
+            self._grpc = grpc.aio.server(options=(*_OPTIONS, *_keepalive_options(self._keepalive)))
+            self._grpc.add_generic_rpc_handlers((service.handlers(self._engine),))
+            self._port = _listen(self._grpc, self._host, self._port)
+            await self._grpc.start()
+        except BaseException:
+            self._engine.close()
+            self._store.close()
+            raise
+
+    async def stop(self) -> None:
+        """Drain, stop listening, and close the store."""
+        if self._engine is None or self._grpc is None or self._store is None:
+            return
+        self._engine.drain()
+        await self._grpc.stop(_DRAIN_SECONDS)
+        self._engine.close()
+        self._store.close()
+
+
+def _keepalive_options(keepalive: timedelta) -> tuple[tuple[str, int], ...]:
+    milliseconds = int(keepalive.total_seconds() * 1000)
+    return (
+        ("grpc.keepalive_time_ms", milliseconds),
+        ("grpc.keepalive_timeout_ms", milliseconds // 2),
+        # What newer versions of gRPC go by instead.
+        ("grpc.http2.ping_timeout_ms", milliseconds // 2),
+    )
+
+
+def _listen(server: grpc.aio.Server, host: str, port: int) -> int:
+    try:
+        return server.add_insecure_port(target(host, port))
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {target(host, port)}: {error}") from error
+
+
+def _open(path: str | PathLike[str] | None, synchronous: str) -> Store:
+    # Each only where it is wanted: SQLite takes a tenth of a second to load.
+    if path is None:
+        from .store.memory import MemoryStore
+
+        return MemoryStore()
+    from .store.sqlite import SqliteStore
+
+    return SqliteStore(path, synchronous=synchronous)
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex  # noqa: TID251 - the shell is where ids come from

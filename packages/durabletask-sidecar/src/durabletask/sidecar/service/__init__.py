@@ -1,0 +1,58 @@
+"""The gRPC service: each method of the protocol, and what answers it.
+
+Knows nothing about sockets: it makes handlers, and `server` listens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import grpc
+
+from durabletask.protocol import dialects, messages, methods
+from durabletask.sidecar._version import __version__
+
+from . import rpc
+from .instances import Instances
+from .work_items import WorkItems
+
+if TYPE_CHECKING:
+    from durabletask.sidecar.host import Host
+
+# Our own worker and client recognize by it what else they may use.
+_ENGINE = ("x-durabletask-engine", f"durabletask-sidecar/{__version__}")
+
+
+def handlers(host: Host) -> grpc.GenericRpcHandler:
+    """All methods of the protocol; those that are not served say so by name."""
+    table = {method.name: rpc.unserved(method) for method in methods.of(dialects.NATIVE)}
+    table |= _served(host)
+    return grpc.method_handlers_generic_handler(methods.SERVICE, table)
+
+
+def _served(host: Host) -> dict[str, rpc.Handler]:
+    instances = Instances(host)
+    work = WorkItems(host)
+    unary: dict[methods.Method, rpc.Unary] = {
+        methods.START_INSTANCE: instances.start,
+        methods.GET_INSTANCE: instances.get,
+        methods.WAIT_FOR_INSTANCE_START: instances.wait_started,
+        methods.WAIT_FOR_INSTANCE_COMPLETION: instances.wait_completed,
+        methods.RAISE_EVENT: instances.raise_event,
+        methods.TERMINATE_INSTANCE: instances.terminate,
+        methods.SUSPEND_INSTANCE: instances.suspend,
+        methods.RESUME_INSTANCE: instances.resume,
+        methods.COMPLETE_ORCHESTRATOR_TASK: work.complete_turn,
+        methods.COMPLETE_ACTIVITY_TASK: work.complete_activity,
+        methods.ABANDON_ORCHESTRATION_TASK: work.abandon_turn,
+        methods.ABANDON_ACTIVITY_TASK: work.abandon_activity,
+    }
+    return {
+        **{method.name: rpc.unary(method, handle) for method, handle in unary.items()},
+        methods.HELLO.name: rpc.unary(methods.HELLO, _hello, initial_metadata=(_ENGINE,)),
+        methods.GET_WORK_ITEMS.name: rpc.streaming(methods.GET_WORK_ITEMS, work.get_work_items),
+    }
+
+
+async def _hello(_request: messages.Empty, _caller: rpc.Caller) -> messages.Empty:
+    return messages.Empty()

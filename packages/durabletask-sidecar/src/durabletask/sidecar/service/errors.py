@@ -1,0 +1,49 @@
+"""Say which gRPC status each kind of failure has: the only place that names codes.
+
+Workers repeat a completion that was answered with UNAVAILABLE or INTERNAL, so those two
+are for what may well succeed later; a completion that comes too late is no error at all.
+
+Knows nothing about the methods.
+"""
+
+from __future__ import annotations
+
+import grpc
+
+from durabletask.protocol.codec import DecodeError
+from durabletask.sidecar.engine.transition import AlreadyExists, InvalidArgument, NotFound, Refusal
+from durabletask.sidecar.outages import ShuttingDownError, StorageError
+from durabletask.sidecar.store import StoreError
+
+
+class RefusedError(Exception):
+    """The request is understood and turned down."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(refusal.text)
+
+
+class UnservedError(Exception):
+    """The sidecar does not serve this method."""
+
+
+_CODES: dict[type, grpc.StatusCode] = {
+    InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
+    NotFound: grpc.StatusCode.NOT_FOUND,
+    AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
+    DecodeError: grpc.StatusCode.INVALID_ARGUMENT,
+    UnservedError: grpc.StatusCode.UNIMPLEMENTED,
+    ShuttingDownError: grpc.StatusCode.UNAVAILABLE,
+    StorageError: grpc.StatusCode.UNAVAILABLE,
+    StoreError: grpc.StatusCode.UNAVAILABLE,
+}
+
+
+def code_of(error: Exception) -> grpc.StatusCode:
+    """The status of a failure; INTERNAL means that it is a defect of the sidecar's."""
+    cause = error.refusal if isinstance(error, RefusedError) else error
+    for kind, code in _CODES.items():
+        if isinstance(cause, kind):
+            return code
+    return grpc.StatusCode.INTERNAL

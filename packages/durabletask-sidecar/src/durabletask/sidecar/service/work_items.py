@@ -1,0 +1,139 @@
+"""The methods that workers call: take work, complete it, give it back.
+
+A completion that comes too late, twice, or for work that is gone is answered with OK
+and changes nothing: its worker could not do better, and must not repeat it.
+
+Knows nothing about who gets which work.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from durabletask.protocol import codec, dialects, messages
+from durabletask.sidecar.streams import DEFAULT_MAX_MESSAGE, Appetite, Filter, Versions
+from durabletask.sidecar.work import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+
+    from durabletask.sidecar.clock import Clock
+    from durabletask.sidecar.host import Host
+    from durabletask.sidecar.streams import WorkStream
+
+    from .rpc import Caller
+
+# The official worker takes 120 seconds of silence for a dead link.
+_PING_INTERVAL = timedelta(seconds=25)
+_MAX_MESSAGE_KEY = "x-durabletask-max-message"
+# Of a number of bytes that anybody can mean; Python refuses to read very long ones.
+_MOST_DIGITS = 18
+
+
+class WorkItems:
+    """What a worker may ask of the sidecar."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    @asynccontextmanager
+    async def get_work_items(
+        self, request: messages.GetWorkItemsRequest, caller: Caller
+    ) -> AsyncGenerator[AsyncIterator[bytes], None]:
+        stream = self._host.dispatcher.open(_appetite(request, caller))
+        pings = Pings(stream, self._host.clock)
+        try:
+            yield _items(stream)
+        finally:
+            pings.stop()
+            self._host.dispatcher.close(stream)
+
+    async def complete_turn(
+        self, request: messages.OrchestratorResponse, caller: Caller
+    ) -> messages.CompleteTaskResponse:
+        await self._host.complete_turn(caller.hub, request)
+        return messages.CompleteTaskResponse()
+
+    async def complete_activity(
+        self, request: messages.ActivityResponse, caller: Caller
+    ) -> messages.CompleteTaskResponse:
+        await self._host.complete_activity(caller.hub, request)
+        return messages.CompleteTaskResponse()
+
+    async def abandon_turn(
+        self, request: messages.AbandonOrchestrationTaskRequest, _caller: Caller
+    ) -> messages.AbandonOrchestrationTaskResponse:
+        self._host.abandon(Kind.TURN, request.completion_token)
+        return messages.AbandonOrchestrationTaskResponse()
+
+    async def abandon_activity(
+        self, request: messages.AbandonActivityTaskRequest, _caller: Caller
+    ) -> messages.AbandonActivityTaskResponse:
+        self._host.abandon(Kind.ACTIVITY, request.completion_token)
+        return messages.AbandonActivityTaskResponse()
+
+
+class Pings:
+    """Tell a worker regularly that its stream is alive."""
+
+    def __init__(self, stream: WorkStream, clock: Clock) -> None:
+        ping = messages.WorkItem(health_ping=messages.HealthPing())
+        self._ping = codec.encode(ping, dialects.TASKHUB)
+        self._stream = stream
+        self._clock = clock
+        self._set()
+
+    def _set(self) -> None:
+        self._alarm = self._clock.call_at(self._clock.now() + _PING_INTERVAL, self._send)
+
+    def _send(self) -> None:
+        self._stream.send(self._ping)
+        self._set()
+
+    def stop(self) -> None:
+        self._alarm.cancel()
+
+
+async def _items(stream: WorkStream) -> AsyncIterator[bytes]:
+    while batch := await stream.next_batch():
+        for item in batch:
+            yield item
+
+
+def _appetite(request: messages.GetWorkItemsRequest, caller: Caller) -> Appetite:
+    slots = {
+        Kind.TURN: request.max_concurrent_orchestration_work_items,
+        Kind.ACTIVITY: request.max_concurrent_activity_work_items,
+    }
+    return Appetite(caller.hub, slots, _filters(request), _max_message(caller))
+
+
+def _filters(request: messages.GetWorkItemsRequest) -> dict[Kind, Filter] | None:
+    """Absent filters let everything through; an empty list lets nothing of its kind through."""
+    filters = request.work_item_filters
+    if filters is None:
+        return None
+    return {
+        Kind.TURN: _filter(filters.orchestrations),
+        Kind.ACTIVITY: _filter(filters.activities),
+    }
+
+
+def _filter(
+    entries: Sequence[messages.OrchestrationFilter] | Sequence[messages.ActivityFilter],
+) -> Filter:
+    versions: dict[str, Versions] = {}
+    for entry in entries:
+        wanted = frozenset(entry.versions)
+        known = versions.get(entry.name, wanted)
+        # No versions means any, so an entry without them makes others of that name moot.
+        versions[entry.name] = known | wanted if known and wanted else frozenset()
+    return Filter(versions)
+
+
+def _max_message(caller: Caller) -> int:
+    announced = str(caller.metadata.get(_MAX_MESSAGE_KEY, ""))
+    is_sensible = announced.isdecimal() and len(announced) <= _MOST_DIGITS
+    return (int(announced) if is_sensible else 0) or DEFAULT_MAX_MESSAGE

@@ -1,0 +1,443 @@
+"""Two sidecars live the same life, and what must hold holds after every single commit.
+
+One keeps everything in memory. The other keeps nothing but a file, which is closed and opened
+again now and then. Callers and workers do anything, several things in one commit included.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from builders.engine import (
+    EPOCH,
+    HUB,
+    Status,
+    again,
+    child,
+    end,
+    events_in,
+    fail,
+    failure,
+    kill,
+    schedule,
+    send,
+    timer,
+)
+from durabletask.protocol import codec, events, messages, oneofs
+from durabletask.sidecar.committer import Committer, Submission
+from durabletask.sidecar.engine.commands import (
+    CompleteActivity,
+    CompleteTurn,
+    RaiseEvent,
+    Resume,
+    StartInstance,
+    Suspend,
+    Terminate,
+    TurnTaken,
+)
+from durabletask.sidecar.engine.inbox import RowKind
+from durabletask.sidecar.engine.transition import Accepted, Stale
+from durabletask.sidecar.store import Key
+from durabletask.sidecar.store.memory import MemoryStore
+from durabletask.sidecar.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from durabletask.sidecar.committer import Commit, Notices, PreparedTurn
+    from durabletask.sidecar.engine.commands import Command
+    from durabletask.sidecar.engine.state import Instance
+    from durabletask.sidecar.engine.transition import Reply
+    from durabletask.sidecar.store import Store
+
+CALLED = ("a", "b", "c")
+# One of them by the engine's own name for a child.
+CHILDREN = ("", "b", "c", "b:0001")
+ROOMY = 1 << 30
+
+ids = st.sampled_from(CALLED)
+numbers = st.integers(1, 4)
+moments = st.integers(-2, 5).map(lambda minutes: EPOCH + timedelta(minutes=minutes))
+
+actions = st.one_of(
+    st.builds(schedule, numbers, input=st.sampled_from([None, "", "1"])),
+    st.builds(timer, numbers, moments),
+    st.builds(child, numbers, st.sampled_from(CHILDREN), tags=st.just({"of": "child"})),
+    # An orchestrator asks for this, and the engine has to refuse it.
+    st.builds(child, numbers, st.just("@an@entity")),
+    st.builds(send, numbers, st.sampled_from([*CALLED, "nobody"]), st.just("sent")),
+    st.builds(kill, numbers, ids, recurse=st.booleans()),
+)
+carried = st.lists(st.just(events.event_raised("carried", "1", at=EPOCH)), max_size=2)
+conclusions = st.one_of(
+    st.just(end(9, "1")),
+    st.just(fail(9)),
+    st.just(end(9, status=Status.CANCELED)),
+    st.just(end(9, "0", status=Status.TERMINATED)),
+    st.just(messages.OrchestratorAction(id=9)),
+    st.builds(lambda kept: again("2", carry=tuple(kept)), carried),
+)
+answers = st.tuples(st.lists(actions, max_size=5), st.lists(conclusions, max_size=1)).map(
+    lambda parts: [*parts[0], *parts[1]]
+)
+calls = st.one_of(
+    st.builds(
+        StartInstance,
+        st.just("order"),
+        st.just("{}"),
+        execution_id=st.sampled_from([None, "given"]),
+        scheduled_start=st.none() | moments,
+        tags=st.just({"made": "here"}),
+        replaceable=st.sampled_from([frozenset(), frozenset({1, 3, 4, 5}), frozenset(range(8))]),
+    ),
+    st.builds(Suspend, st.sampled_from([None, "wait"])),
+    st.builds(Resume),
+    st.builds(Terminate, st.sampled_from([None, "0"]), st.booleans()),
+)
+
+
+class Sidecar:
+    """A committer over a store, with ids that both sides draw alike."""
+
+    def __init__(self, store: Store, *, most_hot: int = 10_000) -> None:
+        self._most_hot = most_hot
+        self._ids = (f"{number:032x}" for number in itertools.count())
+        self.open(store)
+
+    def open(self, store: Store) -> None:
+        self.store = store
+        self.committer = Committer(store, most_hot=self._most_hot)
+
+    def commit(self, submissions: Iterable[Submission], now: datetime) -> Commit:
+        return self.committer.commit(list(submissions), now=now, new_id=lambda: next(self._ids))
+
+    def prepare(self, instance_id: str, now: datetime) -> PreparedTurn | None:
+        return self.committer.prepare_turn(HUB, instance_id, token="t", now=now, room=ROOMY)
+
+    def picture(self, instance_id: str) -> Any:
+        """All that is stored about an instance, in a form that can be compared."""
+        key = Key(HUB, instance_id)
+        instance = self.store.load(key)
+        if instance is None:
+            return None
+        children = sorted(self.store.live_children(key))
+        return (*rows(instance), self.store.history(key), children)
+
+    def due(self, now: datetime) -> tuple[set[str], datetime | None]:
+        ready = {turn.instance_id for turn in self.store.due(None, now)}
+        return ready, self.store.next_due(now)
+
+
+def rows(instance: Instance) -> tuple[Any, ...]:
+    inbox = sorted(instance.inbox, key=lambda row: row.number)
+    tasks, children = dict(instance.tasks), dict(instance.children)
+    return instance.origin, instance.progress, inbox, tasks, children
+
+
+def comparable(notices: Notices) -> tuple[set[Any], ...]:
+    """Who is told what; not in which order, which stores may choose."""
+    return (
+        set(notices.turns),
+        set(notices.tasks),
+        set(notices.changed),
+        set(notices.void_turns),
+        set(notices.ended),
+        set(notices.withdrawn),
+    )
+
+
+class Lives(RuleBasedStateMachine):
+    """What callers and workers may do; `more` keeps it for the commit of what comes next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = EPOCH
+        self.folder = tempfile.TemporaryDirectory()
+        self.memory = Sidecar(MemoryStore())
+        self.file = Sidecar(self.new_file(), most_hot=0)
+        self.batch: list[Submission] = []
+        self.known: set[str] = set()
+        self.turns: list[tuple[str, TurnTaken]] = []
+        """Every turn that was ever handed out: an answer may come late."""
+        self.tasks: list[tuple[str, str]] = []
+        """Instance and task key of every activity, likewise."""
+        self.settled: set[Any] = set()
+        """The turns and tasks of these of which an answer was accepted."""
+        self.unread: dict[str, list[str]] = {}
+        """By instance, inputs of raised events that no committed turn has seen."""
+        self.inputs = (str(number) for number in itertools.count())
+
+    def new_file(self) -> SqliteStore:
+        return SqliteStore(Path(self.folder.name) / "tasks.db", synchronous="normal")
+
+    def teardown(self) -> None:
+        self.file.store.close()
+        self.folder.cleanup()
+
+    @initialize()
+    def begin(self) -> None:
+        self.submit("a", StartInstance("order"), more=False)
+
+    @rule(id=ids, command=calls, more=st.booleans())
+    def call(self, id: str, command: Command, more: bool) -> None:
+        self.submit(id, command, more)
+
+    @rule(id=ids, more=st.booleans())
+    def raise_event(self, id: str, more: bool) -> None:
+        self.submit(id, RaiseEvent("raised", next(self.inputs)), more)
+
+    @rule(data=st.data(), answer=answers, more=st.booleans())
+    def take_turn(self, data: st.DataObject, answer: list[Any], more: bool) -> None:
+        id = data.draw(st.sampled_from(sorted(self.known) or CALLED))
+        prepared = self.prepare(id)
+        if prepared is not None:
+            self.turns.append((id, prepared.turn))
+            self.submit(id, CompleteTurn(prepared.turn, answer), more)
+
+    @precondition(lambda self: self.turns)
+    @rule(back=st.integers(1, 5), answer=answers, more=st.booleans())
+    def answer_again(self, back: int, answer: list[Any], more: bool) -> None:
+        id, turn = self.turns[-min(back, len(self.turns))]
+        self.submit(id, CompleteTurn(turn, answer), more)
+
+    @precondition(lambda self: self.tasks)
+    @rule(back=st.integers(1, 8), fails=st.booleans(), more=st.booleans())
+    def complete_activity(self, back: int, fails: bool, more: bool) -> None:
+        id, key = self.tasks[-min(back, len(self.tasks))]
+        outcome = {"failure": failure()} if fails else {"result": "1"}
+        self.submit(id, CompleteActivity(key, **outcome), more)
+
+    @rule(seconds=st.integers(1, 200))
+    def wait(self, seconds: int) -> None:
+        due_before, _ = self.memory.due(self.now)
+        self.now += timedelta(seconds=seconds)
+
+        told = self.memory.committer.due(self.now)
+
+        assert comparable(told) == comparable(self.file.committer.due(self.now))
+        due_now, _ = self.memory.due(self.now)
+        assert {turn.instance_id for turn in told.turns} >= due_now - due_before
+
+    @rule()
+    def reopen_the_file(self) -> None:
+        self.file.store.close()
+        self.file.open(self.new_file())
+
+        ready = comparable(self.file.committer.ready(self.now))
+
+        assert ready == comparable(self.memory.committer.ready(self.now))
+
+    @invariant()
+    def both_hold_the_same(self) -> None:
+        assert self.memory.due(self.now) == self.file.due(self.now)
+        for id in self.known:
+            assert self.memory.picture(id) == self.file.picture(id)
+
+    @invariant()
+    def what_is_at_hand_is_what_is_stored(self) -> None:
+        for id in self.known:
+            at_hand = self.memory.committer.instance(HUB, id)
+            assert at_hand is not None
+            assert rows(at_hand) == rows(self.stored(id))
+
+    @invariant()
+    def every_instance_makes_sense(self) -> None:
+        for id in self.known:
+            instance = self.stored(id)
+            history = events_in(self.memory.store.history(Key(HUB, id)))
+            check_status(instance, history)
+            check_history(history)
+            if instance.is_live:
+                assert unanswered(history) == outstanding(instance)
+            else:
+                check_rest(instance)
+
+    @invariant()
+    def what_is_due_is_what_waits_visibly(self) -> None:
+        times = {id: due_at(self.stored(id)) for id in self.known}
+        ready, next_due = self.memory.due(self.now)
+        assert ready == {id for id, at in times.items() if at is not None and at <= self.now}
+        later = [at for at in times.values() if at is not None and at > self.now]
+        assert next_due == min(later, default=None)
+
+    def stored(self, id: str) -> Instance:
+        instance = self.memory.store.load(Key(HUB, id))
+        assert instance is not None
+        return instance
+
+    def prepare(self, id: str) -> PreparedTurn | None:
+        prepared = self.memory.prepare(id, self.now)
+        assert prepared == self.file.prepare(id, self.now)
+        if prepared is None:
+            assert id not in self.memory.due(self.now)[0]
+        else:
+            # In the order in which they were raised, and none left out.
+            assert raised_inputs(prepared.turn.new_events) == self.unread.get(id, [])
+        return prepared
+
+    def submit(self, id: str, command: Command, more: bool) -> None:
+        self.batch.append(Submission(HUB, id, command))
+        if not more:
+            batch, self.batch = self.batch, []
+            self.commit(batch)
+
+    def commit(self, batch: list[Submission]) -> None:
+        # No two commits at one time, so that it tells lives of an instance apart.
+        self.now += timedelta(microseconds=1)
+        before = {id: self.memory.picture(id) for id in self.known}
+
+        commit = self.memory.commit(batch, self.now)
+
+        same = self.file.commit(batch, self.now)
+        assert commit.replies == same.replies
+        assert comparable(commit.notices) == comparable(same.notices)
+        self.known.update(key.instance_id for key in commit.notices.changed)
+        self.tasks += [(task.instance_id, task.task_key) for task in commit.notices.tasks]
+        if not any(isinstance(reply, Accepted) for reply in commit.replies):
+            assert {id: self.memory.picture(id) for id in self.known} == before
+        for submission, reply in zip(batch, commit.replies, strict=True):
+            self.settle(submission, reply)
+        for id in self.known:
+            self.check_unread(id)
+
+    def settle(self, submission: Submission, reply: Reply) -> None:
+        """Only the first answer to a piece of work may be accepted."""
+        id, command = submission.instance_id, submission.command
+        is_accepted = isinstance(reply, Accepted)
+        unread = self.unread.setdefault(id, [])
+        if isinstance(command, RaiseEvent) and is_accepted:
+            unread.append(command.input or "")
+        if not isinstance(command, CompleteTurn | CompleteActivity):
+            return
+        work = command.turn if isinstance(command, CompleteTurn) else command.task_key
+        assert is_accepted or isinstance(reply, Stale)
+        assert not (is_accepted and (id, work) in self.settled)
+        if is_accepted:
+            self.settled.add((id, work))
+            if isinstance(command, CompleteTurn):
+                seen = raised_inputs(command.turn.new_events)
+                self.unread[id] = [each for each in unread if each not in seen]
+
+    def check_unread(self, id: str) -> None:
+        """What was raised waits, in order, until a turn has seen it or the instance ends."""
+        instance = self.stored(id)
+        waiting = raised_inputs(row.event for row in instance.inbox.due(self.now))
+        if instance.is_live and instance.origin.created_at < self.now:
+            assert waiting == self.unread.get(id, [])
+        # Of an instance that this very commit began, it is not said what came before that.
+        self.unread[id] = waiting
+
+
+def raised_inputs(encoded: Iterable[bytes]) -> list[str]:
+    found = (codec.decode(messages.HistoryEvent, event).event_raised for event in encoded)
+    return [each.input or "" for each in found if each is not None and each.name == "raised"]
+
+
+def check_status(instance: Instance, history: list[Any]) -> None:
+    progress = instance.progress
+    assert progress.history_length == len(history)
+    ends = [event.execution_completed for event in history if event.execution_completed]
+    assert [each.orchestration_status for each in ends] == (
+        [progress.status] if progress.is_terminal else []
+    )
+    assert (progress.completed_at is not None) == progress.is_terminal
+    if instance.is_live and progress.is_suspended:
+        assert progress.status is Status.SUSPENDED
+    elif instance.is_live:
+        has_run = progress.turn_at is not None
+        assert progress.status is (Status.RUNNING if has_run else Status.PENDING)
+
+
+def check_history(history: list[Any]) -> None:
+    kinds = [oneofs.which(event) for event in history]
+    assert "execution_completed" not in kinds[:-1]
+    # Who was ended before the first turn has nothing else in his history.
+    if kinds and kinds != ["execution_terminated", "execution_completed"]:
+        assert kinds[:2] == ["orchestrator_started", "execution_started"]
+        assert kinds.count("execution_started") == 1
+    clock = [event.timestamp for event in history if event.orchestrator_started is not None]
+    assert clock == sorted(clock)
+
+
+def check_rest(instance: Instance) -> None:
+    """Who has ended waits for nothing; scheduled activities still run unless it was killed."""
+    assert list(instance.inbox) == []
+    assert instance.children == {}
+    if instance.progress.status is Status.TERMINATED:
+        assert instance.tasks == {}
+
+
+def due_at(instance: Instance) -> datetime | None:
+    """The rule for it, told anew from what is stored."""
+    if not instance.is_live or instance.progress.is_suspended:
+        return None
+    counts = (
+        row.visible_at
+        for row in instance.inbox
+        if instance.progress.history_length or row.kind is RowKind.START
+    )
+    return min(counts, default=None)
+
+
+_ANSWERS = {
+    "task_completed": "task_scheduled",
+    "task_failed": "task_scheduled",
+    "timer_fired": "timer_created",
+    "sub_orchestration_instance_completed": "sub_orchestration_instance_created",
+    "sub_orchestration_instance_failed": "sub_orchestration_instance_created",
+}
+
+
+def answered(event: Any) -> tuple[str, int] | None:
+    """The request that the event answers."""
+    kind = oneofs.which(event)
+    if kind not in _ANSWERS:
+        return None
+    body = getattr(event, kind)
+    id = body.timer_id if kind == "timer_fired" else body.task_scheduled_id
+    return _ANSWERS[kind], id
+
+
+def unanswered(history: list[Any]) -> Counter[tuple[str, int]]:
+    """What was asked for and not answered; no answer may come before its request."""
+    waiting: Counter[tuple[str, int]] = Counter()
+    for event in history:
+        kind, request = oneofs.which(event), answered(event)
+        if kind in _ANSWERS.values():
+            # A call of a child that cannot begin is answered at once, however often it is made.
+            is_repeated = waiting[kind, event.event_id] > 0
+            assert not is_repeated or kind == "sub_orchestration_instance_created"
+            waiting[kind, event.event_id] += 1
+        if request is not None:
+            assert waiting[request] > 0, f"nobody asked for {request}"
+            waiting[request] -= 1
+    return +waiting
+
+
+def outstanding(instance: Instance) -> Counter[tuple[str, int]]:
+    """What will be answered, by a row that stands for it or by an answer in the inbox."""
+    waiting = Counter(("task_scheduled", row.task_id) for row in instance.tasks.values())
+    waiting.update(("sub_orchestration_instance_created", id) for id in instance.children)
+    inbox = (codec.decode(messages.HistoryEvent, row.event) for row in instance.inbox)
+    waiting.update(request for event in inbox if (request := answered(event)) is not None)
+    return waiting
+
+
+TestLives = Lives.TestCase
+TestLives.settings = settings(max_examples=100, stateful_step_count=50)

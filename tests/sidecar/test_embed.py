@@ -1,0 +1,151 @@
+"""A sidecar inside a program."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builders.sidecar import complete, connected, timer
+from durabletask.sidecar import ManualClock, Sidecar, StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def test_it_serves_at_the_address_that_the_block_is_given() -> None:
+    sidecar = Sidecar()
+    with sidecar as address:
+        assert address == sidecar.address
+        assert address.startswith("127.0.0.1:")
+        async with connected(address) as peer:
+            await peer.start()
+            await peer.decide(await peer.work().next(), complete(1, '"done"'))
+            assert (await peer.completed()).output == '"done"'
+
+
+def test_it_leaves_nothing_behind(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+
+    with Sidecar(tmp_path / "tasks.db"):
+        pass
+
+    after = {thread for thread in threading.enumerate() if "sidecar" in thread.name}
+    assert after <= before
+    with Sidecar(tmp_path / "tasks.db"):
+        pass
+
+
+def test_two_of_them_run_side_by_side() -> None:
+    with Sidecar() as first, Sidecar() as second:
+        assert first != second
+
+
+def test_it_has_no_address_unless_it_runs() -> None:
+    sidecar = Sidecar()
+    with sidecar:
+        pass
+
+    with pytest.raises(RuntimeError, match="does not run"):
+        _ = sidecar.address
+
+
+def test_what_keeps_it_from_starting_is_raised_where_it_is_started(tmp_path: Path) -> None:
+    (tmp_path / "tasks.db").write_text("certainly not a database of ours")
+
+    with pytest.raises(StoreError):
+        Sidecar(tmp_path / "tasks.db").start()
+
+
+def test_it_may_be_closed_twice_and_started_again() -> None:
+    sidecar = Sidecar()
+    sidecar.start()
+    sidecar.close()
+    sidecar.close()
+
+    with sidecar as address:
+        assert address
+
+
+async def test_its_clock_may_be_moved_from_the_program(tmp_path: Path) -> None:
+    clock = ManualClock()
+    with Sidecar(clock=clock) as address:
+        async with connected(address) as peer:
+            await peer.start()
+            items = peer.work()
+            await peer.decide(await items.next(), timer(1, clock.now() + timedelta(days=365)))
+
+            clock.advance(timedelta(days=365))
+
+            event = (await items.next()).orchestrator_request.new_events[-1]
+            assert event.timer_fired.timer_id == 1
+
+
+def run(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_a_program_that_forgets_to_close_it_still_ends(tmp_path: Path) -> None:
+    program = "from durabletask.sidecar import Sidecar; print(Sidecar('tasks.db').start())"
+
+    ended = run(program, tmp_path)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("127.0.0.1:")
+    # SQLite removes its log when the file is closed, and only then.
+    assert not (tmp_path / "tasks.db-wal").exists()
+
+
+def test_a_program_that_fails_with_it_running_still_ends(tmp_path: Path) -> None:
+    program = (
+        "from durabletask.sidecar import Sidecar\n"
+        "sidecar = Sidecar('tasks.db')\n"
+        "sidecar.start()\n"
+        "raise SystemExit(3)"
+    )
+
+    ended = run(program, tmp_path)
+
+    assert (ended.returncode, ended.stderr) == (3, "")
+
+
+def test_an_interrupt_while_it_starts_ends_the_program(tmp_path: Path) -> None:
+    program = """
+import signal, threading
+from durabletask.sidecar import ManualClock, Sidecar
+
+interrupted = threading.Event()
+
+def interrupt(*_):
+    interrupted.set()
+    raise KeyboardInterrupt
+
+class Clock(ManualClock):
+    # Asked for the time, the server is on its way up.
+    def now(self):
+        if not interrupted.is_set():
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            interrupted.wait()
+        return super().now()
+
+signal.signal(signal.SIGINT, interrupt)
+try:
+    Sidecar('tasks.db', clock=Clock()).start()
+except KeyboardInterrupt:
+    print([each.name for each in threading.enumerate() if 'sidecar' in each.name])
+"""
+
+    ended = run(program, tmp_path)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "[]\n", "")

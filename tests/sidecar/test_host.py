@@ -1,0 +1,272 @@
+"""The host on a store that fails: what is refused then may simply be tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builders.sidecar import complete, schedule
+from durabletask.protocol import codec, dialects, messages
+from durabletask.sidecar.clock import ManualClock
+from durabletask.sidecar.committer import Committer, PreparedTurn
+from durabletask.sidecar.engine.commands import StartInstance, Terminate
+from durabletask.sidecar.host import Host
+from durabletask.sidecar.outages import ShuttingDownError, StorageError
+from durabletask.sidecar.store import Change, Key, StoreError
+from durabletask.sidecar.store.memory import MemoryStore
+from durabletask.sidecar.streams import Appetite, Filter, WorkStream
+from durabletask.sidecar.work import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class FailingStore(MemoryStore):
+    """Fails as long as it is told to, or as often."""
+
+    fails = False
+    failures = 0
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        if self.fails or self.failures:
+            self.failures = max(0, self.failures - 1)
+            raise StoreError("disk full")
+        super().commit(changes)
+
+    def history(self, key: Key) -> bytes:
+        if self.fails:
+            raise StoreError("unreadable")
+        return super().history(key)
+
+
+class AskedCommitter(Committer):
+    """Keeps count of the work items that it was asked to make."""
+
+    asked = 0
+
+    def prepare_turn(self, *args: Any, **kwargs: Any) -> PreparedTurn | None:
+        self.asked += 1
+        return super().prepare_turn(*args, **kwargs)
+
+    def activity_work_item(self, *args: Any, **kwargs: Any) -> bytes | None:
+        self.asked += 1
+        return super().activity_work_item(*args, **kwargs)
+
+
+class Desk:
+    def __init__(self) -> None:
+        self.store = FailingStore()
+        self.committer = AskedCommitter(self.store)
+        self.clock = ManualClock()
+        numbers = itertools.count(1)
+        self.host = Host(self.committer, self.clock, lambda: f"id{next(numbers)}")
+        self.host.start()
+
+    async def start(self) -> None:
+        await self.host.execute("default", "a", StartInstance("order"))
+
+    def worker(self, **appetite: Any) -> WorkStream:
+        return self.host.dispatcher.open(Appetite("default", **appetite))
+
+
+async def taken(stream: WorkStream) -> messages.WorkItem:
+    (raw,) = await stream.next_batch()
+    return codec.decode(messages.WorkItem, raw, dialects.TASKHUB)
+
+
+NOTHING = Filter({})
+
+
+def answer(item: messages.WorkItem, *actions: Any) -> messages.OrchestratorResponse:
+    return messages.OrchestratorResponse(
+        instance_id="a", actions=list(actions), completion_token=item.completion_token
+    )
+
+
+async def test_a_turn_that_could_not_be_stored_can_be_completed_again() -> None:
+    desk = Desk()
+    await desk.start()
+    item = await taken(desk.worker())
+    desk.store.fails = True
+
+    with pytest.raises(StorageError, match="disk full"):
+        await desk.host.complete_turn("default", answer(item, complete(1, '"done"')))
+    desk.store.fails = False
+    await desk.host.complete_turn("default", answer(item, complete(1, '"done"')))
+
+    instance = desk.host.instance("default", "a")
+    assert instance is not None
+    assert instance.progress.output == '"done"'
+
+
+async def test_a_result_that_could_not_be_stored_can_be_delivered_again() -> None:
+    desk = Desk()
+    await desk.start()
+    worker = desk.worker()
+    await desk.host.complete_turn("default", answer(await taken(worker), schedule(1)))
+    activity = await taken(worker)
+    result = messages.ActivityResponse(completion_token=activity.completion_token, result='"hi"')
+    desk.store.fails = True
+
+    with pytest.raises(StorageError):
+        await desk.host.complete_activity("default", result)
+    desk.store.fails = False
+    await desk.host.complete_activity("default", result)
+
+    turn = (await taken(worker)).orchestrator_request
+    assert turn is not None
+    assert turn.new_events[-1].task_completed == messages.TaskCompletedEvent(
+        task_scheduled_id=1, result='"hi"'
+    )
+
+
+async def test_an_answer_that_comes_twice_at_once_is_told_what_became_of_the_first() -> None:
+    desk = Desk()
+    await desk.start()
+    response = answer(await taken(desk.worker()), complete(1, '"done"'))
+    desk.store.failures = 1
+
+    outcomes = await asyncio.gather(
+        desk.host.complete_turn("default", response),
+        desk.host.complete_turn("default", response),
+        return_exceptions=True,
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [StorageError] * 2
+
+
+async def test_a_result_that_comes_twice_at_once_is_told_what_became_of_the_first() -> None:
+    desk = Desk()
+    await desk.start()
+    worker = desk.worker()
+    await desk.host.complete_turn("default", answer(await taken(worker), schedule(1)))
+    activity = await taken(worker)
+    result = messages.ActivityResponse(completion_token=activity.completion_token)
+    desk.store.failures = 1
+
+    outcomes = await asyncio.gather(
+        desk.host.complete_activity("default", result),
+        desk.host.complete_activity("default", result),
+        return_exceptions=True,
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [StorageError] * 2
+
+
+async def test_who_gives_up_on_an_answer_does_not_take_it_from_who_sends_it_again() -> None:
+    desk = Desk()
+    await desk.start()
+    response = answer(await taken(desk.worker()), complete(1, '"done"'))
+    impatient = asyncio.create_task(desk.host.complete_turn("default", response))
+    patient = asyncio.create_task(desk.host.complete_turn("default", response))
+
+    # Both have begun, and nothing is stored before the loop's next round.
+    asyncio.get_running_loop().call_soon(impatient.cancel)
+    await patient
+
+    instance = desk.host.instance("default", "a")
+    assert instance is not None
+    assert instance.progress.output == '"done"'
+
+
+async def test_work_that_is_being_stored_cannot_be_abandoned() -> None:
+    desk = Desk()
+    await desk.start()
+    worker = desk.worker()
+    item = await taken(worker)
+    storing = asyncio.create_task(
+        desk.host.complete_turn("default", answer(item, complete(1, '"done"')))
+    )
+    await asyncio.sleep(0)
+
+    desk.host.abandon(Kind.TURN, item.completion_token)
+    await storing
+
+    assert desk.committer.asked == 1
+
+
+async def test_nobody_is_asked_for_the_activities_of_an_instance_that_has_ended() -> None:
+    desk = Desk()
+    await desk.start()
+    turns = desk.worker(filters={Kind.TURN: Filter({"order": frozenset()}), Kind.ACTIVITY: NOTHING})
+    await desk.host.complete_turn("default", answer(await taken(turns), schedule(1)))
+    await desk.host.execute("default", "a", Terminate())
+    asked = desk.committer.asked
+
+    desk.worker()
+
+    assert desk.committer.asked == asked
+
+
+async def test_a_turn_of_an_instance_that_gave_way_is_not_offered_any_more() -> None:
+    desk = Desk()
+    await desk.start()
+    tomorrow = desk.clock.now() + timedelta(days=1)
+    pending = frozenset({int(messages.OrchestrationStatus.PENDING)})
+    later = StartInstance("order", scheduled_start=tomorrow, replaceable=pending)
+    await desk.host.execute("default", "a", later)
+
+    desk.worker()
+
+    assert desk.committer.asked == 0
+
+
+async def test_a_new_instance_need_not_sit_out_the_pause_of_the_old_one() -> None:
+    desk = Desk()
+    await desk.start()
+    worker = desk.worker()
+    for _ in range(2):
+        desk.host.abandon(Kind.TURN, (await taken(worker)).completion_token)
+
+    pending = frozenset({int(messages.OrchestrationStatus.PENDING)})
+    await desk.host.execute("default", "a", StartInstance("other", replaceable=pending))
+
+    turn = (await taken(worker)).orchestrator_request
+    assert turn is not None
+    started = turn.new_events[-1].execution_started
+    assert started is not None
+    assert started.name == "other"
+
+
+async def test_work_that_cannot_be_read_is_offered_again_after_a_pause() -> None:
+    desk = Desk()
+    await desk.start()
+    desk.store.fails = True
+    worker = desk.worker()
+
+    desk.store.fails = False
+    due = desk.clock.next_alarm()
+    assert due is not None
+    desk.clock.advance(due - desk.clock.now())
+
+    assert (await taken(worker)).orchestrator_request is not None
+
+
+async def test_work_that_is_too_large_fails_once_that_can_be_stored() -> None:
+    desk = Desk()
+    await desk.start()
+    desk.worker(max_message=10)
+    desk.store.failures = 1
+
+    instance = await desk.host.wait("default", "a", lambda seen: seen.progress.is_terminal)
+
+    assert instance is not None
+    assert instance.progress.failure is not None
+    assert "no more than 10" in instance.progress.failure.error_message
+
+
+async def test_who_waits_when_it_drains_is_sent_away_and_so_is_who_comes_later() -> None:
+    desk = Desk()
+    await desk.start()
+    waiting = asyncio.create_task(desk.host.wait("default", "a", lambda _: False))
+    await asyncio.sleep(0)
+
+    desk.host.drain()
+
+    for wait in (waiting, desk.host.wait("default", "a", lambda _: False)):
+        with pytest.raises(ShuttingDownError):
+            await wait

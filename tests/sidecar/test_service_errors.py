@@ -1,0 +1,82 @@
+"""What goes wrong has a status that says what to do, and hurts nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import pytest
+
+from builders.sidecar import complete, serving
+from durabletask.protocol import dialects, messages, methods
+
+SERVED = [
+    methods.HELLO,
+    methods.START_INSTANCE,
+    methods.GET_INSTANCE,
+    methods.WAIT_FOR_INSTANCE_START,
+    methods.WAIT_FOR_INSTANCE_COMPLETION,
+    methods.RAISE_EVENT,
+    methods.TERMINATE_INSTANCE,
+    methods.SUSPEND_INSTANCE,
+    methods.RESUME_INSTANCE,
+    methods.GET_WORK_ITEMS,
+    methods.COMPLETE_ORCHESTRATOR_TASK,
+    methods.COMPLETE_ACTIVITY_TASK,
+    methods.ABANDON_ORCHESTRATION_TASK,
+    methods.ABANDON_ACTIVITY_TASK,
+]
+UNSERVED = [method for method in methods.of(dialects.NATIVE) if method not in SERVED]
+
+# A field that is cut short, one of a wire type that does not exist, a tag without end.
+MALFORMED = [b"\x0a\x05ab", b"\x0f\x01", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"]
+
+
+@pytest.mark.parametrize("method", SERVED, ids=lambda method: method.name)
+async def test_malformed_bytes_are_refused_and_the_sidecar_goes_on(method) -> None:
+    async with serving() as peer:
+        await peer.start()
+
+        refusals = [await peer.refusal(method, raw) for raw in MALFORMED]
+        await peer.decide(await peer.work().next(), complete(1, '"fine"'))
+
+        for code, text in refusals:
+            assert code is grpc.StatusCode.INVALID_ARGUMENT
+            assert method.request in text
+        assert (await peer.completed()).output == '"fine"'
+
+
+@pytest.mark.parametrize("method", UNSERVED, ids=lambda method: method.name)
+async def test_a_method_that_is_not_served_says_so_by_name(method) -> None:
+    async with serving() as peer:
+        code, text = await peer.refusal(method, b"")
+
+        assert code is grpc.StatusCode.UNIMPLEMENTED
+        assert method.name in text
+
+
+async def test_a_string_that_is_no_text_is_refused() -> None:
+    async with serving() as peer:
+        code, _ = await peer.refusal(methods.GET_INSTANCE, b"\x0a\x02\xff\xfe")
+
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_an_action_that_nobody_knows_fails_the_instance_once() -> None:
+    async with serving() as peer:
+        await peer.start()
+
+        await peer.decide(await peer.work().next(), messages.OrchestratorAction(id=1))
+
+        state = await peer.completed()
+        assert state.orchestration_status == messages.OrchestrationStatus.FAILED
+        assert state.failure_details.error_type == "UnsupportedAction"
+
+
+async def test_two_thousand_calls_at_once_are_all_answered() -> None:
+    async with serving() as peer:
+        calls = [asyncio.create_task(peer.start(instance_id=str(n))) for n in range(2000)]
+
+        answered = await asyncio.gather(*calls)
+
+        assert answered == [str(n) for n in range(2000)]
