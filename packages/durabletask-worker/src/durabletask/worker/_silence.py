@@ -1,0 +1,75 @@
+"""Notice that a stream has fallen silent.
+
+A link can die without a word: a laptop sleeps, a firewall forgets. Sidecars send a ping
+every half minute for this reason.
+
+Knows nothing about what is streamed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ._clock import Clock, Timer
+
+
+class FellSilentError(Exception):
+    """Nothing was heard for longer than allowed."""
+
+
+class Silence:
+    """A watchdog that costs a message no timer: it looks at when the last one came."""
+
+    def __init__(self, limit: float, clock: Clock) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._heard_at = 0.0
+        self._is_interrupted = False
+        self._has_bitten = False
+        self._timer: Timer | None = None
+
+    @contextlib.contextmanager
+    def ends_this_task(self) -> Iterator[None]:
+        """Raise FellSilentError in the running task when nothing is heard for too long."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._has_bitten = False
+        self._heard_at = self._clock.time()
+        if self._limit:
+            self._look(task)
+        try:
+            yield
+        except asyncio.CancelledError:
+            # As asyncio.timeout does: a cancellation that is not ours goes on.
+            if self._has_bitten and task.uncancel() == 0:
+                raise FellSilentError from None
+            raise
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    @contextlib.contextmanager
+    def interrupted(self) -> Iterator[None]:
+        """Do not count the time within, for nobody listens then; it begins anew after it."""
+        self._is_interrupted = True
+        try:
+            yield
+        finally:
+            self._is_interrupted = False
+            self._heard_at = self._clock.time()
+
+    def _look(self, task: asyncio.Task[object]) -> None:
+        silent_for = 0.0 if self._is_interrupted else self._clock.time() - self._heard_at
+        if silent_for >= self._limit:
+            self._has_bitten = True
+            task.cancel()
+            return
+        self._timer = self._clock.call_later(
+            self._limit - silent_for, functools.partial(self._look, task)
+        )

@@ -1,0 +1,381 @@
+"""The worker as programs see it: register, start, stop.
+
+What runs between start and stop is the host's business (`_host.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import random
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+
+from durabletask.core.registry import Registry
+from durabletask.core.settings import DEFAULT_MAXIMUM_TIMER_INTERVAL, Settings
+from durabletask.grpc_options import GrpcWorkerResiliencyOptions
+from durabletask.protocol import dialects
+from durabletask.serialization import DEFAULT_DATA_CONVERTER, DataConverter
+from durabletask.task import named
+from durabletask.transport import address as addresses
+from durabletask.transport.logger import choose
+from durabletask.transport.payload_store import refuse_payload_store
+
+from ._clock import LoopClock
+from ._connect import announcement, connector
+from ._host import Setup
+from ._options import ConcurrencyOptions
+from ._run import Run
+
+if TYPE_CHECKING:
+    import logging
+    from datetime import timedelta
+    from types import TracebackType
+
+    import grpc
+    import grpc.aio
+
+    from durabletask.failures import ExceptionPropertiesProvider
+    from durabletask.grpc_options import GrpcChannelOptions
+    from durabletask.protocol import messages
+    from durabletask.transport import AsyncTransport, Metadata
+
+DEFAULT_GRACE = 30.0
+# Some 40 MB of small machines; what they were fed is bounded apart.
+DEFAULT_MAX_CACHED_ORCHESTRATIONS = 10_000
+
+# The official options' own values let a sidecar that was away for seconds wait up to half a
+# minute for its workers. A dial costs little; a cap of five seconds still spreads many.
+_QUICK_TO_RETURN = GrpcWorkerResiliencyOptions(
+    reconnect_backoff_base_seconds=0.2, reconnect_backoff_cap_seconds=5.0
+)
+_NO_ORCHESTRATORS_NOW = "Orchestrators cannot be added while the worker is running."
+_NO_ACTIVITIES_NOW = "Activities cannot be added while the worker is running."
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class TaskHubGrpcWorker:
+    """Hosts orchestrators and activities and does the work a sidecar has for them.
+
+    Example:
+        ```python
+        worker = TaskHubGrpcWorker()
+
+        @worker.activity
+        def greet(ctx: ActivityContext, name: str) -> str:
+            return f"Hello {name}!"
+
+        @worker.orchestrator
+        async def greeting(ctx: OrchestrationContext, name: str) -> str:
+            return await ctx.call_activity(greet, input=name)
+
+        with worker:
+            worker.start()
+            worker.wait_until_ready(timeout=10)
+            ...
+        ```
+
+    The sidecar is looked for at `host_address`, then at `DURABLETASK_ENDPOINT`, then at
+    `localhost:4001`. A `channel` stays the caller's: it is never closed or replaced, and
+    the other arguments about connecting are ignored.
+
+    `max_cached_orchestrations` live orchestrations are kept in memory between their
+    turns, which saves replaying their history; 0 replays it every time. `connect` makes
+    the transport in place of gRPC; it is called in the worker's event loop, again after
+    each time the connection is given up. A `payload_store` is not supported yet, and refused.
+
+    A program that ends without `stop` is not kept alive by its worker; work in flight is
+    then done again elsewhere.
+    """
+
+    def __init__(
+        self,
+        *,
+        host_address: str | None = None,
+        metadata: Sequence[tuple[str, str]] | None = None,
+        log_handler: logging.Handler | None = None,
+        log_formatter: logging.Formatter | None = None,
+        logger: logging.Logger | None = None,
+        channel: grpc.Channel | grpc.aio.Channel | None = None,
+        secure_channel: bool = False,
+        interceptors: Sequence[Any] | None = None,
+        channel_options: GrpcChannelOptions | None = None,
+        resiliency_options: GrpcWorkerResiliencyOptions | None = None,
+        concurrency_options: ConcurrencyOptions | None = None,
+        maximum_timer_interval: timedelta | None = DEFAULT_MAXIMUM_TIMER_INTERVAL,
+        payload_store: object | None = None,
+        data_converter: DataConverter | None = None,
+        exception_properties_provider: ExceptionPropertiesProvider | None = None,
+        emit_trace_spans: bool = True,
+        max_cached_orchestrations: int = DEFAULT_MAX_CACHED_ORCHESTRATIONS,
+        connect: Callable[[], AsyncTransport] | None = None,
+    ) -> None:
+        refuse_payload_store(payload_store)
+        if max_cached_orchestrations < 0:
+            raise ValueError(
+                "max_cached_orchestrations must be zero or more, "
+                f"not {max_cached_orchestrations!r}."
+            )
+        self._log = choose("durabletask.worker", logger, log_handler, log_formatter)
+        self._address = str(addresses.resolve(host_address, secure=secure_channel))
+        self._dialect = dialects.TASKHUB
+        self._announce = (
+            _nothing
+            if connect
+            else partial(
+                announcement,
+                host_address,
+                secure=secure_channel,
+                channel=channel,
+                channel_options=channel_options,
+            )
+        )
+        self._connect = connect or connector(
+            host_address,
+            secure=secure_channel,
+            channel=channel,
+            interceptors=interceptors,
+            channel_options=channel_options,
+            metadata=metadata,
+            dialect=self._dialect,
+        )
+        self._resilience = resiliency_options or _QUICK_TO_RETURN
+        self._concurrency = concurrency_options or ConcurrencyOptions()
+        self._emit_trace_spans = emit_trace_spans
+        self._max_cached_orchestrations = max_cached_orchestrations
+        self._registry = Registry()
+        self._settings = Settings(
+            data_converter=data_converter or DEFAULT_DATA_CONVERTER,
+            maximum_timer_interval=maximum_timer_interval,
+            exception_properties_provider=exception_properties_provider,
+        )
+        self._lock = threading.Lock()
+        self._run: Run | None = None
+
+    @property
+    def concurrency_options(self) -> ConcurrencyOptions:
+        return self._concurrency
+
+    @property
+    def maximum_timer_interval(self) -> timedelta | None:
+        return self._settings.maximum_timer_interval
+
+    @property
+    def emit_trace_spans(self) -> bool:
+        return self._emit_trace_spans
+
+    # Registration: the official calls return the name, the decorators the function.
+
+    def add_orchestrator(self, fn: Callable[..., Any]) -> str:
+        """Register an orchestrator and return its name, which is the function's.
+
+        Raises:
+            ValueError: `fn` is None or has no name, or the name is taken.
+            RuntimeError: The worker is running.
+        """
+        self._refuse_while_running(_NO_ORCHESTRATORS_NOW)
+        return self._registry.add_orchestrator(fn)
+
+    def add_activity(self, fn: Callable[..., Any]) -> str:
+        """Register an activity and return its name, which is the function's.
+
+        Raises:
+            ValueError: `fn` is None or has no name, or the name is taken.
+            RuntimeError: The worker is running.
+        """
+        self._refuse_while_running(_NO_ACTIVITIES_NOW)
+        return self._registry.add_activity(fn)
+
+    @overload
+    def orchestrator(self, fn: F, /) -> F: ...
+
+    @overload
+    def orchestrator(self, fn: None = None, /, *, name: str | None = None) -> Callable[[F], F]: ...
+
+    def orchestrator(
+        self, fn: F | None = None, /, *, name: str | None = None
+    ) -> F | Callable[[F], F]:
+        """Register the decorated orchestrator, under its own name or another.
+
+        That name is what later calls by reference use; of several, the last one.
+        """
+        _refuse_name_in_place_of_function("orchestrator", fn)
+
+        def register(function: F) -> F:
+            self._refuse_while_running(_NO_ORCHESTRATORS_NOW)
+            return named(function, self._registry.add_orchestrator(function, name))
+
+        return register if fn is None else register(fn)
+
+    @overload
+    def activity(self, fn: F, /) -> F: ...
+
+    @overload
+    def activity(self, fn: None = None, /, *, name: str | None = None) -> Callable[[F], F]: ...
+
+    def activity(self, fn: F | None = None, /, *, name: str | None = None) -> F | Callable[[F], F]:
+        """Register the decorated activity, under its own name or another.
+
+        That name is what later calls by reference use; of several, the last one.
+        """
+        _refuse_name_in_place_of_function("activity", fn)
+
+        def register(function: F) -> F:
+            self._refuse_while_running(_NO_ACTIVITIES_NOW)
+            return named(function, self._registry.add_activity(function, name))
+
+        return register if fn is None else register(fn)
+
+    # Lifecycle.
+
+    def start(self) -> None:
+        """Work on a thread and an event loop of the worker's own.
+
+        Returns before there is a connection; `wait_until_ready` waits for one.
+
+        Raises:
+            RuntimeError: The worker is running already.
+        """
+        self._begin().start()
+
+    async def run(self) -> None:
+        """Work in the caller's event loop until `stop` is called or the task is cancelled.
+
+        Other tasks of the loop can wait for the connection by `await worker.until_ready()`.
+
+        Raises:
+            RuntimeError: The worker is running already.
+        """
+        await self._begin().serve()
+
+    def wait_until_ready(self, timeout: float | None = 30.0) -> None:
+        """Wait until the sidecar can send work, at most `timeout` seconds; None means for ever.
+
+        This blocks the thread: in an event loop write `await worker.until_ready()`.
+
+        Raises:
+            RuntimeError: The worker is not running, or this is its own event loop's thread.
+            TimeoutError: There is no connection yet; the text holds the last error.
+        """
+        self._running().wait_until_ready(timeout)
+
+    async def until_ready(
+        self,
+        timeout: float | None = 30.0,  # noqa: ASYNC109 - as of `wait_until_ready`
+    ) -> None:
+        """Wait as `wait_until_ready` does, in an event loop: the worker's own or any other.
+
+        Example:
+            ```python
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(worker.run())
+                await worker.until_ready(timeout=10)
+                ...
+                worker.stop()
+            ```
+
+        Raises:
+            RuntimeError: The worker is not running.
+            TimeoutError: There is no connection yet; the text holds the last error.
+        """
+        if not self._is_running():
+            # A task that was made for run() has not begun until its maker waits.
+            await asyncio.sleep(0)
+        await self._running().until_ready(timeout)
+
+    def stop(self, grace: float | None = DEFAULT_GRACE) -> None:
+        """Take no more work, finish what has begun, and return when all is done.
+
+        After `grace` seconds unfinished work is given up, and the sidecar will have it done
+        again; None waits without limit. Its `finally` blocks get what is left of the grace,
+        and a second at least; what runs on is left alone. An idle worker stops at once. May be called from
+        any thread and more than once; a stopped worker can be started again. Called from an
+        activity or from the event loop the worker runs in, it returns without waiting.
+        """
+        if self._run is not None and not self._run.has_ended:
+            self._run.stop(grace)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    # Hooks for subclasses.
+
+    def _on_activity_execution_started(self, request: messages.ActivityRequest) -> None:
+        """Do something just before an activity is called, where it runs.
+
+        What this raises fails the activity, which is then not called.
+        """
+
+    def _on_activity_execution_completed(self, request: messages.ActivityRequest) -> None:
+        """Do something when the sidecar has the result or failure, or will not get it.
+
+        Runs on the worker's event loop and must not block it. What this raises is logged.
+        """
+
+    def _begin(self) -> Run:
+        with self._lock:
+            self._refuse_while_running("The worker is already running.")
+            self._run = Run(self._setup())
+            _started.add(self)
+            return self._run
+
+    def _is_running(self) -> bool:
+        return self._run is not None and not self._run.has_ended
+
+    def _running(self) -> Run:
+        if self._run is None or self._run.has_ended:
+            raise RuntimeError("The worker is not running: call start() or run() first.")
+        return self._run
+
+    def _refuse_while_running(self, text: str) -> None:
+        if self._is_running():
+            raise RuntimeError(text)
+
+    def _setup(self) -> Setup:
+        return Setup(
+            address=self._address,
+            connect=self._connect,
+            announce=self._announce,
+            dialect=self._dialect,
+            registry=self._registry,
+            settings=self._settings,
+            concurrency=self._concurrency,
+            resilience=self._resilience,
+            max_cached_orchestrations=self._max_cached_orchestrations,
+            activity_started=self._on_activity_execution_started,
+            activity_completed=self._on_activity_execution_completed,
+            log=self._log,
+            clock=LoopClock(),
+            draw=random.random,  # noqa: TID251 - the shell is where chance comes from
+        )
+
+
+def _nothing() -> Metadata:
+    return ()
+
+
+def _refuse_name_in_place_of_function(kind: str, fn: object) -> None:
+    if isinstance(fn, str):
+        raise TypeError(f"Write @worker.{kind}(name={fn!r}): names are given by keyword.")
+
+
+_started: weakref.WeakSet[TaskHubGrpcWorker] = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_forgotten_workers() -> None:
+    """Close connections in good order when a program ends without stopping its workers."""
+    for worker in list(_started):
+        worker.stop(grace=0)

@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from builders.worker import ManualClock, ScriptedSidecar, activity_item, refusal, settle
+from durabletask.protocol import codec, dialects, messages, methods, work_items
+from durabletask.transport.errors import LeaseLostError
+from durabletask.worker._delivery import ATTEMPTS, BACKOFF_CAP, IN_FLIGHT, Delivery
+from durabletask.worker._work import Answer, WorkItem
+
+RETRIED = ["UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "UNKNOWN"]
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def sidecar() -> ScriptedSidecar:
+    return ScriptedSidecar()
+
+
+@pytest.fixture
+def delivery(clock: ManualClock, sidecar: ScriptedSidecar) -> Delivery:
+    return Delivery(
+        lambda: sidecar,
+        clock=clock,
+        draw=lambda: 1.0,
+        dialect=dialects.TASKHUB,
+        log=logging.getLogger("test"),
+    )
+
+
+def item() -> WorkItem:
+    raw = activity_item("greet")
+    return WorkItem(raw, work_items.peek(raw))
+
+
+def answer(result: str = "1", *, with_substitute: bool = True) -> Answer:
+    response = messages.ActivityResponse(task_id=1, result=result, completion_token="t")
+    return Answer(
+        item(),
+        methods.COMPLETE_ACTIVITY_TASK,
+        response,
+        or_else=(lambda why: answer(str(why), with_substitute=False)) if with_substitute else None,
+    )
+
+
+def abandon(item: WorkItem) -> Answer:
+    request = messages.AbandonActivityTaskRequest(completion_token=item.token)
+    return Answer(item, methods.ABANDON_ACTIVITY_TASK, request)
+
+
+async def delivered(delivery: Delivery, clock: ManualClock) -> None:
+    """Deliver an answer, letting as much time pass as that takes."""
+    delivering = asyncio.create_task(delivery.deliver(answer(), abandon))
+    for _ in range(ATTEMPTS + 1):
+        await settle()
+        await clock.advance(BACKOFF_CAP)
+    await asyncio.wait_for(delivering, 10)
+
+
+@pytest.mark.parametrize("status", RETRIED)
+async def test_an_answer_that_may_be_lost_is_sent_again(
+    status: str, delivery: Delivery, sidecar: ScriptedSidecar, clock: ManualClock
+) -> None:
+    sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal(status), refusal(status))
+
+    await delivered(delivery, clock)
+
+    assert sidecar.requests(methods.COMPLETE_ACTIVITY_TASK) == [answer().request] * 3
+    assert sidecar.requests(methods.ABANDON_ACTIVITY_TASK) == []
+
+
+async def test_it_survives_a_transport_that_breaks_in_its_own_way(
+    delivery: Delivery, sidecar: ScriptedSidecar, clock: ManualClock
+) -> None:
+    sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, RuntimeError("The client is closed"))
+
+    await delivered(delivery, clock)
+
+    assert len(sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)) == 2
+
+
+async def test_a_call_that_fails_without_a_status_is_told_by_its_second_failure(
+    delivery: Delivery,
+    sidecar: ScriptedSidecar,
+    clock: ManualClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken = [RuntimeError("The client is closed")] * 5
+    sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, *broken)
+
+    await delivered(delivery, clock)
+
+    (warning,) = [each for each in caplog.records if each.levelno == logging.WARNING]
+    assert "Instance 'one'" in warning.getMessage()
+    assert "RuntimeError('The client is closed')" in warning.getMessage()
+
+
+async def test_an_answer_that_cannot_be_encoded_gives_way_to_a_failure_at_once(
+    delivery: Delivery, sidecar: ScriptedSidecar
+) -> None:
+    error = codec.EncodeError("ActivityResponse: 'n' is no text")
+    sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, error)
+
+    await delivery.deliver(answer(), abandon)
+
+    _, second = sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)
+    assert second.result == "ActivityResponse: 'n' is no text"
+
+
+async def test_a_failure_that_cannot_be_encoded_either_is_handed_back(
+    delivery: Delivery, sidecar: ScriptedSidecar
+) -> None:
+    sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, *[codec.EncodeError("no")] * 2)
+
+    await delivery.deliver(answer(), abandon)
+
+    assert len(sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)) == 2
+    assert len(sidecar.requests(methods.ABANDON_ACTIVITY_TASK)) == 1
+
+
+async def test_a_sidecar_that_stays_short_of_something_gets_its_work_back(
+    delivery: Delivery, sidecar: ScriptedSidecar, clock: ManualClock
+) -> None:
+    short = refusal("RESOURCE_EXHAUSTED", "too many calls")
+    sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, *[short] * ATTEMPTS)
+
+    await delivered(delivery, clock)
+
+    assert sidecar.requests(methods.COMPLETE_ACTIVITY_TASK) == [answer().request] * ATTEMPTS
+    assert len(sidecar.requests(methods.ABANDON_ACTIVITY_TASK)) == 1
+
+
+async def test_the_waits_between_attempts_grow_up_to_a_cap(
+    delivery: Delivery, sidecar: ScriptedSidecar, clock: ManualClock
+) -> None:
+    sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, *[refusal("UNAVAILABLE")] * 9)
+    delivering = asyncio.create_task(delivery.deliver(answer(), abandon))
+    waits = []
+    for _ in range(9):
+        await settle()
+        waits += clock.waits
+        await clock.advance(clock.waits[0])
+    await asyncio.wait_for(delivering, 10)
+
+    assert waits == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10])
+
+
+@pytest.mark.parametrize(
+    "stale",
+    [
+        refusal("NOT_FOUND", "no such lease", kind=LeaseLostError),
+        refusal("UNKNOWN", "unknown instance ID/task ID combo: one/1", kind=LeaseLostError),
+        refusal("UNKNOWN", "channel closed"),
+    ],
+    ids=["lease", "go", "go-twice"],
+)
+async def test_an_answer_nobody_waits_for_any_more_is_let_go(
+    stale: Exception, delivery: Delivery, sidecar: ScriptedSidecar, clock: ManualClock
+) -> None:
+    sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, stale)
+
+    await delivered(delivery, clock)
+
+    assert len(sidecar.calls) == 1
+
+
+@pytest.mark.parametrize("status", ["INVALID_ARGUMENT", "PERMISSION_DENIED", "UNIMPLEMENTED"])
+async def test_an_answer_that_is_not_wanted_is_handed_back_at_once(
+    status: str,
+    delivery: Delivery,
+    sidecar: ScriptedSidecar,
+    clock: ManualClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal(status))
+
+    await delivered(delivery, clock)
+
+    assert len(sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)) == 1
+    assert sidecar.requests(methods.ABANDON_ACTIVITY_TASK) == [abandon(item()).request]
+    assert "Instance 'one'" in caplog.text
+
+
+async def test_an_answer_that_never_arrives_is_handed_back_in_the_end(
+    delivery: Delivery, sidecar: ScriptedSidecar, clock: ManualClock
+) -> None:
+    sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, *[refusal("UNAVAILABLE")] * ATTEMPTS)
+
+    await delivered(delivery, clock)
+
+    assert len(sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)) == ATTEMPTS
+    assert len(sidecar.requests(methods.ABANDON_ACTIVITY_TASK)) == 1
+
+
+async def test_an_answer_that_is_too_large_gives_way_to_a_failure_with_size_and_limit(
+    delivery: Delivery, sidecar: ScriptedSidecar, clock: ManualClock
+) -> None:
+    details = "Received message larger than max (5242890 vs. 4194304)"
+    sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal("RESOURCE_EXHAUSTED", details))
+
+    await delivered(delivery, clock)
+
+    _, second = sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)
+    assert "5,242,890 bytes" in second.result
+    assert "4,194,304" in second.result
+
+
+async def test_the_size_is_measured_where_the_sidecar_does_not_say_it(
+    delivery: Delivery, sidecar: ScriptedSidecar
+) -> None:
+    sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal("RESOURCE_EXHAUSTED", "4 MB at most"))
+
+    await delivery.deliver(answer("x" * 2_000_000), abandon)
+
+    _, second = sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)
+    assert "2,000,0" in second.result
+    assert "4 MB at most" in second.result
+
+
+async def test_a_sidecar_that_is_short_of_something_is_asked_again(
+    delivery: Delivery, sidecar: ScriptedSidecar, clock: ManualClock
+) -> None:
+    sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal("RESOURCE_EXHAUSTED", "too many calls"))
+
+    await delivered(delivery, clock)
+
+    assert sidecar.requests(methods.COMPLETE_ACTIVITY_TASK) == [answer().request] * 2
+
+
+async def test_a_failure_that_is_refused_as_well_is_handed_back(
+    delivery: Delivery, sidecar: ScriptedSidecar, clock: ManualClock
+) -> None:
+    larger = refusal("RESOURCE_EXHAUSTED", "Sent message larger than max (5 vs. 4)")
+    sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, larger, larger)
+
+    await delivered(delivery, clock)
+
+    assert len(sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)) == 2
+    assert len(sidecar.requests(methods.ABANDON_ACTIVITY_TASK)) == 1
+
+
+async def test_no_more_answers_are_under_way_than_the_server_of_grpc_takes() -> None:
+    class Held(ScriptedSidecar):
+        at_once = most = 0
+
+        async def unary(self, *_: object, **__: object) -> object:
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+            await settle()
+            self.at_once -= 1
+            return messages.CompleteTaskResponse()
+
+    held = Held()
+    delivery = Delivery(
+        lambda: held,
+        clock=ManualClock(),
+        draw=lambda: 1.0,
+        dialect=dialects.TASKHUB,
+        log=logging.getLogger("test"),
+    )
+
+    await asyncio.gather(*(delivery.deliver(answer(), abandon) for _ in range(3 * IN_FLIGHT)))
+
+    assert held.most == IN_FLIGHT

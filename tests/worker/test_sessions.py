@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from builders.worker import events, orchestrator_item
+from durabletask.protocol import messages, wire, work_items
+from durabletask.worker._sessions import Session, Sessions
+
+if TYPE_CHECKING:
+    from durabletask.protocol.work_items import Peek
+
+A, B, C = (events.event_raised(name, None) for name in "abc")
+
+
+class Machine:
+    """Stands in for an orchestration's machine: counts what it was given."""
+
+    def __init__(self, applied: int) -> None:
+        self.applied = applied
+        self.is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def peek(
+    past: list[messages.HistoryEvent],
+    new: list[messages.HistoryEvent],
+    *,
+    instance: str = "one",
+    execution: str = "first",
+) -> Peek:
+    return work_items.peek(
+        orchestrator_item(new, past=past, instance=instance, execution=execution)
+    )
+
+
+def session(
+    past: list[messages.HistoryEvent], new: list[messages.HistoryEvent], *, instance: str = "one"
+) -> Session:
+    """The session that has taken that turn."""
+    machine = cast("Any", Machine(len(past) + len(new)))
+    made = Session(instance, "first", machine)
+    made.saw(peek(past, new, instance=instance))
+    return made
+
+
+def sessions(limit: int = 10, weight_limit: int = 1_000_000) -> Sessions:
+    return Sessions(limit=limit, weight_limit=weight_limit)
+
+
+def is_closed(session: Session) -> bool:
+    return cast("Machine", session.machine).is_closed
+
+
+@pytest.mark.parametrize("confirmations", [[], [C], [C, A]])
+def test_a_session_goes_on_where_history_begins_with_what_it_saw(
+    confirmations: list[messages.HistoryEvent],
+) -> None:
+    kept, warm = sessions(), session([A], [B])
+    kept.check_in(warm)
+
+    assert kept.check_out(peek([A, B, *confirmations], [C])) is warm
+
+
+@pytest.mark.parametrize(
+    ("past", "execution"),
+    [
+        ([A, B], "second"),
+        ([A], "first"),
+        ([A, C], "first"),
+        ([], "first"),
+        ([A, C, B], "first"),
+    ],
+    ids=["other execution", "turn not committed", "other batch committed", "begun anew", "moved"],
+)
+def test_a_session_that_saw_anything_else_is_closed_and_not_used(
+    past: list[messages.HistoryEvent], execution: str
+) -> None:
+    kept, stale = sessions(), session([A], [B])
+    kept.check_in(stale)
+
+    assert kept.check_out(peek(past, [C], execution=execution)) is None
+    assert is_closed(stale)
+
+
+def test_the_whole_batch_counts_and_not_its_last_event_only() -> None:
+    """Another worker took the turn: the same answer arrived, at another time of the clock."""
+    kept, stale = sessions(), session([A], [B, C])
+    kept.check_in(stale)
+
+    assert kept.check_out(peek([A, A, C], [B])) is None
+
+
+def test_a_session_that_is_at_work_is_not_found_again() -> None:
+    kept = sessions()
+    kept.check_in(session([], [A]))
+
+    kept.check_out(peek([A], [B]))
+
+    assert kept.check_out(peek([A], [B])) is None
+
+
+def test_of_two_sessions_of_an_instance_the_later_one_is_kept() -> None:
+    kept, first, second = sessions(), session([], [A]), session([], [A])
+    kept.check_in(first)
+
+    kept.check_in(second)
+
+    assert is_closed(first)
+    assert kept.check_out(peek([A], [B])) is second
+
+
+def test_the_session_used_longest_ago_makes_room() -> None:
+    kept = sessions(limit=2)
+    one, two, three = (session([], [A], instance=name) for name in ("one", "two", "three"))
+    kept.check_in(one)
+    kept.check_in(two)
+    kept.check_in(cast("Session", kept.check_out(peek([A], [B], instance="one"))))
+
+    kept.check_in(three)
+
+    assert [is_closed(each) for each in (one, two, three)] == [False, True, False]
+
+
+def test_sessions_that_weigh_too_much_make_room() -> None:
+    heavy = events.event_raised("e", "x" * 10_000)
+    one, two = session([], [heavy], instance="one"), session([], [heavy], instance="two")
+    kept = sessions(weight_limit=one.weight + two.weight - 1)
+
+    kept.check_in(one)
+    kept.check_in(two)
+
+    assert [is_closed(each) for each in (one, two)] == [True, False]
+
+
+def test_a_session_weighs_what_it_was_fed() -> None:
+    light, heavy = session([], [A]), session([], [events.event_raised("e", "x" * 10_000)])
+
+    assert heavy.weight > light.weight + 9_000
+
+
+def test_events_that_only_run_together_to_the_same_bytes_are_other_events() -> None:
+    def turn(*new: bytes, past: tuple[bytes, ...] = ()) -> Peek:
+        fields = [wire.length_delimited(3, each) for each in past]
+        fields += [wire.length_delimited(4, each) for each in new]
+        return work_items.peek(wire.length_delimited(1, b"".join(fields)))
+
+    seen = Session("", "", cast("Any", Machine(applied=2)))
+    seen.saw(turn(b"ab", b"c"))
+
+    assert seen.continues(turn(past=(b"ab", b"c")))
+    assert not seen.continues(turn(past=(b"a", b"bc")))
+
+
+def test_room_that_was_made_can_be_used_again() -> None:
+    one = session([], [A])
+    kept = sessions(weight_limit=one.weight)
+
+    for _ in range(3):
+        kept.check_in(one)
+        assert kept.check_out(peek([A], [B])) is one
+
+
+def test_a_limit_of_zero_keeps_nothing() -> None:
+    kept, only = sessions(limit=0), session([], [A])
+
+    kept.check_in(only)
+
+    assert len(kept) == 0
+    assert is_closed(only)
+
+
+def test_a_condemned_session_is_used_no_more_and_closed_when_that_is_convenient() -> None:
+    kept, one, two = sessions(), session([], [A]), session([], [A], instance="two")
+    kept.check_in(one)
+    kept.check_in(two)
+
+    kept.condemn("one")
+
+    assert kept.check_out(peek([A], [B])) is None
+    assert [is_closed(one), is_closed(two)] == [False, False]
+    kept.close_condemned()
+    assert [is_closed(one), is_closed(two)] == [True, False]
+
+
+def test_all_can_be_condemned() -> None:
+    kept, one, two = sessions(), session([], [A]), session([], [A], instance="two")
+    kept.check_in(one)
+    kept.check_in(two)
+
+    kept.condemn_all()
+    kept.close_condemned()
+
+    assert len(kept) == 0
+    assert [is_closed(one), is_closed(two)] == [True, True]

@@ -1,0 +1,438 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builders.worker import activity_item, settle
+from durabletask.protocol import methods, work_items
+from durabletask.worker._slots import Slots
+from durabletask.worker._work import Answer, WorkItem
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+
+
+OWNER: contextvars.ContextVar[str] = contextvars.ContextVar("OWNER")
+ERRORS = [ValueError("broken"), SystemExit(3), KeyboardInterrupt()]
+
+
+@dataclass
+class Job:
+    item: WorkItem
+
+
+@dataclass
+class Handler:
+    """Awaits items whose token begins with 'a', does the others on a thread.
+
+    What begins with 'b' is begun there and awaited all the same.
+    """
+
+    prepared: list[str] = field(default_factory=list)
+    on_thread: Callable[[str], Any] = lambda token: token
+    on_loop: Callable[[str], Coroutine[Any, Any, Any]] | None = None
+    unreadable: dict[str, BaseException] = field(default_factory=dict)
+    then: list[str] = field(default_factory=list)
+
+    def prepare(self, item: WorkItem) -> Job:
+        if item.token in self.unreadable:
+            raise self.unreadable[item.token]
+        self.prepared.append(item.token)
+        return Job(item)
+
+    def coroutine(self, job: Job) -> Coroutine[Any, Any, Answer] | None:
+        return self._on_loop(job) if job.item.token.startswith("a") else None
+
+    def perform(self, job: Job) -> Answer | Coroutine[Any, Any, Answer]:
+        self.on_thread(job.item.token)
+        return self._on_loop(job) if job.item.token.startswith("b") else self._done(job)
+
+    def abandon(self, item: WorkItem) -> Answer:
+        return Answer(item, methods.ABANDON_ACTIVITY_TASK, item.token)
+
+    async def _on_loop(self, job: Job) -> Answer:
+        assert self.on_loop is not None
+        await self.on_loop(job.item.token)
+        return self._done(job)
+
+    def _done(self, job: Job) -> Answer:
+        token = job.item.token
+        return Answer(
+            job.item,
+            methods.COMPLETE_ACTIVITY_TASK,
+            token,
+            then=lambda: self.then.append(token),
+        )
+
+
+def item(token: object) -> WorkItem:
+    raw = activity_item("greet", token=str(token))
+    return WorkItem(raw, work_items.peek(raw))
+
+
+class Bench:
+    def __init__(self, limit: int = 2, threads: int = 2) -> None:
+        self.handler = Handler()
+        self.answers: list[tuple[str, str]] = []
+        self.deliveries = asyncio.Semaphore(0)
+        self.may_deliver = asyncio.Event()
+        self.may_deliver.set()
+        self.slots: Slots[Job] = Slots(
+            "test",
+            self.handler,
+            limit=limit,
+            threads=threads,
+            deliver=self._deliver,
+            log=logging.getLogger("test"),
+        )
+
+    async def _deliver(self, answer: Answer, abandon: Callable[[WorkItem], Answer]) -> None:
+        assert abandon == self.handler.abandon
+        self.deliveries.release()
+        await self.may_deliver.wait()
+        self.answers.append((answer.method.name, answer.request))
+
+    async def idle(self) -> None:
+        await asyncio.wait_for(self.slots.wait_idle(), 10)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.slots.close()
+    await bench.slots.wait_closed()
+
+
+async def test_items_are_done_where_they_belong(bench: Bench) -> None:
+    where: dict[str, threading.Thread] = {}
+
+    async def on_loop(token: str) -> None:
+        where[token] = threading.current_thread()
+
+    def on_thread(token: str) -> None:
+        where[token] = threading.current_thread()
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+
+    bench.handler.on_loop, bench.handler.on_thread = on_loop, on_thread
+
+    await bench.slots.put([item("async"), item("sync")])
+    await bench.idle()
+
+    assert sorted(bench.answers) == [
+        ("CompleteActivityTask", "async"),
+        ("CompleteActivityTask", "sync"),
+    ]
+    assert where["async"] is threading.current_thread()
+    assert bench.slots.owns(where["sync"])
+
+
+async def test_before_the_first_item_they_are_idle(bench: Bench) -> None:
+    await bench.idle()
+
+
+async def test_no_more_items_are_begun_than_there_are_slots(bench: Bench) -> None:
+    may_end = asyncio.Event()
+    bench.handler.on_loop = lambda _token: may_end.wait()  # type: ignore[assignment,return-value]
+
+    await bench.slots.put([item(f"a{n}") for n in range(4)])
+    await settle()
+    assert bench.handler.prepared == ["a0", "a1"]
+
+    may_end.set()
+    await bench.idle()
+    assert bench.handler.prepared == ["a0", "a1", "a2", "a3"]
+
+
+async def test_a_full_waiting_room_makes_the_reader_wait(bench: Bench) -> None:
+    may_end = asyncio.Event()
+    bench.handler.on_loop = lambda _token: may_end.wait()  # type: ignore[assignment,return-value]
+    await bench.slots.put([item(f"a{n}") for n in range(4)])
+
+    one_more = asyncio.create_task(bench.slots.put([item("a4")]))
+    await settle()
+    assert not one_more.done()
+
+    may_end.set()
+    await asyncio.wait_for(one_more, 10)
+    await bench.idle()
+    assert len(bench.answers) == 5
+
+
+async def test_a_slot_is_free_when_its_answer_is_delivered_and_not_before(bench: Bench) -> None:
+    bench.may_deliver.clear()
+
+    await bench.slots.put([item(n) for n in range(4)])
+    for _ in range(2):
+        await asyncio.wait_for(bench.deliveries.acquire(), 10)
+    await settle()
+    assert bench.handler.prepared == ["0", "1"]
+
+    bench.may_deliver.set()
+    await bench.idle()
+    assert len(bench.answers) == 4
+
+
+@pytest.mark.parametrize("error", ERRORS)
+async def test_an_error_of_a_handler_costs_its_item_only(
+    bench: Bench, error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail_first(token: str) -> None:
+        if token == "0":
+            raise error
+
+    bench.handler.on_thread = fail_first
+
+    await bench.slots.put([item(n) for n in range(3)])
+    await bench.idle()
+
+    assert sorted(bench.answers) == [
+        ("AbandonTaskActivityWorkItem", "0"),
+        ("CompleteActivityTask", "1"),
+        ("CompleteActivityTask", "2"),
+    ]
+    assert "Instance 'one'" in caplog.text
+
+
+@pytest.mark.parametrize("error", ERRORS)
+async def test_an_error_on_the_loop_costs_its_item_only(bench: Bench, error: BaseException) -> None:
+    async def fail(_token: str) -> None:
+        raise error
+
+    bench.handler.on_loop = fail
+
+    await bench.slots.put([item("a"), item("c")])
+    await bench.idle()
+
+    assert sorted(bench.answers) == [
+        ("AbandonTaskActivityWorkItem", "a"),
+        ("CompleteActivityTask", "c"),
+    ]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+async def test_an_item_that_cannot_be_made_ready_is_handed_back(
+    bench: Bench, error: BaseException
+) -> None:
+    bench.handler.unreadable["0"] = error
+
+    await bench.slots.put([item("0"), item("1")])
+    await bench.idle()
+
+    assert sorted(bench.answers) == [
+        ("AbandonTaskActivityWorkItem", "0"),
+        ("CompleteActivityTask", "1"),
+    ]
+
+
+async def swallow(token: str) -> None:
+    """Leave the task cancelled, and the cancellation to the next who waits."""
+    current_task().cancel()
+
+
+async def endure(token: str) -> None:
+    """Leave the task counted as cancelled, and raise nothing."""
+    current_task().cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
+
+
+async def give_in(token: str) -> None:
+    """Cancel the task and let that through."""
+    current_task().cancel()
+    await asyncio.sleep(0)
+
+
+def current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
+@pytest.mark.parametrize(
+    ("cancel_itself", "answered"),
+    [
+        (swallow, "CompleteActivityTask"),
+        (endure, "CompleteActivityTask"),
+        (give_in, "AbandonTaskActivityWorkItem"),
+    ],
+)
+async def test_work_that_cancels_itself_is_answered_and_keeps_no_slot(
+    bench: Bench, cancel_itself: Callable[[str], Coroutine[Any, Any, Any]], answered: str
+) -> None:
+    bench.handler.on_loop = cancel_itself
+
+    await bench.slots.put([item(f"a{n}") for n in range(4)])
+    await bench.idle()
+
+    assert sorted(bench.answers) == [(answered, f"a{n}") for n in range(4)]
+
+
+async def test_the_task_that_delivers_is_not_the_one_user_code_cancelled() -> None:
+    bench = Bench()
+    counts: list[int] = []
+
+    async def deliver(answer: Answer, abandon: object) -> None:
+        await asyncio.sleep(0)
+        counts.append(current_task().cancelling())
+
+    slots: Slots[Job] = Slots(
+        "test", bench.handler, limit=1, threads=1, deliver=deliver, log=logging.getLogger("test")
+    )
+    bench.handler.on_loop = endure
+
+    await slots.put([item("a")])
+    await asyncio.wait_for(slots.wait_idle(), 10)
+
+    assert counts == [0]
+    slots.close()
+
+
+async def test_what_a_thread_leaves_to_be_awaited_is_awaited_on_the_loop(bench: Bench) -> None:
+    where: list[threading.Thread] = []
+
+    async def on_loop(token: str) -> None:
+        where.append(threading.current_thread())
+
+    def on_thread(token: str) -> None:
+        where.append(threading.current_thread())
+
+    bench.handler.on_loop, bench.handler.on_thread = on_loop, on_thread
+
+    await bench.slots.put([item("b")])
+    await bench.idle()
+
+    assert bench.answers == [("CompleteActivityTask", "b")]
+    assert bench.slots.owns(where[0])
+    assert where[1] is threading.current_thread()
+
+
+async def test_all_work_sees_the_context_variables_of_the_program_that_made_the_slots() -> None:
+    OWNER.set("the program")
+    bench = Bench()
+    seen: dict[str, str] = {}
+
+    async def on_loop(token: str) -> None:
+        seen[token] = OWNER.get()
+
+    def on_thread(token: str) -> None:
+        seen[token + ", on a thread"] = OWNER.get()
+        OWNER.set(token)
+
+    bench.handler.on_loop, bench.handler.on_thread = on_loop, on_thread
+    OWNER.set("somebody else")
+
+    await bench.slots.put([item("a"), item("b"), item("c")])
+    await bench.idle()
+
+    assert seen == {
+        "a": "the program",
+        "b, on a thread": "the program",
+        # Still the work that began on the thread.
+        "b": "b",
+        "c, on a thread": "the program",
+    }
+    bench.slots.close()
+
+
+async def test_what_comes_after_an_answer_comes_when_it_is_delivered(bench: Bench) -> None:
+    bench.may_deliver.clear()
+    await bench.slots.put([item("c")])
+    await asyncio.wait_for(bench.deliveries.acquire(), 10)
+    assert bench.handler.then == []
+
+    bench.may_deliver.set()
+    await bench.idle()
+
+    assert bench.handler.then == ["c"]
+
+
+async def test_what_has_not_begun_is_forgotten_when_told_to_begin_no_more() -> None:
+    bench = Bench(limit=3, threads=1)
+    began, may_end = threading.Event(), threading.Event()
+
+    def hold(_token: str) -> None:
+        began.set()
+        may_end.wait(10)
+
+    bench.handler.on_thread = hold
+    await bench.slots.put([item(n) for n in range(6)])
+    await asyncio.to_thread(began.wait, 10)
+
+    bench.slots.begin_no_more()
+    await bench.slots.put([item("late")])
+    may_end.set()
+    await bench.idle()
+
+    assert bench.answers == [("CompleteActivityTask", "0")]
+    bench.slots.close()
+
+
+async def test_a_reader_that_waits_for_room_is_let_go_when_told_to_begin_no_more(
+    bench: Bench,
+) -> None:
+    forever = asyncio.Event()
+    bench.handler.on_loop = lambda _token: forever.wait()  # type: ignore[assignment,return-value]
+    putting = asyncio.create_task(bench.slots.put([item(f"a{n}") for n in range(9)]))
+    await settle()
+
+    bench.slots.begin_no_more()
+
+    await asyncio.wait_for(putting, 10)
+    assert bench.handler.prepared == ["a0", "a1"]
+
+
+async def test_closing_cancels_what_is_awaited(bench: Bench) -> None:
+    ended: list[str] = []
+
+    async def wait_for_ever(token: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(token)
+
+    bench.handler.on_loop = wait_for_ever
+    await bench.slots.put([item("a")])
+    await settle()
+
+    bench.slots.close()
+    await bench.slots.wait_closed()
+
+    assert ended == ["a"]
+    assert bench.answers == []
+
+
+async def test_what_goes_on_in_spite_of_closing_is_not_answered(bench: Bench) -> None:
+    async def cling(token: str) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    bench.handler.on_loop = cling
+    await bench.slots.put([item("a")])
+    await settle()
+
+    bench.slots.close()
+    await bench.slots.wait_closed()
+    await settle()
+
+    assert bench.answers == []
+
+
+async def test_closing_begins_nothing_that_waited() -> None:
+    bench = Bench(limit=1)
+    bench.may_deliver.clear()
+    await bench.slots.put([item("0"), item("1")])
+    await asyncio.wait_for(bench.deliveries.acquire(), 10)
+
+    bench.slots.close()
+    await settle()
+
+    assert bench.handler.prepared == ["0"]
