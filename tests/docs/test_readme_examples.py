@@ -1,0 +1,79 @@
+"""Do the READMEs tell the truth? Every Python block in them runs, against a sidecar of its own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from durabletask.sidecar import Sidecar
+from durabletask.task import OrchestrationContext
+from durabletask.worker import TaskHubGrpcWorker
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+READMES = sorted([ROOT / "README.md", *ROOT.glob("packages/*/README.md")])
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    readme: str
+    code: str
+
+
+def blocks() -> Iterator[Block]:
+    for readme in READMES:
+        name = readme.parent.name if readme.parent != ROOT else "root"
+        for code in re.findall(r"```python\n(.*?)```", readme.read_text(), re.DOTALL):
+            yield Block(name, code)
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """A sidecar, and a worker that hosts the orchestrator the client's README names."""
+
+    def greet_cities(_ctx: OrchestrationContext, cities: list[str]) -> list[str]:
+        return [f"Hello {city}!" for city in cities]
+
+    with Sidecar() as running, TaskHubGrpcWorker(host_address=running) as worker:
+        worker.add_orchestrator(greet_cities)
+        worker.start()
+        yield running
+
+
+@pytest.mark.parametrize("block", list(blocks()), ids=lambda block: block.readme)
+def test_every_python_block_runs(block: Block, address: str, tmp_path: Path) -> None:
+    program = block.code.replace("localhost:4001", address)
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input="\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_first_program_prints_its_greetings(tmp_path: Path) -> None:
+    program = next(block.code for block in blocks() if block.readme == "root")
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        timeout=60,
+    )
+
+    assert done.stdout == "['Hello Tokyo!', 'Hello London!']\n"
+    lines = [line for line in program.splitlines() if line]
+    assert len(lines) == 10

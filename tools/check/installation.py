@@ -1,0 +1,57 @@
+"""Install single wheels into empty environments and use them against a running sidecar."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from tools import environments
+
+from durabletask.sidecar import Sidecar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_SCHEDULE = """
+from durabletask.client import TaskHubGrpcClient
+with TaskHubGrpcClient(host_address={address!r}) as client:
+    print(client.schedule_new_orchestration("greet", input="Tokyo", instance_id="from-wheels"))
+"""
+
+_HOST = """
+from durabletask.client import TaskHubGrpcClient
+from durabletask.worker import TaskHubGrpcWorker
+
+def greet(ctx, name):
+    return f"Hello {{name}}!"
+
+with TaskHubGrpcWorker(host_address={address!r}) as worker:
+    worker.add_orchestrator(greet)
+    worker.start()
+    with TaskHubGrpcClient(host_address={address!r}) as client:
+        state = client.wait_for_orchestration_completion("from-wheels", timeout=20)
+        print(state.serialized_output)
+"""
+
+_NOT_WITH_THE_CLIENT = {"durabletask-worker", "durabletask-sidecar", "protobuf"}
+
+
+def complaints(wheels: Path, folder: Path) -> Iterator[str]:
+    """What is wrong with the wheels, one line each."""
+    python = environments.create(folder / "client-alone")
+    environments.install(python, "durabletask-client", wheels=wheels)
+    for unwanted in sorted(_NOT_WITH_THE_CLIENT & environments.distributions(python)):
+        yield f"durabletask-client pulls in {unwanted}"
+    with Sidecar() as address:
+        yield from _expect(python, _SCHEDULE.format(address=address), "from-wheels")
+        environments.install(python, "durabletask-worker", wheels=wheels)
+        yield from _expect(python, _HOST.format(address=address), '"Hello Tokyo!"')
+
+
+def _expect(python: Path, program: str, output: str) -> Iterator[str]:
+    result = subprocess.run(
+        [python, "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
+    if result.stdout.strip() != output:
+        yield f"expected {output!r}, got {result.stdout!r}\n{result.stderr}"
