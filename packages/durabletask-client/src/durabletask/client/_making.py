@@ -49,12 +49,6 @@ def checked_version(default_version: str | None) -> str | None:
     return arguments.optional_text(default_version, "default_version")
 
 
-def refuse_payload_store(payload_store: object | None) -> None:
-    """Say so rather than send a large payload where a small one was promised."""
-    if payload_store is not None:
-        raise NotImplementedError("This version cannot keep payloads in a payload_store yet.")
-
-
 def name_of(orchestrator: Orchestrator) -> str:
     """The name under which workers know an orchestrator."""
     if isinstance(orchestrator, str):

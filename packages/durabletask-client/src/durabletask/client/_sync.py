@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from durabletask.client import _making as making
 from durabletask.transport import grpc_transport
 from durabletask.transport.errors import SidecarError
+from durabletask.transport.payload_store import refuse_payload_store
 
 if TYPE_CHECKING:
     import logging
@@ -63,7 +64,7 @@ class TaskHubGrpcClient:
         emit_trace_spans: bool = True,
         transport: Transport | None = None,
     ) -> None:
-        making.refuse_payload_store(payload_store)
+        refuse_payload_store(payload_store)
         self.default_version = making.checked_version(default_version)
         self._emit_trace_spans = emit_trace_spans
         self._flows = making.make_flows(data_converter, logger, log_handler, log_formatter)
