@@ -219,3 +219,11 @@ def test_a_result_that_exits_while_it_is_written_fails_the_activity() -> None:
 
     assert told.error_type == "builtins.SystemExit"
     assert "activity 'it' raised SystemExit(1)" in told.error_message
+
+
+def test_an_exit_whose_text_exits_is_reported_too() -> None:
+    class Stubborn(SystemExit):
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    assert "Stubborn" in details(Raised(Stubborn())).error_type

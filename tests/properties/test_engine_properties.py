@@ -68,12 +68,12 @@ if TYPE_CHECKING:
 
 CALLED = ("a", "b", "c")
 # One of them by the engine's own name for a child.
-CHILDREN = ("", "b", "c", "b:0001")
+CHILDREN = ("", "", "c", "b:0001")
 ROOMY = 1 << 30
 
 ids = st.sampled_from(CALLED)
-numbers = st.integers(1, 4)
-moments = st.integers(-2, 5).map(lambda minutes: EPOCH + timedelta(minutes=minutes))
+numbers = st.integers(1, 3)
+moments = st.integers(-5, 60).map(lambda minutes: EPOCH + timedelta(minutes=minutes))
 
 actions = st.one_of(
     st.builds(schedule, numbers, input=st.sampled_from([None, "", "1"])),
@@ -82,20 +82,24 @@ actions = st.one_of(
     # An orchestrator asks for this, and the engine has to refuse it.
     st.builds(child, numbers, st.just("@an@entity")),
     st.builds(send, numbers, st.sampled_from([*CALLED, "nobody"]), st.just("sent")),
-    st.builds(kill, numbers, ids, recurse=st.booleans()),
 )
 carried = st.lists(st.just(events.event_raised("carried", "1", at=EPOCH)), max_size=2)
 conclusions = st.one_of(
+    *[carried.map(lambda kept: again("2", carry=tuple(kept)))] * 4,
     st.just(end(9, "1")),
     st.just(fail(9)),
     st.just(end(9, status=Status.CANCELED)),
     st.just(end(9, "0", status=Status.TERMINATED)),
     st.just(messages.OrchestratorAction(id=9)),
-    st.builds(lambda kept: again("2", carry=tuple(kept)), carried),
+    st.builds(kill, numbers, ids, recurse=st.booleans()),
 )
-answers = st.tuples(st.lists(actions, max_size=5), st.lists(conclusions, max_size=1)).map(
-    lambda parts: [*parts[0], *parts[1]]
+# Most turns end nothing, or there would be little to see.
+endings = st.one_of(st.just([]), st.just([]), conclusions.map(lambda action: [action]))
+answers: st.SearchStrategy[list[Any]] = st.builds(
+    lambda asked, ending: [*asked, *ending], st.lists(actions, max_size=5), endings
 )
+held_back = st.sampled_from([False, False, True])
+# What sets things going more often than what ends them.
 calls = st.one_of(
     st.builds(
         StartInstance,
@@ -106,8 +110,9 @@ calls = st.one_of(
         tags=st.just({"made": "here"}),
         replaceable=st.sampled_from([frozenset(), frozenset({1, 3, 4, 5}), frozenset(range(8))]),
     ),
+    *[st.builds(RaiseEvent, st.just("raised"))] * 5,
     st.builds(Suspend, st.sampled_from([None, "wait"])),
-    st.builds(Resume),
+    *[st.builds(Resume)] * 3,
     st.builds(Terminate, st.sampled_from([None, "0"]), st.booleans()),
 )
 
@@ -192,38 +197,46 @@ class Lives(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.submit("a", StartInstance("order"), more=False)
+        self.submit("a", StartInstance("order"), more=True)
+        self.submit("b", StartInstance("order"), more=False)
 
-    @rule(id=ids, command=calls, more=st.booleans())
+    @rule(id=ids, command=calls, more=held_back)
     def call(self, id: str, command: Command, more: bool) -> None:
+        if isinstance(command, RaiseEvent):
+            command = RaiseEvent(command.name, next(self.inputs))
         self.submit(id, command, more)
 
-    @rule(id=ids, more=st.booleans())
-    def raise_event(self, id: str, more: bool) -> None:
-        self.submit(id, RaiseEvent("raised", next(self.inputs)), more)
+    @rule(several=st.lists(st.tuples(answers, st.booleans()), min_size=1), more=held_back)
+    def take_turns(self, several: list[tuple[list[Any], bool]], more: bool) -> None:
+        for (answer, is_disturbed), id in zip(several, self.ready(), strict=False):
+            turn = self.hand_out(id)
+            if is_disturbed:
+                self.submit(id, RaiseEvent("raised", next(self.inputs)), more=True)
+            self.submit(id, CompleteTurn(turn, answer), more=True)
+        self.flush(more)
 
-    @rule(data=st.data(), answer=answers, more=st.booleans())
-    def take_turn(self, data: st.DataObject, answer: list[Any], more: bool) -> None:
-        id = data.draw(st.sampled_from(sorted(self.known) or CALLED))
-        prepared = self.prepare(id)
-        if prepared is not None:
-            self.turns.append((id, prepared.turn))
-            self.submit(id, CompleteTurn(prepared.turn, answer), more)
+    @rule()
+    def hold_turns(self) -> None:
+        """Something may happen before they are answered."""
+        for id in self.ready():
+            self.hand_out(id)
 
     @precondition(lambda self: self.turns)
-    @rule(back=st.integers(1, 5), answer=answers, more=st.booleans())
-    def answer_again(self, back: int, answer: list[Any], more: bool) -> None:
+    @rule(back=st.integers(1, 5), answer=answers, more=held_back)
+    def answer_held_turn(self, back: int, answer: list[Any], more: bool) -> None:
         id, turn = self.turns[-min(back, len(self.turns))]
         self.submit(id, CompleteTurn(turn, answer), more)
 
     @precondition(lambda self: self.tasks)
-    @rule(back=st.integers(1, 8), fails=st.booleans(), more=st.booleans())
-    def complete_activity(self, back: int, fails: bool, more: bool) -> None:
-        id, key = self.tasks[-min(back, len(self.tasks))]
+    @rule(back=st.integers(1, 8), fails=st.booleans(), is_late=st.booleans(), more=held_back)
+    def complete_activity(self, back: int, fails: bool, is_late: bool, more: bool) -> None:
+        waiting = [task for task in self.tasks if task not in self.settled]
+        tasks = self.tasks if is_late else waiting or self.tasks
+        id, key = tasks[-min(back, len(tasks))]
         outcome = {"failure": failure()} if fails else {"result": "1"}
         self.submit(id, CompleteActivity(key, **outcome), more)
 
-    @rule(seconds=st.integers(1, 200))
+    @rule(seconds=st.integers(1, 1200))
     def wait(self, seconds: int) -> None:
         due_before, _ = self.memory.due(self.now)
         self.now += timedelta(seconds=seconds)
@@ -265,6 +278,8 @@ class Lives(RuleBasedStateMachine):
             check_history(history)
             if instance.is_live:
                 assert unanswered(history) == outstanding(instance)
+                attempts = Counter(row.task_id for row in instance.tasks.values())
+                assert set(attempts.values()) <= {1}
             else:
                 check_rest(instance)
 
@@ -281,19 +296,25 @@ class Lives(RuleBasedStateMachine):
         assert instance is not None
         return instance
 
-    def prepare(self, id: str) -> PreparedTurn | None:
+    def ready(self) -> list[str]:
+        ready, _ = self.memory.due(self.now)
+        return sorted(ready)
+
+    def hand_out(self, id: str) -> TurnTaken:
         prepared = self.memory.prepare(id, self.now)
         assert prepared == self.file.prepare(id, self.now)
-        if prepared is None:
-            assert id not in self.memory.due(self.now)[0]
-        else:
-            # In the order in which they were raised, and none left out.
-            assert raised_inputs(prepared.turn.new_events) == self.unread.get(id, [])
-        return prepared
+        assert prepared is not None
+        # In the order in which they were raised, and none left out.
+        assert raised_inputs(prepared.turn.new_events) == self.unread.get(id, [])
+        self.turns.append((id, prepared.turn))
+        return prepared.turn
 
     def submit(self, id: str, command: Command, more: bool) -> None:
         self.batch.append(Submission(HUB, id, command))
-        if not more:
+        self.flush(more)
+
+    def flush(self, more: bool) -> None:
+        if self.batch and not more:
             batch, self.batch = self.batch, []
             self.commit(batch)
 
@@ -420,9 +441,9 @@ def unanswered(history: list[Any]) -> Counter[tuple[str, int]]:
     for event in history:
         kind, request = oneofs.which(event), answered(event)
         if kind in _ANSWERS.values():
-            # A call of a child that cannot begin is answered at once, however often it is made.
+            # A timer is under way until it is seen, a task or a child only until its end.
             is_repeated = waiting[kind, event.event_id] > 0
-            assert not is_repeated or kind == "sub_orchestration_instance_created"
+            assert not (is_repeated and kind == "timer_created")
             waiting[kind, event.event_id] += 1
         if request is not None:
             assert waiting[request] > 0, f"nobody asked for {request}"
