@@ -16,10 +16,11 @@ from durabletask.sidecar.store import Key
 from durabletask.sidecar.store.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from durabletask.sidecar.committer import Commit, PreparedTurn, ReadyTask
+    from durabletask.sidecar.committer import Commit, PreparedTurn
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.engine.transition import Reply
+    from durabletask.sidecar.notices import ReadyTask
     from durabletask.sidecar.store import Store
 
 HUB = "default"

@@ -25,10 +25,10 @@ from durabletask.sidecar.store import Key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from durabletask.sidecar.committer import Notices, ReadyTask
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.engine.transition import Reply
+    from durabletask.sidecar.notices import Notices, ReadyTask
     from durabletask.sidecar.store import Store
 
 HUB = "default"

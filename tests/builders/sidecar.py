@@ -168,12 +168,24 @@ class Peer:
         request = messages.RaiseEventRequest(instance_id=to, name=name, input=input)
         await self.call(methods.RAISE_EVENT, request)
 
-    def work(self, *, max_message: int | str | None = None, **request: Any) -> Items:
+    def work(
+        self, *, max_message: int | str | None = None, headers: Any = (), **request: Any
+    ) -> Items:
         """Ask for work items."""
         announced = (("x-durabletask-max-message", str(max_message)),) if max_message else ()
         raw = codec.encode(messages.GetWorkItemsRequest(**request), dialects.TASKHUB)
         call: Any = self.channel.unary_stream(methods.GET_WORK_ITEMS.path)
-        return Items(call(raw, metadata=(*self._metadata, *announced)))
+        return Items(call(raw, metadata=(*self._metadata, *announced, *headers)))
+
+    async def stream(self, method: Method, request: Any, *, patience: float = PATIENCE) -> Any:
+        """All messages of a stream that ends by itself."""
+        call: Any = self.channel.unary_stream(method.path)
+        raw = codec.encode(request, dialects.TASKHUB)
+        responses = call(raw, timeout=patience, metadata=self._metadata)
+        return [
+            codec.decode(method.response_class(), each, dialects.TASKHUB)
+            async for each in responses
+        ]
 
     async def decide(self, item: Any, *actions: Any, **response: Any) -> None:
         """Complete a turn with these actions."""
@@ -223,6 +235,11 @@ class Items:
         if raw is grpc.aio.EOF:
             return None
         return codec.decode(messages.WorkItem, raw, dialects.TASKHUB)
+
+    async def status(self) -> grpc.StatusCode:
+        """How the stream ended, once it has."""
+        code: grpc.StatusCode = await self._call.code()
+        return code
 
     def cancel(self) -> None:
         self._call.cancel()

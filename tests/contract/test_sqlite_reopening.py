@@ -109,7 +109,7 @@ def test_a_committer_that_keeps_nothing_in_memory_finds_everything_in_the_file(
     store: SqliteStore,
 ) -> None:
     hub = Hub(store)
-    hub.committer = Committer(store, most_hot=0)
+    hub.committer = Committer(store, most_bytes=0)
     hub.start()
     hub.decide(schedule(1), child(2, "kid"))
     hub.finish_next("1")

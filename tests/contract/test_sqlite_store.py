@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from builders.engine import HUB, Hub, child, schedule
-from durabletask.sidecar.engine.commands import Command, CompleteTurn, RaiseEvent, StartInstance
+from durabletask.sidecar.engine.commands import CompleteTurn, RaiseEvent, StartInstance
 from durabletask.sidecar.store import ForeignFileError, Key, StoreError, StoreLockedError
 from durabletask.sidecar.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
+    from durabletask.sidecar.engine.commands import Command
     from collections.abc import Iterator
     from pathlib import Path
 

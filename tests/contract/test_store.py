@@ -33,8 +33,10 @@ from durabletask.sidecar.engine.commands import (
 )
 from durabletask.sidecar.engine.inbox import InboxRow, RowKind
 from durabletask.sidecar.engine.state import (
+    CallRow,
     ChildRow,
     Instance,
+    LockRow,
     Origin,
     ParentLink,
     Progress,
@@ -66,9 +68,12 @@ class Reopened:
         self._store = SqliteStore(path)
 
     def __getattr__(self, name: str) -> Any:
-        self._store.close()
-        self._store = SqliteStore(self._path)
-        return getattr(self._store, name)
+        def ask(*args: Any, **kwargs: Any) -> Any:
+            self._store.close()
+            self._store = SqliteStore(self._path)
+            return getattr(self._store, name)(*args, **kwargs)
+
+        return ask
 
     def close(self) -> None:
         self._store.close()
@@ -115,6 +120,8 @@ def parts(instance: Instance | None) -> Any:
         inbox,
         instance.tasks,
         instance.children,
+        instance.calls,
+        instance.locks,
         instance.task_ids,
     )
 
@@ -172,7 +179,7 @@ def test_every_field_comes_back_as_it_was(store: Store) -> None:
         origin=FULL_ORIGIN,
         progress=FULL_PROGRESS,
         inbox_add=tuple(
-            InboxRow(number, kind, EPOCH + number * SECOND, bytes([number]), number or None)
+            InboxRow(number, kind, EPOCH + number * SECOND, bytes([number]), "task:7" if number else None)
             for number, kind in enumerate(RowKind)
         ),
         tasks_add=(
@@ -180,6 +187,11 @@ def test_every_field_comes_back_as_it_was(store: Store) -> None:
             TaskRow(21, 2, "run-1", "greet", None, b""),
         ),
         children_add=(ChildRow(3, "kid"), ChildRow(4, "")),
+        calls_add=(CallRow("request-1", "@cart@1"), CallRow("request-2", "@cart@1")),
+        locks_set=(
+            LockRow("section-1", ("@cart@1", '@"cart@2'), is_granted=True),
+            LockRow("section-2", ("@cart@3",)),
+        ),
     )
 
     store.commit([change])
@@ -190,12 +202,17 @@ def test_every_field_comes_back_as_it_was(store: Store) -> None:
 @pytest.mark.parametrize("value", [FULL_ORIGIN, FULL_PROGRESS], ids=["origin", "progress"])
 def test_the_full_values_leave_no_field_at_its_default(value: Origin | Progress) -> None:
     """Otherwise the test above would not notice a field that is not stored."""
-    assert [each.name for each in fields(value) if getattr(value, each.name) == each.default] == []
+    defaults = value._field_defaults if isinstance(value, Progress) else _defaults(value)
+    assert [name for name, default in defaults.items() if getattr(value, name) == default] == []
+
+
+def _defaults(value: Origin) -> dict[str, Any]:
+    return {each.name: each.default for each in fields(value)}
 
 
 def test_nothing_and_an_empty_text_are_different(store: Store) -> None:
     nothing = Progress(Status.RUNNING, EPOCH)
-    empty = replace(nothing, output="", custom_status="", suspend_reason="")
+    empty = nothing._replace(output="", custom_status="", suspend_reason="")
 
     store.commit(
         [
@@ -228,7 +245,7 @@ def test_what_is_loaded_belongs_to_who_loads_it(store: Store) -> None:
 
     mine = store.load(KEY)
     assert mine is not None
-    mine.absorb(Transition(progress=replace(mine.progress, output="mine"), inbox_remove=(1,)))
+    mine.absorb(Transition(progress=mine.progress._replace(output="mine"), inbox_remove=(1,)))
 
     theirs = store.load(KEY)
     assert theirs is not None
@@ -272,7 +289,7 @@ def test_history_grows_in_the_order_of_the_turns(store: Store, *, is_read_betwee
         assert state is not None
         length = state.progress.history_length + len(raw)
         grown = Transition(
-            progress=replace(state.progress, history_length=length), events=tuple(raw)
+            progress=state.progress._replace(history_length=length), events=tuple(raw)
         )
         state.absorb(grown)
         store.commit([Change(KEY, state, (grown,))])
@@ -359,9 +376,9 @@ def test_events_that_follow_a_beginning_in_its_commit_stand_before_those_of_late
 ) -> None:
     def grown(*names: str, length: int) -> Transition:
         encoded = tuple(codec.encode(events.event_raised(name)) for name in names)
-        return Transition(progress=replace(PROGRESS, history_length=length), events=encoded)
+        return Transition(progress=PROGRESS._replace(history_length=length), events=encoded)
 
-    blank_progress = replace(PROGRESS, history_length=0)
+    blank_progress = PROGRESS._replace(history_length=0)
     beginning = Transition(origin=ORIGIN, progress=blank_progress)
     first = (grown("old", length=1), beginning, grown("1", length=1), grown("2", "3", length=3))
     second = (grown("4", length=4),)

@@ -23,7 +23,7 @@ from builders.engine import (
     timer,
 )
 from durabletask.protocol import codec, messages
-from durabletask.sidecar.committer import Committer, ReadyTask
+from durabletask.sidecar.committer import Committer
 from durabletask.sidecar.engine.commands import (
     CompleteActivity,
     CompleteTurn,
@@ -33,6 +33,7 @@ from durabletask.sidecar.engine.commands import (
     Terminate,
 )
 from durabletask.sidecar.engine.transition import Accepted, AlreadyExists, NotFound, Stale
+from durabletask.sidecar.notices import ReadyTask
 from durabletask.sidecar.store import StoreError
 from durabletask.sidecar.store.memory import MemoryStore
 
@@ -329,6 +330,9 @@ def test_a_work_item_is_a_whole_message_with_its_token() -> None:
         execution_id="run-1",
         past_events=hub.history(),
         new_events=hub.taken().request.new_events,
+        entity_parameters=messages.OrchestratorEntityParameters(
+            entity_message_reorder_window=timedelta(0)
+        ),
     )
     expected = messages.WorkItem(orchestrator_request=request, completion_token="täken")
     assert codec.decode(messages.WorkItem, prepared.work_item) == expected
@@ -342,10 +346,10 @@ def test_there_is_no_work_item_for_what_is_not_there() -> None:
     assert hub.committer.instance(HUB, "nobody") is None
 
 
-@pytest.mark.parametrize("most_hot", [0, 1, 3])
-def test_instances_that_are_put_away_are_found_again(most_hot: int) -> None:
+@pytest.mark.parametrize("most_bytes", [0, 3_000, 9_000])
+def test_instances_that_are_put_away_are_found_again(most_bytes: int) -> None:
     hub = Hub(store := Watched())
-    hub.committer = Committer(store, most_hot=most_hot)
+    hub.committer = Committer(store, most_bytes=most_bytes)
     family = [child(number, f"kid-{number}") for number in range(10)]
     hub.start()
 
@@ -360,7 +364,7 @@ def test_instances_that_are_put_away_are_found_again(most_hot: int) -> None:
 
 def test_the_instance_that_was_not_used_for_longest_is_put_away_first() -> None:
     hub = Hub(store := Watched())
-    hub.committer = Committer(store, most_hot=2)
+    hub.committer = Committer(store, most_bytes=7_000)
     hub.start("a")
     hub.start("b")
     hub.state("a")

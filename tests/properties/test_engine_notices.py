@@ -44,9 +44,9 @@ from durabletask.sidecar.store import Key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from durabletask.sidecar.committer import Notices
     from durabletask.sidecar.engine.commands import Command, TurnTaken
     from durabletask.sidecar.engine.state import Instance
+    from durabletask.sidecar.notices import Notices
 
     Step = tuple[Any, ...]
 

@@ -60,10 +60,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from durabletask.sidecar.committer import Commit, Notices, PreparedTurn
+    from durabletask.sidecar.committer import Commit, PreparedTurn
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.engine.transition import Reply
+    from durabletask.sidecar.notices import Notices
     from durabletask.sidecar.store import Store
 
 CALLED = ("a", "b", "c")
@@ -120,14 +121,14 @@ calls = st.one_of(
 class Sidecar:
     """A committer over a store, with ids that both sides draw alike."""
 
-    def __init__(self, store: Store, *, most_hot: int = 10_000) -> None:
-        self._most_hot = most_hot
+    def __init__(self, store: Store, *, most_bytes: int = 1 << 30) -> None:
+        self._most_bytes = most_bytes
         self._ids = (f"{number:032x}" for number in itertools.count())
         self.open(store)
 
     def open(self, store: Store) -> None:
         self.store = store
-        self.committer = Committer(store, most_hot=self._most_hot)
+        self.committer = Committer(store, most_bytes=self._most_bytes)
 
     def commit(self, submissions: Iterable[Submission], now: datetime) -> Commit:
         return self.committer.commit(list(submissions), now=now, new_id=lambda: next(self._ids))
@@ -175,7 +176,7 @@ class Lives(RuleBasedStateMachine):
         self.now = EPOCH
         self.folder = tempfile.TemporaryDirectory()
         self.memory = Sidecar(MemoryStore())
-        self.file = Sidecar(self.new_file(), most_hot=0)
+        self.file = Sidecar(self.new_file(), most_bytes=0)
         self.batch: list[Submission] = []
         self.known: set[str] = set()
         self.turns: list[tuple[str, TurnTaken]] = []

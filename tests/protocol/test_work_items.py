@@ -80,6 +80,39 @@ def test_skipping_leaves_what_full_decoding_has_at_its_end(dialect: Dialect, ski
     assert tail == full
 
 
+@each_dialect
+def test_nothing_is_left_out_of_a_turn_that_does_not_say_so(dialect: Dialect) -> None:
+    peeks = [work_items.peek(codec.encode(item, dialect)) for item in drawn(dialect, 300)]
+
+    assert {peek.left_out for peek in peeks} == {None}
+
+
+@pytest.mark.parametrize(
+    ("past", "properties", "left_out"),
+    [
+        (0, {}, None),
+        (0, {"HistoryLength": "12"}, None),
+        (0, {"IncludeState": "true", "HistoryLength": "12"}, None),
+        (2, {"IncludeState": "false", "HistoryLength": "12"}, None),
+        (0, {"IncludeState": "false", "HistoryLength": "12"}, 12),
+        (0, {"Other": '{"IncludeState": true}', "IncludeState": "false", "HistoryLength": "1"}, 1),
+        (0, {"IncludeState": "false"}, 0),
+        (0, {"IncludeState": "false", "HistoryLength": "1.5"}, 0),
+        (0, {"IncludeState": "false", "HistoryLength": "true"}, 0),
+        (0, {"IncludeState": "false", "HistoryLength": '"12"'}, 0),
+        (0, {"IncludeState": "null"}, None),
+    ],
+)
+def test_a_turn_says_how_many_past_events_it_leaves_out(
+    past: int, properties: dict[str, str], left_out: int | None
+) -> None:
+    item = turn(past=past)
+    item.orchestrator_request.properties = properties
+
+    for dialect in (NATIVE, TASKHUB):
+        assert work_items.peek(codec.encode(item, dialect)).left_out == left_out
+
+
 def test_a_request_in_pieces_is_read_as_one() -> None:
     whole = turn(past=3)
     raw = codec.encode(turn(past=1, new=0)) + codec.encode(
@@ -143,10 +176,13 @@ def test_the_events_that_are_skipped_are_not_read() -> None:
 
 def test_damaged_work_items_raise_decode_errors_and_nothing_else() -> None:
     rng = random.Random("damage")
-    intact = codec.encode(turn(past=3, new=2))
+    with_past, without_past = turn(past=3, new=2), turn(past=0, new=2)
+    for item in (with_past, without_past):
+        item.orchestrator_request.properties = {"IncludeState": "false", "HistoryLength": "12"}
+    intact = [codec.encode(item) for item in (with_past, without_past)]
     refused = 0
-    for _ in range(3000):
-        raw = bytearray(intact)
+    for number in range(6000):
+        raw = bytearray(intact[number % 2])
         raw[rng.randrange(len(raw))] = rng.randrange(256)
         raw = raw[: rng.randrange(len(raw) + 1)]
         for read in (work_items.peek, lambda item: work_items.decode(item, skip_past_events=1)):

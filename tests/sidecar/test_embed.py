@@ -54,6 +54,18 @@ def test_it_has_no_address_unless_it_runs() -> None:
         _ = sidecar.address
 
 
+def test_a_coroutine_can_be_run_on_its_loop_but_only_while_it_runs() -> None:
+    async def thread() -> str:
+        return threading.current_thread().name
+
+    sidecar = Sidecar()
+    with sidecar:
+        assert sidecar.run(thread()) == "durabletask-sidecar"
+
+    with pytest.raises(RuntimeError, match="does not run"):
+        sidecar.run(thread())
+
+
 def test_what_keeps_it_from_starting_is_raised_where_it_is_started(tmp_path: Path) -> None:
     (tmp_path / "tasks.db").write_text("certainly not a database of ours")
 

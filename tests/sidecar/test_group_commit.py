@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from durabletask.sidecar.clock import ManualClock
-from durabletask.sidecar.committer import Commit, Notices, Submission
+from durabletask.sidecar.committer import Commit, Submission
 from durabletask.sidecar.engine.commands import Resume
 from durabletask.sidecar.engine.transition import ACCEPTED
 from durabletask.sidecar.group_commit import GroupCommit
+from durabletask.sidecar.notices import Notices
 from durabletask.sidecar.outages import StorageError
 from durabletask.sidecar.store import StoreError
 

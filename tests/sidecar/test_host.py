@@ -94,9 +94,9 @@ async def test_a_turn_that_could_not_be_stored_can_be_completed_again() -> None:
     desk.store.fails = True
 
     with pytest.raises(StorageError, match="disk full"):
-        await desk.host.complete_turn("default", answer(item, complete(1, '"done"')))
+        await desk.host.completions.complete_turn("default", answer(item, complete(1, '"done"')))
     desk.store.fails = False
-    await desk.host.complete_turn("default", answer(item, complete(1, '"done"')))
+    await desk.host.completions.complete_turn("default", answer(item, complete(1, '"done"')))
 
     instance = desk.host.instance("default", "a")
     assert instance is not None
@@ -107,15 +107,15 @@ async def test_a_result_that_could_not_be_stored_can_be_delivered_again() -> Non
     desk = Desk()
     await desk.start()
     worker = desk.worker()
-    await desk.host.complete_turn("default", answer(await taken(worker), schedule(1)))
+    await desk.host.completions.complete_turn("default", answer(await taken(worker), schedule(1)))
     activity = await taken(worker)
     result = messages.ActivityResponse(completion_token=activity.completion_token, result='"hi"')
     desk.store.fails = True
 
     with pytest.raises(StorageError):
-        await desk.host.complete_activity("default", result)
+        await desk.host.completions.complete_activity("default", result)
     desk.store.fails = False
-    await desk.host.complete_activity("default", result)
+    await desk.host.completions.complete_activity("default", result)
 
     turn = (await taken(worker)).orchestrator_request
     assert turn is not None
@@ -131,8 +131,8 @@ async def test_an_answer_that_comes_twice_at_once_is_told_what_became_of_the_fir
     desk.store.failures = 1
 
     outcomes = await asyncio.gather(
-        desk.host.complete_turn("default", response),
-        desk.host.complete_turn("default", response),
+        desk.host.completions.complete_turn("default", response),
+        desk.host.completions.complete_turn("default", response),
         return_exceptions=True,
     )
 
@@ -143,14 +143,14 @@ async def test_a_result_that_comes_twice_at_once_is_told_what_became_of_the_firs
     desk = Desk()
     await desk.start()
     worker = desk.worker()
-    await desk.host.complete_turn("default", answer(await taken(worker), schedule(1)))
+    await desk.host.completions.complete_turn("default", answer(await taken(worker), schedule(1)))
     activity = await taken(worker)
     result = messages.ActivityResponse(completion_token=activity.completion_token)
     desk.store.failures = 1
 
     outcomes = await asyncio.gather(
-        desk.host.complete_activity("default", result),
-        desk.host.complete_activity("default", result),
+        desk.host.completions.complete_activity("default", result),
+        desk.host.completions.complete_activity("default", result),
         return_exceptions=True,
     )
 
@@ -161,8 +161,8 @@ async def test_who_gives_up_on_an_answer_does_not_take_it_from_who_sends_it_agai
     desk = Desk()
     await desk.start()
     response = answer(await taken(desk.worker()), complete(1, '"done"'))
-    impatient = asyncio.create_task(desk.host.complete_turn("default", response))
-    patient = asyncio.create_task(desk.host.complete_turn("default", response))
+    impatient = asyncio.create_task(desk.host.completions.complete_turn("default", response))
+    patient = asyncio.create_task(desk.host.completions.complete_turn("default", response))
 
     # Both have begun, and nothing is stored before the loop's next round.
     asyncio.get_running_loop().call_soon(impatient.cancel)
@@ -179,11 +179,11 @@ async def test_work_that_is_being_stored_cannot_be_abandoned() -> None:
     worker = desk.worker()
     item = await taken(worker)
     storing = asyncio.create_task(
-        desk.host.complete_turn("default", answer(item, complete(1, '"done"')))
+        desk.host.completions.complete_turn("default", answer(item, complete(1, '"done"')))
     )
     await asyncio.sleep(0)
 
-    desk.host.abandon(Kind.TURN, item.completion_token)
+    desk.host.completions.abandon(Kind.TURN, item.completion_token)
     await storing
 
     assert desk.committer.asked == 1
@@ -193,7 +193,7 @@ async def test_nobody_is_asked_for_the_activities_of_an_instance_that_has_ended(
     desk = Desk()
     await desk.start()
     turns = desk.worker(filters={Kind.TURN: Filter({"order": frozenset()}), Kind.ACTIVITY: NOTHING})
-    await desk.host.complete_turn("default", answer(await taken(turns), schedule(1)))
+    await desk.host.completions.complete_turn("default", answer(await taken(turns), schedule(1)))
     await desk.host.execute("default", "a", Terminate())
     asked = desk.committer.asked
 
@@ -220,7 +220,7 @@ async def test_a_new_instance_need_not_sit_out_the_pause_of_the_old_one() -> Non
     await desk.start()
     worker = desk.worker()
     for _ in range(2):
-        desk.host.abandon(Kind.TURN, (await taken(worker)).completion_token)
+        desk.host.completions.abandon(Kind.TURN, (await taken(worker)).completion_token)
 
     pending = frozenset({int(messages.OrchestrationStatus.PENDING)})
     await desk.host.execute("default", "a", StartInstance("other", replaceable=pending))

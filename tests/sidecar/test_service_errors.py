@@ -10,22 +10,8 @@ import pytest
 from builders.sidecar import complete, serving
 from durabletask.protocol import dialects, messages, methods
 
-SERVED = [
-    methods.HELLO,
-    methods.START_INSTANCE,
-    methods.GET_INSTANCE,
-    methods.WAIT_FOR_INSTANCE_START,
-    methods.WAIT_FOR_INSTANCE_COMPLETION,
-    methods.RAISE_EVENT,
-    methods.TERMINATE_INSTANCE,
-    methods.SUSPEND_INSTANCE,
-    methods.RESUME_INSTANCE,
-    methods.GET_WORK_ITEMS,
-    methods.COMPLETE_ORCHESTRATOR_TASK,
-    methods.COMPLETE_ACTIVITY_TASK,
-    methods.ABANDON_ORCHESTRATION_TASK,
-    methods.ABANDON_ACTIVITY_TASK,
-]
+# Hello has no fields, and history comes as a stream of its own.
+SERVED = methods.of(dialects.TASKHUB)
 UNSERVED = [method for method in methods.of(dialects.NATIVE) if method not in SERVED]
 
 # A field that is cut short, one of a wire type that does not exist, a tag without end.

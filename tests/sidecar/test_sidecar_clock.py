@@ -37,6 +37,19 @@ async def test_alarms_that_come_due_together_ring_in_the_order_of_their_times() 
     assert rung == [1, 2, 3]
 
 
+async def test_moved_to_a_time_it_rings_what_is_due_by_then_and_never_goes_back() -> None:
+    clock = ManualClock(START)
+    rung: list[str] = []
+    clock.call_at(START + timedelta(days=1), lambda: rung.append("due"))
+
+    clock.advance_to(START + timedelta(days=1))
+    clock.advance_to(START)
+    await asyncio.sleep(0)
+
+    assert rung == ["due"]
+    assert clock.now() == START + timedelta(days=1)
+
+
 async def test_a_cancelled_alarm_never_rings() -> None:
     clock = ManualClock(START)
     rung: list[str] = []

@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tools import peer
+from tools.bench.processes import sidecar
 
 from durabletask.client import TaskHubGrpcClient
 from durabletask.worker import TaskHubGrpcWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator
 
     from durabletask.task import ActivityContext, OrchestrationContext, Task
 
@@ -44,29 +42,10 @@ def chain(ctx: OrchestrationContext, length: int) -> Generator[Task[Any], Any, i
     return number
 
 
-@contextmanager
-def sidecar(folder: Path) -> Iterator[str]:
-    """A durable sidecar in a process of its own."""
-    command = [sys.executable, "-m", "durabletask.sidecar", "--port", "0"]
-    command += ["--db", str(folder / "bench.db")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield _address_in(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def _address_in(line: str) -> str:
-    found = re.search(r"127\.0\.0\.1:\d+", line)
-    assert found is not None, f"the sidecar did not start: {line!r}"
-    return found[0]
-
-
 def ours(lengths: tuple[int, ...]) -> list[float]:
     """Seconds per activity, one figure a length."""
-    with tempfile.TemporaryDirectory() as folder, sidecar(Path(folder)) as address:
+    with tempfile.TemporaryDirectory() as folder, sidecar(Path(folder, "bench.db")) as running:
+        address = running.address
         worker = TaskHubGrpcWorker(host_address=address)
         worker.add_orchestrator(chain)
         worker.add_activity(add_one)

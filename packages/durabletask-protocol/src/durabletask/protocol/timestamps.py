@@ -22,6 +22,11 @@ _from_seconds = datetime.fromtimestamp
 _FLAGS_OF_3 = 128 + (128 << 7) + (128 << 14)
 _FLAGS_OF_4 = _FLAGS_OF_3 + (128 << 21)
 
+# The least numbers whose varints have so many bytes, and the first after 2106.
+_LEAST_OF_4 = 1 << 21
+_LEAST_OF_5 = 1 << 28
+_END_OF_USUAL = 1 << 32
+
 _SECONDS_TAG = 1 << 3
 _NANOS_TAG = 2 << 3
 
@@ -70,7 +75,19 @@ def write_timestamp(value: datetime) -> bytes:
     if value.tzinfo is None:
         raise wire.EncodeError(f"{value!r} has no time zone")
     seconds, nanos = _parts(value)
+    if _LEAST_OF_5 <= seconds < _END_OF_USUAL and nanos >= _LEAST_OF_4:
+        return _write_usual(seconds, nanos)
     return _write_parts(seconds, nanos)
+
+
+def _write_usual(seconds: int, nanos: int) -> bytes:
+    """The timestamp that nearly every event has (`_read_usual`), in a third of the time."""
+    s0, s1, s2, s3 = seconds & 127, seconds >> 7 & 127, seconds >> 14 & 127, seconds >> 21 & 127
+    n0, n1, n2, n3 = nanos & 127, nanos >> 7 & 127, nanos >> 14 & 127, nanos >> 21 & 127
+    head = (_SECONDS_TAG, s0 | 128, s1 | 128, s2 | 128, s3 | 128, seconds >> 28, _NANOS_TAG)
+    if nanos < _LEAST_OF_5:
+        return bytes((11, *head, n0 | 128, n1 | 128, n2 | 128, n3))
+    return bytes((12, *head, n0 | 128, n1 | 128, n2 | 128, n3 | 128, nanos >> 28))
 
 
 def read_duration(raw: bytes, pos: int, stop: int, previous: timedelta | None) -> timedelta:

@@ -2,18 +2,20 @@
 
 A worker that keeps an instance's machine alive has applied most of the history that comes
 with the next turn. It peeks whose turn it is, and decodes what is new; the rest is stepped
-over unread. Only numbers that all dialects share are used here.
+over unread. Only numbers that all dialects share are used here, but for the properties of a
+turn, which are known by their names.
 
 Knows nothing about what events mean.
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from durabletask.protocol import codec, messages, wire
+from durabletask.protocol import codec, json_values, messages, wire
 from durabletask.protocol.dialects import NATIVE
 
 if TYPE_CHECKING:
@@ -49,7 +51,14 @@ _INSTANCE_ID = _tag(1)  # in all requests but an activity's
 _EXECUTION_ID = _tag(2)
 _PAST_EVENTS = _tag(3)  # in OrchestratorRequest
 _NEW_EVENTS = _tag(4)
+_PROPERTIES = _tag(7)
 _ORCHESTRATION_INSTANCE = _tag(4)  # in ActivityRequest
+_KEY, _VALUE = _tag(1), _tag(2)  # in a map's entry
+
+INCLUDE_STATE = "IncludeState"
+"""The property of a turn that is false when its past events are left out."""
+HISTORY_LENGTH = "HistoryLength"
+"""The property that says how many past events are left out; our sidecar's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,9 @@ class Peek:
     execution_id: str
     past_events: EventSpans
     new_events: EventSpans
+    left_out: int | None
+    """How many past events there are beside, which the worker is believed to know from the
+    turns before; 0 if that is not said, None if all past events are here."""
 
 
 def peek(raw: bytes) -> Peek:
@@ -156,7 +168,27 @@ def _peek(raw: bytes) -> Peek:
         execution_id=read_execution_id(raw, execution_id) if read_execution_id else "",
         past_events=EventSpans(raw, events.get(_PAST_EVENTS, _NO_SPANS)),
         new_events=EventSpans(raw, events.get(_NEW_EVENTS, _NO_SPANS)),
+        left_out=None if _PAST_EVENTS in events else _left_out(raw, events.get(_PROPERTIES)),
     )
+
+
+def _left_out(raw: bytes, properties: Iterable[Span] | None) -> int | None:
+    if properties is None:
+        return None
+    told: dict[str, Any] = {}
+    for entry in properties:
+        fields = _contents(raw, [entry])
+        name = _text(raw, fields.get(_KEY, _NO_SPANS))
+        if name in {INCLUDE_STATE, HISTORY_LENGTH}:
+            told[name] = _value(raw, fields.get(_VALUE, _NO_SPANS))
+    if told.get(INCLUDE_STATE) is not False:
+        return None
+    length = told.get(HISTORY_LENGTH)
+    return length if type(length) is int and length > 0 else 0
+
+
+def _value(raw: bytes, spans: Sequence[Span]) -> Any:
+    return json.loads(json_values.read(raw, *spans[-1])) if spans else None
 
 
 def _contents(raw: bytes, spans: Iterable[Span]) -> dict[int, list[Span]]:

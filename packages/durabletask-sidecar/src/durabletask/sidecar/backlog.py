@@ -106,6 +106,10 @@ class Backlog:
         if lane is not None:
             self._take_out(lane, key)
 
+    def keys_of(self, hub: str) -> list[WorkKey]:
+        """All work of the task hub that is queued."""
+        return [key for key in self._queued if key[1] == hub]
+
     def assignments(self) -> Iterator[tuple[Work, WorkStream]]:
         """Take out one after the other what a stream has room for.
 
@@ -178,3 +182,6 @@ class Backlog:
         if home is None or home.is_closed or not home.appetite.accepts(work):
             return None
         return home
+
+    def is_empty(self) -> bool:
+        return not self._queued

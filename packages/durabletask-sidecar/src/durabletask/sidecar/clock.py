@@ -27,6 +27,11 @@ _LONGEST_NAP = timedelta(seconds=60)
 class Alarm(Protocol):
     """One call that is due later."""
 
+    @property
+    def when(self) -> datetime:
+        """When the call is due."""
+        ...
+
     def cancel(self) -> None:
         """Forget the call; harmless when it was made already."""
         ...
@@ -79,17 +84,17 @@ class SystemClock:
 class _SystemAlarm:
     def __init__(self, clock: SystemClock, when: datetime, callback: Callable[[], None]) -> None:
         self._clock = clock
-        self._when = when
+        self.when = when
         self._callback = callback
         self._loop = asyncio.get_running_loop()
         self._handle = self._loop.call_later(self._nap(), self._look)
 
     def _nap(self) -> float:
-        left = self._when - self._clock.now()
+        left = self.when - self._clock.now()
         return max(timedelta(0), min(left, _LONGEST_NAP)).total_seconds()
 
     def _look(self) -> None:
-        if self._clock.now() >= self._when:
+        if self._clock.now() >= self.when:
             self._callback()
         else:
             self._handle = self._loop.call_later(self._nap(), self._look)
@@ -118,7 +123,7 @@ class ManualClock:
         return self._now
 
     def call_at(self, when: datetime, callback: Callable[[], None]) -> Alarm:
-        alarm = _ManualAlarm(asyncio.get_running_loop(), callback)
+        alarm = _ManualAlarm(asyncio.get_running_loop(), when, callback)
         with self._lock:
             heapq.heappush(self._alarms, (when, next(self._order), alarm))
             self._ring()
@@ -128,6 +133,12 @@ class ManualClock:
         """Move the time on and ring every alarm that has come due, earliest first."""
         with self._lock:
             self._now += step
+            self._ring()
+
+    def advance_to(self, when: datetime) -> None:
+        """The same, but up to that time; nothing happens when it is past already."""
+        with self._lock:
+            self._now = max(self._now, when)
             self._ring()
 
     def next_alarm(self) -> datetime | None:
@@ -143,8 +154,11 @@ class ManualClock:
 
 
 class _ManualAlarm:
-    def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, when: datetime, callback: Callable[[], None]
+    ) -> None:
         self._loop = loop
+        self.when = when
         self._callback = callback
         self.is_cancelled = False
 

@@ -23,6 +23,7 @@ from .work import Kind, Work, WorkKey
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
+    from datetime import datetime
 
     from .clock import Alarm, Clock
     from .engine.transition import Reply
@@ -124,7 +125,7 @@ class Dispatcher:
         return self._leases.find(token)
 
     def find_sole(
-        self, kind: Kind, hub: str, instance_id: str, task_id: int | None = None
+        self, kind: Kind, hub: str, instance_id: str | None = None, task_id: int | None = None
     ) -> Lease | None:
         """What `find` finds, for a worker that does not echo tokens."""
         return self._leases.sole(kind, hub, instance_id, task_id)
@@ -178,6 +179,12 @@ class Dispatcher:
         """Take note that the instance has ended."""
         self._backlog.unsettle(hub, instance_id)
 
+    def revoke_all(self, hub: str) -> None:
+        """Forget all work of the task hub."""
+        resting = [key for key in self._resting if key[1] == hub]
+        for key in (*self._backlog.keys_of(hub), *resting, *self._leases.keys_of(hub)):
+            self.revoke(key)
+
     def _hand_out(self, work: Work, stream: WorkStream) -> None:
         lease = self._leases.grant(self._new_token(work), work, stream)
         try:
@@ -218,3 +225,12 @@ class Dispatcher:
 
         alarm = self._clock.call_at(self._clock.now() + pause, end)
         self._resting[work.key] = _Rest(work, lease.stream, alarm)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no work is out or queued; what rests waits for time to pass."""
+        return self._backlog.is_empty() and not self._leases.is_any_out()
+
+    def next_due(self) -> datetime | None:
+        """When the first of the work that rests is offered anew; None when none does."""
+        return min((rest.alarm.when for rest in self._resting.values()), default=None)

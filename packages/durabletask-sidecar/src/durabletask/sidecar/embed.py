@@ -10,16 +10,18 @@ import atexit
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from .server import Server
+from .server import DRAIN_SECONDS, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from os import PathLike
     from types import TracebackType
 
     from .clock import Clock
+
+_Result = TypeVar("_Result")
 
 
 class Sidecar:
@@ -51,6 +53,13 @@ class Sidecar:
         )
         self._running: _Running | None = None
 
+    @classmethod
+    def of(cls, make_server: Callable[[], Server]) -> Sidecar:
+        """One that runs such a server, a new one each time that it is started."""
+        sidecar = cls()
+        sidecar._make_server = make_server
+        return sidecar
+
     def __enter__(self) -> str:
         return self.start()
 
@@ -77,12 +86,22 @@ class Sidecar:
             atexit.register(self.close)
         return self.address
 
-    def close(self) -> None:
-        """Stop it, unless it is stopped already."""
+    def close(self, grace: float = DRAIN_SECONDS) -> None:
+        """Stop it, unless it is stopped already.
+
+        `grace` is how many seconds peers have that do not read what they are sent.
+        """
         if self._running is not None:
             atexit.unregister(self.close)
-            self._running.stop()
+            self._running.stop(grace)
             self._running = None
+
+    def run(self, coroutine: Coroutine[None, None, _Result]) -> _Result:
+        """Run the coroutine on the sidecar's event loop, and wait for what it returns."""
+        if self._running is None:
+            coroutine.close()
+            raise RuntimeError("the sidecar does not run: use it in a `with` block, or start it")
+        return self._running.run(coroutine)
 
 
 class _Running:
@@ -91,6 +110,7 @@ class _Running:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._told = asyncio.Event()
+        self._grace = DRAIN_SECONDS
         self._loop: Future[asyncio.AbstractEventLoop] = Future()
         self._started: Future[None] = Future()
         # A daemon, because Python waits for all other threads before it runs exit handlers.
@@ -107,7 +127,11 @@ class _Running:
     def address(self) -> str:
         return self._server.address
 
-    def stop(self) -> None:
+    def run(self, coroutine: Coroutine[None, None, _Result]) -> _Result:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop.result()).result()
+
+    def stop(self, grace: float = DRAIN_SECONDS) -> None:
+        self._grace = grace
         # The loop is closed already when the server could not be started.
         with suppress(RuntimeError):
             self._loop.result().call_soon_threadsafe(self._told.set)
@@ -125,4 +149,4 @@ class _Running:
             return
         self._started.set_result(None)
         await self._told.wait()
-        await self._server.stop()
+        await self._server.stop(self._grace)

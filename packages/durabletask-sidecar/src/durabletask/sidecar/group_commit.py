@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .clock import Alarm, Clock
-    from .committer import Commit, Committer, Notices, Submission
+    from .committer import Commit, Committer, Submission
     from .engine.transition import Reply
+    from .notices import Notices
 
 _log = logging.getLogger("durabletask.sidecar")
 
@@ -93,6 +94,11 @@ class GroupCommit:
         self._pending.append(_Pending(submission, future, stored, failed))
         self._schedule()
         return future
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was submitted is stored."""
+        return not self._pending
 
     def close(self) -> None:
         """Store what is still pending and stop watching."""

@@ -7,28 +7,32 @@ Knows nothing about gRPC, and decides nothing: the engine does.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from . import responses, tokens
+from . import tokens
 from .committer import Submission
+from .completions import Completions
 from .dispatcher import Dispatcher
-from .engine.commands import CompleteActivity, CompleteTurn
+from .engine.entities import ids
 from .group_commit import GroupCommit
+from .source import Source
 from .waiters import Waiters
 from .work import Kind, Work
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
-
-    from durabletask.protocol import messages
+    from datetime import datetime
 
     from .clock import Clock
-    from .committer import Committer, Notices
+    from .committer import Committer
     from .engine.commands import Command
+    from .engine.entities.state import Entity
     from .engine.state import Instance
     from .engine.transition import Reply
     from .leases import Lease
+    from .notices import Notices
+    from .store import Reader
 
 
 class Host:
@@ -36,11 +40,15 @@ class Host:
 
     def __init__(self, committer: Committer, clock: Clock, new_id: Callable[[], str]) -> None:
         self.clock = clock
+        self.link_clock: Clock = clock
+        """What the life of a connection is measured by."""
         self.new_id = new_id
-        self.dispatcher = Dispatcher(self, clock, lambda work: tokens.make(work, new_id()))
         self._waiters = Waiters()
         self._committer = committer
         self._commits = GroupCommit(committer, clock, new_id, self._publish)
+        source = Source(committer, clock, self._refuse)
+        self.dispatcher = Dispatcher(source, clock, lambda work: tokens.make(work, new_id()))
+        self.completions = Completions(self.dispatcher, self._commits, committer)
 
     def start(self) -> None:
         """Take up what the store remembers."""
@@ -58,8 +66,16 @@ class Host:
         """Carry out a command; return once it is stored."""
         return await self._commits.submit(Submission(hub, instance_id, command))
 
+    @property
+    def reader(self) -> Reader:
+        """All that is committed."""
+        return self._committer.reader
+
     def instance(self, hub: str, instance_id: str) -> Instance | None:
         return self._committer.instance(hub, instance_id)
+
+    def entity(self, hub: str, entity_id: str) -> Entity | None:
+        return self._committer.entity(hub, entity_id)
 
     async def wait(
         self, hub: str, instance_id: str, is_reached: Callable[[Instance], bool]
@@ -71,111 +87,20 @@ class Host:
                 return instance
             await self._waiters.wait_changed(hub, instance_id)
 
-    async def complete_turn(self, hub: str, response: messages.OrchestratorResponse) -> None:
-        """Commit what a worker decided; nothing happens when its lease is over."""
-        token = response.completion_token
-        lease = (
-            self.dispatcher.find(token)
-            if token
-            else self.dispatcher.find_sole(Kind.TURN, hub, response.instance_id)
-        )
-        if lease is None or lease.turn is None:
-            return
-        if response.is_partial:
-            # A part may come twice, when its worker did not hear that it arrived.
-            number = len(lease.chunks) if response.chunk_index is None else response.chunk_index
-            lease.chunks[number] = response
-            return
-        response = responses.joined(lease.chunks, response)
-        if response.requires_history and not response.actions and lease.settling is None:
-            self.dispatcher.redeliver(lease)
-            return
-        await self._settle(
-            lease,
-            CompleteTurn(
-                lease.turn,
-                response.actions,
-                response.custom_status,
-                response.orchestration_trace_context,
-            ),
-        )
+    def wipe(self, hub: str) -> None:
+        """Forget everything in the task hub; workers stay connected."""
+        self._committer.wipe(hub)
+        self.dispatcher.revoke_all(hub)
+        self._waiters.wake_all(hub)
 
-    async def complete_activity(self, hub: str, response: messages.ActivityResponse) -> None:
-        """Commit an activity's outcome, if its task is still outstanding.
-
-        The lease need not be live: a worker that finished while its stream broke, or while
-        the sidecar was started anew, must not do the work a second time.
-        """
-        token = response.completion_token
-        if not token:
-            lease = self.dispatcher.find_sole(
-                Kind.ACTIVITY, hub, response.instance_id, response.task_id
-            )
-            token = "" if lease is None else lease.token
-        task = tokens.task_of(token)
-        if task is None:
-            return
-        command = CompleteActivity(task.key, response.result, response.failure_details)
-        lease = self.dispatcher.find(token)
-        if lease is None:
-            await self.execute(task.hub, task.instance_id, command)
-        else:
-            await self._settle(lease, command)
-
-    def abandon(self, kind: Kind, token: str) -> None:
-        """Take back work that its worker does not want."""
-        lease = self.dispatcher.find(token)
-        if lease is not None and lease.work.kind is kind and lease.settling is None:
-            self.dispatcher.abandon(lease)
-
-    def load(self, lease: Lease) -> bytes | None:
-        """Make the work item for a lease; None when there is nothing to do any more."""
-        work = lease.work
-        if work.task_key is not None:
-            return self._committer.activity_work_item(
-                work.hub, work.instance_id, work.task_key, token=lease.token
-            )
-        prepared = self._committer.prepare_turn(
-            work.hub,
-            work.instance_id,
-            token=lease.token,
-            now=self.clock.now(),
-            room=lease.stream.appetite.max_message,
-        )
-        if prepared is None:
-            return None
-        lease.turn = prepared.turn
-        return prepared.work_item
-
-    def refuse(self, lease: Lease, size: int) -> asyncio.Future[Reply]:
-        """Fail work that its worker could not receive; sent, it would break the stream."""
-        failure = responses.too_large(size, lease.stream.appetite.max_message)
-        command: Command
-        if lease.turn is not None:
-            command = CompleteTurn(lease.turn, [responses.failed(failure)])
-        else:
-            command = CompleteActivity(str(lease.work.task_key), failure=failure)
-        return self._submit(lease, command, failed=self.dispatcher.abandon)
-
-    async def _settle(self, lease: Lease, command: Command) -> None:
-        """Store a completion; one that comes twice shares the fate of the first."""
-        if lease.settling is None:
-            lease.settling = self._submit(lease, command, failed=self.dispatcher.unsettle)
-        # Who gives up waiting must not take the outcome from the others.
-        await asyncio.shield(lease.settling)
-
-    def _submit(
-        self, lease: Lease, command: Command, *, failed: Callable[[Lease], None]
-    ) -> asyncio.Future[Reply]:
-        return self._commits.submit(
-            Submission(lease.work.hub, lease.work.instance_id, command),
-            stored=lambda: self.dispatcher.settle(lease),
-            failed=lambda: failed(lease),
-        )
+    def _refuse(self, lease: Lease, size: int) -> asyncio.Future[Reply]:
+        return self.completions.refuse(lease, size)
 
     def _publish(self, notices: Notices) -> None:
         for hub, instance_id in notices.void_turns:
             self.dispatcher.revoke((Kind.TURN, hub, instance_id, None))
+        for hub, entity_id in notices.void_batches:
+            self.dispatcher.revoke((Kind.ENTITY, hub, entity_id, None))
         for hub, instance_id, task_key in notices.withdrawn:
             self.dispatcher.revoke((Kind.ACTIVITY, hub, instance_id, task_key))
         for hub, instance_id in notices.ended:
@@ -184,6 +109,9 @@ class Host:
             self.dispatcher.offer(
                 Work(Kind.TURN, turn.hub, turn.instance_id, turn.name, turn.version)
             )
+        for batch in notices.batches:
+            name = ids.name_of(batch.entity_id)
+            self.dispatcher.offer(Work(Kind.ENTITY, batch.hub, batch.entity_id, name))
         for task in notices.tasks:
             self.dispatcher.offer(
                 Work(
@@ -199,3 +127,13 @@ class Host:
         for hub, instance_id in notices.changed:
             self._waiters.wake(hub, instance_id)
         self.dispatcher.pump()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing happens any more until somebody calls, or time passes."""
+        return self._commits.is_idle and self.dispatcher.is_idle
+
+    def next_due(self) -> datetime | None:
+        """When time alone makes something happen; None when it never does."""
+        due = (self._committer.next_due(self.clock.now()), self.dispatcher.next_due())
+        return min((each for each in due if each is not None), default=None)

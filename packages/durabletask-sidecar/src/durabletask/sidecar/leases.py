@@ -11,8 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .work import Kind, Work, WorkKey
-
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
@@ -20,8 +18,10 @@ if TYPE_CHECKING:
     from durabletask.protocol import messages
 
     from .engine.commands import TurnTaken
+    from .engine.entities.commands import BatchTaken
     from .engine.transition import Reply
     from .streams import WorkStream
+    from .work import Kind, Work, WorkKey
 
 
 @dataclass(slots=True, eq=False)
@@ -36,7 +36,9 @@ class Lease:
     settling: asyncio.Future[Reply] | None = None
     """Its completion, while that is being stored; nobody else may complete or release it."""
     turn: TurnTaken | None = None
-    """What the worker was given of the inbox; None for activities."""
+    """What the worker was given of an inbox; None for activities and entities."""
+    batch: BatchTaken | None = None
+    """What the worker was given of an entity's queue."""
     chunks: dict[int, messages.OrchestratorResponse] = field(default_factory=dict)
     """The parts so far, by their numbers, of a response that comes in several messages."""
 
@@ -73,6 +75,10 @@ class Leases:
         if self._by_work.get(lease.work.key) is lease:
             del self._by_work[lease.work.key]
 
+    def is_any_out(self) -> bool:
+        """Whether some worker still owes an answer."""
+        return bool(self._by_token)
+
     def find(self, token: str) -> Lease | None:
         return self._by_token.get(token)
 
@@ -84,19 +90,22 @@ class Leases:
         return list(self._by_stream.get(stream, {}).values())
 
     def sole(
-        self, kind: Kind, hub: str, instance_id: str, task_id: int | None = None
+        self, kind: Kind, hub: str, instance_id: str | None = None, task_id: int | None = None
     ) -> Lease | None:
         """The only lease that can be meant by a worker that does not echo tokens."""
         # A scan over what is in flight, for the few old workers that need it.
         found = list(self._matching(kind, hub, instance_id, task_id))
         return found[0] if len(found) == 1 else None
 
+    def keys_of(self, hub: str) -> list[WorkKey]:
+        """All work of the task hub that is leased."""
+        return [key for key in self._by_work if key[1] == hub]
+
     def _matching(
-        self, kind: Kind, hub: str, instance_id: str, task_id: int | None
+        self, kind: Kind, hub: str, instance_id: str | None, task_id: int | None
     ) -> Iterator[Lease]:
         for lease in self._by_work.values():
             work = lease.work
-            if (work.kind, work.hub, work.instance_id) != (kind, hub, instance_id):
-                continue
-            if kind is Kind.TURN or work.task_id == task_id:
+            is_kind = (work.kind, work.hub) == (kind, hub)
+            if is_kind and instance_id in (None, work.instance_id) and work.task_id == task_id:
                 yield lease

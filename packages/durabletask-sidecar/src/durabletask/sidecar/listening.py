@@ -1,4 +1,4 @@
-"""Find out whether a port can be had, and say so in the words of the operating system.
+"""Find out where one can listen, and say in the words of the operating system why not.
 
 gRPC knows only that it failed, and writes lines of its own about it to standard error.
 
@@ -10,6 +10,41 @@ from __future__ import annotations
 import socket
 
 LAST_PORT = 65535
+
+# What `localhost` stands for, whatever the machine's own table of names says: a peer may
+# try either family first, and some try no other.
+_LOOPBACK = ("127.0.0.1", "::1")
+
+# A port that the one family has free is nearly always free in the other.
+_MOST_TRIES = 100
+
+
+def hosts(host: str) -> tuple[str, ...]:
+    """The addresses to listen on: for `localhost` those of all families that the machine has."""
+    if host != "localhost":
+        return (host,)
+    # Without any, the first is the one to complain about.
+    return tuple(each for each in _LOOPBACK if _is_free(each, 0)) or _LOOPBACK[:1]
+
+
+def free_port(hosts: tuple[str, ...]) -> int:
+    """A port that is free on each of the addresses; 0, that gRPC picks one, if it is only one."""
+    if len(hosts) == 1:
+        return 0
+    for _ in range(_MOST_TRIES):
+        with socket.create_server((hosts[0], 0)) as first:
+            port: int = first.getsockname()[1]
+            if all(_is_free(other, port) for other in hosts[1:]):
+                return port
+    raise OSError(f"cannot find a port that is free on each of {', '.join(hosts)}")
+
+
+def _is_free(host: str, port: int) -> bool:
+    try:
+        check_free(host, port)
+    except OSError:
+        return False
+    return True
 
 
 def check_free(host: str, port: int) -> None:

@@ -21,9 +21,11 @@ from . import service
 from .clock import Clock, SystemClock
 from .committer import Committer
 from .host import Host
-from .listening import check_free, target
+from .listening import check_free, free_port, hosts, target
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .store import Store
 
 # The largest message that our own workers and clients send.
@@ -50,11 +52,15 @@ _OPTIONS = (
 KEEPALIVE = timedelta(seconds=20)
 
 # For peers that do not read what they are sent; all others are done at once.
-_DRAIN_SECONDS = 5.0
+DRAIN_SECONDS = 5.0
 
 
 class Server:
-    """One sidecar: a store, a port, and all that is between them."""
+    """One sidecar: a store, a port, and all that is between them.
+
+    A `store` takes the place of a path: one that is open already, and that may outlive the
+    server if to close it means nothing. `make_host` says what the engine lives in.
+    """
 
     def __init__(
         self,
@@ -65,6 +71,8 @@ class Server:
         synchronous: str = "full",
         clock: Clock | None = None,
         keepalive: timedelta = KEEPALIVE,
+        store: Store | None = None,
+        make_host: Callable[[Committer, Clock, Callable[[], str]], Host] = Host,
     ) -> None:
         self._path = path
         self._host = host
@@ -72,6 +80,8 @@ class Server:
         self._synchronous = synchronous
         self._clock = clock or SystemClock()
         self._keepalive = keepalive
+        self._lasting_store = store
+        self._make_host = make_host
         self._store: Store | None = None
         self._engine: Host | None = None
         self._grpc: grpc.aio.Server | None = None
@@ -88,27 +98,34 @@ class Server:
 
     async def start(self) -> None:
         """Open the store, then listen; raise StoreError or OSError and leave nothing open."""
-        check_free(self._host, self._port)
-        self._store = _open(self._path, self._synchronous)
-        self._engine = Host(Committer(self._store), self._clock, _new_id)
+        places = hosts(self._host)
+        for place in places:
+            check_free(place, self._port)
+        self._store = self._lasting_store or _open(self._path, self._synchronous)
+        self._engine = self._make_host(Committer(self._store), self._clock, _new_id)
         try:
             # What may fail comes first: gRPC gives a port back only after it has served it.
             self._engine.start()
             self._grpc = grpc.aio.server(options=(*_OPTIONS, *_keepalive_options(self._keepalive)))
             self._grpc.add_generic_rpc_handlers((service.handlers(self._engine),))
-            self._port = _listen(self._grpc, self._host, self._port)
+            self._port = self._port or free_port(places)
+            for place in places:
+                self._port = _listen(self._grpc, place, self._port)
             await self._grpc.start()
         except BaseException:
             self._engine.close()
             self._store.close()
             raise
 
-    async def stop(self) -> None:
-        """Drain, stop listening, and close the store."""
+    async def stop(self, grace: float = DRAIN_SECONDS) -> None:
+        """Drain, stop listening, and close the store.
+
+        `grace` is how many seconds peers have that do not read what they are sent.
+        """
         if self._engine is None or self._grpc is None or self._store is None:
             return
         self._engine.drain()
-        await self._grpc.stop(_DRAIN_SECONDS)
+        await self._grpc.stop(grace)
         self._engine.close()
         self._store.close()
 

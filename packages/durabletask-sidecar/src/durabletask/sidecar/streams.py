@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from .sessions import Sessions
 from .work import Kind, Work
 
 # gRPC's own default, which every worker has that did not say otherwise.
@@ -44,6 +45,12 @@ class Appetite:
     """None when the worker takes everything."""
     max_message: int = DEFAULT_MAX_MESSAGE
     """The most bytes of one work item."""
+    fetches_history: bool = False
+    """Whether the worker fetches a long history by itself when it is told to."""
+    keeps_sessions: bool = False
+    """Whether turns may come without the history that the worker knows already."""
+    older_batches: bool = False
+    """Whether the worker takes operations of entities in the older form only."""
 
     def slots_for(self, kind: Kind) -> int:
         """How many the worker runs at once; the default where it stated nothing sensible."""
@@ -62,6 +69,7 @@ class WorkStream:
     def __init__(self, appetite: Appetite) -> None:
         self.appetite = appetite
         self.is_closed = False
+        self.sessions = Sessions()
         self._free = {kind: appetite.slots_for(kind) for kind in Kind}
         self._outbox: list[bytes] = []
         self._wake = asyncio.Event()

@@ -1,6 +1,7 @@
 """Make completion tokens, and read what they stand for.
 
-To workers a token is an opaque string. A turn's means nothing without its lease. An
+To workers a token is an opaque string. A turn's, and an entity's, means nothing without its
+lease. An
 activity's names the task itself, so that a result which arrives after the sidecar was
 started anew still finds its place, and the work need not be done again.
 
@@ -34,7 +35,7 @@ class Task:
 
 def make(work: Work, nonce: str) -> str:
     """A token that no other lease has, given a nonce that no other has."""
-    if work.kind is Kind.TURN:
+    if work.kind is not Kind.ACTIVITY:
         return nonce
     return json.dumps([nonce, work.hub, work.instance_id, work.task_key])
 

@@ -43,6 +43,10 @@ class Waiters:
             if not future.done():
                 future.set_result(None)
 
+    def wake_all(self, hub: str) -> None:
+        for waiting_hub, instance_id in [key for key in self._waiting if key[0] == hub]:
+            self.wake(waiting_hub, instance_id)
+
     def close(self) -> None:
         """Send everybody away with ShuttingDownError, and whoever comes later too."""
         self._is_closed = True

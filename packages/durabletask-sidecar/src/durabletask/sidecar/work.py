@@ -1,4 +1,4 @@
-"""Name the work that waits for a worker: a turn of an orchestration, or an activity.
+"""Name the work that waits for a worker: a turn, an activity, or operations of an entity.
 
 Only what deciding *who* gets it needs; the bytes are made when it is handed out.
 
@@ -16,6 +16,7 @@ class Kind(enum.Enum):
 
     TURN = "turn"
     ACTIVITY = "activity"
+    ENTITY = "entity"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from durabletask.protocol import events
 
+from . import outstanding
 from .draft import Draft
 from .failure_details import trimmed
 from .inbox import RowKind
@@ -41,7 +42,8 @@ def complete(
     if not instance.is_live:
         # Nothing else about an instance that has ended changes, not even its last update.
         return draft.finish(updated_at=instance.progress.updated_at)
-    draft.enqueue(RowKind.RESULT, _outcome(row.task_id, command, now))
+    name = outstanding.task(row.task_id)
+    draft.enqueue(RowKind.RESULT, _outcome(row.task_id, command, now), answers=name)
     return draft.finish()
 
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from durabletask.protocol import events, messages
 
-from . import instances
-from .commands import ChildFinished, StartChild
+from . import endings, instances, outstanding
 from .draft import Draft
 from .inbox import RowKind
 from .transition import NOTHING, FollowUp, Transition
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from .state import Instance
+    from .commands import ChildFinished, StartChild
+    from .state import Instance, ParentLink
 
 
 def start(
@@ -28,19 +28,18 @@ def start(
 ) -> Transition:
     """Create the child. One of that id that has ended gives way: retries reuse the id."""
     if instance is not None and instance.is_live:
-        return Transition(follow_ups=(_id_is_taken(instance_id, command),))
+        return Transition(follow_ups=(id_is_taken(instance_id, command.parent),))
     return instances.create(instance, instance_id, command.start, now, new_id, command.parent)
 
 
-def _id_is_taken(instance_id: str, command: StartChild) -> FollowUp:
-    parent = command.parent
+def id_is_taken(instance_id: str, parent: ParentLink) -> FollowUp:
+    """Tell the parent that its child cannot have the id."""
     failure = messages.TaskFailureDetails(
         error_type="OrchestrationAlreadyExists",
         error_message=f"An orchestration with the id '{instance_id}' is running already. "
         "Give the sub-orchestration another id, or none.",
     )
-    finished = ChildFinished(parent.execution_id, parent.task_id, instance_id, failure=failure)
-    return FollowUp(parent.instance_id, finished)
+    return endings.report(parent, instance_id, failure=failure)
 
 
 def finished(
@@ -60,7 +59,8 @@ def finished(
         return NOTHING
     draft = Draft(instance, now)
     draft.remove_child(command.task_id)
-    draft.enqueue(RowKind.RESULT, _outcome(command, now))
+    name = outstanding.child(command.task_id)
+    draft.enqueue(RowKind.RESULT, _outcome(command, now), answers=name)
     return draft.finish()
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from durabletask.protocol import messages
 
+    from .entities.commands import EntityCommand
     from .state import ParentLink
 
 
@@ -40,6 +41,51 @@ class StartChild:
 
     start: StartInstance
     parent: ParentLink
+
+
+@dataclass(frozen=True, slots=True)
+class StartDetached:
+    """Create the instance for an entity, which waits for nothing: a taken id is no error."""
+
+    start: StartInstance
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Begin an instance that has ended again, with the same input.
+
+    Under another id when one is given; the old instance stays then.
+    """
+
+    new_instance_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """Let an instance that has failed try again what failed."""
+
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RewindChild:
+    """The same from the parent that rewinds, which waits for the child anew.
+
+    `start` makes a child again that was purged.
+    """
+
+    start: StartInstance
+    parent: ParentLink
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Forget an instance that has ended, and with `recursive` its children and theirs."""
+
+    recursive: bool = False
+    even_live: bool = False
+    """Ends it first; for the children of one that is purged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +126,8 @@ class Terminate:
     recursive: bool = False
     must_exist: bool = True
     """False when it comes from another orchestration: a missing target is no error."""
+    must_be_live: bool = False
+    """True for callers who want to know whether there was anything to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +142,8 @@ class TurnTaken:
     consumed: tuple[int, ...]
     """Inbox rows that went into the turn."""
     new_events: tuple[bytes, ...]
+    rewinds: bool = False
+    """It asks for a new history, and for nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +176,33 @@ class ChildFinished:
     failure: messages.TaskFailureDetails | None = None
 
 
-Command = (
+@dataclass(frozen=True, slots=True)
+class EntityAnswered:
+    """Tell a caller how an operation went; `failure` None means that it returned."""
+
+    caller_execution_id: str
+    request_id: str
+    result: str | None = None
+    failure: messages.TaskFailureDetails | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LockGranted:
+    """Tell an orchestration that it has all entities of a critical section for itself."""
+
+    critical_section_id: str
+    execution_id: str
+    lock_set: tuple[str, ...]
+
+
+OrchestrationCommand = (
     StartInstance
     | StartChild
+    | StartDetached
+    | Restart
+    | Rewind
+    | RewindChild
+    | Purge
     | RaiseEvent
     | DeliverEvent
     | Suspend
@@ -137,4 +211,9 @@ Command = (
     | CompleteTurn
     | CompleteActivity
     | ChildFinished
+    | EntityAnswered
+    | LockGranted
 )
+
+if TYPE_CHECKING:
+    Command = OrchestrationCommand | EntityCommand

@@ -5,13 +5,14 @@ Numbers rows and encodes events, so that no rule does either by hand.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import codec
 
+from . import outstanding
+from .entities.commands import ReleaseLock
 from .inbox import InboxRow, RowKind
-from .state import ChildRow, Instance, TaskRow
+from .state import CallRow, ChildRow, Instance, LockRow, TaskRow
 from .transition import FollowUp, Transition
 
 if TYPE_CHECKING:
@@ -36,12 +37,15 @@ class Draft:
         self._events: list[bytes] = []
         self._inbox_add: list[InboxRow] = []
         self._inbox_remove: dict[int, None] = {}
-        self._timer_ids: set[int] = set()
+        self._asked: set[str] = set()
         self._tasks_add: dict[int, TaskRow] = {}
-        self._task_ids: set[int] = set()
         self._tasks_remove: list[int] = []
         self._children_add: dict[int, ChildRow] = {}
         self._children_remove: list[int] = []
+        self._calls_add: dict[str, CallRow] = {}
+        self._calls_remove: list[str] = []
+        self._locks_set: dict[str, LockRow] = {}
+        self._locks_remove: list[str] = []
         self._follow_ups: list[FollowUp] = []
         self._progress: dict[str, Any] = {}
 
@@ -62,14 +66,18 @@ class Draft:
         event: messages.HistoryEvent,
         *,
         visible_at: datetime | None = None,
-        timer_id: int | None = None,
+        answers: str | None = None,
     ) -> None:
         """Put an event into the inbox; without a time it is visible at once."""
         visible_at = max(visible_at or self.now, self.now)
-        row = InboxRow(self._next_row(), kind, visible_at, codec.encode(event), timer_id)
+        row = InboxRow(self._next_row(), kind, visible_at, codec.encode(event), answers)
         self._inbox_add.append(row)
-        if timer_id is not None:
-            self._timer_ids.add(timer_id)
+        if answers is not None:
+            self._asked.add(answers)
+
+    def nudge(self) -> None:
+        """Make a turn due though no event waits."""
+        self._inbox_add.append(InboxRow(self._next_row(), RowKind.NUDGE, self.now, b""))
 
     def consume(self, numbers: Iterable[int]) -> None:
         """Take rows out of the inbox."""
@@ -80,18 +88,31 @@ class Draft:
         self._inbox_add.clear()
         self.consume(row.number for row in self.instance.inbox)
 
-    def has_timer(self, timer_id: int) -> bool:
-        """Whether a timer of this id is under way, from before or from this command."""
-        if timer_id in self._timer_ids:
+    def is_answered(self, name: str) -> bool:
+        """Whether the answer waits, from before or from this command."""
+        if name in self._asked:
             return True
-        number = self.instance.inbox.timer_with_id(timer_id)
+        number = self.instance.inbox.answer_to(name)
         return number is not None and number not in self._inbox_remove
 
+    def has_timer(self, timer_id: int) -> bool:
+        return self.is_answered(outstanding.timer(timer_id))
+
     def has_task(self, task_id: int) -> bool:
-        return task_id in self._task_ids or task_id in self.instance.task_ids
+        """Whether a task of this id is under way, or its outcome not read yet."""
+        return task_id in self.instance.task_ids or self.is_answered(outstanding.task(task_id))
 
     def has_child(self, task_id: int) -> bool:
-        return task_id in self.instance.children or task_id in self._children_add
+        return task_id in self.instance.children or self.is_answered(outstanding.child(task_id))
+
+    def has_call(self, request_id: str) -> bool:
+        return request_id in self.instance.calls or self.is_answered(outstanding.call(request_id))
+
+    def has_lock(self, section: str) -> bool:
+        """Whether the critical section was asked for, and has not been left."""
+        if section in self._locks_remove:
+            return False
+        return section in self.instance.locks or section in self._locks_set
 
     def add_task(
         self, task_id: int, name: str, version: str | None, request: betterproto2.Message
@@ -99,7 +120,7 @@ class Draft:
         number = self._next_row()
         execution_id = self.instance.origin.execution_id
         raw = codec.encode(request)
-        self._task_ids.add(task_id)
+        self._asked.add(outstanding.task(task_id))
         self._tasks_add[number] = TaskRow(number, task_id, execution_id, name, version, raw)
 
     def remove_task(self, number: int) -> None:
@@ -110,6 +131,7 @@ class Draft:
         self._tasks_remove = list(self.instance.tasks)
 
     def add_child(self, task_id: int, child_id: str) -> None:
+        self._asked.add(outstanding.child(task_id))
         self._children_add[task_id] = ChildRow(task_id, child_id)
 
     def remove_child(self, task_id: int) -> None:
@@ -118,6 +140,39 @@ class Draft:
     def clear_children(self) -> None:
         self._children_add.clear()
         self._children_remove = list(self.instance.children)
+
+    def add_call(self, request_id: str, entity_id: str) -> None:
+        self._asked.add(outstanding.call(request_id))
+        self._calls_add[request_id] = CallRow(request_id, entity_id)
+
+    def remove_call(self, request_id: str) -> None:
+        self._calls_remove.append(request_id)
+
+    def clear_calls(self) -> None:
+        self._calls_add.clear()
+        self._calls_remove = list(self.instance.calls)
+
+    def set_lock(self, lock: LockRow) -> None:
+        self._locks_set[lock.critical_section_id] = lock
+
+    def leave(self, section: str) -> None:
+        """Give all entities of the critical section free.
+
+        Of the whole section at the first sign: workers take one unlock in history for all
+        of them, and send no others after it.
+        """
+        if not self.has_lock(section):
+            return
+        lock = self._locks_set.pop(section, None) or self.instance.locks[section]
+        if section in self.instance.locks:
+            self._locks_remove.append(section)
+        for release in releases(self.instance.instance_id, lock):
+            self._follow_ups.append(release)
+
+    def leave_all(self) -> None:
+        """Give everything free that the execution has locked or waits to lock."""
+        for section in [*self.instance.locks, *self._locks_set]:
+            self.leave(section)
 
     def tell(self, instance_id: str, command: Command) -> None:
         """Let another instance carry out a command in the same commit."""
@@ -134,23 +189,28 @@ class Draft:
             tasks_remove=tuple(self._tasks_remove),
             children_add=tuple(self._children_add.values()),
             children_remove=tuple(self._children_remove),
+            calls_add=tuple(self._calls_add.values()),
+            calls_remove=tuple(self._calls_remove),
+            locks_set=tuple(self._locks_set.values()),
+            locks_remove=tuple(self._locks_remove),
             follow_ups=tuple(self._follow_ups),
         )
 
     def begin_again(self, origin: Origin, start: bytes, **progress: Any) -> Transition:
         """The transition to a new execution: only what came from outside stays."""
+        self.leave_all()
         kept = [row for row in self._unread() if row.kind.outlives_its_execution]
         row = InboxRow(self._next_row(), RowKind.START, self.now, start)
         carried = [row for row in self._inbox_add if row.kind is RowKind.CARRIED]
         # What was carried before and not read yet is newer than what this execution carries.
         carried += [
-            replace(row, number=self._next_row(), visible_at=self.now)
+            row._replace(number=self._next_row(), visible_at=self.now)
             for row in kept
             if row.kind is RowKind.CARRIED
         ]
         return Transition(
             origin=origin,
-            progress=replace(self._progress_with(progress), history_length=0),
+            progress=self._progress_with(progress)._replace(history_length=0),
             inbox_keep=tuple(row.number for row in kept if row.kind is not RowKind.CARRIED),
             inbox_add=(row, *carried),
             follow_ups=tuple(self._follow_ups),
@@ -166,8 +226,14 @@ class Draft:
             "history_length": old.history_length + len(self._events),
             "rows_made": self._rows_made,
         }
-        return replace(old, **(counted | self._progress | progress))
+        return old._replace(**(counted | self._progress | progress))
 
     def _next_row(self) -> int:
         self._rows_made += 1
         return self._rows_made
+
+
+def releases(holder_id: str, lock: LockRow) -> Iterable[FollowUp]:
+    """The commands that give the entities of a critical section free."""
+    for entity_id in lock.lock_set:
+        yield FollowUp(entity_id, ReleaseLock(holder_id, lock.critical_section_id))

@@ -12,7 +12,7 @@ from .transition import FollowUp
 
 if TYPE_CHECKING:
     from .draft import Draft
-    from .state import Instance
+    from .state import ParentLink
     from .transition import Transition
 
 
@@ -34,11 +34,14 @@ def end(
     draft.record(completed)
     draft.clear_inbox()
     draft.clear_children()
+    draft.clear_calls()
+    draft.leave_all()
     if status == messages.OrchestrationStatus.TERMINATED:
         draft.clear_tasks()
-    if draft.instance.origin.parent is not None:
-        notice = _notice(draft.instance, status, result, failure)
-        draft.tell(notice.instance_id, notice.command)
+    parent = draft.instance.origin.parent
+    if parent is not None:
+        told = notice(parent, draft.instance.instance_id, status, result, failure)
+        draft.tell(told.instance_id, told.command)
     return draft.finish(
         status=status,
         completed_at=draft.now,
@@ -49,29 +52,28 @@ def end(
     )
 
 
-def _notice(
-    instance: Instance,
+def notice(
+    parent: ParentLink,
+    child_id: str,
     status: messages.OrchestrationStatus,
     result: str | None,
     failure: messages.TaskFailureDetails | None,
 ) -> FollowUp:
+    """The command that tells a parent how its child has ended."""
     if status == messages.OrchestrationStatus.COMPLETED:
-        return report(instance, result=result)
-    return report(instance, failure=failure or _reason(instance.instance_id, status, result))
+        return report(parent, child_id, result=result)
+    return report(parent, child_id, failure=failure or _reason(child_id, status, result))
 
 
 def report(
-    child: Instance,
+    parent: ParentLink,
+    child_id: str,
     *,
     result: str | None = None,
     failure: messages.TaskFailureDetails | None = None,
 ) -> FollowUp:
-    """The command that tells the child's parent how it ended."""
-    parent = child.origin.parent
-    assert parent is not None
-    finished = ChildFinished(
-        parent.execution_id, parent.task_id, child.instance_id, result, failure
-    )
+    """The command that gives a parent what came of its call."""
+    finished = ChildFinished(parent.execution_id, parent.task_id, child_id, result, failure)
     return FollowUp(parent.instance_id, finished)
 
 

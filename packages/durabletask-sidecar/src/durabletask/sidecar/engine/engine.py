@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import activities, children, commands, instances, turns
+from . import activities, children, commands, entity_answers, instances, purging, rewinding, turns
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,6 +19,11 @@ Rule = Callable[["Instance | None", str, Any, "datetime", Callable[[], str]], "T
 _RULES: dict[type, Rule] = {
     commands.StartInstance: instances.start,
     commands.StartChild: children.start,
+    commands.StartDetached: instances.start_detached,
+    commands.Restart: instances.restart,
+    commands.Rewind: rewinding.rewind,
+    commands.RewindChild: rewinding.rewind_child,
+    commands.Purge: purging.purge,
     commands.RaiseEvent: instances.raise_event,
     commands.DeliverEvent: instances.deliver_event,
     commands.Suspend: instances.suspend,
@@ -27,13 +32,15 @@ _RULES: dict[type, Rule] = {
     commands.CompleteTurn: turns.complete,
     commands.CompleteActivity: activities.complete,
     commands.ChildFinished: children.finished,
+    commands.EntityAnswered: entity_answers.answered,
+    commands.LockGranted: entity_answers.lock_granted,
 }
 
 
 def apply(
     instance: Instance | None,
     instance_id: str,
-    command: commands.Command,
+    command: commands.OrchestrationCommand,
     *,
     now: datetime,
     new_id: Callable[[], str],

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import enum
 import heapq
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -30,7 +29,11 @@ class RowKind(enum.IntEnum):
     EVENT = 3
     """From outside or another orchestration; it outlives continue-as-new."""
     RESULT = 4
-    """Of a task, timer or child: it belongs to one execution."""
+    """Of a task, timer, child or entity: it belongs to one execution."""
+    REWIND = 5
+    """Rewound; it is alone in its turn."""
+    NUDGE = 6
+    """No event: a turn is due though nothing has happened."""
 
     @property
     def outlives_its_execution(self) -> bool:
@@ -38,16 +41,15 @@ class RowKind(enum.IntEnum):
         return self in (RowKind.CONTROL, RowKind.CARRIED, RowKind.EVENT)
 
 
-@dataclass(frozen=True, slots=True)
-class InboxRow:
+class InboxRow(NamedTuple):
     """One event that waits."""
 
     number: int
     kind: RowKind
     visible_at: datetime
     event: bytes
-    timer_id: int | None = None
-    """Set for timers, whose action id must not be scheduled twice."""
+    answers: str | None = None
+    """What it answers, by its name in `outstanding`; that is not asked for twice."""
 
     @property
     def order(self) -> tuple[int, datetime, int]:
@@ -61,7 +63,9 @@ class Inbox:
     def __init__(self, rows: Iterable[InboxRow] = ()) -> None:
         self._rows: dict[int, InboxRow] = {}
         self._by_time: list[tuple[datetime, int]] = []
-        self._timers: dict[int, int] = {}
+        self._answers: dict[str, int] = {}
+        self.size = 0
+        """Bytes of the events."""
         self._start: InboxRow | None = None
         for row in rows:
             self.add(row)
@@ -74,23 +78,25 @@ class Inbox:
 
     def add(self, row: InboxRow) -> None:
         self._rows[row.number] = row
+        self.size += len(row.event)
         heapq.heappush(self._by_time, (row.visible_at, row.number))
-        if row.timer_id is not None:
-            self._timers[row.timer_id] = row.number
+        if row.answers is not None:
+            self._answers[row.answers] = row.number
         if row.kind is RowKind.START:
             self._start = row
 
     def remove(self, number: int) -> None:
         row = self._rows.pop(number)
-        if row.timer_id is not None and self._timers.get(row.timer_id) == number:
-            del self._timers[row.timer_id]
+        self.size -= len(row.event)
+        if row.answers is not None and self._answers.get(row.answers) == number:
+            del self._answers[row.answers]
 
     def __contains__(self, number: int) -> bool:
         return number in self._rows
 
-    def timer_with_id(self, timer_id: int) -> int | None:
-        """The number of the timer that waits, to fire or to be seen, under this action id."""
-        return self._timers.get(timer_id)
+    def answer_to(self, name: str) -> int | None:
+        """The number of the row that answers this, or will once its time has come."""
+        return self._answers.get(name)
 
     def keeping(self, numbers: Collection[int]) -> Inbox:
         """A new inbox with only these rows."""

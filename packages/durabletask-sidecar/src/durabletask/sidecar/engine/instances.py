@@ -13,17 +13,36 @@ from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, events, messages
 
-from . import endings
-from .draft import Draft
+from . import endings, instance_ids
+from .commands import StartInstance
+from .draft import Draft, releases
 from .inbox import InboxRow, RowKind
 from .state import Instance, Origin, ParentLink, Progress
-from .transition import NOTHING, AlreadyExists, FollowUp, NotFound, Transition, refuse
+from .transition import (
+    ACCEPTED,
+    NOTHING,
+    AlreadyExists,
+    FailedPrecondition,
+    FollowUp,
+    ForChildren,
+    NotFound,
+    Transition,
+    refuse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from .commands import DeliverEvent, RaiseEvent, Resume, StartInstance, Suspend, Terminate
+    from .commands import (
+        DeliverEvent,
+        RaiseEvent,
+        Restart,
+        Resume,
+        StartDetached,
+        Suspend,
+        Terminate,
+    )
 
     NewId = Callable[[], str]
 
@@ -45,6 +64,41 @@ def start(
         text = f"orchestration instance already exists: {instance_id} is {status}"
         return refuse(AlreadyExists(text))
     return create(instance, instance_id, command, now, new_id)
+
+
+def start_detached(
+    instance: Instance | None,
+    instance_id: str,
+    command: StartDetached,
+    now: datetime,
+    new_id: NewId,
+) -> Transition:
+    """Create the instance, if its id is free and will do; nobody is there to be told."""
+    unusable = instance_ids.complaint(instance_id) is not None or not command.start.name
+    if instance is not None or unusable:
+        return NOTHING
+    return create(None, instance_id, command.start, now, new_id)
+
+
+def restart(
+    instance: Instance | None,
+    instance_id: str,
+    command: Restart,
+    now: datetime,
+    new_id: NewId,
+) -> Transition:
+    """Begin again what has ended: same name, version, input and tags, but no parent."""
+    if instance is None:
+        return missing(instance_id)
+    if instance.is_live:
+        status = instance.progress.status.name
+        text = f"'{instance_id}' is {status}; only an instance that has ended can be restarted"
+        return refuse(FailedPrecondition(text))
+    origin = instance.origin
+    again = StartInstance(origin.name, origin.input, origin.version, tags=origin.tags)
+    if command.new_instance_id is not None:
+        return Transition(follow_ups=(FollowUp(command.new_instance_id, again),))
+    return create(instance, instance_id, again, now, new_id)
 
 
 def create(  # noqa: PLR0917 - the shape of every rule, and whom the new instance reports to
@@ -75,7 +129,7 @@ def create(  # noqa: PLR0917 - the shape of every rule, and whom the new instanc
         origin=origin,
         progress=Progress(messages.OrchestrationStatus.PENDING, now, rows_made=number),
         inbox_add=(row,),
-        follow_ups=() if replaced is None else _replacement_notice(replaced, instance_id),
+        follow_ups=() if replaced is None else _farewell(replaced, instance_id),
     )
 
 
@@ -90,7 +144,7 @@ def start_event(instance_id: str, origin: Origin, now: datetime) -> bytes:
             execution_id=origin.execution_id,
             version=origin.version,
             tags=origin.tags,
-            parent=None if parent is None else _parent_info(parent),
+            parent=None if parent is None else parent_info(parent),
             scheduled_start=origin.scheduled_start,
             parent_trace_context=origin.parent_trace_context,
             at=now,
@@ -98,7 +152,7 @@ def start_event(instance_id: str, origin: Origin, now: datetime) -> bytes:
     )
 
 
-def _parent_info(parent: ParentLink) -> messages.ParentInstanceInfo:
+def parent_info(parent: ParentLink) -> messages.ParentInstanceInfo:
     return messages.ParentInstanceInfo(
         task_scheduled_id=parent.task_id,
         name=parent.name,
@@ -109,15 +163,22 @@ def _parent_info(parent: ParentLink) -> messages.ParentInstanceInfo:
     )
 
 
+def _farewell(replaced: Instance, instance_id: str) -> tuple[FollowUp, ...]:
+    """What others have to hear of an instance that gives way."""
+    freed = (release for lock in replaced.locks.values() for release in releases(instance_id, lock))
+    return (*freed, *_replacement_notice(replaced, instance_id))
+
+
 def _replacement_notice(replaced: Instance, instance_id: str) -> tuple[FollowUp, ...]:
     """A parent that waits for the replaced instance must not wait for ever."""
-    if not replaced.is_live or replaced.origin.parent is None:
+    parent = replaced.origin.parent
+    if not replaced.is_live or parent is None:
         return ()
     failure = messages.TaskFailureDetails(
         error_type="OrchestrationReplaced",
         error_message=f"Sub-orchestration '{instance_id}' was replaced by a new instance.",
     )
-    return (endings.report(replaced, failure=failure),)
+    return (endings.report(parent, instance_id, failure=failure),)
 
 
 def raise_event(
@@ -205,12 +266,24 @@ def terminate(
     """
     if instance is None:
         return missing(instance_id) if command.must_exist else NOTHING
-    for_children = replace(command, must_exist=False) if command.recursive else None
+    for_children = _for_children(command)
     if not instance.is_live:
-        return replace(NOTHING, for_children=for_children)
+        reply = _has_ended(instance) if command.must_be_live else ACCEPTED
+        return Transition(reply=reply, for_children=for_children)
     draft = Draft(instance, now)
     draft.record(events.execution_terminated(command.output, recurse=command.recursive, at=now))
     ended = endings.end(
         draft, messages.OrchestrationStatus.TERMINATED, result=command.output, event_id=-1
     )
-    return replace(ended, for_children=for_children)
+    return ended._replace(for_children=for_children)
+
+
+def _for_children(command: Terminate) -> ForChildren | None:
+    if not command.recursive:
+        return None
+    return ForChildren(replace(command, must_exist=False, must_be_live=False))
+
+
+def _has_ended(instance: Instance) -> FailedPrecondition:
+    status = instance.progress.status.name
+    return FailedPrecondition(f"'{instance.instance_id}' has ended already: {status}")

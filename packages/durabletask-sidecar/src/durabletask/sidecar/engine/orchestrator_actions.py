@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import events, messages, oneofs
 
-from . import instance_ids
+from . import entity_messages, instance_ids, outstanding
 from .commands import DeliverEvent, StartChild, StartInstance, Terminate
 from .inbox import RowKind
 from .state import ParentLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from .draft import Draft
+    from .state import Instance
 
 _COMPLETE = "complete_orchestration"
 
@@ -33,12 +35,7 @@ def unsupported(
     """
     for action in actions:
         kind = oneofs.which(action)
-        if kind == _COMPLETE:
-            complaint = _bad_ending(action)
-        elif kind in _ACTIONS:
-            complaint = None
-        else:
-            complaint = f"the action '{kind or 'of an unknown kind'}'"
+        complaint = _complaint(kind, action)
         if complaint is not None:
             return messages.TaskFailureDetails(
                 error_type="UnsupportedAction",
@@ -46,6 +43,14 @@ def unsupported(
                 f"(action id {action.id}) that the orchestrator asked for.",
             )
     return None
+
+
+def _complaint(kind: str, action: messages.OrchestratorAction) -> str | None:
+    if kind == _COMPLETE:
+        return _bad_ending(action)
+    if action.send_entity_message is not None:
+        return entity_messages.complaint(action.send_entity_message)
+    return None if kind in _ACTIONS else f"the action '{kind or 'of an unknown kind'}'"
 
 
 def _bad_ending(action: messages.OrchestratorAction) -> str | None:
@@ -77,7 +82,6 @@ def carry_out(
 def _schedule_task(draft: Draft, task_id: int, action: messages.ScheduleTaskAction) -> None:
     if draft.has_task(task_id):
         return
-    instance = draft.instance
     draft.record(
         events.task_scheduled(
             task_id,
@@ -89,18 +93,28 @@ def _schedule_task(draft: Draft, task_id: int, action: messages.ScheduleTaskActi
             at=draft.now,
         )
     )
+    hand_out_task(draft, task_id, action)
+
+
+def hand_out_task(
+    draft: Draft,
+    task_id: int,
+    task: messages.ScheduleTaskAction | messages.TaskScheduledEvent,
+) -> None:
+    """Make the activity wait for a worker."""
+    instance = draft.instance
     request = messages.ActivityRequest(
-        name=action.name,
-        version=action.version,
-        input=action.input,
+        name=task.name,
+        version=task.version,
+        input=task.input,
         orchestration_instance=messages.OrchestrationInstance(
             instance_id=instance.instance_id, execution_id=instance.origin.execution_id
         ),
         task_id=task_id,
-        parent_trace_context=action.parent_trace_context,
-        tags=action.tags,
+        parent_trace_context=task.parent_trace_context,
+        tags=task.tags,
     )
-    draft.add_task(task_id, action.name, action.version, request)
+    draft.add_task(task_id, task.name, task.version, request)
 
 
 def _create_timer(draft: Draft, timer_id: int, action: messages.CreateTimerAction) -> None:
@@ -108,9 +122,15 @@ def _create_timer(draft: Draft, timer_id: int, action: messages.CreateTimerActio
         return
     fire_at = action.fire_at or draft.now
     draft.record(events.timer_created(timer_id, fire_at, at=draft.now))
+    set_timer(draft, timer_id, fire_at)
+
+
+def set_timer(draft: Draft, timer_id: int, fire_at: datetime) -> None:
+    """Let the timer fire when its time comes."""
     # Workers chain long timers by the time in this event, so it is passed on exactly.
     fired = events.timer_fired(timer_id, fire_at, at=max(fire_at, draft.now))
-    draft.enqueue(RowKind.RESULT, fired, visible_at=fire_at, timer_id=timer_id)
+    name = outstanding.timer(timer_id)
+    draft.enqueue(RowKind.RESULT, fired, visible_at=fire_at, answers=name)
 
 
 def _create_sub_orchestration(
@@ -132,34 +152,48 @@ def _create_sub_orchestration(
             at=draft.now,
         )
     )
-    complaint = instance_ids.complaint(child_id)
-    if complaint is not None or not action.name:
-        _fail_call(draft, task_id, complaint or "the name of the orchestrator is empty")
+    complaint = child_complaint(child_id, action.name)
+    if complaint is not None:
+        fail_child(draft, task_id, complaint)
         return
     draft.add_child(task_id, child_id)
-    start = StartInstance(
-        name=action.name,
-        input=action.input,
-        version=action.version,
-        tags={**parent.origin.tags, **action.tags},
-        parent_trace_context=action.parent_trace_context,
-    )
-    link = ParentLink(
-        parent.instance_id,
-        parent.origin.execution_id,
-        task_id,
-        parent.origin.name,
-        parent.origin.version,
-    )
-    draft.tell(child_id, StartChild(start, link))
+    draft.tell(child_id, StartChild(child_start(parent, action), link_to(parent, task_id)))
 
 
-def _fail_call(draft: Draft, task_id: int, complaint: str) -> None:
+def child_start(
+    parent: Instance,
+    call: messages.CreateSubOrchestrationAction | messages.SubOrchestrationInstanceCreatedEvent,
+) -> StartInstance:
+    """What the child begins with."""
+    return StartInstance(
+        name=call.name,
+        input=call.input,
+        version=call.version,
+        tags={**parent.origin.tags, **call.tags},
+        parent_trace_context=call.parent_trace_context,
+    )
+
+
+def link_to(parent: Instance, task_id: int) -> ParentLink:
+    """How the child finds the call that waits for it."""
+    origin = parent.origin
+    return ParentLink(parent.instance_id, origin.execution_id, task_id, origin.name, origin.version)
+
+
+def child_complaint(child_id: str, name: str) -> str | None:
+    """Why there can be no such child; None when there can."""
+    if not name:
+        return "the name of the orchestrator is empty"
+    return instance_ids.complaint(child_id)
+
+
+def fail_child(draft: Draft, task_id: int, complaint: str) -> None:
+    """Answer the call of a child that cannot be."""
     failure = messages.TaskFailureDetails(
         error_type="InvalidArgument", error_message=f"Sub-orchestration not started: {complaint}."
     )
     failed = events.sub_orchestration_instance_failed(task_id, failure, at=draft.now)
-    draft.enqueue(RowKind.RESULT, failed)
+    draft.enqueue(RowKind.RESULT, failed, answers=outstanding.child(task_id))
 
 
 def _send_event(draft: Draft, event_id: int, action: messages.SendEventAction) -> None:
@@ -181,4 +215,5 @@ _ACTIONS: dict[str, Callable[[Draft, int, Any], None]] = {
     "create_sub_orchestration": _create_sub_orchestration,
     "send_event": _send_event,
     "terminate_orchestration": _terminate_orchestration,
+    "send_entity_message": entity_messages.send,
 }

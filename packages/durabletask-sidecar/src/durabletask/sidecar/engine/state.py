@@ -7,20 +7,37 @@ timer is an event that becomes visible later. History is not part of the state.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from .inbox import Inbox, InboxRow
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from durabletask.protocol import messages
 
     from .transition import Transition
 
-__all__ = ["ChildRow", "InboxRow", "Instance", "Origin", "ParentLink", "Progress", "TaskRow"]
+__all__ = [
+    "CallRow",
+    "ChildRow",
+    "InboxRow",
+    "Instance",
+    "LockRow",
+    "Origin",
+    "ParentLink",
+    "Progress",
+    "TaskRow",
+]
+
+# Python's own cost of a row, in bytes, as measured roughly on CPython 3.11.
+_ROW = 600
+
+_K = TypeVar("_K")
+_R = TypeVar("_R")
 
 # COMPLETED, FAILED, CANCELED and TERMINATED: nothing happens to such an instance any more.
 TERMINAL_STATUSES = (1, 3, 4, 5)
@@ -52,8 +69,9 @@ class Origin:
     parent_trace_context: messages.TraceContext | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+# A tuple, as are all values that every event makes anew: a frozen dataclass takes three
+# times as long to make.
+class Progress(NamedTuple):
     """How far an instance has come."""
 
     status: messages.OrchestrationStatus
@@ -108,6 +126,24 @@ class ChildRow:
     child_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """An operation that was asked of an entity, which has not answered yet."""
+
+    request_id: str
+    entity_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockRow:
+    """A critical section that was asked for and has not been left."""
+
+    critical_section_id: str
+    lock_set: tuple[str, ...]
+    """The entities, in the order in which they are locked."""
+    is_granted: bool = False
+
+
 @dataclass(slots=True)
 class Instance:
     """An instance with its rows. Only `absorb` changes it; the engine only reads."""
@@ -120,15 +156,30 @@ class Instance:
     """By number; ids are not unique over time."""
     children: dict[int, ChildRow] = field(default_factory=dict)
     """By the action id of the call."""
+    calls: dict[str, CallRow] = field(default_factory=dict)
+    """By request id."""
+    locks: dict[str, LockRow] = field(default_factory=dict)
+    """By the id of the critical section."""
     task_ids: set[int] = field(init=False)
     """Action ids of the tasks; at most one attempt of each is outstanding."""
+    task_size: int = field(init=False)
+    """Bytes of the requests."""
 
     def __post_init__(self) -> None:
         self.task_ids = {row.task_id for row in self.tasks.values()}
+        self.task_size = sum(len(row.request) for row in self.tasks.values())
 
     @property
     def is_live(self) -> bool:
         return not self.progress.is_terminal
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it holds; what each row costs besides counts as a constant."""
+        rows = 4 + len(self.inbox) + len(self.tasks) + len(self.children) + len(self.calls)
+        payloads = (self.origin.input, self.progress.output, self.progress.custom_status)
+        held = sum(len(payload) for payload in payloads if payload is not None)
+        return held + self.inbox.size + self.task_size + rows * _ROW
 
     def task_with_key(self, key: str) -> TaskRow | None:
         """The outstanding task of this key."""
@@ -148,8 +199,9 @@ class Instance:
 
     def tasks_that_go(self, transition: Transition) -> list[TaskRow]:
         """The tasks that will not be outstanding any more."""
-        if transition.origin is not None:
-            return list(self.tasks.values())
+        if transition.origin is not None or transition.removes:
+            kept = {row.number for row in transition.tasks_add}
+            return [row for row in self.tasks.values() if row.number not in kept]
         return [self.tasks[number] for number in transition.tasks_remove]
 
     def absorb(self, transition: Transition) -> None:
@@ -159,22 +211,46 @@ class Instance:
             self.inbox = self.inbox.keeping(transition.inbox_keep)
             self.tasks = {}
             self.task_ids = set()
+            self.task_size = 0
             self.children = {}
+            self.calls = {}
+            self.locks = {}
         if transition.progress is not None:
             self.progress = transition.progress
+        if transition.parent is not None:
+            self.origin = replace(self.origin, parent=transition.parent)
         for number in transition.inbox_remove:
             self.inbox.remove(number)
         for row in transition.inbox_add:
             self.inbox.add(row)
+        self._absorb_outstanding(transition)
+
+    def _absorb_outstanding(self, transition: Transition) -> None:
         for number in transition.tasks_remove:
-            self.task_ids.discard(self.tasks.pop(number).task_id)
+            row = self.tasks.pop(number)
+            self.task_ids.discard(row.task_id)
+            self.task_size -= len(row.request)
         for task in transition.tasks_add:
+            self.task_size += len(task.request)
             self.tasks[task.number] = task
             self.task_ids.add(task.task_id)
-        for task_id in transition.children_remove:
-            del self.children[task_id]
-        for child in transition.children_add:
-            self.children[child.task_id] = child
+        _update(self.children, transition.children_remove, transition.children_add, _task_id)
+        _update(self.calls, transition.calls_remove, transition.calls_add, _request_id)
+        _update(self.locks, transition.locks_remove, transition.locks_set, _section)
+
+
+def _update(
+    rows: dict[_K, _R], remove: Iterable[_K], add: Iterable[_R], key: Callable[[_R], _K]
+) -> None:
+    for gone in remove:
+        del rows[gone]
+    for row in add:
+        rows[key(row)] = row
+
+
+_task_id = attrgetter("task_id")
+_request_id = attrgetter("request_id")
+_section = attrgetter("critical_section_id")
 
 
 def blank(instance_id: str, beginning: Transition) -> Instance:

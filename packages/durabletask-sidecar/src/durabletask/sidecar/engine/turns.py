@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, events, messages
 
-from . import endings, generations, orchestrator_actions
+from . import endings, generations, orchestrator_actions, rewinding
 from .commands import TurnTaken
 from .draft import Draft
 from .inbox import RowKind
@@ -36,7 +36,7 @@ def prepare(instance: Instance, now: datetime, room: int) -> TurnTaken | None:
     due_at = instance.due_at()
     if due_at is None or due_at > now:
         return None
-    batch = list(_capped(instance.inbox.due(now), room - _OVERHEAD))
+    batch = list(_capped(_next_rows(instance.inbox.due(now)), room - _OVERHEAD))
     # It is the orchestrator's clock, so it must not run backwards.
     at = max(now, instance.progress.turn_at or now)
     started = codec.encode(events.orchestrator_started(at))
@@ -45,8 +45,14 @@ def prepare(instance: Instance, now: datetime, room: int) -> TurnTaken | None:
         at=at,
         generation_length=instance.progress.history_length,
         consumed=tuple(row.number for row in batch),
-        new_events=(started, *(row.event for row in batch)),
+        new_events=(started, *(row.event for row in batch if row.kind is not RowKind.NUDGE)),
+        rewinds=any(row.kind is RowKind.REWIND for row in batch),
     )
+
+
+def _next_rows(due: list[InboxRow]) -> list[InboxRow]:
+    """What may go into one turn: a worker rewinds only in a turn of its own."""
+    return [row for row in due if row.kind is RowKind.REWIND] or due
 
 
 def _capped(rows: Iterable[InboxRow], room: int) -> Iterable[InboxRow]:
@@ -71,6 +77,8 @@ def complete(
     turn = command.turn
     if instance is None or not _is_current(instance, turn):
         return refuse(Stale(f"the turn of '{instance_id}' is no longer wanted"))
+    if turn.rewinds:
+        return rewinding.complete(instance, command, now, new_id)
     draft = Draft(instance, now)
     draft.consume(turn.consumed)
     draft.record_encoded(turn.new_events)

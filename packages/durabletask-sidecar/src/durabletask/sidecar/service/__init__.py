@@ -13,7 +13,12 @@ from durabletask.protocol import dialects, messages, methods
 from durabletask.sidecar._version import __version__
 
 from . import rpc
+from .entities import Entities
+from .histories import Histories
+from .hubs import Hubs
 from .instances import Instances
+from .management import Management
+from .queries import Queries
 from .work_items import WorkItems
 
 if TYPE_CHECKING:
@@ -31,9 +36,25 @@ def handlers(host: Host) -> grpc.GenericRpcHandler:
 
 
 def _served(host: Host) -> dict[str, rpc.Handler]:
-    instances = Instances(host)
     work = WorkItems(host)
-    unary: dict[methods.Method, rpc.Unary] = {
+    unary = _for_clients(host) | _for_workers(work)
+    return {
+        **{method.name: rpc.unary(method, handle) for method, handle in unary.items()},
+        methods.HELLO.name: rpc.unary(methods.HELLO, _hello, initial_metadata=(_ENGINE,)),
+        methods.GET_WORK_ITEMS.name: rpc.streaming(methods.GET_WORK_ITEMS, work.get_work_items),
+        methods.STREAM_INSTANCE_HISTORY.name: rpc.streaming(
+            methods.STREAM_INSTANCE_HISTORY, Histories(host).stream
+        ),
+    }
+
+
+def _for_clients(host: Host) -> dict[methods.Method, rpc.Unary]:
+    instances = Instances(host)
+    management = Management(host)
+    queries = Queries(host)
+    entities = Entities(host)
+    hubs = Hubs(host)
+    return {
         methods.START_INSTANCE: instances.start,
         methods.GET_INSTANCE: instances.get,
         methods.WAIT_FOR_INSTANCE_START: instances.wait_started,
@@ -42,15 +63,29 @@ def _served(host: Host) -> dict[str, rpc.Handler]:
         methods.TERMINATE_INSTANCE: instances.terminate,
         methods.SUSPEND_INSTANCE: instances.suspend,
         methods.RESUME_INSTANCE: instances.resume,
+        methods.REWIND_INSTANCE: management.rewind,
+        methods.RESTART_INSTANCE: management.restart,
+        methods.PURGE_INSTANCES: management.purge,
+        methods.SKIP_GRACEFUL_ORCHESTRATION_TERMINATIONS: management.skip_graceful_terminations,
+        methods.QUERY_INSTANCES: queries.query_instances,
+        methods.LIST_INSTANCE_IDS: queries.list_ids,
+        methods.SIGNAL_ENTITY: entities.signal,
+        methods.GET_ENTITY: entities.get,
+        methods.QUERY_ENTITIES: entities.query,
+        methods.CLEAN_ENTITY_STORAGE: entities.clean,
+        methods.CREATE_TASK_HUB: hubs.create,
+        methods.DELETE_TASK_HUB: hubs.delete,
+    }
+
+
+def _for_workers(work: WorkItems) -> dict[methods.Method, rpc.Unary]:
+    return {
         methods.COMPLETE_ORCHESTRATOR_TASK: work.complete_turn,
         methods.COMPLETE_ACTIVITY_TASK: work.complete_activity,
+        methods.COMPLETE_ENTITY_TASK: work.complete_batch,
         methods.ABANDON_ORCHESTRATION_TASK: work.abandon_turn,
         methods.ABANDON_ACTIVITY_TASK: work.abandon_activity,
-    }
-    return {
-        **{method.name: rpc.unary(method, handle) for method, handle in unary.items()},
-        methods.HELLO.name: rpc.unary(methods.HELLO, _hello, initial_metadata=(_ENGINE,)),
-        methods.GET_WORK_ITEMS.name: rpc.streaming(methods.GET_WORK_ITEMS, work.get_work_items),
+        methods.ABANDON_ENTITY_TASK: work.abandon_batch,
     }
 
 

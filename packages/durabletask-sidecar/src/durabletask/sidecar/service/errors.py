@@ -11,7 +11,17 @@ from __future__ import annotations
 import grpc
 
 from durabletask.protocol.codec import DecodeError
-from durabletask.sidecar.engine.transition import AlreadyExists, InvalidArgument, NotFound, Refusal
+from durabletask.sidecar.engine.transition import (
+    Accepted,
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    Purged,
+    Refusal,
+    Reply,
+    Stale,
+)
 from durabletask.sidecar.outages import ShuttingDownError, StorageError
 from durabletask.sidecar.store import StoreError
 
@@ -32,12 +42,19 @@ _CODES: dict[type, grpc.StatusCode] = {
     InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
     NotFound: grpc.StatusCode.NOT_FOUND,
     AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
+    FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
     DecodeError: grpc.StatusCode.INVALID_ARGUMENT,
     UnservedError: grpc.StatusCode.UNIMPLEMENTED,
     ShuttingDownError: grpc.StatusCode.UNAVAILABLE,
     StorageError: grpc.StatusCode.UNAVAILABLE,
     StoreError: grpc.StatusCode.UNAVAILABLE,
 }
+
+
+def check(reply: Reply) -> None:
+    """Raise RefusedError when the command was turned down."""
+    if not isinstance(reply, Accepted | Purged | Stale):
+        raise RefusedError(reply)
 
 
 def code_of(error: Exception) -> grpc.StatusCode:

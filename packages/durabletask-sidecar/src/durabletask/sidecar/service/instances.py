@@ -15,19 +15,16 @@ from durabletask.sidecar.engine.commands import (
     Suspend,
     Terminate,
 )
-from durabletask.sidecar.engine.transition import Accepted, InvalidArgument, Stale
 
-from .errors import RefusedError
-from .ids import check_length, check_new
+from . import states
+from .execution import execute
+from .ids import INSTANCE_ID, check_given, check_length, check_new
 
 if TYPE_CHECKING:
-    from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.host import Host
 
     from .rpc import Caller
-
-_INSTANCE_ID = "the instance id"
 
 
 class Instances:
@@ -39,7 +36,7 @@ class Instances:
     async def start(
         self, request: messages.CreateInstanceRequest, caller: Caller
     ) -> messages.CreateInstanceResponse:
-        _require(request.name, "the name of the orchestrator is empty")
+        check_given("the name of the orchestrator", request.name)
         instance_id = request.instance_id or self._host.new_id()
         check_new(instance_id)
         check_length("the execution id", request.execution_id or "")
@@ -54,68 +51,56 @@ class Instances:
             parent_trace_context=request.parent_trace_context,
             replaceable=frozenset(policy.replaceable_status if policy else ()),
         )
-        await self._execute(caller, instance_id, command)
+        await execute(self._host, caller, instance_id, command)
         return messages.CreateInstanceResponse(instance_id=instance_id)
 
     async def get(
         self, request: messages.GetInstanceRequest, caller: Caller
     ) -> messages.GetInstanceResponse:
-        check_length(_INSTANCE_ID, request.instance_id)
+        check_length(INSTANCE_ID, request.instance_id)
         instance = self._host.instance(caller.hub, request.instance_id)
         return _response(instance, request)
 
     async def wait_started(
         self, request: messages.GetInstanceRequest, caller: Caller
     ) -> messages.GetInstanceResponse:
-        check_length(_INSTANCE_ID, request.instance_id)
+        check_length(INSTANCE_ID, request.instance_id)
         instance = await self._host.wait(caller.hub, request.instance_id, _has_started)
         return _response(instance, request)
 
     async def wait_completed(
         self, request: messages.GetInstanceRequest, caller: Caller
     ) -> messages.GetInstanceResponse:
-        check_length(_INSTANCE_ID, request.instance_id)
+        check_length(INSTANCE_ID, request.instance_id)
         instance = await self._host.wait(caller.hub, request.instance_id, _has_ended)
         return _response(instance, request)
 
     async def raise_event(
         self, request: messages.RaiseEventRequest, caller: Caller
     ) -> messages.RaiseEventResponse:
-        _require(request.name, "the name of the event is empty")
+        check_given("the name of the event", request.name)
         command = RaiseEvent(request.name, request.input)
-        await self._execute(caller, request.instance_id, command)
+        await execute(self._host, caller, request.instance_id, command)
         return messages.RaiseEventResponse()
 
     async def terminate(
         self, request: messages.TerminateRequest, caller: Caller
     ) -> messages.TerminateResponse:
         command = Terminate(request.output, recursive=request.recursive)
-        await self._execute(caller, request.instance_id, command)
+        await execute(self._host, caller, request.instance_id, command)
         return messages.TerminateResponse()
 
     async def suspend(
         self, request: messages.SuspendRequest, caller: Caller
     ) -> messages.SuspendResponse:
-        await self._execute(caller, request.instance_id, Suspend(request.reason))
+        await execute(self._host, caller, request.instance_id, Suspend(request.reason))
         return messages.SuspendResponse()
 
     async def resume(
         self, request: messages.ResumeRequest, caller: Caller
     ) -> messages.ResumeResponse:
-        await self._execute(caller, request.instance_id, Resume(request.reason))
+        await execute(self._host, caller, request.instance_id, Resume(request.reason))
         return messages.ResumeResponse()
-
-    async def _execute(self, caller: Caller, instance_id: str, command: Command) -> None:
-        _require(instance_id, "the instance id is empty")
-        check_length(_INSTANCE_ID, instance_id)
-        reply = await self._host.execute(caller.hub, instance_id, command)
-        if not isinstance(reply, Accepted | Stale):
-            raise RefusedError(reply)
-
-
-def _require(value: str, text: str) -> None:
-    if not value:
-        raise RefusedError(InvalidArgument(text))
 
 
 def _has_started(instance: Instance) -> bool:
@@ -131,27 +116,5 @@ def _response(
 ) -> messages.GetInstanceResponse:
     if instance is None:
         return messages.GetInstanceResponse(exists=False)
-    state = _state(instance)
-    if request.get_inputs_and_outputs:
-        state.input = instance.origin.input
-        state.output = instance.progress.output
+    state = states.of_instance(instance, payloads=request.get_inputs_and_outputs)
     return messages.GetInstanceResponse(exists=True, orchestration_state=state)
-
-
-def _state(instance: Instance) -> messages.OrchestrationState:
-    origin, progress = instance.origin, instance.progress
-    return messages.OrchestrationState(
-        instance_id=instance.instance_id,
-        name=origin.name,
-        version=origin.version,
-        orchestration_status=progress.status,
-        scheduled_start_timestamp=origin.scheduled_start,
-        created_timestamp=origin.created_at,
-        last_updated_timestamp=progress.updated_at,
-        custom_status=progress.custom_status,
-        failure_details=progress.failure,
-        execution_id=origin.execution_id,
-        completed_timestamp=progress.completed_at,
-        parent_instance_id=None if origin.parent is None else origin.parent.instance_id,
-        tags=dict(origin.tags),
-    )

@@ -13,8 +13,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, dialects, messages
+from durabletask.sidecar.engine.transition import InvalidArgument
 from durabletask.sidecar.streams import DEFAULT_MAX_MESSAGE, Appetite, Filter, Versions
 from durabletask.sidecar.work import Kind
+
+from .errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
 # The official worker takes 120 seconds of silence for a dead link.
 _PING_INTERVAL = timedelta(seconds=25)
 _MAX_MESSAGE_KEY = "x-durabletask-max-message"
+# Our own worker says by it that it keeps sessions; the protocol has no word for it.
+_SESSIONS_KEY = "x-durabletask-extended-sessions"
+# For workers that know the older form of entity requests only, which cannot be told otherwise.
+_BATCHES_KEY = "x-durabletask-entity-requests"
 # Of a number of bytes that anybody can mean; Python refuses to read very long ones.
 _MOST_DIGITS = 18
 
@@ -43,7 +50,7 @@ class WorkItems:
         self, request: messages.GetWorkItemsRequest, caller: Caller
     ) -> AsyncGenerator[AsyncIterator[bytes], None]:
         stream = self._host.dispatcher.open(_appetite(request, caller))
-        pings = Pings(stream, self._host.clock)
+        pings = Pings(stream, self._host.link_clock)
         try:
             yield _items(stream)
         finally:
@@ -53,26 +60,40 @@ class WorkItems:
     async def complete_turn(
         self, request: messages.OrchestratorResponse, caller: Caller
     ) -> messages.CompleteTaskResponse:
-        await self._host.complete_turn(caller.hub, request)
+        await self._host.completions.complete_turn(caller.hub, request)
         return messages.CompleteTaskResponse()
 
     async def complete_activity(
         self, request: messages.ActivityResponse, caller: Caller
     ) -> messages.CompleteTaskResponse:
-        await self._host.complete_activity(caller.hub, request)
+        await self._host.completions.complete_activity(caller.hub, request)
+        return messages.CompleteTaskResponse()
+
+    async def complete_batch(
+        self, request: messages.EntityBatchResult, caller: Caller
+    ) -> messages.CompleteTaskResponse:
+        reply = await self._host.completions.complete_batch(caller.hub, request)
+        if isinstance(reply, InvalidArgument):
+            raise RefusedError(reply)
         return messages.CompleteTaskResponse()
 
     async def abandon_turn(
         self, request: messages.AbandonOrchestrationTaskRequest, _caller: Caller
     ) -> messages.AbandonOrchestrationTaskResponse:
-        self._host.abandon(Kind.TURN, request.completion_token)
+        self._host.completions.abandon(Kind.TURN, request.completion_token)
         return messages.AbandonOrchestrationTaskResponse()
 
     async def abandon_activity(
         self, request: messages.AbandonActivityTaskRequest, _caller: Caller
     ) -> messages.AbandonActivityTaskResponse:
-        self._host.abandon(Kind.ACTIVITY, request.completion_token)
+        self._host.completions.abandon(Kind.ACTIVITY, request.completion_token)
         return messages.AbandonActivityTaskResponse()
+
+    async def abandon_batch(
+        self, request: messages.AbandonEntityTaskRequest, _caller: Caller
+    ) -> messages.AbandonEntityTaskResponse:
+        self._host.completions.abandon(Kind.ENTITY, request.completion_token)
+        return messages.AbandonEntityTaskResponse()
 
 
 class Pings:
@@ -106,8 +127,17 @@ def _appetite(request: messages.GetWorkItemsRequest, caller: Caller) -> Appetite
     slots = {
         Kind.TURN: request.max_concurrent_orchestration_work_items,
         Kind.ACTIVITY: request.max_concurrent_activity_work_items,
+        Kind.ENTITY: request.max_concurrent_entity_work_items,
     }
-    return Appetite(caller.hub, slots, _filters(request), _max_message(caller))
+    return Appetite(
+        caller.hub,
+        slots,
+        _filters(request),
+        _max_message(caller),
+        fetches_history=messages.WorkerCapability.HISTORY_STREAMING in request.capabilities,
+        keeps_sessions=caller.metadata.get(_SESSIONS_KEY) == "1",
+        older_batches=caller.metadata.get(_BATCHES_KEY) == "v1",
+    )
 
 
 def _filters(request: messages.GetWorkItemsRequest) -> dict[Kind, Filter] | None:
@@ -118,6 +148,7 @@ def _filters(request: messages.GetWorkItemsRequest) -> dict[Kind, Filter] | None
     return {
         Kind.TURN: _filter(filters.orchestrations),
         Kind.ACTIVITY: _filter(filters.activities),
+        Kind.ENTITY: Filter({each.name.lower(): frozenset() for each in filters.entities}),
     }
 
 

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from durabletask.sidecar.engine.entities.state import Entity, EntityTransition
     from durabletask.sidecar.engine.state import Instance, TaskRow
     from durabletask.sidecar.engine.transition import Transition
+
+    from .queries import EndedQuery, EntityQuery, EntitySummary, InstanceQuery, InstanceSummary
 
 
 class StoreError(Exception):
@@ -30,7 +33,7 @@ class ForeignFileError(StoreError):
 
 
 class Key(NamedTuple):
-    """Names an instance among all task hubs."""
+    """Names an instance, or an entity, among all task hubs."""
 
     hub: str
     instance_id: str
@@ -41,9 +44,19 @@ class Change:
     """All that one commit does to one instance, in order."""
 
     key: Key
-    instance: Instance
-    """As it is after the transitions."""
+    instance: Instance | None
+    """As it is after the transitions; None when it is gone."""
     transitions: tuple[Transition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EntityChange:
+    """All that one commit does to one entity, in order."""
+
+    key: Key
+    entity: Entity | None
+    """As it is after the transitions; None when it is gone."""
+    transitions: tuple[EntityTransition, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,35 +69,75 @@ class ReadyTurn:
     version: str | None
 
 
-class Store(Protocol):
-    """The contract; `tests/contract` holds every implementation to it."""
+@dataclass(frozen=True, slots=True)
+class ReadyBatch:
+    """An entity with operations to run."""
+
+    hub: str
+    entity_id: str
+
+
+class Reader(Protocol):
+    """What is committed; the half of the contract that changes nothing."""
 
     def load(self, key: Key) -> Instance | None:
         """The instance with its rows; None when there is none. The caller owns it."""
+        ...
+
+    def load_entity(self, key: Key) -> Entity | None:
+        """The entity with its messages; None when there is none. The caller owns it."""
         ...
 
     def history(self, key: Key) -> bytes:
         """The events of the current execution, ready to be spliced into a request."""
         ...
 
-    def commit(self, changes: Sequence[Change]) -> None:
-        """Make all changes durable in one transaction; StoreError means that none is."""
-        ...
-
     def live_children(self, key: Key) -> list[str]:
         """Ids of the instances whose parent this is, of whatever execution, and that live."""
         ...
 
-    def due(self, after: datetime | None, until: datetime) -> Iterable[ReadyTurn]:
-        """Orchestrations that become due after the one time (None: ever) until the other."""
+    def children(self, key: Key) -> list[str]:
+        """Ids of all instances whose parent this is, of whatever execution."""
+        ...
+
+    def due(self, after: datetime | None, until: datetime) -> Iterable[ReadyTurn | ReadyBatch]:
+        """What becomes due after the one time (None: ever) until the other, in that order."""
         ...
 
     def next_due(self, after: datetime) -> datetime | None:
-        """When the next orchestration becomes due after that time."""
+        """When the next orchestration or entity becomes due after that time."""
         ...
 
     def outstanding_tasks(self) -> Iterable[tuple[Key, TaskRow]]:
         """Every activity without an outcome; those of one instance oldest first."""
+        ...
+
+    def instances(
+        self, hub: str, query: InstanceQuery, *, after: tuple[datetime, str] | None = None
+    ) -> Iterable[InstanceSummary]:
+        """Orchestrations behind that key, by creation time and id; read lazily."""
+        ...
+
+    def ended(
+        self, hub: str, query: EndedQuery, *, after: tuple[datetime, str] | None = None
+    ) -> Iterable[tuple[datetime, str]]:
+        """Completion times and ids behind that key, in their order; read lazily."""
+        ...
+
+    def entities(self, hub: str, query: EntityQuery, *, after: str = "") -> Iterable[EntitySummary]:
+        """Entities behind that id, by id; read lazily."""
+        ...
+
+
+class Store(Reader, Protocol):
+    """The contract; `tests/contract` holds every implementation to it."""
+
+    def commit(self, changes: Sequence[Change | EntityChange]) -> None:
+        """Make all changes durable in one transaction; StoreError means that none is."""
+        ...
+
+    def wipe(self, hub: str) -> None:
+        """Forget everything in the task hub."""
         ...
 
     def close(self) -> None:

@@ -60,8 +60,21 @@ def _configure(connection: sqlite3.Connection, path: Path, synchronous: str) -> 
         # It can only be set before the first table is made.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
+    _check_integrity(connection, path)
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     _migrate(connection, version)
+
+
+def _check_integrity(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise when pages are damaged: a sidecar that went on would lose what is still whole."""
+    ((verdict,),) = connection.execute("PRAGMA quick_check(1)")
+    if verdict != "ok":
+        # It begins with the name of the database, in lines of its own.
+        reason = str(verdict).splitlines()[-1]
+        raise StoreError(
+            f"{path} is damaged ({reason}); keep a copy of it, and start on a backup or "
+            "another file"
+        )
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:

@@ -6,10 +6,13 @@ from bisect import bisect_left, bisect_right, insort
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from durabletask.sidecar.engine.entities import state as entities
+from durabletask.sidecar.engine.entities.queue import MessageQueue
 from durabletask.sidecar.engine.inbox import Inbox
 from durabletask.sidecar.engine.state import Instance, blank
 
-from . import Change, Key, ReadyTurn
+from . import Change, EntityChange, Key, ReadyBatch, ReadyTurn
+from .queries import EntitySummary, InstanceSummary
 from .splicing import spliced
 
 if TYPE_CHECKING:
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from durabletask.sidecar.engine.state import ParentLink, TaskRow
+    from durabletask.sidecar.engine.transition import Transition
+
+    from .queries import EndedQuery, EntityQuery, InstanceQuery
 
 
 class MemoryStore:
@@ -24,6 +30,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._instances: dict[Key, Instance] = {}
+        self._entities: dict[Key, entities.Entity] = {}
         self._histories: dict[Key, bytearray] = {}
         self._due: dict[Key, datetime] = {}
         self._by_time: list[tuple[datetime, Key]] = []
@@ -33,24 +40,36 @@ class MemoryStore:
         stored = self._instances.get(key)
         return None if stored is None else _copy(stored)
 
+    def load_entity(self, key: Key) -> entities.Entity | None:
+        stored = self._entities.get(key)
+        if stored is None:
+            return None
+        return entities.Entity(stored.entity_id, stored.progress, MessageQueue(stored.queue))
+
     def history(self, key: Key) -> bytes:
         return bytes(self._histories.get(key, b""))
 
-    def commit(self, changes: Sequence[Change]) -> None:
+    def commit(self, changes: Sequence[Change | EntityChange]) -> None:
         for change in changes:
-            self._write_history(change)
-            self._take_over(change)
-            self._schedule(change.key, change.instance.due_at())
+            if isinstance(change, Change):
+                self._change_instance(change)
+            else:
+                self._change_entity(change)
 
     def live_children(self, key: Key) -> list[str]:
-        children = self._children.get(key, {})
-        return [child.instance_id for child in children if self._instances[child].is_live]
+        return [child for child in self.children(key) if self._is_live(Key(key.hub, child))]
 
-    def due(self, after: datetime | None, until: datetime) -> Iterable[ReadyTurn]:
+    def children(self, key: Key) -> list[str]:
+        return [child.instance_id for child in self._children.get(key, {})]
+
+    def due(self, after: datetime | None, until: datetime) -> Iterable[ReadyTurn | ReadyBatch]:
         first = 0 if after is None else self._behind(after)
         for _, key in self._by_time[first : self._behind(until)]:
-            origin = self._instances[key].origin
-            yield ReadyTurn(key.hub, key.instance_id, origin.name, origin.version)
+            if key in self._entities:
+                yield ReadyBatch(*key)
+            else:
+                origin = self._instances[key].origin
+                yield ReadyTurn(key.hub, key.instance_id, origin.name, origin.version)
 
     def next_due(self, after: datetime) -> datetime | None:
         first = self._behind(after)
@@ -61,23 +80,94 @@ class MemoryStore:
             for row in instance.tasks.values():
                 yield key, row
 
+    def instances(
+        self, hub: str, query: InstanceQuery, *, after: tuple[datetime, str] | None = None
+    ) -> Iterable[InstanceSummary]:
+        found = (
+            InstanceSummary(key.instance_id, instance.origin, instance.progress)
+            for key, instance in self._instances.items()
+            if key.hub == hub
+        )
+        accepted = (each for each in found if query.accepts(each))
+        return sorted(
+            (each for each in accepted if after is None or each.key > after),
+            key=lambda each: each.key,
+        )
+
+    def ended(
+        self, hub: str, query: EndedQuery, *, after: tuple[datetime, str] | None = None
+    ) -> Iterable[tuple[datetime, str]]:
+        found = (
+            (instance.progress.completed_at, key.instance_id)
+            for key, instance in self._instances.items()
+            if key.hub == hub and query.accepts(instance.progress)
+        )
+        dated = ((at, instance_id) for at, instance_id in found if at is not None)
+        return sorted(each for each in dated if after is None or each > after)
+
+    def entities(self, hub: str, query: EntityQuery, *, after: str = "") -> Iterable[EntitySummary]:
+        found = (
+            EntitySummary(key.instance_id, entity.progress, len(entity.queue))
+            for key, entity in self._entities.items()
+            if key.hub == hub and key.instance_id > after
+        )
+        accepted = (each for each in found if query.accepts(each))
+        return sorted(accepted, key=lambda each: each.entity_id)
+
+    def wipe(self, hub: str) -> None:
+        for key in [key for key in self._instances if key.hub == hub]:
+            self._remove_instance(key)
+        for key in [key for key in self._entities if key.hub == hub]:
+            del self._entities[key]
+            self._schedule(key, None)
+
     def close(self) -> None:
         """Nothing is held."""
 
-    def _write_history(self, change: Change) -> None:
-        for transition in change.transitions:
-            if transition.origin is not None:
-                self._histories[change.key] = bytearray()
-            self._histories[change.key] += spliced(transition.events)
+    def _is_live(self, key: Key) -> bool:
+        return self._instances[key].is_live
 
-    def _take_over(self, change: Change) -> None:
+    def _change_instance(self, change: Change) -> None:
         for transition in change.transitions:
-            stored = self._instances.get(change.key)
+            if transition.removes:
+                self._remove_instance(change.key)
+            else:
+                self._write_history(change.key, transition)
+                self._take_over(change.key, transition)
+        if change.instance is not None:
+            self._schedule(change.key, change.instance.due_at())
+
+    def _change_entity(self, change: EntityChange) -> None:
+        for transition in change.transitions:
+            if transition.removes:
+                self._entities.pop(change.key, None)
+                continue
+            stored = self._entities.get(change.key)
             if stored is None:
-                stored = self._instances[change.key] = blank(change.key.instance_id, transition)
-            if transition.origin is not None:
-                self._file(change.key, stored.origin.parent, transition.origin.parent)
+                stored = entities.blank(change.key.instance_id, transition)
+                self._entities[change.key] = stored
             stored.absorb(transition)
+        self._schedule(change.key, None if change.entity is None else change.entity.due_at())
+
+    def _write_history(self, key: Key, transition: Transition) -> None:
+        if transition.origin is not None:
+            self._histories[key] = bytearray()
+        self._histories[key] += spliced(transition.events)
+
+    def _take_over(self, key: Key, transition: Transition) -> None:
+        stored = self._instances.get(key)
+        if stored is None:
+            stored = self._instances[key] = blank(key.instance_id, transition)
+        if transition.origin is not None:
+            self._file(key, stored.origin.parent, transition.origin.parent)
+        stored.absorb(transition)
+
+    def _remove_instance(self, key: Key) -> None:
+        stored = self._instances.pop(key, None)
+        if stored is not None:
+            self._file(key, stored.origin.parent, None)
+        self._histories.pop(key, None)
+        self._schedule(key, None)
 
     def _file(self, key: Key, old: ParentLink | None, new: ParentLink | None) -> None:
         """List the instance among the children of its parent, and of nobody else."""
@@ -107,4 +197,6 @@ def _copy(instance: Instance) -> Instance:
         Inbox(instance.inbox),
         dict(instance.tasks),
         dict(instance.children),
+        dict(instance.calls),
+        dict(instance.locks),
     )

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import codec, messages
 from durabletask.sidecar.engine.inbox import InboxRow, RowKind
-from durabletask.sidecar.engine.state import Origin, ParentLink, Progress, TaskRow
+from durabletask.sidecar.engine.state import (
+    CallRow,
+    ChildRow,
+    LockRow,
+    Origin,
+    ParentLink,
+    Progress,
+    TaskRow,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +29,9 @@ _MICROSECOND = timedelta(microseconds=1)
 
 Columns = tuple[Any, ...]
 
+# How many of its columns a joined row begins with.
+ORIGIN_WIDTH = 10
+
 
 def micros(at: datetime | None) -> int | None:
     """Microseconds since 1970."""
@@ -31,7 +42,7 @@ def moment(value: int | None) -> datetime | None:
     return None if value is None else _EPOCH + timedelta(microseconds=value)
 
 
-def _moment(value: int) -> datetime:
+def known_moment(value: int) -> datetime:
     return _EPOCH + timedelta(microseconds=value)
 
 
@@ -40,8 +51,6 @@ def _blob(message: betterproto2.Message | None) -> bytes | None:
 
 
 def origin_columns(origin: Origin) -> Columns:
-    parent = origin.parent
-    link = parent and json.dumps(asdict(parent))
     return (
         origin.execution_id,
         origin.name,
@@ -50,10 +59,13 @@ def origin_columns(origin: Origin) -> Columns:
         origin.version,
         json.dumps(dict(origin.tags)),
         micros(origin.scheduled_start),
-        parent and parent.instance_id,
-        link,
+        *parent_columns(origin.parent),
         _blob(origin.parent_trace_context),
     )
+
+
+def parent_columns(parent: ParentLink | None) -> Columns:
+    return (None, None) if parent is None else (parent.instance_id, json.dumps(asdict(parent)))
 
 
 def origin(columns: Sequence[Any]) -> Origin:
@@ -61,7 +73,7 @@ def origin(columns: Sequence[Any]) -> Origin:
     return Origin(
         execution_id,
         name,
-        _moment(created),
+        known_moment(created),
         input_,
         version,
         json.loads(tags),
@@ -93,7 +105,7 @@ def progress(columns: Sequence[Any]) -> Progress:
     rows_made, suspended, reason = rest
     return Progress(
         messages.OrchestrationStatus(status),
-        _moment(updated),
+        known_moment(updated),
         moment(completed),
         output,
         custom,
@@ -108,12 +120,12 @@ def progress(columns: Sequence[Any]) -> Progress:
 
 
 def inbox_columns(row: InboxRow) -> Columns:
-    return (row.number, int(row.kind), micros(row.visible_at), row.event, row.timer_id)
+    return (row.number, int(row.kind), micros(row.visible_at), row.event, row.answers)
 
 
 def inbox_row(columns: Sequence[Any]) -> InboxRow:
-    number, kind, visible_at, event, timer_id = columns
-    return InboxRow(number, RowKind(kind), _moment(visible_at), event, timer_id)
+    number, kind, visible_at, event, answers = columns
+    return InboxRow(number, RowKind(kind), known_moment(visible_at), event, answers)
 
 
 def task_columns(row: TaskRow) -> Columns:
@@ -122,3 +134,20 @@ def task_columns(row: TaskRow) -> Columns:
 
 def task_row(columns: Sequence[Any]) -> TaskRow:
     return TaskRow(*columns)
+
+
+def child_columns(row: ChildRow) -> Columns:
+    return (row.task_id, row.child_id)
+
+
+def call_columns(row: CallRow) -> Columns:
+    return (row.request_id, row.entity_id)
+
+
+def lock_columns(row: LockRow) -> Columns:
+    return (row.critical_section_id, json.dumps(row.lock_set), row.is_granted)
+
+
+def lock_row(columns: Sequence[Any]) -> LockRow:
+    section, lock_set, is_granted = columns
+    return LockRow(section, tuple(json.loads(lock_set)), bool(is_granted))

@@ -7,17 +7,31 @@ through, so that a turn costs a copy and not a query.
 from __future__ import annotations
 
 import sqlite3
-from collections import OrderedDict
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from durabletask.sidecar.engine.entities.queue import MessageQueue
+from durabletask.sidecar.engine.entities.state import Entity
 from durabletask.sidecar.engine.inbox import Inbox
-from durabletask.sidecar.engine.state import ChildRow, Instance
+from durabletask.sidecar.engine.state import CallRow, ChildRow, Instance
 
-from . import Change, Key, ReadyTurn, StoreError, files, rows, statements
+from . import (
+    Change,
+    Key,
+    ReadyBatch,
+    ReadyTurn,
+    StoreError,
+    entity_rows,
+    files,
+    querying,
+    rows,
+    statements,
+)
+from .histories import Histories
 from .locking import FileLock
-from .splicing import spliced
+from .queries import EntitySummary, InstanceSummary
+from .writing import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +39,9 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from durabletask.sidecar.engine.state import TaskRow
-    from durabletask.sidecar.engine.transition import Transition
+
+    from . import EntityChange
+    from .queries import EndedQuery, EntityQuery, InstanceQuery
 
 Synchronous = Literal["full", "normal"]
 
@@ -50,7 +66,8 @@ class SqliteStore:
         except BaseException:
             self._lock.release()
             raise
-        self._histories = _Histories(_HISTORY_BYTES_KEPT)
+        self._writer = Writer(self._connection)
+        self._histories = Histories(_HISTORY_BYTES_KEPT)
         self._is_open = True
 
     def load(self, key: Key) -> Instance | None:
@@ -60,6 +77,8 @@ class SqliteStore:
         (progress,) = self._query(statements.LOAD_PROGRESS, key)
         tasks = map(rows.task_row, self._query(statements.LOAD_TASKS, key))
         children = (ChildRow(*columns) for columns in self._query(statements.LOAD_CHILDREN, key))
+        calls = (CallRow(*columns) for columns in self._query(statements.LOAD_CALLS, key))
+        locks = map(rows.lock_row, self._query(statements.LOAD_LOCKS, key))
         return Instance(
             key.instance_id,
             rows.origin(origins[0]),
@@ -67,7 +86,16 @@ class SqliteStore:
             Inbox(map(rows.inbox_row, self._query(statements.LOAD_INBOX, key))),
             {task.number: task for task in tasks},
             {child.task_id: child for child in children},
+            {call.request_id: call for call in calls},
+            {lock.critical_section_id: lock for lock in locks},
         )
+
+    def load_entity(self, key: Key) -> Entity | None:
+        found = self._query(statements.LOAD_ENTITY, key)
+        if not found:
+            return None
+        messages = map(entity_rows.message_row, self._query(statements.LOAD_MESSAGES, key))
+        return Entity(key.instance_id, entity_rows.progress(found[0]), MessageQueue(messages))
 
     def history(self, key: Key) -> bytes:
         kept = self._histories.get(key)
@@ -77,24 +105,25 @@ class SqliteStore:
             self._histories.put(key, kept)
         return bytes(kept)
 
-    def commit(self, changes: Sequence[Change]) -> None:
-        try:
-            with self._transaction():
-                for change in changes:
-                    self._write(change)
-        except sqlite3.Error as error:
-            raise StoreError(f"the commit failed and nothing of it is stored: {error}") from error
+    def commit(self, changes: Sequence[Change | EntityChange]) -> None:
+        with self._transaction():
+            for change in changes:
+                self._writer.write(change)
         for change in changes:
-            self._histories.follow(change)
+            if isinstance(change, Change):
+                self._histories.follow(change)
 
     def live_children(self, key: Key) -> list[str]:
         found = self._query(statements.LIVE_CHILDREN, key)
         return [instance_id for (instance_id,) in found]
 
-    def due(self, after: datetime | None, until: datetime) -> Iterable[ReadyTurn]:
+    def children(self, key: Key) -> list[str]:
+        return [instance_id for (instance_id,) in self._query(statements.CHILDREN, key)]
+
+    def due(self, after: datetime | None, until: datetime) -> Iterable[ReadyTurn | ReadyBatch]:
         start = _BEFORE_EVERYTHING if after is None else rows.micros(after)
         found = self._query(statements.DUE, (start, rows.micros(until)))
-        return [ReadyTurn(*columns) for columns in found]
+        return [_ready(*columns) for columns in found]
 
     def next_due(self, after: datetime) -> datetime | None:
         ((found,),) = self._query(statements.NEXT_DUE, (rows.micros(after),))
@@ -104,122 +133,68 @@ class SqliteStore:
         for hub, instance_id, *columns in self._query(statements.OUTSTANDING_TASKS, ()):
             yield Key(hub, instance_id), rows.task_row(columns)
 
+    def instances(
+        self, hub: str, query: InstanceQuery, *, after: tuple[datetime, str] | None = None
+    ) -> Iterator[InstanceSummary]:
+        for instance_id, *columns in self._read(*querying.instances(hub, query, after)):
+            origin = rows.origin(columns[: rows.ORIGIN_WIDTH])
+            progress = rows.progress(columns[rows.ORIGIN_WIDTH :])
+            yield InstanceSummary(instance_id, origin, progress)
+
+    def ended(
+        self, hub: str, query: EndedQuery, *, after: tuple[datetime, str] | None = None
+    ) -> Iterator[tuple[datetime, str]]:
+        for completed_at, instance_id in self._read(*querying.ended(hub, query, after)):
+            yield rows.known_moment(completed_at), instance_id
+
+    def entities(self, hub: str, query: EntityQuery, *, after: str = "") -> Iterator[EntitySummary]:
+        for entity_id, *columns, backlog in self._read(*querying.entities(hub, query, after)):
+            yield EntitySummary(entity_id, entity_rows.progress(columns), backlog)
+
+    def wipe(self, hub: str) -> None:
+        with self._transaction():
+            self._writer.wipe(hub)
+        self._histories.forget(hub)
+
     def close(self) -> None:
         if self._is_open:
             self._is_open = False
             self._connection.close()
             self._lock.release()
 
-    def _query(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
+    def _query(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
+        return list(self._read(statement, parameters))
+
+    def _read(self, statement: str, parameters: Sequence[Any]) -> Iterator[Any]:
         try:
-            return self._connection.execute(statement, parameters).fetchall()
+            yield from self._connection.execute(statement, parameters)
         except sqlite3.Error as error:
             raise StoreError(f"the store cannot be read: {error}") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
         try:
+            self._connection.execute("BEGIN IMMEDIATE")
             yield
             self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise StoreError(f"the commit failed and nothing of it is stored: {error}") from error
         except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            self._roll_back()
             raise
 
-    def _write(self, change: Change) -> None:
-        key = change.key
-        instance = change.instance
-        position = _history_position(change)
-        for transition in change.transitions:
-            if transition.origin is not None:
-                self._begin_execution(key, transition)
-                position = 0
-            if transition.events:
-                events = spliced(transition.events)
-                self._connection.execute(statements.WRITE_HISTORY, (*key, position, events))
-                position += len(transition.events)
-            self._write_rows(key, transition)
-        due_at = rows.micros(instance.due_at())
-        columns = (*key, *rows.progress_columns(instance.progress), due_at)
-        self._connection.execute(statements.WRITE_PROGRESS, columns)
-
-    def _begin_execution(self, key: Key, transition: Transition) -> None:
-        assert transition.origin is not None
-        for statement in statements.BEGIN_EXECUTION:
-            self._connection.execute(statement, key)
-        kept = set(transition.inbox_keep)
-        waiting = self._connection.execute(statements.LOAD_INBOX, key).fetchall()
-        self._remove(
-            statements.REMOVE_INBOX, key, (row[0] for row in waiting if row[0] not in kept)
-        )
-        columns = (*key, *rows.origin_columns(transition.origin))
-        self._connection.execute(statements.WRITE_ORIGIN, columns)
-
-    def _write_rows(self, key: Key, transition: Transition) -> None:
-        self._remove(statements.REMOVE_INBOX, key, transition.inbox_remove)
-        self._remove(statements.REMOVE_TASK, key, transition.tasks_remove)
-        self._remove(statements.REMOVE_CHILD, key, transition.children_remove)
-        many = self._connection.executemany
-        if transition.inbox_add:
-            inbox = ((*key, *rows.inbox_columns(row)) for row in transition.inbox_add)
-            many(statements.WRITE_INBOX, inbox)
-        if transition.tasks_add:
-            tasks = ((*key, *rows.task_columns(row)) for row in transition.tasks_add)
-            many(statements.WRITE_TASK, tasks)
-        if transition.children_add:
-            children = ((*key, row.task_id, row.child_id) for row in transition.children_add)
-            many(statements.WRITE_CHILD, children)
-
-    def _remove(self, statement: str, key: Key, numbers: Iterable[int]) -> None:
-        self._connection.executemany(statement, ((*key, number) for number in numbers))
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
 
-def _history_position(change: Change) -> int:
-    """Where the first event of the change stands in the history of the old execution."""
-    begins = any(transition.origin is not None for transition in change.transitions)
-    if begins:
-        # What it adds to the old execution goes with it, and must only not collide.
-        return _BEHIND_EVERYTHING
-    added = sum(len(transition.events) for transition in change.transitions)
-    return change.instance.progress.history_length - added
+def _ready(
+    hub: str, instance_id: str, name: str | None, version: str | None, _due_at: int
+) -> ReadyTurn | ReadyBatch:
+    if name is None:
+        return ReadyBatch(hub, instance_id)
+    return ReadyTurn(hub, instance_id, name, version)
 
 
-_BEHIND_EVERYTHING = 2**62
 _BEFORE_EVERYTHING = -(2**63)
-
-
-class _Histories:
-    """Encoded histories of the instances used last, up to so many bytes."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
-        self._bytes = 0
-        self._kept: OrderedDict[Key, bytearray] = OrderedDict()
-
-    def get(self, key: Key) -> bytearray | None:
-        found = self._kept.get(key)
-        if found is not None:
-            self._kept.move_to_end(key)
-        return found
-
-    def put(self, key: Key, history: bytearray) -> None:
-        self._kept[key] = history
-        self._bytes += len(history)
-        while self._bytes > self._most_bytes and len(self._kept) > 1:
-            _, dropped = self._kept.popitem(last=False)
-            self._bytes -= len(dropped)
-
-    def follow(self, change: Change) -> None:
-        """Take over a commit, for a history that is kept; drop it when the instance ended."""
-        history = self._kept.pop(change.key, None)
-        if history is None:
-            return
-        self._bytes -= len(history)
-        if not change.instance.is_live:
-            return
-        for transition in change.transitions:
-            if transition.origin is not None:
-                history = bytearray()
-            history += spliced(transition.events)
-        self.put(change.key, history)

@@ -1,0 +1,168 @@
+"""Take what workers answer to their work, and commit it.
+
+An answer that comes too late, twice, or for work that is gone changes nothing.
+
+Knows nothing about gRPC, and decides nothing: the engine does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from . import responses, tokens
+from .committer import Submission
+from .engine.commands import CompleteActivity, CompleteTurn
+from .engine.entities.commands import CompleteBatch
+from .engine.transition import ACCEPTED, InvalidArgument
+from .work import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from durabletask.protocol import messages
+
+    from .committer import Committer
+    from .dispatcher import Dispatcher
+    from .engine.commands import Command, TurnTaken
+    from .engine.transition import Reply
+    from .group_commit import GroupCommit
+    from .leases import Lease
+
+
+class Completions:
+    """Everything that ends a lease, or refuses to."""
+
+    def __init__(self, dispatcher: Dispatcher, commits: GroupCommit, committer: Committer) -> None:
+        self._dispatcher = dispatcher
+        self._commits = commits
+        self._committer = committer
+
+    async def complete_turn(self, hub: str, response: messages.OrchestratorResponse) -> None:
+        """Commit what a worker decided; nothing happens when its lease is over."""
+        token = response.completion_token
+        lease = (
+            self._dispatcher.find(token)
+            if token
+            else self._dispatcher.find_sole(Kind.TURN, hub, response.instance_id)
+        )
+        if lease is None or lease.turn is None:
+            return
+        if response.is_partial:
+            # A part may come twice, when its worker did not hear that it arrived.
+            number = len(lease.chunks) if response.chunk_index is None else response.chunk_index
+            lease.chunks[number] = response
+            return
+        response = responses.joined(lease.chunks, response)
+        if response.requires_history and not response.actions and lease.settling is None:
+            lease.stream.sessions.forget(lease.work.instance_id)
+            self._dispatcher.redeliver(lease)
+            return
+        await self._settle(
+            lease,
+            CompleteTurn(
+                lease.turn,
+                response.actions,
+                response.custom_status,
+                response.orchestration_trace_context,
+            ),
+        )
+
+    async def complete_activity(self, hub: str, response: messages.ActivityResponse) -> None:
+        """Commit an activity's outcome, if its task is still outstanding.
+
+        The lease need not be live: a worker that finished while its stream broke, or while
+        the sidecar was started anew, must not do the work a second time.
+        """
+        token = response.completion_token
+        if not token:
+            lease = self._dispatcher.find_sole(
+                Kind.ACTIVITY, hub, response.instance_id, response.task_id
+            )
+            token = "" if lease is None else lease.token
+        task = tokens.task_of(token)
+        if task is None:
+            return
+        command = CompleteActivity(task.key, response.result, response.failure_details)
+        lease = self._dispatcher.find(token)
+        if lease is None:
+            await self._commits.submit(Submission(task.hub, task.instance_id, command))
+        else:
+            await self._settle(lease, command)
+
+    async def complete_batch(self, hub: str, result: messages.EntityBatchResult) -> Reply:
+        """Commit what the operations of an entity did; nothing when the lease is over."""
+        token = result.completion_token
+        lease = (
+            self._dispatcher.find(token) if token else self._dispatcher.find_sole(Kind.ENTITY, hub)
+        )
+        if lease is None and not token:
+            # Dropped in silence, the batch would be out for ever.
+            return InvalidArgument("the result has no completion token, and nothing else names it")
+        if lease is None or lease.batch is None:
+            return ACCEPTED
+        if not result.results and result.failure_details is None:
+            # Nothing was run. Sent again at once, it would come back for ever.
+            self.abandon(Kind.ENTITY, lease.token)
+            return ACCEPTED
+        await self._settle(
+            lease,
+            CompleteBatch(
+                lease.batch,
+                result.results,
+                result.actions,
+                result.entity_state,
+                result.failure_details,
+            ),
+        )
+        return ACCEPTED
+
+    def abandon(self, kind: Kind, token: str) -> None:
+        """Take back work that its worker does not want."""
+        lease = self._dispatcher.find(token)
+        if lease is not None and lease.work.kind is kind and lease.settling is None:
+            self._dispatcher.abandon(lease)
+
+    def refuse(self, lease: Lease, size: int) -> asyncio.Future[Reply]:
+        """Fail work that its worker could not receive; sent, it would break the stream."""
+        failure = responses.too_large(size, lease.stream.appetite.max_message)
+        command: Command
+        if lease.turn is not None:
+            command = CompleteTurn(lease.turn, [responses.failed(failure)])
+        elif lease.batch is not None:
+            command = CompleteBatch(lease.batch, (), (), failure=failure)
+        else:
+            command = CompleteActivity(str(lease.work.task_key), failure=failure)
+        return self._submit(lease, command, failed=self._dispatcher.abandon)
+
+    async def _settle(self, lease: Lease, command: Command) -> None:
+        """Store a completion; one that comes twice shares the fate of the first."""
+        if lease.settling is None:
+            lease.settling = self._submit(lease, command, failed=self._dispatcher.unsettle)
+        # Who gives up waiting must not take the outcome from the others.
+        await asyncio.shield(lease.settling)
+
+    def _submit(
+        self, lease: Lease, command: Command, *, failed: Callable[[Lease], None]
+    ) -> asyncio.Future[Reply]:
+        return self._commits.submit(
+            Submission(lease.work.hub, lease.work.instance_id, command),
+            stored=lambda: self._stored(lease),
+            failed=lambda: failed(lease),
+        )
+
+    def _stored(self, lease: Lease) -> None:
+        if lease.turn is not None and lease.stream.appetite.keeps_sessions:
+            self._note_session(lease, lease.turn)
+        self._dispatcher.settle(lease)
+
+    def _note_session(self, lease: Lease, turn: TurnTaken) -> None:
+        """Take note of what the worker has warm now, or has not any more."""
+        work, sessions = lease.work, lease.stream.sessions
+        instance = self._committer.instance(work.hub, work.instance_id)
+        is_live = instance is not None and instance.is_live
+        if instance is not None and is_live and instance.origin.execution_id == turn.execution_id:
+            length = instance.progress.history_length
+            sessions.note(work.instance_id, turn.execution_id, length)
+        else:
+            sessions.forget(work.instance_id)

@@ -1,0 +1,142 @@
+"""A batch of operations: what goes into it, and what is made of its results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from durabletask.protocol import messages, oneofs
+from durabletask.sidecar.engine.commands import EntityAnswered, StartDetached, StartInstance
+from durabletask.sidecar.engine.failure_details import trimmed
+from durabletask.sidecar.engine.transition import Stale
+
+from . import ids
+from .commands import BatchTaken, SignalEntity
+from .draft import EntityDraft
+from .locks import grant_next
+from .queue import MessageKind
+from .state import EntityTransition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from .commands import CompleteBatch
+    from .queue import MessageRow
+    from .state import Entity
+
+    NewId = Callable[[], str]
+
+# One batch takes at most so many operations; the rest waits for the next.
+_LARGEST_BATCH = 500
+# Of each event: tag and length.
+_FRAME = 8
+
+
+def prepare(entity: Entity, now: datetime, room: int) -> list[MessageRow]:
+    """The operations that run next, as many as have room; empty when there are none.
+
+    `room` is how many bytes of events the message has room for. The first goes in
+    whatever its size.
+    """
+    return list(_capped(entity.queue.visible(now, entity.holder_id), room))
+
+
+def _capped(rows: Iterable[MessageRow], room: int) -> Iterable[MessageRow]:
+    size = 0
+    for count, row in enumerate(rows):
+        size += len(row.event) + _FRAME
+        if row.kind is MessageKind.LOCK or (count and (count >= _LARGEST_BATCH or size > room)):
+            return
+        yield row
+
+
+def taken(entity: Entity, rows: Iterable[MessageRow]) -> BatchTaken:
+    return BatchTaken(entity.progress.execution_id, tuple(row.number for row in rows))
+
+
+def complete(
+    entity: Entity | None,
+    entity_id: str,
+    command: CompleteBatch,
+    now: datetime,
+    new_id: NewId,
+) -> EntityTransition:
+    """Commit the batch: state, answers and all that the operations asked for, at once."""
+    batch = command.batch
+    if entity is None or not _is_current(entity, batch):
+        return EntityTransition(reply=Stale(f"the batch of '{entity_id}' is no longer wanted"))
+    draft = EntityDraft(entity, now)
+    rows = [entity.queue[number] for number in batch.numbers]
+    if command.failure is not None:
+        for row in rows:
+            draft.remove(row.number)
+            _answer(draft, row, None, command.failure)
+    else:
+        # The others were not run, and stand first in the queue still.
+        for row, result in zip(rows, command.results, strict=False):
+            draft.remove(row.number)
+            _answer(draft, row, *_outcome(result))
+        for action in command.actions:
+            _carry_out(draft, action, new_id)
+        draft.write(command.state)
+    grant_next(draft)
+    return draft.finish()
+
+
+def _is_current(entity: Entity, batch: BatchTaken) -> bool:
+    return entity.progress.execution_id == batch.execution_id and all(
+        number in entity.queue for number in batch.numbers
+    )
+
+
+def _outcome(
+    result: messages.OperationResult,
+) -> tuple[str | None, messages.TaskFailureDetails | None]:
+    if result.success is not None:
+        return result.success.result, None
+    failure = None if result.failure is None else result.failure.failure_details
+    return None, failure or messages.TaskFailureDetails(
+        error_type="OperationFailed", error_message="The worker gave no details of the failure."
+    )
+
+
+def _answer(
+    draft: EntityDraft,
+    row: MessageRow,
+    result: str | None,
+    failure: messages.TaskFailureDetails | None,
+) -> None:
+    if row.caller is None:
+        return
+    failure = None if failure is None else trimmed(failure)
+    answered = EntityAnswered(row.caller.execution_id, row.request_id, result, failure)
+    draft.tell(row.caller.instance_id, answered)
+
+
+def _carry_out(draft: EntityDraft, action: messages.OperationAction, new_id: NewId) -> None:
+    match oneofs.which(action):
+        case "send_signal":
+            assert action.send_signal is not None
+            _signal(draft, action.send_signal, new_id)
+        case "start_new_orchestration":
+            assert action.start_new_orchestration is not None
+            _start(draft, action.start_new_orchestration, new_id)
+
+
+def _signal(draft: EntityDraft, action: messages.SendSignalAction, new_id: NewId) -> None:
+    target = ids.normalized(action.instance_id)
+    # Nobody is there to be told that the signal had no address.
+    if target is not None:
+        signal = SignalEntity(new_id(), action.name, action.input, action.scheduled_time)
+        draft.tell(target, signal)
+
+
+def _start(draft: EntityDraft, action: messages.StartNewOrchestrationAction, new_id: NewId) -> None:
+    start = StartInstance(
+        name=action.name,
+        input=action.input,
+        version=action.version,
+        scheduled_start=action.scheduled_time,
+        parent_trace_context=action.parent_trace_context,
+    )
+    draft.tell(action.instance_id or new_id(), StartDetached(start))

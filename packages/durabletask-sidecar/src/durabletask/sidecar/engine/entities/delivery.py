@@ -1,0 +1,109 @@
+"""How an operation reaches an entity, and how an entity is forgotten."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from durabletask.protocol import events, messages
+from durabletask.sidecar.engine.transition import Purged
+
+from .draft import open_draft
+from .queue import MessageKind
+from .state import EntityTransition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from .commands import CallEntity, CleanEntity, PurgeEntity, SignalEntity
+    from .state import Entity
+
+# Only what an orchestrator asks for has a number, and that is in its own history.
+_UNNUMBERED = -1
+
+
+def signal(
+    entity: Entity | None,
+    entity_id: str,
+    command: SignalEntity,
+    now: datetime,
+    new_id: Callable[[], str],
+) -> EntityTransition:
+    if _has(entity, command.request_id):
+        return EntityTransition()
+    draft = open_draft(entity, entity_id, now, new_id)
+    event = events.entity_operation_signaled(
+        _UNNUMBERED,
+        entity_id,
+        command.operation,
+        command.input,
+        request_id=command.request_id,
+        scheduled_time=command.scheduled_at,
+        at=now,
+    )
+    at = command.scheduled_at
+    draft.enqueue(MessageKind.SIGNAL, command.request_id, event, visible_at=at)
+    return draft.finish()
+
+
+def call(
+    entity: Entity | None,
+    entity_id: str,
+    command: CallEntity,
+    now: datetime,
+    new_id: Callable[[], str],
+) -> EntityTransition:
+    if _has(entity, command.request_id):
+        return EntityTransition()
+    draft = open_draft(entity, entity_id, now, new_id)
+    caller = command.caller
+    event = events.entity_operation_called(
+        _UNNUMBERED,
+        entity_id,
+        command.operation,
+        command.input,
+        request_id=command.request_id,
+        parent=messages.OrchestrationInstance(
+            instance_id=caller.instance_id, execution_id=caller.execution_id
+        ),
+        scheduled_time=command.scheduled_at,
+        at=now,
+    )
+    at = command.scheduled_at
+    draft.enqueue(MessageKind.CALL, command.request_id, event, caller=caller, visible_at=at)
+    return draft.finish()
+
+
+def _has(entity: Entity | None, request_id: str) -> bool:
+    """Whether the request came before: callers repeat what they are not sure of."""
+    return entity is not None and entity.queue.holds(request_id)
+
+
+def purge(
+    entity: Entity | None,
+    _entity_id: str,
+    _command: PurgeEntity,
+    _now: datetime,
+    _new_id: Callable[[], str],
+) -> EntityTransition:
+    """Forget the entity; one that an orchestration holds or waits for stays.
+
+    That orchestration would wait for ever, or run on without the lock it counts on.
+    """
+    if entity is None or entity.progress.holder is not None:
+        return EntityTransition(reply=Purged(0))
+    if any(row.caller is not None for row in entity.queue):
+        return EntityTransition(reply=Purged(0))
+    return EntityTransition(reply=Purged(1), removes=True)
+
+
+def clean(
+    entity: Entity | None,
+    _entity_id: str,
+    _command: CleanEntity,
+    _now: datetime,
+    _new_id: Callable[[], str],
+) -> EntityTransition:
+    if entity is None or not entity.is_empty:
+        return EntityTransition(reply=Purged(0))
+    return EntityTransition(reply=Purged(1), removes=True)

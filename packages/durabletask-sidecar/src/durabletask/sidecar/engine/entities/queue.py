@@ -1,0 +1,116 @@
+"""Messages that wait for an entity.
+
+Each is visible at a time: at once, or when it was scheduled for. They are taken in the
+order in which they became visible; while the entity is locked, only its holder's are.
+
+Knows nothing about what the messages mean.
+"""
+
+from __future__ import annotations
+
+import enum
+from bisect import bisect_left, insort
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from .commands import Caller
+
+
+class MessageKind(enum.IntEnum):
+    """What a message is to the engine."""
+
+    SIGNAL = 0
+    CALL = 1
+    LOCK = 2
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """One message that waits."""
+
+    number: int
+    kind: MessageKind
+    visible_at: datetime
+    request_id: str
+    """The critical section's id for a lock."""
+    event: bytes
+    caller: Caller | None = None
+    """Who waits for the answer; nobody waits for a signal."""
+
+    @property
+    def order(self) -> tuple[datetime, int]:
+        return (self.visible_at, self.number)
+
+
+class MessageQueue:
+    """The messages of one entity."""
+
+    def __init__(self, rows: Iterable[MessageRow] = ()) -> None:
+        self._rows: dict[int, MessageRow] = {}
+        self._requests: set[str] = set()
+        self.size = 0
+        """Bytes of the messages."""
+        self._order: list[tuple[datetime, int]] = []
+        self._order_by_caller: dict[str, list[tuple[datetime, int]]] = {}
+        for row in rows:
+            self.add(row)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[MessageRow]:
+        return iter(self._rows.values())
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._rows
+
+    def __getitem__(self, number: int) -> MessageRow:
+        return self._rows[number]
+
+    def holds(self, request_id: str) -> bool:
+        """Whether a message with this id waits."""
+        return request_id in self._requests
+
+    def add(self, row: MessageRow) -> None:
+        self._rows[row.number] = row
+        self.size += len(row.event)
+        self._requests.add(row.request_id)
+        insort(self._order, row.order)
+        if row.caller is not None:
+            insort(self._order_by_caller.setdefault(row.caller.instance_id, []), row.order)
+
+    def remove(self, number: int) -> None:
+        row = self._rows.pop(number)
+        self.size -= len(row.event)
+        self._requests.discard(row.request_id)
+        _take_out(self._order, row)
+        if row.caller is not None:
+            caller_id = row.caller.instance_id
+            _take_out(self._order_by_caller[caller_id], row)
+            if not self._order_by_caller[caller_id]:
+                del self._order_by_caller[caller_id]
+
+    def visible_at(self, holder_id: str | None) -> datetime | None:
+        """When the first message is visible; with a holder, the first of the holder's."""
+        order = self._order_for(holder_id)
+        return order[0][0] if order else None
+
+    def visible(self, now: datetime, holder_id: str | None) -> Iterator[MessageRow]:
+        """The messages that may be taken, in order; with a holder, only the holder's."""
+        for visible_at, number in self._order_for(holder_id):
+            if visible_at > now:
+                return
+            yield self._rows[number]
+
+    def _order_for(self, holder_id: str | None) -> list[tuple[datetime, int]]:
+        if holder_id is None:
+            return self._order
+        return self._order_by_caller.get(holder_id, [])
+
+
+def _take_out(order: list[tuple[datetime, int]], row: MessageRow) -> None:
+    del order[bisect_left(order, row.order)]

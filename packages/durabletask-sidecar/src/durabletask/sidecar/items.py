@@ -1,0 +1,128 @@
+"""Make the bytes of work items; events are spliced in as they are stored."""
+
+from __future__ import annotations
+
+import enum
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from durabletask.protocol import codec, messages, wire
+
+from .store.splicing import NEW_EVENTS, spliced
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .engine.commands import TurnTaken
+    from .engine.entities.state import Entity, MessageRow
+    from .engine.state import Instance, TaskRow
+
+# WorkItem.orchestrator_request, .activity_request, .entity_request, .completion_token
+# and .entity_request_v2
+_ORCHESTRATOR_REQUEST = 1
+_ACTIVITY_REQUEST = 2
+_ENTITY_REQUEST = 3
+_COMPLETION_TOKEN = 10
+_ENTITY_REQUEST_V2 = 5
+
+# EntityRequest.operation_requests
+_OPERATION_REQUESTS = 4
+
+
+# From so many bytes of history on, workers that can fetch it are told to (as in .NET's
+# sidecar), instead of being sent it in one message.
+_LONG_HISTORY = 1024 * 1024
+
+
+class HistoryForm(enum.Enum):
+    """How a worker gets at what is committed of an orchestration."""
+
+    WHOLE = "whole"
+    """All of it comes with the turn."""
+    FETCHED = "fetched"
+    """It can fetch a long one by StreamInstanceHistory."""
+    LEFT_OUT = "left out"
+    """It knows it from the turns before."""
+
+    def sends(self, history: bytes) -> bool:
+        """Whether the turn comes with the history."""
+        if self is HistoryForm.LEFT_OUT:
+            return not history
+        return self is HistoryForm.WHOLE or len(history) <= _LONG_HISTORY
+
+
+def turn_item(
+    instance: Instance, turn: TurnTaken, history: bytes, token: str, form: HistoryForm
+) -> bytes:
+    """The work item of a turn; `history` is spliced already."""
+    is_sent = form.sends(history)
+    request = messages.OrchestratorRequest(
+        instance_id=instance.instance_id,
+        execution_id=turn.execution_id,
+        # Messages come in the order of their commits: there is nothing to reorder.
+        entity_parameters=messages.OrchestratorEntityParameters(
+            entity_message_reorder_window=timedelta(0)
+        ),
+        orchestration_trace_context=instance.progress.trace_context,
+        requires_history_streaming=not is_sent and form is HistoryForm.FETCHED,
+    )
+    if not is_sent and form is HistoryForm.LEFT_OUT:
+        request.properties = _session_properties(instance.progress.history_length)
+    past = history if is_sent else b""
+    encoded = b"".join((codec.encode(request), past, spliced(turn.new_events, NEW_EVENTS)))
+    return _work_item(_ORCHESTRATOR_REQUEST, encoded, token)
+
+
+def _session_properties(history_length: int) -> dict[str, str]:
+    """What tells a worker that the past events are left out; each value is JSON text."""
+    return {
+        "IsExtendedSession": "true",
+        "IncludeState": "false",
+        "HistoryLength": str(history_length),
+    }
+
+
+def activity_item(row: TaskRow, token: str) -> bytes:
+    return _work_item(_ACTIVITY_REQUEST, row.request, token)
+
+
+def batch_item(entity: Entity, rows: Sequence[MessageRow], token: str) -> bytes:
+    """The work item of a batch of operations, in the newer form: as history events."""
+    head = codec.encode(
+        messages.EntityRequest(
+            instance_id=entity.entity_id,
+            execution_id=entity.progress.execution_id,
+            entity_state=entity.progress.state,
+        )
+    )
+    request = head + spliced((row.event for row in rows), _OPERATION_REQUESTS)
+    return _work_item(_ENTITY_REQUEST_V2, request, token)
+
+
+def old_batch_item(entity: Entity, rows: Sequence[MessageRow], token: str) -> bytes:
+    """The same in the older form, for workers that asked for it."""
+    request = messages.EntityBatchRequest(
+        instance_id=entity.entity_id,
+        entity_state=entity.progress.state,
+        operations=[_operation(row) for row in rows],
+    )
+    return _work_item(_ENTITY_REQUEST, codec.encode(request), token)
+
+
+def _operation(row: MessageRow) -> messages.OperationRequest:
+    event = codec.decode(messages.HistoryEvent, row.event)
+    asked = event.entity_operation_signaled
+    if asked is None:
+        called = event.entity_operation_called
+        assert called is not None
+        return messages.OperationRequest(
+            operation=called.operation, request_id=called.request_id, input=called.input
+        )
+    return messages.OperationRequest(
+        operation=asked.operation, request_id=asked.request_id, input=asked.input
+    )
+
+
+def _work_item(field_number: int, request: bytes, token: str) -> bytes:
+    completion_token = wire.length_delimited(_COMPLETION_TOKEN, token.encode())
+    return wire.length_delimited(field_number, request) + completion_token

@@ -1,0 +1,80 @@
+"""The method that hands out an orchestration's history, in pieces.
+
+Events are stored as a work item holds them, so they are passed on without being decoded.
+The history is taken once: what is committed while it is sent does not change it.
+
+Knows nothing about what the events mean.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from durabletask.protocol import wire
+from durabletask.sidecar.engine.instances import missing
+from durabletask.sidecar.engine.transition import NotFound
+from durabletask.sidecar.store import Key
+
+from .errors import RefusedError, check
+from .ids import INSTANCE_ID, check_length
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+
+    from durabletask.protocol import messages
+    from durabletask.sidecar.host import Host
+
+    from .rpc import Caller
+
+# As large as those of Microsoft's own sidecar, and far from any limit.
+_LARGEST_CHUNK = 256 * 1024
+# HistoryChunk.events
+_EVENTS = 1
+
+
+class Histories:
+    """What a client or a worker may read of the past."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    @asynccontextmanager
+    async def stream(
+        self, request: messages.StreamInstanceHistoryRequest, caller: Caller
+    ) -> AsyncGenerator[AsyncIterator[bytes], None]:
+        check_length(INSTANCE_ID, request.instance_id)
+        instance = self._host.instance(caller.hub, request.instance_id)
+        if instance is None:
+            check(missing(request.instance_id).reply)
+        elif request.execution_id and request.execution_id != instance.origin.execution_id:
+            text = f"'{request.instance_id}' has no execution '{request.execution_id}' any more"
+            raise RefusedError(NotFound(text))
+        yield _sent(self._host.reader.history(Key(caller.hub, request.instance_id)))
+
+
+async def _sent(history: bytes) -> AsyncIterator[bytes]:
+    for chunk in chunks(history):
+        yield chunk
+
+
+def chunks(history: bytes, most_bytes: int = _LARGEST_CHUNK) -> Iterator[bytes]:
+    """The events as messages of a stream; one that is larger than a message may be, alone."""
+    chunk = bytearray()
+    for start, stop in _spans(history):
+        event = wire.length_delimited(_EVENTS, history[start:stop])
+        if chunk and len(chunk) + len(event) > most_bytes:
+            yield bytes(chunk)
+            chunk.clear()
+        chunk += event
+    if chunk:
+        yield bytes(chunk)
+
+
+def _spans(history: bytes) -> Iterator[tuple[int, int]]:
+    """Where each event begins and ends."""
+    end, pos = len(history), 0
+    while pos < end:
+        _, pos = wire.tag_at(history, pos)
+        start, pos = wire.span_at(history, pos, end)
+        yield start, pos

@@ -1,0 +1,74 @@
+"""The methods that look for orchestrations: query their states, list the ids of ended ones.
+
+Knows nothing about how the store finds them.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from durabletask.protocol import messages
+from durabletask.sidecar.store.queries import EndedQuery, InstanceQuery
+
+from . import continuation, pages, states
+
+if TYPE_CHECKING:
+    from durabletask.sidecar.host import Host
+    from durabletask.sidecar.store.queries import InstanceSummary
+
+    from .rpc import Caller
+
+# The official backend's, when the caller does not say.
+_DEFAULT_IDS = 100
+
+
+class Queries:
+    """What a client may look for."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def query_instances(
+        self, request: messages.QueryInstancesRequest, caller: Caller
+    ) -> messages.QueryInstancesResponse:
+        wanted = request.query or messages.InstanceQuery()
+        after = continuation.key_of(wanted.continuation_token)
+        if wanted.task_hub_names and caller.hub not in wanted.task_hub_names:
+            return messages.QueryInstancesResponse()
+
+        def make(summary: InstanceSummary) -> messages.OrchestrationState:
+            return states.of_instance(summary, payloads=wanted.fetch_inputs_and_outputs)
+
+        found = self._host.reader.instances(caller.hub, _instance_query(wanted), after=after)
+        page = pages.page(found, make, pages.size(wanted.max_instance_count))
+        token = None if page.last is None else continuation.behind_key(page.last.key)
+        return messages.QueryInstancesResponse(
+            orchestration_state=page.items, continuation_token=token
+        )
+
+    async def list_ids(
+        self, request: messages.ListInstanceIdsRequest, caller: Caller
+    ) -> messages.ListInstanceIdsResponse:
+        after = continuation.readable_key_of(request.last_instance_key)
+        query = EndedQuery(
+            frozenset(request.runtime_status),
+            request.completed_time_from,
+            request.completed_time_to,
+        )
+        most = pages.size(request.page_size or _DEFAULT_IDS)
+        found = list(islice(self._host.reader.ended(caller.hub, query, after=after), most + 1))
+        has_more = len(found) > most
+        key = continuation.readable_behind_key(found[most - 1]) if has_more else None
+        return messages.ListInstanceIdsResponse(
+            instance_ids=[instance_id for _, instance_id in found[:most]], last_instance_key=key
+        )
+
+
+def _instance_query(wanted: messages.InstanceQuery) -> InstanceQuery:
+    return InstanceQuery(
+        frozenset(wanted.runtime_status),
+        wanted.created_time_from,
+        wanted.created_time_to,
+        wanted.instance_id_prefix or "",
+    )
