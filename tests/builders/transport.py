@@ -45,6 +45,9 @@ class FakeTransport:
             raise answer
         return answer
 
+    def collect(self, *args: Any, **options: Any) -> Any:
+        return FakeTransport.unary(self, *args, **options)
+
     def stream(self, *_: Any, **__: Any) -> Any:
         raise NotImplementedError
 
@@ -57,6 +60,9 @@ class FakeAsyncTransport(FakeTransport):
 
     async def unary(self, *args: Any, **options: Any) -> Any:
         return super().unary(*args, **options)
+
+    async def collect(self, *args: Any, **options: Any) -> Any:
+        return super().collect(*args, **options)
 
     async def close(self) -> None:  # type: ignore[override]
         super().close()

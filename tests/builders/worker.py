@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import itertools
 import logging
+import queue
 from collections import defaultdict, deque
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from durabletask.core.registry import Registry
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class ManualClock:
@@ -170,6 +173,47 @@ class ScriptedSidecar:
             await self._news.wait()
 
 
+class Sidecars:
+    """The scripted sidecars that a worker connected to, one for each time it did."""
+
+    def __init__(self, *work: bytes) -> None:
+        self.answers: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self.made: list[ScriptedSidecar] = []
+        self._work = work
+
+    def __call__(self) -> ScriptedSidecar:
+        sidecar = Answering(self.answers, self._work)
+        self.made.append(sidecar)
+        return sidecar
+
+    def answer(self) -> Any:
+        """Wait, in a thread, for what the worker says next."""
+        name, request = self.answers.get(timeout=20)
+        assert name != "Hello"
+        return request
+
+
+class Answering(ScriptedSidecar):
+    def __init__(
+        self, answers: queue.SimpleQueue[tuple[str, Any]], work: tuple[bytes, ...]
+    ) -> None:
+        super().__init__()
+        self._answers = answers
+        self._work = work
+
+    async def unary(self, method: methods.Method, request: Any, **told: Any) -> Any:
+        response = await super().unary(method, request, **told)
+        if method is not methods.HELLO:
+            self._answers.put((method.name, request))
+        return response
+
+    def stream(self, method: methods.Method, request: Any, **told: Any) -> ScriptedStream:
+        stream = super().stream(method, request, **told)
+        for raw in self._work:
+            stream.send(raw)
+        return stream
+
+
 def refusal(
     status: str, details: str = "", *, kind: type[SidecarError] = SidecarError
 ) -> Exception:
@@ -196,12 +240,52 @@ def orchestrator_item(
     past: list[messages.HistoryEvent] | None = None,
     instance: str = "one",
     execution: str | None = "first",
+    left_out: int | None = None,
     token: str = "t",
 ) -> bytes:
+    """A turn; with so many past events left out, if that is told."""
+    properties = {"IsExtendedSession": "true", "IncludeState": "false"}
     request = messages.OrchestratorRequest(
-        instance_id=instance, execution_id=execution, past_events=past or [], new_events=new
+        instance_id=instance,
+        execution_id=execution,
+        past_events=past or [],
+        new_events=new,
+        properties={} if left_out is None else properties | {"HistoryLength": str(left_out)},
     )
     return codec.encode(messages.WorkItem(orchestrator_request=request, completion_token=token))
+
+
+def entity_item(
+    *operations: tuple[str, str],
+    id: str = "@counter@one",
+    state: str | None = None,
+    token: str = "t",
+) -> bytes:
+    """A batch in the older form: names of operations with their inputs."""
+    request = messages.EntityBatchRequest(
+        instance_id=id,
+        entity_state=state,
+        operations=[
+            messages.OperationRequest(operation=name, request_id=str(number), input=input)
+            for number, (name, input) in enumerate(operations)
+        ],
+    )
+    return codec.encode(messages.WorkItem(entity_request=request, completion_token=token))
+
+
+def entity_item_v2(
+    *requests: messages.HistoryEvent, id: str = "@counter@one", token: str = "t"
+) -> bytes:
+    """A batch in the newer form."""
+    request = messages.EntityRequest(instance_id=id, operation_requests=list(requests))
+    return codec.encode(messages.WorkItem(entity_request_v2=request, completion_token=token))
+
+
+def unreadable_batch(token: str = "t") -> bytes:
+    """A batch whose outline can be read, but not its only operation."""
+    cut_off = b"\x0a"
+    outline = codec.encode(messages.WorkItem(completion_token=token))
+    return outline + wire.length_delimited(3, wire.length_delimited(3, cut_off))
 
 
 def unreadable_turn(token: str = "t") -> bytes:
@@ -225,7 +309,9 @@ def health_ping() -> bytes:
 class OneInstance:
     """An engine for one instance of nothing but activities: what a worker can rely on."""
 
-    def __init__(self, orchestrator: str, *, instance: str = "one") -> None:
+    def __init__(
+        self, orchestrator: str, *, instance: str = "one", version: str | None = None
+    ) -> None:
         self.instance = instance
         self.past: list[messages.HistoryEvent] = []
         self.result: str | None = None
@@ -233,16 +319,28 @@ class OneInstance:
         self._turns = 0
         self._inbox = [
             events.execution_started(
-                orchestrator, instance_id=instance, execution_id="first", at=_at(0)
+                orchestrator,
+                instance_id=instance,
+                execution_id="first",
+                version=version,
+                at=_at(0),
             )
         ]
 
-    def work_item(self) -> bytes:
+    def work_item(self, *, with_past: bool = True) -> bytes:
         """The next turn; offered again, it is another batch, as after a lost lease."""
         self._turns += 1
         self._new = [events.orchestrator_started(_at(self._turns)), *self._inbox]
+        return self.last_work_item(with_past=with_past)
+
+    def last_work_item(self, *, with_past: bool = True) -> bytes:
+        """The turn that was offered last."""
         return orchestrator_item(
-            self._new, past=self.past, instance=self.instance, token=str(self._turns)
+            self._new,
+            past=self.past if with_past else [],
+            instance=self.instance,
+            left_out=None if with_past else len(self.past),
+            token=str(self._turns),
         )
 
     def commit(self, response: messages.OrchestratorResponse) -> None:
@@ -264,7 +362,7 @@ class OneInstance:
 
 
 def _at(seconds: int) -> datetime:
-    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    return START + timedelta(seconds=seconds)
 
 
 def setup_of(
@@ -278,6 +376,9 @@ def setup_of(
         "dialect": dialects.TASKHUB,
         "registry": registry,
         "settings": Settings(),
+        "versioning": None,
+        "filters": None,
+        "capabilities": (),
         "concurrency": ConcurrencyOptions(),
         "resilience": GrpcWorkerResiliencyOptions(),
         "max_cached_orchestrations": 100,
@@ -285,6 +386,7 @@ def setup_of(
         "activity_completed": lambda _request: None,
         "log": logging.getLogger("test"),
         "clock": clock,
+        "now": lambda: START,
         "draw": lambda: 0.5,
     }
     return Setup(**settings | told)

@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from builders.transport import FakeAsyncTransport, FakeTransport, result_of
-from durabletask.client import AsyncTaskHubGrpcClient, TaskHubGrpcClient
+from durabletask.client import (
+    AsyncTaskHubGrpcClient,
+    EntityQuery,
+    OrchestrationQuery,
+    OrchestrationStatus,
+    TaskHubGrpcClient,
+)
+from durabletask.entities import EntityInstanceId
 from durabletask.serialization import JsonDataConverter
 
 Call = Callable[[Any], Any]
@@ -18,6 +25,18 @@ Call = Callable[[Any], Any]
 CLIENTS = pytest.mark.parametrize("client_class", [TaskHubGrpcClient, AsyncTaskHubGrpcClient])
 SOME_ID = uuid.UUID(int=7)
 LONE = "caf\udce9"
+
+FAILED = OrchestrationStatus.FAILED
+ENTITY = EntityInstanceId("account", "a")
+
+
+def states(client: Any, **conditions: Any) -> Any:
+    return client.get_all_orchestration_states(OrchestrationQuery(**conditions))
+
+
+def entities(client: Any, **conditions: Any) -> Any:
+    return client.get_all_entities(EntityQuery(**conditions))
+
 
 WRONG_TYPES: list[tuple[str, Call]] = [
     ("instance_id", lambda client: client.schedule_new_orchestration("sum", instance_id=SOME_ID)),
@@ -38,6 +57,45 @@ WRONG_TYPES: list[tuple[str, Call]] = [
     ("reason", lambda client: client.suspend_orchestration("order-1", reason=5)),
     ("instance_id", lambda client: client.resume_orchestration(SOME_ID)),
     ("reason", lambda client: client.resume_orchestration("order-1", reason=5)),
+    ("reuse_id_policy", lambda client: client.schedule_new_orchestration("a", reuse_id_policy=1)),
+    ("reuse_id_policy", lambda client: client.schedule_new_orchestration("a", reuse_id_policy="a")),
+    ("instance_id", lambda client: client.rewind_orchestration(SOME_ID)),
+    ("reason", lambda client: client.rewind_orchestration("order-1", reason=5)),
+    ("instance_id", lambda client: client.restart_orchestration(SOME_ID)),
+    ("instance_id", lambda client: client.purge_orchestration(SOME_ID)),
+    ("created_time_from", lambda client: client.purge_orchestrations_by(timedelta(1))),
+    ("created_time_to", lambda client: client.purge_orchestrations_by(created_time_to=1)),
+    ("runtime_status", lambda client: client.purge_orchestrations_by(runtime_status=FAILED)),
+    ("timeout", lambda client: client.purge_orchestrations_by(timeout=5)),
+    ("orchestration_query", lambda client: client.get_all_orchestration_states(EntityQuery())),
+    ("runtime_status", lambda client: states(client, runtime_status=["FAILED"])),
+    ("created_time_from", lambda client: states(client, created_time_from=1)),
+    ("created_time_to", lambda client: states(client, created_time_to=1)),
+    ("max_instance_count", lambda client: states(client, max_instance_count="5")),
+    ("instance_id_prefix", lambda client: states(client, instance_id_prefix=5)),
+    ("runtime_status", lambda client: client.list_instance_ids(runtime_status=FAILED)),
+    ("completed_time_from", lambda client: client.list_instance_ids(completed_time_from=1)),
+    ("completed_time_to", lambda client: client.list_instance_ids(completed_time_to=1)),
+    ("page_size", lambda client: client.list_instance_ids(page_size="5")),
+    ("continuation_token", lambda client: client.list_instance_ids(continuation_token=5)),
+    ("instance_id", lambda client: client.get_orchestration_history(SOME_ID)),
+    ("execution_id", lambda client: client.get_orchestration_history("a", execution_id=SOME_ID)),
+    ("entity_instance_id", lambda client: client.signal_entity("@a@b", "add")),
+    ("operation_name", lambda client: client.signal_entity(ENTITY, 5)),
+    ("signal_time", lambda client: client.signal_entity(ENTITY, "add", 1, timedelta(1))),
+    ("entity_instance_id", lambda client: client.get_entity("@a@b")),
+    ("entity_query", lambda client: client.get_all_entities(OrchestrationQuery())),
+    ("instance_id_starts_with", lambda client: entities(client, instance_id_starts_with=ENTITY)),
+    ("last_modified_from", lambda client: entities(client, last_modified_from=1)),
+    ("last_modified_to", lambda client: entities(client, last_modified_to=1)),
+    ("page_size", lambda client: entities(client, page_size="5")),
+]
+
+BAD_VALUES: list[tuple[str, Call]] = [
+    ("timeout", lambda client: client.purge_orchestrations_by(timeout=timedelta(0))),
+    ("max_instance_count", lambda client: states(client, max_instance_count=-1)),
+    ("page_size", lambda client: client.list_instance_ids(page_size=2**31)),
+    ("page_size", lambda client: entities(client, page_size=-1)),
 ]
 
 
@@ -59,6 +117,19 @@ async def test_a_wrong_type_is_named_and_nothing_is_sent(
         await result_of(call(client))
 
     assert str(raised.value).startswith(f"{argument} must be ")
+    assert transport.asked == []
+
+
+@CLIENTS
+@pytest.mark.parametrize(("argument", "call"), BAD_VALUES)
+async def test_a_value_out_of_range_is_named_and_nothing_is_sent(
+    client_class: Any, argument: str, call: Call
+) -> None:
+    client, transport = client_of(client_class)
+
+    with pytest.raises(ValueError, match=f"^{argument} must be "):
+        await result_of(call(client))
+
     assert transport.asked == []
 
 

@@ -55,6 +55,65 @@ def test_both_clients_have_the_same_methods_and_arguments() -> None:
     assert surface(TaskHubGrpcClient) == surface(AsyncTaskHubGrpcClient)
 
 
+@pytest.mark.parametrize("name", [name for name in vars(TaskHubGrpcClient) if name[0] != "_"])
+def test_both_clients_say_the_same_of_a_method(name: str) -> None:
+    documented, asynchronous = (
+        getattr(client_class, name) for client_class in (TaskHubGrpcClient, AsyncTaskHubGrpcClient)
+    )
+
+    assert documented.__doc__ == asynchronous.__doc__
+
+
+# As `inspect.signature` prints those of the official SDK, without the types.
+OFFICIAL_SIGNATURES = {
+    "clean_entity_storage": "remove_empty_entities=True, release_orphaned_locks=True",
+    "get_all_entities": "entity_query=None",
+    "get_all_orchestration_states": "orchestration_query=None",
+    "get_entity": "entity_instance_id, include_state=True",
+    "get_orchestration_history": (
+        "instance_id, *, execution_id=None, for_work_item_processing=False"
+    ),
+    "get_orchestration_state": "instance_id, *, fetch_payloads=True",
+    "list_instance_ids": (
+        "runtime_status=None, completed_time_from=None, completed_time_to=None, "
+        "page_size=None, continuation_token=None"
+    ),
+    "purge_orchestration": "instance_id, recursive=True",
+    "purge_orchestrations_by": (
+        "created_time_from=None, created_time_to=None, runtime_status=None, "
+        "recursive=False, timeout=None"
+    ),
+    "raise_orchestration_event": "instance_id, event_name, *, data=None",
+    "restart_orchestration": "instance_id, *, restart_with_new_instance_id=False",
+    "resume_orchestration": "instance_id, *, reason=None",
+    "rewind_orchestration": "instance_id, *, reason=None",
+    "schedule_new_orchestration": (
+        "orchestrator, *, input=None, instance_id=None, start_at=None, reuse_id_policy=None, "
+        "tags=None, version=None"
+    ),
+    "signal_entity": "entity_instance_id, operation_name, input=None, signal_time=None",
+    "suspend_orchestration": "instance_id, *, reason=None",
+    "terminate_orchestration": "instance_id, *, output=None, recursive=True",
+    "wait_for_orchestration_completion": "instance_id, *, fetch_payloads=True, timeout=60",
+    "wait_for_orchestration_start": "instance_id, *, fetch_payloads=False, timeout=60",
+}
+
+
+@CLIENTS
+@pytest.mark.parametrize(("name", "official"), OFFICIAL_SIGNATURES.items())
+def test_a_method_is_called_as_the_official_one(
+    client_class: Any, name: str, official: str
+) -> None:
+    signature = inspect.signature(getattr(client_class, name))
+
+    untyped = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in signature.parameters.values()
+    ]
+
+    assert str(inspect.Signature(untyped)) == f"(self, {official})"
+
+
 @CLIENTS
 def test_a_logger_and_a_handler_exclude_each_other(client_class: Any) -> None:
     with pytest.raises(ValueError, match="not both"):

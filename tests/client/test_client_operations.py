@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
+from builders.client import Hub
 from builders.transport import FakeAsyncTransport, FakeTransport, refused, result_of
 from durabletask.client import AsyncTaskHubGrpcClient, OrchestrationStatus, TaskHubGrpcClient
 from durabletask.protocol import messages
@@ -21,32 +23,6 @@ RUNNING = messages.GetInstanceResponse(
 )
 UNKNOWN = messages.GetInstanceResponse(exists=False)
 WAITS = ["wait_for_orchestration_start", "wait_for_orchestration_completion"]
-
-
-class Hub:
-    """One of the two clients over a transport that plays a script."""
-
-    def __init__(self, client_class: Any, transport_class: Any) -> None:
-        self._client_class = client_class
-        self._transport_class = transport_class
-        self.transport = FakeTransport()
-
-    def client(self, *answers: Any, **settings: Any) -> Any:
-        self.transport = self._transport_class(*answers)
-        return self._client_class(transport=self.transport, **settings)
-
-    @property
-    def request(self) -> Any:
-        """The only request that was made."""
-        (asked,) = self.transport.asked
-        return asked.request
-
-
-@pytest.fixture(params=["sync", "async"])
-def hub(request: pytest.FixtureRequest) -> Hub:
-    if request.param == "sync":
-        return Hub(TaskHubGrpcClient, FakeTransport)
-    return Hub(AsyncTaskHubGrpcClient, FakeAsyncTransport)
 
 
 async def test_scheduling_sends_all_that_was_given(hub: Hub) -> None:
@@ -137,10 +113,18 @@ class OfficialPolicy:
     replaceableStatus = (1, 3)  # noqa: N815
 
 
+@dataclass
+class Policy:
+    """Shaped as one may write it oneself."""
+
+    replaceable_status: set[OrchestrationStatus]
+
+
 @pytest.mark.parametrize(
     "policy",
     [
         [OrchestrationStatus.COMPLETED, OrchestrationStatus.FAILED],
+        Policy({OrchestrationStatus.COMPLETED, OrchestrationStatus.FAILED}),
         OfficialPolicy(),
         messages.OrchestrationIdReusePolicy(
             replaceable_status=[
@@ -149,14 +133,14 @@ class OfficialPolicy:
             ]
         ),
     ],
-    ids=["statuses", "official", "message"],
+    ids=["statuses", "own", "official", "message"],
 )
-async def test_a_reuse_policy_may_be_written_in_three_ways(hub: Hub, policy: Any) -> None:
+async def test_a_reuse_policy_may_be_written_in_four_ways(hub: Hub, policy: Any) -> None:
     client = hub.client(messages.CreateInstanceResponse())
 
     await result_of(client.schedule_new_orchestration("sum", reuse_id_policy=policy))
 
-    assert list(hub.request.orchestration_id_reuse_policy.replaceable_status) == [1, 3]
+    assert sorted(hub.request.orchestration_id_reuse_policy.replaceable_status) == [1, 3]
 
 
 async def test_a_taken_id_is_an_error_that_names_it_and_the_way_out(hub: Hub) -> None:

@@ -38,6 +38,42 @@ def test_a_time_that_is_missing_is_the_epoch() -> None:
     assert parse_orchestration_state(message()).created_at == datetime(1970, 1, 1)
 
 
+def test_a_state_tells_all_that_the_protocol_has() -> None:
+    at = datetime(2030, 1, 2, tzinfo=UTC)
+
+    state = parse_orchestration_state(
+        message(
+            version="2",
+            tags={"team": "blue"},
+            execution_id="run-1",
+            parent_instance_id="order-0",
+            scheduled_start_timestamp=at,
+            completed_timestamp=at,
+        )
+    )
+
+    assert (state.version, state.tags) == ("2", {"team": "blue"})
+    assert (state.execution_id, state.parent_instance_id) == ("run-1", "order-0")
+    assert state.scheduled_start == state.completed_at == datetime(2030, 1, 2)
+
+
+def test_what_a_sidecar_does_not_tell_is_empty() -> None:
+    state = parse_orchestration_state(message(version="", execution_id=""))
+
+    assert state.version is state.execution_id is state.parent_instance_id is None
+    assert state.scheduled_start is state.completed_at is None
+    assert state.tags == {}
+
+
+def test_the_official_constructor_is_enough() -> None:
+    at = datetime(2030, 1, 1)
+    status = OrchestrationStatus.RUNNING
+
+    state = OrchestrationState("order-1", "sum", status, at, at, None, None, None, None)
+
+    assert state == replace(state, tags={}, version=None)
+
+
 @dataclass
 class Money:
     amount: int

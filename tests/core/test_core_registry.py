@@ -51,9 +51,11 @@ def test_names_are_listed_by_kind() -> None:
     registry = Registry()
     registry.add_orchestrator(greet, "flow")
     registry.add_activity(greet, "step")
+    registry.add_entity(greet, "Counter")
 
-    assert list(registry.orchestrators()) == ["flow"]
-    assert list(registry.activities()) == ["step"]
+    assert registry.orchestrator_names() == ("flow",)
+    assert registry.activity_names() == ("step",)
+    assert registry.entity_names() == ("counter",)
 
 
 def test_a_missing_name_is_answered_with_those_there_are() -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from builders.core import ID, START, Event, failure, registry_of, without_traces
 from durabletask.core.decide import decide, open_machine
 from durabletask.core.settings import Settings
+from durabletask.entities import EntityInstanceId, EntityLock
 from durabletask.protocol import events, messages
 from durabletask.protocol.oneofs import which
 from durabletask.task import (
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 SETTINGS = Settings()
 POLICY = RetryPolicy(first_retry_interval=timedelta(seconds=1), max_number_of_attempts=2)
 
+COUNTER, OTHER = EntityInstanceId("counter", "one"), EntityInstanceId("counter", "two")
+
 ASK: dict[str, Callable[[OrchestrationContext], Task[Any]]] = {
     "activity": lambda ctx: ctx.call_activity("step", input=str(ctx.current_utc_datetime)),
     "retried": lambda ctx: ctx.call_activity("step", input=ctx.new_uuid(), retry_policy=POLICY),
@@ -44,6 +47,10 @@ ASK: dict[str, Callable[[OrchestrationContext], Task[Any]]] = {
     "timed event": lambda ctx: ctx.wait_for_external_event("go", timeout=timedelta(hours=1)),
     "group": lambda ctx: when_all([ctx.call_activity("a"), ctx.call_activity("b")]),
     "nothing": lambda _ctx: when_all([]),
+    "entity": lambda ctx: ctx.call_entity(COUNTER, "add", ctx.new_uuid()),
+    "other entity": lambda ctx: ctx.call_entity(OTHER, "add"),
+    "locks": lambda ctx: ctx.lock_entities([OTHER, COUNTER]),
+    "lock": lambda ctx: ctx.lock_entities([COUNTER]),
 }
 WAIT = ("one", "all", "any", "none")
 
@@ -53,21 +60,31 @@ plans = st.lists(
 )
 
 
+def left(result: Any) -> str:
+    """A result as text; of a lock, what is left when it has been left."""
+    if not isinstance(result, EntityLock):
+        return str(result)
+    with result:
+        return "a lock"
+
+
 def orchestrator(plan: list[tuple[list[str], str]]) -> Callable[..., Any]:
     def follows(ctx: OrchestrationContext) -> Generator[Task[Any], Any, Any]:
         seen: list[Any] = []
         for kinds, how in plan:
-            tasks = [ASK[kind](ctx) for kind in kinds]
             ctx.send_event("other", f"{len(seen)}")
             ctx.set_custom_status(seen)
             try:
+                tasks = [ASK[kind](ctx) for kind in kinds]
+                ctx.signal_entity(OTHER, "add", len(seen))
                 if tasks and how == "one":
-                    seen.append(str((yield tasks[0])))
+                    seen.append(left((yield tasks[0])))
                 elif tasks and how == "any":
                     seen.append(tasks.index((yield when_any(tasks))))
                 elif how == "all":
-                    seen.append(str((yield when_all(tasks))))
-            except (TaskFailedError, TimeoutError) as error:
+                    seen.append([left(each) for each in (yield when_all(tasks))])
+            # RuntimeError: what a critical section forbids.
+            except (TaskFailedError, TimeoutError, RuntimeError) as error:
                 seen.append(str(error))
         return seen
 
@@ -131,7 +148,22 @@ class Answers:
             return [events.timer_created(id, fire_at)]
         if action.send_event is not None:
             return [events.event_sent(id, "other", action.send_event.name)]
+        if action.send_entity_message is not None:
+            return [self._record_entity_message(id, action.send_entity_message)]
         return []
+
+    def _record_entity_message(self, id: int, sent: messages.SendEntityMessageAction) -> Event:
+        event = messages.HistoryEvent(event_id=id)
+        setattr(event, which(sent), getattr(sent, which(sent)))
+        if sent.entity_operation_called is not None:
+            request = sent.entity_operation_called.request_id
+            self._answer(
+                events.entity_operation_completed(request, f"{id}"),
+                events.entity_operation_failed(request, failure()),
+            )
+        if sent.entity_lock_requested is not None:
+            self._answer(events.entity_lock_granted(sent.entity_lock_requested.critical_section_id))
+        return event
 
     def _answer(self, *possible: Event) -> None:
         self.open.append(self.draw(st.sampled_from(possible)))
@@ -258,7 +290,14 @@ def test_a_repeated_answer_changes_nothing(run: Run, data: st.DataObject) -> Non
         assert said(repeated.decide(repeated.history(number), turns[number])) == said(decision)
 
 
-ANSWERS = {"task_completed", "sub_orchestration_instance_completed", "timer_fired"}
+ANSWERS = {
+    "task_completed",
+    "sub_orchestration_instance_completed",
+    "timer_fired",
+    "entity_operation_completed",
+    "entity_operation_failed",
+    "entity_lock_granted",
+}
 
 
 def _is_of_a_retried_call(event: Event, run: Run) -> bool:

@@ -327,13 +327,118 @@ def at_once(_ctx: task.OrchestrationContext, name: str) -> str:
     return f"{name} needs no history"
 
 
+class Account(task.DurableEntity):
+    """Holds money, and refuses to owe any."""
+
+    def deposit(self, amount: int) -> int:
+        balance = self.get_state(int, 0) + amount
+        self.set_state(balance)
+        return balance
+
+    def withdraw(self, amount: int) -> int:
+        if amount > self.get_state(int, 0):
+            raise ValueError(f"no {amount} there")
+        return self.deposit(-amount)
+
+
+def account(key: str) -> task.EntityInstanceId:
+    return task.EntityInstanceId("Account", key)
+
+
+def calls_and_signals(ctx: task.OrchestrationContext, key: str) -> Steps:
+    ctx.signal_entity(account(key), "deposit", 5)
+    first = yield ctx.call_entity(account(key), "deposit", 3)
+    ctx.signal_entity(account(key), "deposit", 1, ctx.current_utc_datetime)
+    both = yield task.when_all([
+        ctx.call_entity(account(key), "deposit", 10, return_type=int),
+        ctx.call_entity(account(f"{key}-2"), "deposit", 20),
+    ])  # fmt: skip
+    ended = yield ctx.call_entity(account(key), "delete")
+    return [first, both, ended, ctx.new_uuid()]
+
+
+def transfers(ctx: task.OrchestrationContext, amount: int) -> Steps:
+    """Two sections, one after the other; the first locks in an order that is not theirs."""
+    rich, poor, third = account("rich"), account("poor"), account("third")
+    with (yield ctx.lock_entities([rich, poor, rich])):
+        yield ctx.call_entity(rich, "deposit", 100)
+        left = yield ctx.call_entity(rich, "withdraw", amount)
+        ctx.signal_entity(third, "deposit", 1)
+        got = yield ctx.call_entity(poor, "deposit", amount)
+    greeting = yield ctx.call_activity(greet, input="again")
+    with (yield ctx.lock_entities([poor])):
+        rest = yield ctx.call_entity(poor, "withdraw", amount)
+    return [left, got, greeting, rest]
+
+
+def entity_fails(ctx: task.OrchestrationContext, key: str) -> Steps:
+    """The failure is caught; another, in a section, is not, and ends it."""
+    try:
+        yield ctx.call_entity(account(key), "withdraw", 10)
+    except task.TaskFailedError as error:
+        ctx.set_custom_status(f"{error.details.error_type}: {error}")
+    with (yield ctx.lock_entities([account(key), account(f"{key}-2")])):
+        yield ctx.call_activity(greet, input=key)
+        yield ctx.call_entity(account(key), "steal", 10)
+
+
+def forgets_to_unlock(ctx: task.OrchestrationContext, left: int) -> Steps:
+    """Takes the locks and never enters the lock: one round starts over, one returns."""
+    yield ctx.lock_entities([account("one"), account("two")])
+    yield ctx.call_entity(account("two"), "deposit", left)
+    if left:
+        ctx.continue_as_new(left - 1)
+        return None
+    return "left"
+
+
+def starts_over_inside(ctx: task.OrchestrationContext, left: int) -> Steps:
+    with (yield ctx.lock_entities([account("one"), account("two")])):
+        yield ctx.call_entity(account("one"), "deposit", left)
+        if left:
+            ctx.continue_as_new(left - 1)
+    return left
+
+
+def breaks_the_rules(ctx: task.OrchestrationContext, key: str) -> Steps:
+    """Each refusal takes a number, so that what comes after shows whether ours do."""
+    refused = []
+
+    def attempt(call: Callable[[], Any]) -> None:
+        try:
+            call()
+        except RuntimeError as error:
+            refused.append(str(error))
+
+    other = account(f"{key}-2")
+    attempt(lambda: ctx.lock_entities([]))
+    locking = ctx.lock_entities([account(key)])
+    attempt(lambda: ctx.call_entity(account(key), "deposit", 1))
+    attempt(lambda: ctx.call_entity(other, "deposit", 1))
+    with (yield locking):
+        attempt(lambda: ctx.lock_entities([other]))
+        attempt(lambda: ctx.call_entity(other, "deposit", 1))
+        attempt(lambda: ctx.signal_entity(account(key), "deposit", 1))
+        ctx.signal_entity(other, "deposit", 1)
+        yield ctx.call_entity(account(key), "deposit", 1)
+    return refused
+
+
+def waits_inside(ctx: task.OrchestrationContext, key: str) -> Steps:
+    with (yield ctx.lock_entities([account(key), account(f"{key}-2")])):
+        yield ctx.create_timer(NEVER)
+
+
 ACTIVITIES: list[Callable[..., Any]] = [greet, square, charge]
+ENTITIES: list[type[task.DurableEntity]] = [Account]
 ORCHESTRATORS: list[Callable[..., Any]] = [
     activity_fails,
     activity_retried,
     approval,
     at_once,
+    breaks_the_rules,
     buffered_events,
+    calls_and_signals,
     chain,
     child,
     child_fails,
@@ -342,10 +447,12 @@ ORCHESTRATORS: list[Callable[..., Any]] = [
     clears_its_status,
     countdown,
     deterministic_values,
+    entity_fails,
     failing_child,
     fan_out_fan_in,
     first_failure_wins,
     flaky_child,
+    forgets_to_unlock,
     leaves_work_behind,
     long_wait,
     loser_is_served_later,
@@ -363,8 +470,11 @@ ORCHESTRATORS: list[Callable[..., Any]] = [
     retries_slowly,
     sender,
     start_over,
+    starts_over_inside,
     tells_version,
     tells_versions,
+    transfers,
     typed_payloads,
     upgrades_itself,
+    waits_inside,
 ]

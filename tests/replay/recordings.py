@@ -7,6 +7,8 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +58,7 @@ def by_name(name: str, recorder: str = "official") -> Recording:
 def meaning(message: Any) -> Any:
     """The message as plain values, without what is incidental or left at its default."""
     if isinstance(message, (list, tuple)):
-        return [meaning(item) for item in message]
+        return _with_unlocks_sorted([meaning(item) for item in message])
     if not dataclasses.is_dataclass(message):
         return message
     fields = {
@@ -68,6 +70,25 @@ def meaning(message: Any) -> Any:
         # Compared without case everywhere; the official SDK carries it over in small letters.
         fields["name"] = message.name.casefold()
     return {name: value for name, value in fields.items() if value not in (None, "", 0, [], {})}
+
+
+def _with_unlocks_sorted(actions: list[Any]) -> list[Any]:
+    """The unlocks of one critical section leave together, so their order says nothing.
+
+    The official SDK sends them in the order in which the entities last answered.
+    """
+    unlocks = [
+        action["send_entity_message"]["entity_unlock_sent"]
+        for action in actions
+        if isinstance(action, dict)
+        and "entity_unlock_sent" in action.get("send_entity_message", ())
+    ]
+    for _, group in groupby(unlocks, key=itemgetter("critical_section_id")):
+        section = list(group)
+        targets = sorted(unlock["target_instance_id"] for unlock in section)
+        for unlock, target in zip(section, targets, strict=True):
+            unlock["target_instance_id"] = target
+    return actions
 
 
 def _turn(told: dict[str, str]) -> Turn:

@@ -81,6 +81,7 @@ def test_the_recordings_hold_every_kind_of_action_and_event_an_orchestrator_meet
         "create_sub_orchestration",
         "create_timer",
         "send_event",
+        "send_entity_message",
         "complete_orchestration",
     }
     assert events >= {
@@ -93,6 +94,9 @@ def test_the_recordings_hold_every_kind_of_action_and_event_an_orchestrator_meet
         "execution_suspended",
         "execution_resumed",
         "execution_terminated",
+        "entity_operation_completed",
+        "entity_operation_failed",
+        "entity_lock_granted",
     }
 
 

@@ -129,4 +129,24 @@ def test_a_replay_safe_logger_passes_on_what_it_is_given(caplog: pytest.LogCaptu
     "name", [name for name in task.__all__ if isinstance(getattr(task, name), type)]
 )
 def test_public_classes_report_the_official_module(name: str) -> None:
-    assert getattr(task, name).__module__ == "durabletask.task"
+    module = {
+        "DurableEntity": "durabletask.entities.durable_entity",
+        "EntityContext": "durabletask.entities.entity_context",
+        "EntityInstanceId": "durabletask.entities.entity_instance_id",
+        "EntityLock": "durabletask.entities.entity_lock",
+    }.get(name, "durabletask.task")
+
+    assert getattr(task, name).__module__ == module
+
+
+def test_an_entity_has_the_name_it_claims_or_that_of_its_code() -> None:
+    class Counter(task.DurableEntity): ...
+
+    class Renamed(task.DurableEntity):
+        __durable_entity_name__ = "Tally"
+
+    assert task.get_entity_name(Counter) == "Counter"
+    assert task.get_entity_name(Renamed) == "Tally"
+    assert task.get_entity_name(greet) == "greet"
+    with pytest.raises(ValueError, match="Cannot infer a name from a lambda function"):
+        task.get_entity_name(lambda _ctx, _input: None)

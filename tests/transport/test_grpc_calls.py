@@ -31,6 +31,7 @@ FOUND = messages.GetInstanceResponse(
     exists=True, orchestration_state=messages.OrchestrationState(name="sum")
 )
 FOUND_RAW = codec.encode(FOUND, dialects.TASKHUB)
+HISTORY = messages.StreamInstanceHistoryRequest(instance_id="order-1")
 
 
 class Line:
@@ -274,6 +275,67 @@ async def test_a_read_is_repeated_until_the_sidecar_is_back(line: Line) -> None:
 
     assert response == FOUND
     assert len(attempts) == 3
+
+
+async def test_a_stream_is_collected_and_begun_anew_when_it_breaks(line: Line) -> None:
+    attempts: list[bytes] = []
+    chunks = [
+        messages.HistoryChunk(events=[messages.HistoryEvent(event_id=number)]) for number in (1, 2)
+    ]
+
+    async def handler(request: bytes, context: Any) -> AsyncIterator[bytes]:
+        attempts.append(request)
+        yield codec.encode(chunks[0], dialects.TASKHUB)
+        if len(attempts) == 1:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "restarting")
+        yield codec.encode(chunks[1], dialects.TASKHUB)
+
+    async with raw_sidecar(streams={"StreamInstanceHistory": handler}) as address:
+        transport = line.with_clock(address, QuickClock())
+        responses = await line.run(transport.collect, methods.STREAM_INSTANCE_HISTORY, HISTORY)
+        await line.run(transport.close)
+
+    assert responses == chunks
+    assert attempts == [codec.encode(HISTORY, dialects.TASKHUB)] * 2
+
+
+async def test_a_stream_that_never_ends_has_a_deadline_when_it_is_collected(line: Line) -> None:
+    async def handler(_request: bytes, _context: Any) -> AsyncIterator[bytes]:
+        yield b""
+        await asyncio.Event().wait()
+
+    async with raw_sidecar(streams={"StreamInstanceHistory": handler}) as address:
+        transport = line.to(address)
+        with pytest.raises(SidecarUnavailableError, match=r"StreamInstanceHistory.*within 0\.05 s"):
+            await line.run(
+                transport.collect, methods.STREAM_INSTANCE_HISTORY, HISTORY, timeout=0.05
+            )
+        await line.run(transport.close)
+
+
+async def test_collected_bytes_that_are_no_response_are_a_protocol_error(line: Line) -> None:
+    async def handler(_request: bytes, _context: Any) -> AsyncIterator[bytes]:
+        yield b"\xff"
+
+    async with raw_sidecar(streams={"StreamInstanceHistory": handler}) as address:
+        transport = line.to(address)
+        with pytest.raises(ProtocolError, match="not a HistoryChunk") as raised:
+            await line.run(transport.collect, methods.STREAM_INSTANCE_HISTORY, HISTORY)
+        await line.run(transport.close)
+
+    assert isinstance(raised.value, line.error_base)
+
+
+async def test_a_refusal_of_many_instances_names_none(line: Line) -> None:
+    many = messages.PurgeInstancesRequest(purge_instance_filter=messages.PurgeInstanceFilter())
+
+    async with raw_sidecar(PurgeInstances=refuses("INVALID_ARGUMENT", "no")) as address:
+        transport = line.to(address)
+        with pytest.raises(SidecarError, match="refused PurgeInstances: no") as raised:
+            await line.run(transport.unary, methods.PURGE_INSTANCES, many)
+        await line.run(transport.close)
+
+    assert raised.value.instance_id == ""
 
 
 async def test_a_start_is_repeated_with_the_same_id(line: Line) -> None:

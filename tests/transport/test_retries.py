@@ -37,7 +37,18 @@ def outlast(under_test: Retries, failure: Failure, *, now: float, jitter: float 
         now += pause
 
 
-@pytest.mark.parametrize("method", ["RaiseEvent", "SignalEntity", "PurgeInstances", "SomethingNew"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "RaiseEvent",
+        "SignalEntity",
+        "RewindInstance",
+        "RestartInstance",
+        "PurgeInstances",
+        "CleanEntityStorage",
+        "SomethingNew",
+    ],
+)
 @pytest.mark.parametrize("status", STATUSES)
 def test_what_may_have_been_done_is_not_done_twice(method: str, status: str) -> None:
     assert not may_repeat(safety_of(method), Failure(status, "Socket closed"))
@@ -48,7 +59,19 @@ def test_what_was_never_sent_may_be_sent(method: methods.Method) -> None:
     assert may_repeat(safety_of(method.name), REFUSED)
 
 
-@pytest.mark.parametrize("method", ["StartInstance", "GetInstance", "WaitForInstanceCompletion"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "StartInstance",
+        "GetInstance",
+        "WaitForInstanceCompletion",
+        "QueryInstances",
+        "ListInstanceIds",
+        "StreamInstanceHistory",
+        "GetEntity",
+        "QueryEntities",
+    ],
+)
 def test_reads_waits_and_starts_survive_a_lost_connection(method: str) -> None:
     assert may_repeat(safety_of(method), LOST)
 

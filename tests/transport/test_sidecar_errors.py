@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -14,6 +16,7 @@ from durabletask.transport import refusals
 from durabletask.transport.errors import (
     InstanceExistsError,
     InstanceNotFoundError,
+    InstanceStatusError,
     LeaseLostError,
     ProtocolError,
     Refusal,
@@ -42,7 +45,14 @@ def refusal(
         (refusal("UNIMPLEMENTED"), ProtocolError),
         (refusal("NOT_FOUND", method="CompleteActivityTask"), LeaseLostError),
         (refusal("FAILED_PRECONDITION", method="AbandonTaskActivityWorkItem"), LeaseLostError),
-        (refusal("FAILED_PRECONDITION", method="RewindInstance"), SidecarError),
+        (refusal("FAILED_PRECONDITION", method="RewindInstance"), InstanceStatusError),
+        (refusal("FAILED_PRECONDITION", method="RestartInstance"), InstanceStatusError),
+        (refusal("FAILED_PRECONDITION", method="PurgeInstances"), InstanceStatusError),
+        (refusal("FAILED_PRECONDITION", method="GetInstance"), SidecarError),
+        (
+            refusal("UNKNOWN", details="orchestration has not yet completed"),
+            InstanceStatusError,
+        ),
         (refusal("UNKNOWN", details="no such instance exists"), InstanceNotFoundError),
         (refusal("UNKNOWN", details="orchestration instance already exists"), InstanceExistsError),
         (refusal("UNKNOWN", details="unknown instance ID/task ID combo: a/1"), LeaseLostError),
@@ -93,6 +103,61 @@ def test_a_missed_deadline_says_what_was_allowed() -> None:
     text = refusals.text_of(refusal("DEADLINE_EXCEEDED"))
 
     assert "did not answer GetInstance of instance 'order-1' within 30 s" in text
+
+
+@pytest.mark.parametrize(
+    ("method", "advice"),
+    [
+        ("RewindInstance", "Only an instance that has FAILED can be rewound"),
+        ("RestartInstance", "Only an instance that has ended can be restarted"),
+        ("PurgeInstances", "Only an instance that has ended can be purged"),
+    ],
+)
+def test_a_status_that_forbids_a_call_says_which_would_allow_it(method: str, advice: str) -> None:
+    text = refusals.text_of(refusal("FAILED_PRECONDITION", method=method, details="is RUNNING"))
+
+    assert f"refused {method} of instance 'order-1' (is RUNNING). {advice}" in text
+
+
+def test_a_status_that_forbids_any_other_call_says_where_to_look() -> None:
+    refused = refusal(
+        "UNKNOWN", method="TerminateInstance", details="orchestration has not yet completed"
+    )
+
+    assert "get_orchestration_state" in refusals.text_of(refused)
+
+
+@pytest.mark.parametrize(
+    ("method", "what"),
+    [
+        ("RewindInstance", "rewind instances"),
+        ("RestartInstance", "restart instances"),
+        ("PurgeInstances", "purge instances"),
+        ("QueryInstances", "query instances"),
+        ("ListInstanceIds", "list the ids of instances"),
+        ("StreamInstanceHistory", "tell an instance's history"),
+        ("SignalEntity", "keep entities"),
+        ("GetEntity", "keep entities"),
+        ("QueryEntities", "keep entities"),
+        ("CleanEntityStorage", "keep entities"),
+    ],
+)
+def test_an_engine_that_lacks_an_operation_is_named_with_it(method: str, what: str) -> None:
+    refused = refusal("UNIMPLEMENTED", method=method)
+
+    assert refusals.kind_of(refused) is ProtocolError
+    assert f"the engine at sidecar.test:4002 does not know the call {method}: it cannot {what}" in (
+        refusals.text_of(refused)
+    )
+
+
+@pytest.mark.parametrize("metadata", ["initial_metadata", "trailing_metadata"])
+def test_an_engine_that_gives_its_name_is_named(metadata: str) -> None:
+    named: Any = {metadata: (("x-durabletask-engine", "tiny/0.1"),)}
+
+    refused = replace(refusal("UNIMPLEMENTED", method="GetEntity"), **named)
+
+    assert "the engine at sidecar.test:4002 (tiny/0.1) does not" in refusals.text_of(refused)
 
 
 def test_a_message_too_large_says_what_to_do_with_large_data() -> None:

@@ -1,19 +1,25 @@
 from __future__ import annotations
 
 import logging
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.worker import OneInstance, events, orchestrator_item, unreadable_turn
+from builders.worker import START, OneInstance, events, orchestrator_item, unreadable_turn
 from durabletask.core.registry import Registry
 from durabletask.core.settings import Settings
-from durabletask.protocol import dialects, methods, work_items
+from durabletask.protocol import dialects, messages, methods, work_items
 from durabletask.protocol.codec import DecodeError
 from durabletask.task import OrchestrationContext
-from durabletask.worker import MessageTooLargeError
+from durabletask.worker import (
+    MessageTooLargeError,
+    VersionFailureStrategy,
+    VersioningOptions,
+    VersionMatchStrategy,
+)
 from durabletask.worker._orchestrations import Orchestrations, Turn
 from durabletask.worker._sessions import Sessions
 from durabletask.worker._work import Answer, WorkItem
@@ -23,9 +29,15 @@ if TYPE_CHECKING:
 
 STEPS = 5
 
+# Set in the context of a run, which only the machine itself ends a run in.
+within_run: ContextVar[bool] = ContextVar("within_run", default=False)
+
 
 class Chain:
-    """An orchestrator of some steps that counts how often it is begun and ended."""
+    """An orchestrator of some steps that counts how often it is begun and ended.
+
+    What the garbage collector ends does not count.
+    """
 
     def __init__(self) -> None:
         self.times_begun = 0
@@ -33,6 +45,7 @@ class Chain:
 
     def __call__(self, ctx: OrchestrationContext) -> Generator[Any, Any, list[int]]:
         self.times_begun += 1
+        within_run.set(True)
         try:
             done = []
             for _ in range(STEPS):
@@ -40,10 +53,12 @@ class Chain:
                 done.append(result)
             return done
         finally:
-            self.times_ended += 1
+            self.times_ended += within_run.get()
 
 
-def worker(chain: Chain, *, sessions: int) -> Orchestrations:
+def worker(
+    chain: Chain, *, sessions: int, versioning: VersioningOptions | None = None
+) -> Orchestrations:
     registry = Registry()
     registry.add_orchestrator(chain, "chain")
     return Orchestrations(
@@ -52,6 +67,7 @@ def worker(chain: Chain, *, sessions: int) -> Orchestrations:
         Sessions(limit=sessions, weight_limit=1_000_000),
         dialects.TASKHUB,
         logging.getLogger("test"),
+        versioning=versioning,
     )
 
 
@@ -78,6 +94,71 @@ def test_a_warm_instance_is_begun_once_and_ends_as_a_replayed_one_does() -> None
     assert (warm.times_begun, cold.times_begun) == (1, STEPS + 1)
     assert warm.times_ended == 1
     assert cold.times_ended == cold.times_begun
+
+
+def test_a_warm_instance_needs_no_history_and_decides_as_if_it_had_it() -> None:
+    chain, instance = Chain(), OneInstance("chain")
+    warm = worker(chain, sessions=10)
+    cold_answers = finish(OneInstance("chain"), worker(Chain(), sessions=0))
+
+    answers = []
+    for _ in range(STEPS + 1):
+        raw = instance.work_item(with_past=not instance.past)
+        answers.append(take(warm, raw).request)
+        instance.commit(answers[-1])
+
+    assert answers == cold_answers
+    assert chain.times_begun == 1
+
+
+def test_a_session_without_history_can_be_given_it_again() -> None:
+    chain, instance = Chain(), OneInstance("chain")
+    warm = worker(chain, sessions=10)
+
+    for with_past in (True, False, False, True, False, True):
+        instance.commit(take(warm, instance.work_item(with_past=with_past)).request)
+
+    assert instance.result == str(list(range(1, STEPS + 1)))
+    assert chain.times_begun == 1
+
+
+def test_a_worker_that_has_no_session_asks_for_the_history() -> None:
+    instance, chain = OneInstance("chain"), Chain()
+    instance.commit(take(worker(Chain(), sessions=0), instance.work_item()).request)
+    raw = instance.work_item(with_past=False)
+
+    answer = take(worker(chain, sessions=10), raw)
+
+    assert answer.method is methods.COMPLETE_ORCHESTRATOR_TASK
+    assert answer.request == messages.OrchestratorResponse(
+        instance_id="one",
+        completion_token=WorkItem(raw, work_items.peek(raw)).token,
+        requires_history=True,
+    )
+    assert chain.times_begun == 0
+
+
+@given(st.lists(st.sampled_from(["taken", "lost", "taken by another", "restarted"]), max_size=30))
+def test_a_worker_without_history_decides_as_if_replayed_or_asks(happenings: list[str]) -> None:
+    instance, chain = OneInstance("chain"), Chain()
+    orchestrations = worker(chain, sessions=10)
+    mine = False
+    for happening in [*happenings, *["taken"] * (STEPS + 1)]:
+        if instance.has_ended:
+            break
+        if happening == "restarted":
+            orchestrations = worker(chain, sessions=10)
+        # As a sidecar does: only whoever has taken the last turn that counts is sent no history.
+        answer = take(orchestrations, instance.work_item(with_past=not mine)).request
+        if answer.requires_history:
+            answer = take(orchestrations, instance.work_item()).request
+        expected = take(worker(Chain(), sessions=0), instance.last_work_item()).request
+        assert answer == expected
+        if happening != "lost":
+            instance.commit(expected)
+            mine = happening != "taken by another"
+
+    assert instance.result == str(list(range(1, STEPS + 1)))
 
 
 @given(st.lists(st.sampled_from(["taken", "lost", "taken by another", "restarted"]), max_size=30))
@@ -111,6 +192,116 @@ def test_instances_do_not_share_a_session() -> None:
             instance.commit(take(orchestrations, instance.work_item()).request)
 
     assert chain.times_begun == 3
+
+
+STRICT = VersionMatchStrategy.STRICT
+REJECT, FAIL = VersionFailureStrategy.REJECT, VersionFailureStrategy.FAIL
+
+
+@pytest.mark.parametrize("strategy", [FAIL, None])
+def test_an_orchestration_of_another_version_fails_where_that_is_asked_for_or_nothing_is(
+    strategy: VersionFailureStrategy | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    instance, chain = OneInstance("chain", version="2.0"), Chain()
+    options = VersioningOptions("1.0", None, STRICT, strategy)
+
+    finish(instance, worker(chain, sessions=10, versioning=options))
+
+    assert instance.failure is not None
+    assert instance.failure.error_type == "VersionMismatch"
+    assert instance.failure.is_non_retriable
+    assert instance.failure.error_message == (
+        "The orchestration version '2.0' does not match the worker version '1.0'."
+    )
+    assert chain.times_begun == 0
+    assert "'2.0'" in caplog.text
+
+
+@pytest.mark.parametrize("turns_before", [0, 2])
+def test_an_orchestration_of_another_version_is_handed_back_where_that_is_asked_for(
+    turns_before: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    instance, chain = OneInstance("chain", version="2.0"), Chain()
+    for _ in range(turns_before):
+        instance.commit(take(worker(Chain(), sessions=0), instance.work_item()).request)
+    options = VersioningOptions("1.0", None, STRICT, REJECT)
+    raw = instance.work_item()
+
+    answer = take(worker(chain, sessions=10, versioning=options), raw)
+
+    assert answer.method is methods.ABANDON_ORCHESTRATION_TASK
+    assert answer.request.completion_token == work_items.peek(raw).completion_token
+    assert chain.times_begun == 0
+    assert "handed back" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "version"),
+    [
+        (VersioningOptions("1.0"), "2.0"),
+        (VersioningOptions("1.0", None, VersionMatchStrategy.NONE, FAIL), "2.0"),
+        (VersioningOptions("1.0", None, STRICT, FAIL), "1"),
+        (VersioningOptions("1.0", None, VersionMatchStrategy.CURRENT_OR_OLDER, FAIL), None),
+    ],
+)
+@pytest.mark.parametrize("sessions", [0, 10], ids=["replayed", "warm"])
+def test_an_orchestration_whose_version_matches_is_run(
+    options: VersioningOptions, version: str | None, sessions: int
+) -> None:
+    instance = OneInstance("chain", version=version)
+
+    finish(instance, worker(Chain(), sessions=sessions, versioning=options))
+
+    assert instance.result == str(list(range(1, STEPS + 1)))
+
+
+def failed_chain() -> list[messages.HistoryEvent]:
+    """The history of a chain that has failed at its first step."""
+    return [
+        events.orchestrator_started(START),
+        events.execution_started("chain", instance_id="one", execution_id="first", at=START),
+        events.task_scheduled(1, "step"),
+        events.orchestrator_started(START),
+        events.task_failed(1, messages.TaskFailureDetails(error_type="E", error_message="no")),
+        events.execution_completed(messages.OrchestrationStatus.FAILED),
+    ]
+
+
+def test_a_rewind_is_answered_with_a_new_history_and_the_next_turn_goes_on_from_it() -> None:
+    chain = Chain()
+    orchestrations = worker(chain, sessions=10)
+    rewound = [events.orchestrator_started(START), events.execution_rewound("again")]
+
+    answer = take(orchestrations, orchestrator_item(rewound, past=failed_chain()))
+
+    (action,) = answer.request.actions
+    history = action.rewind_orchestration.new_history
+    go_on = orchestrator_item(
+        [events.orchestrator_started(START)], past=history, execution="another"
+    )
+    decided = take(orchestrations, go_on).request
+    assert action.id == -1
+    assert [each.schedule_task.name for each in decided.actions] == ["step"]
+
+
+def test_a_rewind_drops_the_session_there_is() -> None:
+    chain = Chain()
+    orchestrations = worker(chain, sessions=10)
+    past = failed_chain()
+    take(orchestrations, orchestrator_item(past[:2]))
+    rewound = [events.orchestrator_started(START), events.execution_rewound("again")]
+
+    answer = take(orchestrations, orchestrator_item(rewound, past=past))
+
+    assert answer.request.actions[0].rewind_orchestration is not None
+    assert chain.times_begun == chain.times_ended
+
+
+def test_a_rewind_with_anything_beside_it_is_raised_to_be_handed_back() -> None:
+    new = [events.orchestrator_started(START), events.execution_rewound(), events.event_raised("e")]
+
+    with pytest.raises(ValueError, match="exactly two events"):
+        take(worker(Chain(), sessions=10), orchestrator_item(new, past=failed_chain()))
 
 
 def test_an_unknown_orchestrator_fails_its_instance_and_says_what_there_is() -> None:

@@ -17,8 +17,9 @@ A, B, C = (events.event_raised(name, None) for name in "abc")
 class Machine:
     """Stands in for an orchestration's machine: counts what it was given."""
 
-    def __init__(self, applied: int) -> None:
+    def __init__(self, applied: int, decided: int = 0) -> None:
         self.applied = applied
+        self.expected = applied + decided
         self.is_closed = False
 
     def close(self) -> None:
@@ -31,17 +32,22 @@ def peek(
     *,
     instance: str = "one",
     execution: str = "first",
+    left_out: int | None = None,
 ) -> Peek:
     return work_items.peek(
-        orchestrator_item(new, past=past, instance=instance, execution=execution)
+        orchestrator_item(new, past=past, instance=instance, execution=execution, left_out=left_out)
     )
 
 
 def session(
-    past: list[messages.HistoryEvent], new: list[messages.HistoryEvent], *, instance: str = "one"
+    past: list[messages.HistoryEvent],
+    new: list[messages.HistoryEvent],
+    *,
+    instance: str = "one",
+    decided: int = 0,
 ) -> Session:
-    """The session that has taken that turn."""
-    machine = cast("Any", Machine(len(past) + len(new)))
+    """The session that has taken that turn, and decided so many actions."""
+    machine = cast("Any", Machine(len(past) + len(new), decided))
     made = Session(instance, "first", machine)
     made.saw(peek(past, new, instance=instance))
     return made
@@ -83,6 +89,31 @@ def test_a_session_that_saw_anything_else_is_closed_and_not_used(
     kept.check_in(stale)
 
     assert kept.check_out(peek(past, [C], execution=execution)) is None
+    assert is_closed(stale)
+
+
+@pytest.mark.parametrize("decided", [0, 3])
+def test_a_session_goes_on_without_history_that_has_just_what_it_decided_in_addition(
+    decided: int,
+) -> None:
+    kept, warm = sessions(), session([A], [B], decided=decided)
+    kept.check_in(warm)
+
+    assert kept.check_out(peek([], [C], left_out=2 + decided)) is warm
+
+
+@pytest.mark.parametrize(
+    ("left_out", "execution"),
+    [(2, "first"), (4, "first"), (0, "first"), (3, "second")],
+    ids=["turn not committed", "taken by another too", "unknown", "other execution"],
+)
+def test_a_session_does_not_go_on_without_a_history_that_may_be_another(
+    left_out: int, execution: str
+) -> None:
+    kept, stale = sessions(), session([A], [B], decided=1)
+    kept.check_in(stale)
+
+    assert kept.check_out(peek([], [C], left_out=left_out, execution=execution)) is None
     assert is_closed(stale)
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import queue
 import subprocess
 import sys
 import threading
@@ -15,7 +14,7 @@ import pytest
 
 from builders.worker import (
     ScriptedSidecar,
-    ScriptedStream,
+    Sidecars,
     activity_item,
     orchestrator_item,
     refusal,
@@ -23,11 +22,17 @@ from builders.worker import (
 )
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 from durabletask.protocol import events, messages, methods
-from durabletask.task import ActivityContext, OrchestrationContext, get_name
-from durabletask.worker import DATETIME_STRING_FORMAT, ConcurrencyOptions, TaskHubGrpcWorker
+from durabletask.task import ActivityContext, OrchestrationContext
+from durabletask.worker import (
+    DATETIME_STRING_FORMAT,
+    ConcurrencyOptions,
+    TaskHubGrpcWorker,
+    VersioningOptions,
+    VersionMatchStrategy,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 
 def greet(ctx: ActivityContext, name: str) -> str:
@@ -36,47 +41,6 @@ def greet(ctx: ActivityContext, name: str) -> str:
 
 def hello(ctx: OrchestrationContext) -> str:
     return "hello"
-
-
-class Sidecars:
-    """The scripted sidecars that a worker connected to, one for each time it did."""
-
-    def __init__(self, *work: bytes) -> None:
-        self.answers: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-        self.made: list[ScriptedSidecar] = []
-        self._work = work
-
-    def __call__(self) -> ScriptedSidecar:
-        sidecar = Answering(self.answers, self._work)
-        self.made.append(sidecar)
-        return sidecar
-
-    def answer(self) -> Any:
-        """Wait, in a thread, for what the worker says next."""
-        name, request = self.answers.get(timeout=20)
-        assert name != "Hello"
-        return request
-
-
-class Answering(ScriptedSidecar):
-    def __init__(
-        self, answers: queue.SimpleQueue[tuple[str, Any]], work: tuple[bytes, ...]
-    ) -> None:
-        super().__init__()
-        self._answers = answers
-        self._work = work
-
-    async def unary(self, method: methods.Method, request: Any, **told: Any) -> Any:
-        response = await super().unary(method, request, **told)
-        if method is not methods.HELLO:
-            self._answers.put((method.name, request))
-        return response
-
-    def stream(self, method: methods.Method, request: Any, **told: Any) -> ScriptedStream:
-        stream = super().stream(method, request, **told)
-        for raw in self._work:
-            stream.send(raw)
-        return stream
 
 
 class Unreachable(ScriptedSidecar):
@@ -88,72 +52,7 @@ def begin(orchestrator: str) -> messages.HistoryEvent:
     return events.execution_started(orchestrator, instance_id="one", execution_id="first")
 
 
-# Registration.
-
-
-def test_the_official_calls_return_the_name() -> None:
-    worker = TaskHubGrpcWorker()
-
-    assert worker.add_activity(greet) == "greet"
-    assert worker.add_orchestrator(hello) == "hello"
-
-
-@pytest.mark.parametrize("kind", ["orchestrator", "activity"])
-def test_a_bare_decorator_registers_and_returns_the_function(kind: str) -> None:
-    worker = TaskHubGrpcWorker()
-
-    assert getattr(worker, kind)(greet) is greet
-    with pytest.raises(ValueError, match=f"A 'greet' {kind} already exists"):
-        getattr(worker, f"add_{kind}")(greet)
-
-
-@pytest.mark.parametrize("kind", ["orchestrator", "activity"])
-def test_a_decorator_can_give_another_name_which_calls_by_reference_use(kind: str) -> None:
-    worker = TaskHubGrpcWorker()
-
-    @getattr(worker, kind)(name="salute")  # type: ignore[untyped-decorator]
-    def local(ctx: Any) -> None: ...
-
-    assert get_name(local) == "salute"
-    with pytest.raises(ValueError, match=f"A 'salute' {kind} already exists"):
-        getattr(worker, kind)(name="salute")(local)
-
-
-def test_of_several_names_calls_by_reference_use_the_last() -> None:
-    worker = TaskHubGrpcWorker()
-
-    @worker.activity(name="one")
-    def two(ctx: ActivityContext) -> None: ...
-
-    worker.activity(name="two")(two)
-
-    assert get_name(two) == "two"
-
-
-@pytest.mark.parametrize("kind", ["orchestrator", "activity"])
-def test_a_name_in_place_of_the_function_is_refused_with_the_way_to_give_it(kind: str) -> None:
-    worker = TaskHubGrpcWorker()
-
-    with pytest.raises(TypeError, match=rf"@worker\.{kind}\(name='salute'\)"):
-        getattr(worker, kind)("salute")
-
-
-def test_a_decorator_with_parentheses_and_nothing_in_them_is_a_bare_one() -> None:
-    worker = TaskHubGrpcWorker()
-
-    assert worker.activity()(greet) is greet
-    with pytest.raises(ValueError, match="already exists"):
-        worker.add_activity(greet)
-
-
-@pytest.mark.parametrize("kind", ["orchestrator", "activity"])
-def test_what_cannot_be_registered_is_refused_in_the_official_words(kind: str) -> None:
-    worker = TaskHubGrpcWorker()
-
-    with pytest.raises(ValueError, match=f"An {kind} function argument is required"):
-        getattr(worker, f"add_{kind}")(None)
-    with pytest.raises(ValueError, match="Cannot infer a name from a lambda function"):
-        getattr(worker, f"add_{kind}")(lambda ctx: None)
+# Construction.
 
 
 def test_the_constructor_takes_what_the_official_one_takes() -> None:
@@ -320,26 +219,6 @@ def test_stopping_what_does_not_run_is_nothing() -> None:
 
     worker.stop()
     worker.stop()
-
-
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        (lambda worker: worker.add_orchestrator(hello), "Orchestrators cannot be added while"),
-        (lambda worker: worker.add_activity(greet), "Activities cannot be added while"),
-        (lambda worker: worker.orchestrator(hello), "Orchestrators cannot be added while"),
-        (lambda worker: worker.activity(greet), "Activities cannot be added while"),
-        (lambda worker: worker.start(), r"The worker is already running\."),
-    ],
-)
-def test_a_running_worker_is_not_changed(
-    change: Callable[[TaskHubGrpcWorker], object], text: str
-) -> None:
-    with TaskHubGrpcWorker(connect=Sidecars()) as worker:
-        worker.start()
-
-        with pytest.raises(RuntimeError, match=text):
-            change(worker)
 
 
 def test_waiting_for_a_sidecar_that_is_not_there_ends_with_the_reason() -> None:
@@ -536,3 +415,34 @@ print([name for name in ("grpc", "betterproto2") if name in sys.modules])
     )
 
     assert ended.stdout == "[]\n"
+
+
+# Versions.
+
+
+def test_children_are_started_with_the_default_version() -> None:
+    sidecars = Sidecars(orchestrator_item([events.orchestrator_started(), begin("parent")]))
+
+    with TaskHubGrpcWorker(connect=sidecars) as worker:
+
+        @worker.orchestrator
+        async def parent(ctx: OrchestrationContext) -> None:
+            await ctx.call_sub_orchestrator("child")
+
+        worker.use_versioning(VersioningOptions(default_version="1.5"))
+        worker.start()
+
+        assert sidecars.answer().actions[0].create_sub_orchestration.version == "1.5"
+
+
+def test_an_orchestration_of_another_version_is_not_run() -> None:
+    sidecars = Sidecars(orchestrator_item([events.orchestrator_started(), begin("hello")]))
+
+    with TaskHubGrpcWorker(connect=sidecars) as worker:
+        worker.add_orchestrator(hello)
+        worker.use_versioning(VersioningOptions("1.0", match_strategy=VersionMatchStrategy.STRICT))
+        worker.start()
+
+        completion = sidecars.answer().actions[0].complete_orchestration
+
+    assert completion.failure_details.error_type == "VersionMismatch"

@@ -199,6 +199,15 @@ SCENARIOS = {
     "polling": Scenario("polls", None, stop_third_round),
     "versions": Scenario("tells_versions", ["3.1", None], version="2.0"),
     "leaves_work_behind": Scenario("leaves_work_behind", "Oda"),
+    "entity_calls_and_signals": Scenario("calls_and_signals", "Sue"),
+    "entities_locked": Scenario("transfers", 30),
+    "entity_fails": Scenario("entity_fails", "Tom", ends=FAILED),
+    "entities_left_locked": Scenario("forgets_to_unlock", 1),
+    "entities_locked_and_started_over": Scenario("starts_over_inside", 1),
+    "entities_refused": Scenario("breaks_the_rules", "Uma"),
+    "entities_locked_and_terminated": Scenario(
+        "waits_inside", "Vic", terminate, ends=OrchestrationStatus.TERMINATED
+    ),
 }
 
 
@@ -249,6 +258,8 @@ def running(code: ModuleType, longest_timer: timedelta) -> Iterator[tuple[Any, A
         worker.add_orchestrator(orchestrator)
     for activity in [*code.ACTIVITIES, *Misbehaving().activities()]:
         worker.add_activity(activity)
+    for entity in code.ENTITIES:
+        worker.add_entity(entity)
     worker.start()
     hub = TaskHubGrpcClient(host_address=address, logger=quiet)
     try:

@@ -14,6 +14,14 @@ Importing this does not import gRPC: the first client that is made does.
 from __future__ import annotations
 
 from durabletask.client._aio import AsyncTaskHubGrpcClient
+from durabletask.client._pages import Page
+from durabletask.client._queries import (
+    CleanEntityStorageResult,
+    EntityQuery,
+    OrchestrationQuery,
+    PurgeInstancesResult,
+    new_purge_instances_result,
+)
 from durabletask.client._state import (
     OrchestrationState,
     OrchestrationStatus,
@@ -25,10 +33,16 @@ from durabletask.failures import OrchestrationFailedError
 
 __all__ = [
     "AsyncTaskHubGrpcClient",
+    "CleanEntityStorageResult",
+    "EntityQuery",
     "OrchestrationFailedError",
+    "OrchestrationQuery",
     "OrchestrationState",
     "OrchestrationStatus",
+    "Page",
+    "PurgeInstancesResult",
     "TaskHubGrpcClient",
     "new_orchestration_state",
+    "new_purge_instances_result",
     "parse_orchestration_state",
 ]

@@ -65,6 +65,11 @@ def id_of(instance_id: str | None) -> str:
     return given or uuid.uuid4().hex  # noqa: TID251 - clients are where ids come from
 
 
+def new_request_id() -> str:
+    """What tells a signal from all others."""
+    return str(uuid.uuid4())  # noqa: TID251 - clients are where ids come from
+
+
 def version_of(version: str | None, default: str | None) -> str | None:
     """The version that was given, else the default."""
     return arguments.optional_text(version, "version") or default

@@ -62,7 +62,11 @@ class OrchestrationState:
 
     The `serialized_` fields are text as the converter wrote it, or None where there is
     nothing or the call did not ask for payloads; the `get_` methods give values, made into
-    `expected_type` if that is given. `created_at` and `last_updated_at` are naive UTC.
+    `expected_type` if that is given. All times are naive UTC.
+
+    The fields from `version` on are not in the official SDK. They are empty where the sidecar
+    does not say; `scheduled_start` is None too for an instance that was to start at once, and
+    `completed_at` for one that has not ended.
     """
 
     instance_id: str
@@ -77,6 +81,12 @@ class OrchestrationState:
     _data_converter: DataConverter = field(
         default=DEFAULT_DATA_CONVERTER, compare=False, repr=False
     )
+    version: str | None = field(default=None, kw_only=True)
+    tags: dict[str, str] = field(default_factory=dict, kw_only=True)
+    execution_id: str | None = field(default=None, kw_only=True)
+    parent_instance_id: str | None = field(default=None, kw_only=True)
+    scheduled_start: datetime | None = field(default=None, kw_only=True)
+    completed_at: datetime | None = field(default=None, kw_only=True)
 
     @overload
     def get_input(self, expected_type: type[T]) -> T | None: ...
@@ -136,13 +146,19 @@ def parse_orchestration_state(
         instance_id=state.instance_id,
         name=state.name,
         runtime_status=OrchestrationStatus(int(state.orchestration_status)),
-        created_at=_naive_utc(state.created_timestamp),
-        last_updated_at=_naive_utc(state.last_updated_timestamp),
+        created_at=_naive_utc(state.created_timestamp or _EPOCH),
+        last_updated_at=_naive_utc(state.last_updated_timestamp or _EPOCH),
         serialized_input=state.input or None,
         serialized_output=state.output or None,
         serialized_custom_status=state.custom_status or None,
         failure_details=_failure(state.failure_details),
         _data_converter=data_converter or DEFAULT_DATA_CONVERTER,
+        version=state.version or None,
+        tags=dict(state.tags),
+        execution_id=state.execution_id or None,
+        parent_instance_id=state.parent_instance_id or None,
+        scheduled_start=_optional_naive_utc(state.scheduled_start_timestamp),
+        completed_at=_optional_naive_utc(state.completed_timestamp),
     )
 
 
@@ -153,5 +169,9 @@ def _failure(message: messages.TaskFailureDetails | None) -> FailureDetails | No
     return failures.from_message(message)
 
 
-def _naive_utc(at: datetime | None) -> datetime:
-    return (at or _EPOCH).astimezone(UTC).replace(tzinfo=None)
+def _naive_utc(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(tzinfo=None)
+
+
+def _optional_naive_utc(at: datetime | None) -> datetime | None:
+    return None if at is None else _naive_utc(at)

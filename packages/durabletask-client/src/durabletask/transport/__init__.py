@@ -28,8 +28,10 @@ __all__ = [
     "DEFAULT_PATIENCE",
     "DEFAULT_TIMEOUT",
     "AsyncByteStream",
+    "AsyncClientTransport",
     "AsyncTransport",
     "ByteStream",
+    "ClientTransport",
     "Metadata",
     "Transport",
     "grpc_async_transport",
@@ -91,6 +93,18 @@ class Transport(Protocol):
         """End all calls and refuse new ones. A channel that the caller gave stays open."""
 
 
+class ClientTransport(Transport, Protocol):
+    """What clients need beside: answers that come in pieces."""
+
+    def collect(
+        self, method: Method, request: Any, *, timeout: float | None = None, metadata: Metadata = ()
+    ) -> list[Any]:
+        """Return all responses of a streaming method once the last one is there.
+
+        `timeout` is as for `unary`. What is repeated after a failure is the whole call.
+        """
+
+
 class AsyncTransport(Protocol):
     """Carries calls to a sidecar from an event loop."""
 
@@ -120,6 +134,23 @@ class AsyncTransport(Protocol):
         """End all calls and refuse new ones. A channel that the caller gave stays open."""
 
 
+class AsyncClientTransport(AsyncTransport, Protocol):
+    """What clients need beside: answers that come in pieces."""
+
+    async def collect(
+        self,
+        method: Method,
+        request: Any,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - the sidecar has to know it too
+        metadata: Metadata = (),
+    ) -> list[Any]:
+        """Return all responses of a streaming method once the last one is there.
+
+        `timeout` is as for `unary`. What is repeated after a failure is the whole call.
+        """
+
+
 def grpc_transport(
     address: str | None = None,
     *,
@@ -131,7 +162,7 @@ def grpc_transport(
     dialect: Dialect = dialects.TASKHUB,
     patience: float = DEFAULT_PATIENCE,
     health: ChannelHealth | None = None,
-) -> Transport:
+) -> ClientTransport:
     """A transport over gRPC for ordinary threads; see `grpc_async_transport`."""
     from durabletask.transport import calls
     from durabletask.transport import channel as channels
@@ -157,7 +188,7 @@ def grpc_async_transport(
     dialect: Dialect = dialects.TASKHUB,
     patience: float = DEFAULT_PATIENCE,
     health: ChannelHealth | None = None,
-) -> AsyncTransport:
+) -> AsyncClientTransport:
     """A transport over gRPC for an event loop.
 
     The channel is made by the first call, and made anew after a fork or on another loop.

@@ -1,4 +1,4 @@
-"""Calls over gRPC: a message out, a message or a stream of bytes back.
+"""Calls over gRPC: a message out; a message, all messages or a stream of bytes back.
 
 gRPC carries bytes; our codec encodes and decodes. What gRPC raises leaves as an error of
 our tree, after the repetitions that `retry.py` allows.
@@ -9,7 +9,7 @@ Decides nothing: it does what `retry.py`, `health.py` and `refusals.py` say.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar, Generic
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import grpc
 import grpc.aio
@@ -23,7 +23,7 @@ from durabletask.transport.grpc_errors import error_for, failure_of, refusal_of
 from durabletask.transport.retry import Retries, Safety, safety_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from durabletask.protocol.dialects import Dialect
     from durabletask.protocol.methods import Method
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from durabletask.transport.clock import Clock
     from durabletask.transport.errors import SidecarError
     from durabletask.transport.health import ChannelHealth
+
+R = TypeVar("R")
 
 
 class _Calls(Generic[C]):
@@ -70,7 +72,8 @@ class _Call:
     ) -> None:
         self._calls = calls
         self._method = method
-        self._instance_id: str = getattr(request, "instance_id", "")
+        # Of a oneof, and so None, where a request is about many instances.
+        self._instance_id: str = getattr(request, "instance_id", None) or ""
         self._timeout = DEFAULT_TIMEOUT if timeout is None else timeout
         self._safety = safety_of(method.name)
         deadline = calls.clock.now() + self._timeout
@@ -133,14 +136,32 @@ class GrpcTransport(_Calls[grpc.Channel]):
         self, method: Method, request: Any, *, timeout: float | None = None, metadata: Metadata = ()
     ) -> Any:
         call = _Call(self, method, request, timeout)
-        while True:
+
+        def attempt(left: float) -> bytes:
             send = self.source.connection().unary(method.path)
+            raw: bytes = send(call.payload, timeout=left, metadata=(*self.metadata, *metadata))
+            return raw
+
+        return call.response(self._repeat(call, attempt))
+
+    def collect(
+        self, method: Method, request: Any, *, timeout: float | None = None, metadata: Metadata = ()
+    ) -> list[Any]:
+        call = _Call(self, method, request, timeout)
+
+        def attempt(left: float) -> list[bytes]:
+            send = self.source.connection().stream(method.path)
+            return [*send(call.payload, timeout=left, metadata=(*self.metadata, *metadata))]
+
+        return [call.response(raw) for raw in self._repeat(call, attempt)]
+
+    def _repeat(self, call: _Call, attempt: Callable[[float], R]) -> R:
+        """Make an attempt, which is told the seconds it may take, as often as the call allows."""
+        while True:
             try:
-                raw = send(call.payload, timeout=call.begin(), metadata=(*self.metadata, *metadata))
+                return attempt(call.begin())
             except grpc.RpcError as error:
                 self.clock.pause(call.pause_after(error))
-            else:
-                return call.response(raw)
 
     def stream(
         self, method: Method, request: Any, *, timeout: float | None = None, metadata: Metadata = ()
@@ -195,20 +216,44 @@ class GrpcAsyncTransport(_Calls[grpc.aio.Channel]):
         metadata: Metadata = (),
     ) -> Any:
         call = _Call(self, method, request, timeout)
-        while True:
+
+        async def attempt(left: float) -> bytes:
             send = self.source.connection().unary(method.path)
+            raw: bytes = await send(
+                call.payload, timeout=left, metadata=(*self.metadata, *metadata)
+            )
+            return raw
+
+        return call.response(await self._repeat(call, attempt))
+
+    async def collect(
+        self,
+        method: Method,
+        request: Any,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - the sidecar has to know it too
+        metadata: Metadata = (),
+    ) -> list[Any]:
+        call = _Call(self, method, request, timeout)
+
+        async def attempt(left: float) -> list[bytes]:
+            send = self.source.connection().stream(method.path)
+            responses = send(call.payload, timeout=left, metadata=(*self.metadata, *metadata))
+            return [raw async for raw in responses]
+
+        return [call.response(raw) for raw in await self._repeat(call, attempt)]
+
+    async def _repeat(self, call: _Call, attempt: Callable[[float], Awaitable[R]]) -> R:
+        """Make an attempt, which is told the seconds it may take, as often as the call allows."""
+        while True:
             try:
-                raw = await send(
-                    call.payload, timeout=call.begin(), metadata=(*self.metadata, *metadata)
-                )
+                return await attempt(call.begin())
             except grpc.aio.AioRpcError as error:
                 await self.clock.pause_async(call.pause_after(error))
             except asyncio.CancelledError:
                 if _caller_cancelled():
                     raise
                 raise RuntimeError("The client was closed during the call") from None
-            else:
-                return call.response(raw)
 
     def stream(
         self, method: Method, request: Any, *, timeout: float | None = None, metadata: Metadata = ()

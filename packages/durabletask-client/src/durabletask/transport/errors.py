@@ -5,6 +5,7 @@
         |-- SidecarUnavailableError     nobody answers at the address, or not in time
         |-- InstanceNotFoundError       no instance has that id
         |-- InstanceExistsError         an instance has that id already
+        |-- InstanceStatusError         the instance is not in a status that allows the call
         |-- LeaseLostError              the work was given to another worker meanwhile
         `-- ProtocolError               whoever answers does not speak the protocol
 
@@ -101,6 +102,10 @@ class InstanceNotFoundError(SidecarError):
 
 class InstanceExistsError(SidecarError):
     """An instance has that id already, and the call did not allow to replace it."""
+
+
+class InstanceStatusError(SidecarError):
+    """The instance is not in a status that allows the call, such as to rewind one that runs."""
 
 
 class LeaseLostError(SidecarError):

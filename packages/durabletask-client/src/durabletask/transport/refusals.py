@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from durabletask.transport.errors import (
     InstanceExistsError,
     InstanceNotFoundError,
+    InstanceStatusError,
     LeaseLostError,
     ProtocolError,
     SidecarError,
@@ -36,12 +37,45 @@ _KINDS_OF_TEXTS: tuple[tuple[str, type[SidecarError]], ...] = (
     ("no such instance exists", InstanceNotFoundError),
     ("orchestration instance already exists", InstanceExistsError),
     ("workflow instance already exists", InstanceExistsError),
+    ("orchestration has not yet completed", InstanceStatusError),
+    ("workflow has not yet completed", InstanceStatusError),
     ("unknown instance id", LeaseLostError),
 )
 
 # What these calls do not find is not the instance but the right to complete its work.
 _COMPLETIONS = ("Complete", "Abandon")
 _LEASE_IS_GONE = ("NOT_FOUND", "FAILED_PRECONDITION")
+
+# What these calls ask of the instance, and how to get there.
+_WANTED_STATUS = {
+    "RewindInstance": (
+        "Only an instance that has FAILED can be rewound; restart_orchestration starts one "
+        "anew that has ended in another way."
+    ),
+    "RestartInstance": (
+        "Only an instance that has ended can be restarted: wait for it, or terminate it first."
+    ),
+    "PurgeInstances": (
+        "Only an instance that has ended can be purged: wait for it, or terminate it first."
+    ),
+}
+
+# Not every engine can do these; what they do, for people.
+_EXTRAS = {
+    "RewindInstance": "rewind instances",
+    "RestartInstance": "restart instances",
+    "PurgeInstances": "purge instances this way",
+    "QueryInstances": "query instances",
+    "ListInstanceIds": "list the ids of instances",
+    "StreamInstanceHistory": "tell an instance's history",
+    "SignalEntity": "keep entities",
+    "GetEntity": "keep entities",
+    "QueryEntities": "keep entities",
+    "CleanEntityStorage": "keep entities",
+}
+
+_ENGINE = "x-durabletask-engine"
+"""The metadata in which an engine gives its name, if it does."""
 
 _HINTS = {
     "UNAUTHENTICATED": " Check the credentials in the metadata of this client or worker.",
@@ -57,6 +91,8 @@ def kind_of(refusal: Refusal) -> type[SidecarError]:
     """The class of the error that a refusal means."""
     if refusal.method.startswith(_COMPLETIONS) and refusal.status in _LEASE_IS_GONE:
         return LeaseLostError
+    if refusal.status == "FAILED_PRECONDITION" and refusal.method in _WANTED_STATUS:
+        return InstanceStatusError
     if refusal.status == "UNKNOWN":
         said = refusal.details.lower()
         return next((kind for text, kind in _KINDS_OF_TEXTS if text in said), SidecarError)
@@ -101,6 +137,15 @@ def _exists(refusal: Refusal) -> str:
     )
 
 
+def _wrong_status(refusal: Refusal) -> str:
+    wanted = _WANTED_STATUS.get(
+        refusal.method, "The status that it has now, as get_orchestration_state tells, forbids it."
+    )
+    return (
+        f"{refusal.address} refused {refusal.method}{_about(refusal)}{_as_said(refusal)}. {wanted}"
+    )
+
+
 def _lease_lost(refusal: Refusal) -> str:
     return (
         f"{refusal.address} no longer accepts {refusal.method}{_about(refusal)}"
@@ -110,6 +155,11 @@ def _lease_lost(refusal: Refusal) -> str:
 
 
 def _protocol(refusal: Refusal) -> str:
+    if refusal.status == "UNIMPLEMENTED" and refusal.method in _EXTRAS:
+        return (
+            f"{_engine(refusal)} does not know the call {refusal.method}{_as_said(refusal)}: "
+            f"it cannot {_EXTRAS[refusal.method]}. `durabletask-sidecar` can."
+        )
     if refusal.status == "UNIMPLEMENTED":
         happened = f"{refusal.address} does not know the call {refusal.method}{_as_said(refusal)}."
     else:
@@ -130,9 +180,15 @@ _TEXTS = {
     SidecarUnavailableError: _unavailable,
     InstanceNotFoundError: _not_found,
     InstanceExistsError: _exists,
+    InstanceStatusError: _wrong_status,
     LeaseLostError: _lease_lost,
     ProtocolError: _protocol,
 }
+
+
+def _engine(refusal: Refusal) -> str:
+    told = dict((*refusal.initial_metadata, *refusal.trailing_metadata)).get(_ENGINE)
+    return f"the engine at {refusal.address}" + (f" ({told!s})" if told else "")
 
 
 def _about(refusal: Refusal) -> str:

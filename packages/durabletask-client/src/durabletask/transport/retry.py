@@ -44,6 +44,7 @@ _SAFETY: Final[dict[str, Safety]] = {
     "QueryInstances": Safety.REPEATABLE,
     "ListInstanceIds": Safety.REPEATABLE,
     "GetInstanceHistory": Safety.REPEATABLE,
+    "StreamInstanceHistory": Safety.REPEATABLE,
     "GetEntity": Safety.REPEATABLE,
     "QueryEntities": Safety.REPEATABLE,
     # Guarded by their completion token: the second is ignored.
@@ -56,6 +57,12 @@ _SAFETY: Final[dict[str, Safety]] = {
     # An event that is delivered twice is two events.
     "RaiseEvent": Safety.ONCE,
     "SignalEntity": Safety.ONCE,
+    # In between the instance may have failed or ended again, or its id begun another life.
+    "RewindInstance": Safety.ONCE,
+    "RestartInstance": Safety.ONCE,
+    "PurgeInstances": Safety.ONCE,
+    # The second would count what the first has left.
+    "CleanEntityStorage": Safety.ONCE,
 }
 
 # gRPC's server turns calls away with CANCELLED when thousands are waiting to be accepted.

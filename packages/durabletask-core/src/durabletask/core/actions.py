@@ -23,6 +23,10 @@ CALL_ACTIVITY = "call_activity"
 CALL_SUB_ORCHESTRATOR = "call_sub_orchestrator"
 CREATE_TIMER = "create_timer"
 SEND_EVENT = "send_event"
+CALL_ENTITY = "call_entity"
+SIGNAL_ENTITY = "signal_entity"
+LOCK_ENTITIES = "lock_entities"
+UNLOCK_ENTITIES = "unlock_entities"
 
 
 class Action(ABC):
@@ -36,6 +40,8 @@ class Action(ABC):
 
     # The context method by which orchestrators ask; error texts name it.
     method: ClassVar[str]
+    # Sent even if the orchestration has failed or been terminated meanwhile.
+    is_owed: ClassVar[bool] = False
 
     def __init__(self, id: int, name: str) -> None:
         self.id = id
@@ -169,3 +175,146 @@ class SendEvent(Action):
         action = self._numbered()
         action.send_event = event
         return action
+
+
+class EntityAction(Action):
+    """A message to an entity."""
+
+    __slots__ = ()
+
+    def is_recorded_as(self, name: str, target: str) -> bool:
+        # Engines need not tell the target: on its way to the entity the message has none.
+        return self.name == name and target in {"", self.target}
+
+    def message(self) -> messages.OrchestratorAction:
+        from durabletask.protocol import messages
+
+        action = self._numbered()
+        action.send_entity_message = blank(messages.SendEntityMessageAction)
+        self._write(action.send_entity_message)
+        return action
+
+    @abstractmethod
+    def _write(self, sent: messages.SendEntityMessageAction) -> None:
+        """Put into the message what is sent."""
+
+
+class CallEntity(EntityAction):
+    """Have an entity perform an operation and hear what comes of it."""
+
+    __slots__ = ("_input", "_parent", "_target", "request_id")
+    method = CALL_ENTITY
+
+    def __init__(
+        self, id: int, name: str, target: str, input: Payload, *, request_id: str, parent: str
+    ) -> None:
+        super().__init__(id, name)
+        self.request_id = request_id
+        self._target = target
+        self._input = input
+        self._parent = parent
+
+    @property
+    def target(self) -> str:
+        return self._target
+
+    def _write(self, sent: messages.SendEntityMessageAction) -> None:
+        from durabletask.protocol import messages
+
+        called = blank(messages.EntityOperationCalledEvent)
+        called.request_id = self.request_id
+        called.operation = self.name
+        called.input = text(self._input)
+        called.parent_instance_id = self._parent
+        called.target_instance_id = self._target
+        sent.entity_operation_called = called
+
+
+class SignalEntity(EntityAction):
+    """Have an entity perform an operation, and no more about it."""
+
+    __slots__ = ("_due", "_input", "_request_id", "_target")
+    method = SIGNAL_ENTITY
+
+    def __init__(
+        self,
+        id: int,
+        name: str,
+        target: str,
+        input: Payload,
+        *,
+        request_id: str,
+        due: datetime | None,
+    ) -> None:
+        super().__init__(id, name)
+        self._target = target
+        self._input = input
+        self._request_id = request_id
+        self._due = due
+
+    @property
+    def target(self) -> str:
+        return self._target
+
+    def _write(self, sent: messages.SendEntityMessageAction) -> None:
+        from durabletask.protocol import messages
+
+        signaled = blank(messages.EntityOperationSignaledEvent)
+        signaled.request_id = self._request_id
+        signaled.operation = self.name
+        signaled.scheduled_time = self._due
+        signaled.input = text(self._input)
+        signaled.target_instance_id = self._target
+        sent.entity_operation_signaled = signaled
+
+
+class LockEntities(EntityAction):
+    """Have entities for oneself."""
+
+    __slots__ = ("_locks", "_parent", "_section_id")
+    method = LOCK_ENTITIES
+
+    def __init__(self, id: int, section_id: str, locks: list[str], parent: str) -> None:
+        super().__init__(id, "")
+        self._section_id = section_id
+        self._locks = locks
+        self._parent = parent
+
+    @property
+    def target(self) -> str:
+        return ", ".join(self._locks)
+
+    def _write(self, sent: messages.SendEntityMessageAction) -> None:
+        from durabletask.protocol import messages
+
+        requested = blank(messages.EntityLockRequestedEvent)
+        requested.critical_section_id = self._section_id
+        requested.lock_set = list(self._locks)
+        requested.parent_instance_id = self._parent
+        sent.entity_lock_requested = requested
+
+
+class UnlockEntity(EntityAction):
+    """Give one entity of a section free; its name is the section's id."""
+
+    __slots__ = ("_parent", "_target")
+    method = UNLOCK_ENTITIES
+    is_owed = True
+
+    def __init__(self, id: int, section_id: str, target: str, parent: str) -> None:
+        super().__init__(id, section_id)
+        self._target = target
+        self._parent = parent
+
+    @property
+    def target(self) -> str:
+        return self._target
+
+    def _write(self, sent: messages.SendEntityMessageAction) -> None:
+        from durabletask.protocol import messages
+
+        unlock = blank(messages.EntityUnlockSentEvent)
+        unlock.critical_section_id = self.name
+        unlock.parent_instance_id = self._parent
+        unlock.target_instance_id = self._target
+        sent.entity_unlock_sent = unlock

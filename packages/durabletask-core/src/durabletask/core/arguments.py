@@ -12,25 +12,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from durabletask.failures.showing import shown
+from durabletask.serialization.sendable import optional_text, text, wrong_type
+
+__all__ = ["instance_of", "optional_text", "tags", "text", "time", "wrong_type"]
 
 T = TypeVar("T")
-
-
-def text(value: str, argument: str) -> str:
-    """The value; TypeError if it is no str, ValueError if UTF-8 cannot hold it."""
-    if not isinstance(value, str):
-        raise wrong_type(argument, "a str", value)
-    if not value.isascii():
-        _check_surrogates(value, argument)
-    return value
-
-
-def optional_text(value: str | None, argument: str) -> str | None:
-    """The same for an argument that may be left out."""
-    if value is not None and not isinstance(value, str):
-        raise wrong_type(argument, "a str or None", value)
-    return value if value is None else text(value, argument)
 
 
 def tags(value: Mapping[str, str] | None) -> dict[str, str] | None:
@@ -55,20 +41,6 @@ def time(value: Any, argument: str) -> datetime | timedelta:
 def instance_of(kind: type[T], value: T, argument: str) -> T:
     """The value, if it is one of those."""
     if not isinstance(value, kind):
-        raise wrong_type(argument, f"a {kind.__name__}", value)
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise wrong_type(argument, f"{article} {kind.__name__}", value)
     return value
-
-
-def wrong_type(argument: str, wanted: str, value: object) -> TypeError:
-    """The error for an argument that is something else than what is wanted."""
-    return TypeError(f"{argument} must be {wanted}, not {shown(value)}")
-
-
-def _check_surrogates(value: str, argument: str) -> None:
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        # Python writes file names and arguments that are no UTF-8 so.
-        raise ValueError(
-            f"{argument} holds a lone surrogate, which no message can carry: {value!r}"
-        ) from error

@@ -82,12 +82,7 @@ class Calls:
         call = self._unanswered.pop(number, None)
         if call is None:
             return False
-        try:
-            value = self._converter.deserialize(result, call.result_type)
-        except BaseException as error:  # noqa: BLE001  # the waiting code's to handle
-            call.task.fail_with(error)
-        else:
-            call.task.complete(value)
+        hand_over(call.task, result, call.result_type, self._converter)
         return True
 
     def fail(self, number: int, details: messages.TaskFailureDetails | None) -> bool:
@@ -113,3 +108,15 @@ class Calls:
         call.task.fail(
             f"{self._failure_prefix} task #{call.action.id} failed: {told}", details or _UNTOLD
         )
+
+
+def hand_over(
+    task: CompletableTask[Any], content: str | None, wanted: Any, converter: DataConverter
+) -> None:
+    """Complete the task with what the text holds, or fail it if that cannot be read."""
+    try:
+        value = converter.deserialize(content, wanted)
+    except BaseException as error:  # noqa: BLE001  # the waiting code's to handle
+        task.fail_with(error)
+    else:
+        task.complete(value)

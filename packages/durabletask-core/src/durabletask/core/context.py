@@ -6,25 +6,36 @@ Does nothing by itself. After a machine is closed its context goes on answering,
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from durabletask.core import arguments
-from durabletask.core.actions import ScheduleActivity, SendEvent, StartChild
+from durabletask.core.actions import (
+    CallEntity,
+    ScheduleActivity,
+    SendEvent,
+    SignalEntity,
+    StartChild,
+)
 from durabletask.core.calls import Calls
-from durabletask.core.determinism import ReplayClock, nth_uuid
+from durabletask.core.critical_sections import CriticalSections
+from durabletask.core.determinism import ReplayClock, as_utc, nth_uuid
 from durabletask.core.ending import ContinuedAsNew
+from durabletask.core.entity_calls import EntityCalls
 from durabletask.core.external_events import ExternalEvents
 from durabletask.core.ledger import Ledger
 from durabletask.core.payloads import Payload, payload, serialized
 from durabletask.core.timers import Timers
+from durabletask.entities import EntityInstanceId
 from durabletask.serialization import discovery
 from durabletask.task import OrchestrationContext, TimerTask, get_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime, timedelta
+    from collections.abc import Callable, Iterable
+    from datetime import timedelta
 
     from durabletask.core.settings import Settings
+    from durabletask.entities import EntityLock
     from durabletask.task import CancellableTask, CompletableTask, RetryPolicy
 
 
@@ -39,11 +50,13 @@ class ReplayedContext(OrchestrationContext):
         "children",
         "clock",
         "custom_status",
+        "entity_calls",
         "events",
         "ledger",
         "parent",
         "replaying",
         "restart",
+        "sections",
         "timers",
         "version_label",
     )
@@ -58,6 +71,8 @@ class ReplayedContext(OrchestrationContext):
         self.activities = self._calls(f"{instance_id}: Activity")
         self.children = self._calls("Sub-orchestration")
         self.events = ExternalEvents(self.timers, settings.data_converter)
+        self.sections = CriticalSections(instance_id, self.ledger)
+        self.entity_calls = EntityCalls(self.ledger, self.sections, settings.data_converter)
         self.parent: str | None = None
         self.version_label: str | None = None
         self.replaying = True
@@ -121,6 +136,7 @@ class ReplayedContext(OrchestrationContext):
         return_type: type | None = None,
     ) -> CompletableTask[Any]:
         number = self.ledger.next_number()
+        self.sections.check_child()
         name, result_type = self._callee(orchestrator, return_type)
         action = StartChild(
             number,
@@ -131,6 +147,62 @@ class ReplayedContext(OrchestrationContext):
             arguments.optional_text(version, "version") or self._settings.default_version,
         )
         return self.children.start(action, result_type, retry_policy)
+
+    def call_entity(
+        self,
+        entity: EntityInstanceId,
+        operation: str,
+        input: Any = None,
+        *,
+        return_type: type | None = None,
+    ) -> CompletableTask[Any]:
+        number = self.ledger.next_number()
+        arguments.instance_of(EntityInstanceId, entity, "entity")
+        arguments.text(operation, "operation")
+        self.sections.check_call(entity)
+        content = self._payload(input)
+        action = CallEntity(
+            number,
+            operation,
+            str(entity),
+            content,
+            request_id=self.new_uuid(),
+            parent=self._instance_id,
+        )
+        return self.entity_calls.start(action, entity, return_type)
+
+    def signal_entity(
+        self,
+        entity_id: EntityInstanceId,
+        operation_name: str,
+        input: Any = None,
+        signal_time: datetime | None = None,
+    ) -> None:
+        number = self.ledger.next_number()
+        arguments.instance_of(EntityInstanceId, entity_id, "entity_id")
+        arguments.text(operation_name, "operation_name")
+        due = None
+        if signal_time is not None:
+            due = as_utc(arguments.instance_of(datetime, signal_time, "signal_time"))
+        self.sections.check_signal(entity_id)
+        action = SignalEntity(
+            number,
+            operation_name,
+            str(entity_id),
+            self._payload(input),
+            request_id=self.new_uuid(),
+            due=due,
+        )
+        self.ledger.ask(action)
+
+    def lock_entities(self, entities: Iterable[EntityInstanceId]) -> CompletableTask[EntityLock]:
+        number = self.ledger.next_number()
+        wanted = [
+            arguments.instance_of(EntityInstanceId, entity, "each of entities")
+            for entity in entities
+        ]
+        self.sections.check_enter()
+        return self.sections.enter(number, self.new_uuid(), wanted)
 
     def wait_for_external_event(
         self,

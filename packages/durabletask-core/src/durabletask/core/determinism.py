@@ -36,10 +36,15 @@ class ReplayClock:
         """A time or a span from now as users give it, as aware UTC; naive is UTC."""
         if isinstance(when, timedelta):
             return self.after(when)
-        # A tzinfo may be there and not know its offset; such a datetime counts as naive.
-        if when.utcoffset() is None:
-            return when.replace(tzinfo=UTC)
-        return when.astimezone(UTC)
+        return as_utc(when)
+
+
+def as_utc(when: datetime) -> datetime:
+    """A time as users give it, as aware UTC; naive is UTC."""
+    # A tzinfo may be there and not know its offset; such a datetime counts as naive.
+    if when.utcoffset() is None:
+        return when.replace(tzinfo=UTC)
+    return when.astimezone(UTC)
 
 
 def nth_uuid(instance_id: str, now: datetime, n: int) -> str:

@@ -10,6 +10,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from durabletask.core.calls import hand_over
 from durabletask.task import CancellableTask
 
 if TYPE_CHECKING:
@@ -90,12 +91,7 @@ class ExternalEvents:
         return [kept.event for kept in sorted(everything, key=lambda kept: kept.arrival)]
 
     def _hand_over(self, raised: messages.EventRaisedEvent, waiter: Waiter) -> None:
-        try:
-            value = self._converter.deserialize(raised.input, waiter.data_type)
-        except BaseException as error:  # noqa: BLE001  # the waiting code's to handle
-            waiter.task.fail_with(error)
-        else:
-            waiter.task.complete(value)
+        hand_over(waiter.task, raised.input, waiter.data_type, self._converter)
 
     def _time_out(self, waiter: Waiter, timeout: datetime) -> None:
         self._forget(waiter)

@@ -44,6 +44,10 @@ class Ledger:
         kept = {} if method is None else self._unconfirmed
         self._unconfirmed = {id: it for id, it in kept.items() if it.method != method}
 
+    def abandon(self) -> None:
+        """Forget what has not left yet, but for what others are owed whatever happens here."""
+        self._unconfirmed = {id: it for id, it in self._unconfirmed.items() if it.is_owed}
+
     def confirm(self, number: int, method: str, name: str = "", target: str = "") -> None:
         """Cross off what history records, or raise NonDeterminismError and change nothing."""
         asked = self._unconfirmed.get(number)
@@ -53,6 +57,24 @@ class Ledger:
                 asked.requested() if asked is not None else None,
             )
         del self._unconfirmed[number]
+
+    def confirm_alike(self, number: int, method: str, name: str) -> None:
+        """Cross off the action of that number or, if there is none, all of that method and name.
+
+        For what is recorded under a number of the recorder's own. Nothing to cross off is fine.
+        Raises NonDeterminismError, and changes nothing, if the number is that of another one.
+        """
+        asked = self._unconfirmed.get(number)
+        if asked is None:
+            self._unconfirmed = {
+                id: it
+                for id, it in self._unconfirmed.items()
+                if (it.method, it.name) != (method, name)
+            }
+        elif (asked.method, asked.name) == (method, name):
+            del self._unconfirmed[number]
+        else:
+            raise NonDeterminismError(RequestedAction(number, method, name), asked.requested())
 
     def outstanding(self) -> list[Action]:
         """The actions that history does not hold yet, in the order they were asked for."""

@@ -85,6 +85,20 @@ class OrchestrationMachine:
         """How many events of its history it has taken, past and new."""
         return self._applied
 
+    @property
+    def expected(self) -> int:
+        """How many events history holds once all is recorded that the last turn decided."""
+        return self._applied + len(self._context.ledger.outstanding())
+
+    def confirm_all(self) -> None:
+        """Take the events by which history records what the last turn decided, unseen.
+
+        For engines that do not send them to a worker that kept the machine. Each action is
+        recorded by one event, so that their number says enough.
+        """
+        self._applied = self.expected
+        self._context.ledger.withdraw_all()
+
     def replay(self, past_events: Iterable[messages.HistoryEvent]) -> None:
         """Take events that history holds; those taken before must be left out."""
         self._context.replaying = True
@@ -188,7 +202,7 @@ class OrchestrationMachine:
     ) -> None:
         # Also over continue-as-new in the same turn: else there would be no stopping a loop.
         if self._ending is None or isinstance(self._ending, ContinuedAsNew):
-            self._context.ledger.withdraw_all()
+            self._context.ledger.abandon()
             self._end(Terminated(terminated.input))
 
     def _on_task_scheduled(
@@ -211,21 +225,58 @@ class OrchestrationMachine:
     def _on_event_sent(self, event: messages.HistoryEvent, sent: messages.EventSentEvent) -> None:
         self._confirm(event.event_id, actions.SEND_EVENT, sent.name, sent.instance_id)
 
+    def _on_entity_operation_called(
+        self, event: messages.HistoryEvent, called: messages.EntityOperationCalledEvent
+    ) -> None:
+        target = called.target_instance_id or ""
+        self._confirm(event.event_id, actions.CALL_ENTITY, called.operation, target)
+        self._context.entity_calls.recorded(event.event_id, called.request_id)
+
+    def _on_entity_operation_signaled(
+        self, event: messages.HistoryEvent, signaled: messages.EntityOperationSignaledEvent
+    ) -> None:
+        target = signaled.target_instance_id or ""
+        self._confirm(event.event_id, actions.SIGNAL_ENTITY, signaled.operation, target)
+
+    def _on_entity_lock_requested(
+        self, event: messages.HistoryEvent, requested: messages.EntityLockRequestedEvent
+    ) -> None:
+        target = ", ".join(requested.lock_set)
+        self._confirm(event.event_id, actions.LOCK_ENTITIES, target=target)
+        self._context.sections.recorded(requested.critical_section_id)
+
+    def _on_entity_unlock_sent(
+        self, event: messages.HistoryEvent, unlock: messages.EntityUnlockSentEvent
+    ) -> None:
+        # The unlocks of a section leave in one turn; to the official SDK any one speaks for all,
+        # so an engine may not keep their numbers.
+        if self._is_mismatched:
+            return
+        ledger, section_id = self._context.ledger, unlock.critical_section_id
+        try:
+            ledger.confirm_alike(event.event_id, actions.UNLOCK_ENTITIES, section_id)
+        except NonDeterminismError as mismatch:
+            self._contradict(mismatch)
+
     def _confirm(self, number: int, method: str, name: str = "", target: str = "") -> None:
         if self._is_mismatched:
             return
         try:
             self._context.ledger.confirm(number, method, name, target)
         except NonDeterminismError as mismatch:
-            # Even if the code has ended: that it ended here is the mismatch.
-            self._is_mismatched = True
-            self._context.ledger.withdraw_all()
-            ending = self._ending
-            self._fail(
-                NonDeterminismError(mismatch.expected, mismatch.actual, how(ending)),
-                # Changed code that fails is contradicted by history, too: both have to be told.
-                inner=ending.details if isinstance(ending, Failed) else None,
-            )
+            self._contradict(mismatch)
+
+    def _contradict(self, mismatch: NonDeterminismError) -> None:
+        """Fail, for the code asked for something else than history records."""
+        # Even if the code has ended: that it ended here is the mismatch.
+        self._is_mismatched = True
+        self._context.ledger.abandon()
+        ending = self._ending
+        self._fail(
+            NonDeterminismError(mismatch.expected, mismatch.actual, how(ending)),
+            # Changed code that fails is contradicted by history, too: both have to be told.
+            inner=ending.details if isinstance(ending, Failed) else None,
+        )
 
     def _on_task_completed(
         self, _event: messages.HistoryEvent, done: messages.TaskCompletedEvent
@@ -261,6 +312,24 @@ class OrchestrationMachine:
         known = self._context.timers.fired(fired.timer_id, fired.fire_at)
         self._went_on("timer", fired.timer_id, known=known)
 
+    def _on_entity_operation_completed(
+        self, _event: messages.HistoryEvent, done: messages.EntityOperationCompletedEvent
+    ) -> None:
+        known = self._context.entity_calls.complete(done.request_id, done.output)
+        self._went_on("entity call", done.request_id, known=known)
+
+    def _on_entity_operation_failed(
+        self, _event: messages.HistoryEvent, failed: messages.EntityOperationFailedEvent
+    ) -> None:
+        known = self._context.entity_calls.fail(failed.request_id, failed.failure_details)
+        self._went_on("entity call", failed.request_id, known=known)
+
+    def _on_entity_lock_granted(
+        self, _event: messages.HistoryEvent, granted: messages.EntityLockGrantedEvent
+    ) -> None:
+        known = self._context.sections.granted(granted.critical_section_id)
+        self._went_on("lock request", granted.critical_section_id, known=known)
+
     def _on_event_raised(
         self, event: messages.HistoryEvent, raised: messages.EventRaisedEvent
     ) -> None:
@@ -270,7 +339,7 @@ class OrchestrationMachine:
             self._context.events.arrive(event, raised)
             self._advance()
 
-    def _went_on(self, kind: str, number: int, *, known: bool) -> None:
+    def _went_on(self, kind: str, number: int | str, *, known: bool) -> None:
         if known:
             self._advance()
         else:
@@ -321,6 +390,8 @@ class OrchestrationMachine:
 
     def _end(self, ending: Ending) -> None:
         self._ending = ending
+        # However it ends: nobody else would ever give them free.
+        self._context.sections.leave()
         if not self._ending_number:
             self._ending_number = self._context.ledger.next_number()
 
@@ -329,7 +400,7 @@ class OrchestrationMachine:
             decided = self._actions()
         except BaseException as error:  # noqa: BLE001  # becomes the orchestration's failure
             # A payload that was put off cannot be written, or a failure that users made up.
-            self._context.ledger.withdraw_all()
+            self._context.ledger.abandon()
             self._fail(error)
             decided = self._actions()
         notes, self._notes = self._notes, []
@@ -373,6 +444,13 @@ class OrchestrationMachine:
         "timer_fired": _on_timer_fired,
         "event_sent": _on_event_sent,
         "event_raised": _on_event_raised,
+        "entity_operation_called": _on_entity_operation_called,
+        "entity_operation_signaled": _on_entity_operation_signaled,
+        "entity_operation_completed": _on_entity_operation_completed,
+        "entity_operation_failed": _on_entity_operation_failed,
+        "entity_lock_requested": _on_entity_lock_requested,
+        "entity_lock_granted": _on_entity_lock_granted,
+        "entity_unlock_sent": _on_entity_unlock_sent,
     }
 
 
@@ -390,6 +468,10 @@ _HEARD_AFTER_THE_END = frozenset({
     "sub_orchestration_instance_created",
     "timer_created",
     "event_sent",
+    "entity_operation_called",
+    "entity_operation_signaled",
+    "entity_lock_requested",
+    "entity_unlock_sent",
     "event_raised",
     "execution_terminated",
 })  # fmt: skip

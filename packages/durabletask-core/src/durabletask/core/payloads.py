@@ -6,20 +6,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from durabletask.core.arguments import optional_text
+from durabletask.serialization.sendable import serialized
 
 if TYPE_CHECKING:
     from durabletask.serialization import DataConverter
+
+__all__ = ["Payload", "payload", "serialized", "text"]
 
 # Text, or what makes it: see `payload`.
 Payload: TypeAlias = str | Callable[[], str | None] | None
 
 _SMALL = 2**63
-
-
-def serialized(value: Any, converter: DataConverter) -> str | None:
-    """The value as text; TypeError from a converter that makes something else of it."""
-    return optional_text(converter.serialize(value), "what the data converter makes of a value")
 
 
 def payload(value: Any, converter: DataConverter, *, replaying: bool) -> Payload:

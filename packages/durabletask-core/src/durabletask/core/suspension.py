@@ -20,6 +20,10 @@ _NOT_HELD = frozenset({
     "sub_orchestration_instance_created",
     "timer_created",
     "event_sent",
+    "entity_operation_called",
+    "entity_operation_signaled",
+    "entity_lock_requested",
+    "entity_unlock_sent",
 })  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What authors of orchestrators and activities write against.
+"""What authors of orchestrators, activities and entities write against.
 
 Names, signatures and module paths are those of the official SDK. New here: a task can be
 awaited as well as yielded, so an orchestrator may be an `async def` and its results are typed.
@@ -11,6 +11,7 @@ Values and interfaces only: what runs an orchestrator stands in `durabletask.cor
 
 from __future__ import annotations
 
+from durabletask.entities import DurableEntity, EntityContext, EntityInstanceId, EntityLock
 from durabletask.failures import (
     FailureDetails,
     NonDeterminismError,
@@ -26,8 +27,8 @@ from durabletask.task.composites import (
     when_all,
     when_any,
 )
-from durabletask.task.functions import Activity, Orchestrator
-from durabletask.task.names import get_name, named
+from durabletask.task.functions import Activity, Entity, Orchestrator
+from durabletask.task.names import get_entity_name, get_name, named
 from durabletask.task.orchestrations import OrchestrationContext
 from durabletask.task.replay_safe_logger import ReplaySafeLogger
 from durabletask.task.retry_policy import RetryPolicy
@@ -39,6 +40,11 @@ __all__ = [
     "CancellableTask",
     "CompletableTask",
     "CompositeTask",
+    "DurableEntity",
+    "Entity",
+    "EntityContext",
+    "EntityInstanceId",
+    "EntityLock",
     "FailureDetails",
     "NonDeterminismError",
     "OrchestrationContext",
@@ -53,6 +59,7 @@ __all__ = [
     "TimerTask",
     "WhenAllTask",
     "WhenAnyTask",
+    "get_entity_name",
     "get_name",
     "named",
     "when_all",

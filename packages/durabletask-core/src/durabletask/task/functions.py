@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, TypeAlias, TypeVar
 
+from durabletask.entities import DurableEntity, EntityContext
 from durabletask.task.activities import ActivityContext
 from durabletask.task.orchestrations import OrchestrationContext
 from durabletask.task.tasks import Task
@@ -18,3 +19,10 @@ Orchestrator: TypeAlias = Callable[
     [OrchestrationContext, TInput], Generator[Task[Any], Any, TOutput] | TOutput
 ]
 Activity: TypeAlias = Callable[[ActivityContext, TInput], TOutput]
+
+# Never `async def`: an operation has nothing to wait for.
+Entity: TypeAlias = (
+    Callable[[EntityContext, TInput], TOutput]
+    | Callable[[EntityContext], TOutput]
+    | type[DurableEntity]
+)

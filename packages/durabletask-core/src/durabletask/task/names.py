@@ -5,11 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from durabletask.task.functions import Entity
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _GIVEN_NAME = "__durabletask_name__"
+_GIVEN_ENTITY_NAME = "__durable_entity_name__"
 
 
 def get_name(fn: Callable[..., Any]) -> str:
@@ -32,6 +36,15 @@ def get_name(fn: Callable[..., Any]) -> str:
             "explicitly."
         )
     return name
+
+
+def get_entity_name(fn: Entity[Any, Any]) -> str:
+    """The name in the function's or class's `__durable_entity_name__`, else as `get_name`.
+
+    As it is written: ids hold it in small letters.
+    """
+    name = getattr(fn, _GIVEN_ENTITY_NAME, None) or get_name(fn)
+    return str(name)
 
 
 def named(fn: F, name: str) -> F:

@@ -16,9 +16,10 @@ from durabletask.task.replay_safe_logger import ReplaySafeLogger
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Callable, Coroutine, Generator, Iterable
     from datetime import datetime, timedelta
 
+    from durabletask.entities import EntityInstanceId, EntityLock
     from durabletask.task.activities import ActivityContext
     from durabletask.task.retry_policy import RetryPolicy
     from durabletask.task.tasks import CancellableTask, CompletableTask, TimerTask
@@ -249,7 +250,64 @@ class OrchestrationContext(ABC):
 
         Without `instance_id` the child's id is this instance's with the call's number, so that
         it is the same on replay and for every retry. Without `version` it has the worker's
-        default version, not this instance's.
+        default version, not this instance's. RuntimeError inside a critical section: a child
+        could wait for what its parent has locked.
+        """
+
+    @overload
+    def call_entity(
+        self, entity: EntityInstanceId, operation: str, input: Any = ..., *, return_type: type[T]
+    ) -> CompletableTask[T]: ...
+    @overload
+    def call_entity(
+        self,
+        entity: EntityInstanceId,
+        operation: str,
+        input: Any = ...,
+        *,
+        return_type: None = ...,
+    ) -> CompletableTask[Any]: ...
+    @abstractmethod
+    def call_entity(
+        self,
+        entity: EntityInstanceId,
+        operation: str,
+        input: Any = None,
+        *,
+        return_type: type | None = None,
+    ) -> CompletableTask[Any]:
+        """Have an entity perform an operation; complete with what it returns.
+
+        Fails with TaskFailedError when the operation does; its `details` have the error type of
+        `EntityOperationFailedException`, and what the operation raised as their inner failure.
+        RuntimeError inside a critical section unless the entity is locked and has answered
+        the call before.
+        """
+
+    @abstractmethod
+    def signal_entity(
+        self,
+        entity_id: EntityInstanceId,
+        operation_name: str,
+        input: Any = None,
+        signal_time: datetime | None = None,
+    ) -> None:
+        """Have an entity perform an operation, not before `signal_time`; nothing comes back.
+
+        A naive time is UTC. RuntimeError inside a critical section that has locked the entity.
+        """
+
+    @abstractmethod
+    def lock_entities(self, entities: Iterable[EntityInstanceId]) -> CompletableTask[EntityLock]:
+        """Have these entities for this orchestration alone; complete with the lock to leave.
+
+        What is locked is released at the end of the `with` block, or however the orchestration
+        ends. RuntimeError for no entities, and inside a critical section.
+
+        Example:
+            with (yield ctx.lock_entities([source, target])):  # or: with await ...
+                yield ctx.call_entity(source, "withdraw", 10)
+                yield ctx.call_entity(target, "deposit", 10)
         """
 
     @overload

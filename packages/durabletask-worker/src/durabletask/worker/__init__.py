@@ -1,4 +1,4 @@
-"""Host orchestrators and activities: `TaskHubGrpcWorker` and what it is told.
+"""Host orchestrators, activities and entities: `TaskHubGrpcWorker` and what it is told.
 
 `durabletask.core` decides, this package talks: it keeps the stream of work items open,
 runs user code where it belongs and brings the answers home.
@@ -7,12 +7,23 @@ runs user code where it belongs and brings the answers home.
 from __future__ import annotations
 
 from durabletask.core.settings import DEFAULT_MAXIMUM_TIMER_INTERVAL
+from durabletask.core.versioning import (
+    VersionFailureStrategy,
+    VersioningOptions,
+    VersionMatchStrategy,
+)
 from durabletask.failures import (
     ActivityNotRegisteredError,
     EntityNotRegisteredError,
     OrchestratorNotRegisteredError,
 )
 
+from ._filters import (
+    ActivityWorkItemFilter,
+    EntityWorkItemFilter,
+    OrchestrationWorkItemFilter,
+    WorkItemFilters,
+)
 from ._options import ConcurrencyOptions
 from ._work import MessageTooLargeError
 from ._worker import TaskHubGrpcWorker
@@ -24,11 +35,30 @@ __all__ = [
     "DATETIME_STRING_FORMAT",
     "DEFAULT_MAXIMUM_TIMER_INTERVAL",
     "ActivityNotRegisteredError",
+    "ActivityWorkItemFilter",
     "ConcurrencyOptions",
     "EntityNotRegisteredError",
+    "EntityWorkItemFilter",
     "MessageTooLargeError",
+    "OrchestrationWorkItemFilter",
     "OrchestratorNotRegisteredError",
     "TaskHubGrpcWorker",
+    "VersionFailureStrategy",
+    "VersionMatchStrategy",
+    "VersioningOptions",
+    "WorkItemFilters",
 ]
 
-ConcurrencyOptions.__module__ = TaskHubGrpcWorker.__module__ = __name__
+# Known to programs by where they import them from.
+for _public in (
+    ActivityWorkItemFilter,
+    ConcurrencyOptions,
+    EntityWorkItemFilter,
+    OrchestrationWorkItemFilter,
+    TaskHubGrpcWorker,
+    VersionFailureStrategy,
+    VersionMatchStrategy,
+    VersioningOptions,
+    WorkItemFilters,
+):
+    _public.__module__ = __name__

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from durabletask.transport import AsyncTransport, Metadata
 
 MAX_MESSAGE_KEY = "x-durabletask-max-message"
+EXTENDED_SESSIONS_KEY = "x-durabletask-extended-sessions"
 # gRPC writes -1 for it; no message is larger than this.
 _UNLIMITED = 2**31 - 1
 
@@ -74,6 +75,11 @@ def announcement(
     options = dict(options_for(addresses.resolve(address, secure=secure), channel_options))
     limit = options["grpc.max_receive_message_length"]
     return ((MAX_MESSAGE_KEY, str(limit if limit >= 0 else _UNLIMITED)),)
+
+
+def sessions_announcement(max_cached_orchestrations: int) -> Metadata:
+    """What tells our own sidecar that it need not send history twice; others ignore it."""
+    return ((EXTENDED_SESSIONS_KEY, "1"),) if max_cached_orchestrations else ()
 
 
 def _is_for_threads(

@@ -17,7 +17,9 @@ from durabletask.protocol import messages
 from ._activities import Activities, Call, Hook
 from ._clock import Clock, pause
 from ._delivery import Delivery
-from ._intake import Intake
+from ._entities import Batch, Entities
+from ._filters import to_message
+from ._intake import Intake, Lane
 from ._line import Line
 from ._loop import WorkItemLoop
 from ._orchestrations import Orchestrations, Turn
@@ -28,14 +30,17 @@ from ._threads import Threads
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Coroutine
+    from datetime import datetime
 
     from durabletask.core.registry import Registry
     from durabletask.core.settings import Settings
+    from durabletask.core.versioning import VersioningOptions
     from durabletask.grpc_options import GrpcWorkerResiliencyOptions
     from durabletask.protocol.dialects import Dialect
     from durabletask.transport import AsyncTransport, Metadata
 
     from ._connection import Link
+    from ._filters import WorkItemFilters
     from ._options import ConcurrencyOptions
 
 # Turns are short and hold the interpreter lock, so that more threads gain nothing. More
@@ -57,6 +62,9 @@ class Setup:
     dialect: Dialect
     registry: Registry
     settings: Settings
+    versioning: VersioningOptions | None
+    filters: WorkItemFilters | None
+    capabilities: tuple[int, ...]
     concurrency: ConcurrencyOptions
     resilience: GrpcWorkerResiliencyOptions
     max_cached_orchestrations: int
@@ -64,6 +72,7 @@ class Setup:
     activity_completed: Hook
     log: logging.Logger
     clock: Clock
+    now: Callable[[], datetime]
     draw: Callable[[], float]
 
 
@@ -93,16 +102,22 @@ class Host:
             dialect=setup.dialect,
             log=setup.log,
         )
-        self._turns = _turn_slots(setup, delivery, self._sessions)
-        self._calls = _call_slots(setup, delivery)
-        intake = Intake(
-            {"orchestrator_request": self._turns, "activity_request": self._calls}, setup.log
-        )
+        turns = _turn_slots(setup, delivery, self._sessions)
+        calls = _call_slots(setup, delivery)
+        batches = _batch_slots(setup, delivery)
+        self._slots = (turns, calls, batches)
+        lanes: dict[str, Lane] = {
+            "orchestrator_request": turns,
+            "activity_request": calls,
+            "entity_request": batches,
+            "entity_request_v2": batches,
+        }
+        intake = Intake(lanes, setup.log)
         self._loop = WorkItemLoop(
             setup.address,
             transport=self._line.transport,
             renew=self._line.renew,
-            request=lambda: _work_item_request(setup.concurrency),
+            request=lambda: _work_item_request(setup),
             announce=setup.announce,
             receive=intake.receive,
             on_link=on_link,
@@ -124,8 +139,8 @@ class Host:
         finally:
             # Before anything is awaited: a loop that closes cancels the activities along with
             # this task, and they would answer that they were cancelled.
-            self._turns.close()
-            self._calls.close()
+            for slots in self._slots:
+                slots.close()
             await _cancel(reading, asked)
             await self._close()
 
@@ -143,20 +158,20 @@ class Host:
 
     def is_served_by(self, thread: threading.Thread) -> bool:
         """Whether the host needs that thread, which therefore cannot wait for the host."""
-        return thread is self._thread or self._turns.owns(thread) or self._calls.owns(thread)
+        return thread is self._thread or any(slots.owns(thread) for slots in self._slots)
 
     async def _drain(self) -> None:
         self._loop.drain()
-        self._turns.begin_no_more()
-        self._calls.begin_no_more()
+        for slots in self._slots:
+            slots.begin_no_more()
         if not await self._ends_within(self._rest_of_grace(), self._wait_idle()):
             self._log.warning(
                 "Stopping after %s s with work in flight; it will be done again.", self._grace
             )
 
     async def _wait_idle(self) -> None:
-        await self._turns.wait_idle()
-        await self._calls.wait_idle()
+        for slots in self._slots:
+            await slots.wait_idle()
 
     async def _close(self) -> None:
         # First of all, so that others get the work at once, whatever user code does here.
@@ -177,8 +192,8 @@ class Host:
             self._log.debug("The connection did not close in good order.", exc_info=True)
 
     async def _wait_closed(self, sessions_closed: asyncio.Event) -> None:
-        await self._turns.wait_closed()
-        await self._calls.wait_closed()
+        for slots in self._slots:
+            await slots.wait_closed()
         await sessions_closed.wait()
 
     def _close_sessions(self) -> asyncio.Event:
@@ -222,7 +237,14 @@ class Host:
 def _turn_slots(setup: Setup, delivery: Delivery, sessions: Sessions) -> Slots[Turn]:
     return Slots(
         "orchestrations",
-        Orchestrations(setup.registry, setup.settings, sessions, setup.dialect, setup.log),
+        Orchestrations(
+            setup.registry,
+            setup.settings,
+            sessions,
+            setup.dialect,
+            setup.log,
+            versioning=setup.versioning,
+        ),
         limit=setup.concurrency.maximum_concurrent_orchestration_work_items,
         threads=TURN_THREADS,
         deliver=delivery.deliver,
@@ -248,12 +270,25 @@ def _call_slots(setup: Setup, delivery: Delivery) -> Slots[Call]:
     )
 
 
-def _work_item_request(concurrency: ConcurrencyOptions) -> messages.GetWorkItemsRequest:
+def _batch_slots(setup: Setup, delivery: Delivery) -> Slots[Batch]:
+    return Slots(
+        "entities",
+        Entities(setup.registry, setup.settings, setup.dialect, now=setup.now),
+        limit=setup.concurrency.maximum_concurrent_entity_work_items,
+        threads=setup.concurrency.maximum_thread_pool_workers,
+        deliver=delivery.deliver,
+        log=setup.log,
+    )
+
+
+def _work_item_request(setup: Setup) -> messages.GetWorkItemsRequest:
+    limits, filters = setup.concurrency, setup.filters
     return messages.GetWorkItemsRequest(
-        max_concurrent_orchestration_work_items=(
-            concurrency.maximum_concurrent_orchestration_work_items
-        ),
-        max_concurrent_activity_work_items=concurrency.maximum_concurrent_activity_work_items,
+        max_concurrent_orchestration_work_items=limits.maximum_concurrent_orchestration_work_items,
+        max_concurrent_activity_work_items=limits.maximum_concurrent_activity_work_items,
+        max_concurrent_entity_work_items=limits.maximum_concurrent_entity_work_items,
+        capabilities=[messages.WorkerCapability(each) for each in setup.capabilities],
+        work_item_filters=to_message(filters) if filters is not None else None,
     )
 
 

@@ -11,12 +11,12 @@ import os
 class ConcurrencyOptions:
     """Upper limits for what a worker does at the same time.
 
-    The two `maximum_concurrent_…` limits are also told to the sidecar, which then sends
+    The three `maximum_concurrent_…` limits are also told to the sidecar, which then sends
     no more than that many unanswered work items of the kind to this worker.
 
-    Synchronous activities run on at most `maximum_thread_pool_workers` threads,
-    `async def` activities on the worker's event loop. Orchestrators have threads of
-    their own and never wait behind activities. A value left at None gets its default:
+    Synchronous activities run on at most `maximum_thread_pool_workers` threads, and
+    entities on as many of their own; `async def` activities on the worker's event loop.
+    Orchestrators have threads of their own and never wait behind either. A value left at None gets its default:
     100 work items a CPU, and as many threads as CPUs plus four.
 
     Example:

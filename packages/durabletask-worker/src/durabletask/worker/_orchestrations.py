@@ -6,10 +6,12 @@ Knows nothing about streams and delivery.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from durabletask import failures
-from durabletask.core.decide import open_machine
+from durabletask.core.decide import is_rewind, mismatched, open_machine, rewind
+from durabletask.core.versioning import mismatch, version_of
 from durabletask.protocol import messages, methods, work_items
 
 from ._sessions import Session, Sessions
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Coroutine
 
+    from durabletask.core.decision import Decision
     from durabletask.core.registry import Registry
     from durabletask.core.settings import Settings
+    from durabletask.core.versioning import VersioningOptions
     from durabletask.protocol.dialects import Dialect
 
 
@@ -41,9 +45,12 @@ class Orchestrations:
         sessions: Sessions,
         dialect: Dialect,
         log: logging.Logger,
+        *,
+        versioning: VersioningOptions | None,
     ) -> None:
         self._registry = registry
         self._settings = settings
+        self._versioning = versioning
         self._sessions = sessions
         self._dialect = dialect
         self._log = log
@@ -57,22 +64,57 @@ class Orchestrations:
     def perform(self, turn: Turn) -> Answer:
         item = turn.item
         session = self._sessions.check_out(item.peek)
+        if session is None:
+            return self._perform_cold(item)
         try:
-            request = self._decode(item, skip=session.machine.applied if session else 0)
-            if session is None:
-                session = self._begin(item, request)
+            request = self._decode_unseen(item, session)
+        except BaseException:
+            session.close()
+            raise
+        if any(event.execution_rewound is not None for event in request.new_events):
+            # The run that the machine belongs to is taken back, for which all of it is needed.
+            session.close()
+            return self._perform_cold(item)
+        return self._take(session, item, request)
+
+    def abandon(self, item: WorkItem) -> Answer:
+        request = messages.AbandonOrchestrationTaskRequest(completion_token=item.token)
+        return Answer(item, methods.ABANDON_ORCHESTRATION_TASK, request)
+
+    def _perform_cold(self, item: WorkItem) -> Answer:
+        if item.peek.left_out is not None:
+            return self._ask_for_history(item)
+        request = self._decode(item)
+        if self._versioning is not None:
+            version = version_of(chain(request.past_events, request.new_events))
+            if why := mismatch(version, self._versioning):
+                return self._refuse(item, request, why, self._versioning)
+        if is_rewind(request):
+            return self._answer(item, rewind(request, self._registry, self._settings), request)
+        machine = open_machine(request, self._registry, self._settings)
+        session = Session(item.instance_id, item.peek.execution_id, machine)
+        return self._take(session, item, request)
+
+    def _take(
+        self, session: Session, item: WorkItem, request: messages.OrchestratorRequest
+    ) -> Answer:
+        try:
             session.machine.replay(request.past_events)
             decision = session.machine.turn(request.new_events)
         except BaseException:
-            if session is not None:
-                session.close()
+            session.close()
             raise
-        for note in decision.notes:
-            self._log.log(note.level, "%s", note.text)
         session.saw(item.peek)
         # An ended machine has closed itself.
         if not decision.ended:
             self._sessions.check_in(session)
+        return self._answer(item, decision, request)
+
+    def _answer(
+        self, item: WorkItem, decision: Decision, request: messages.OrchestratorRequest
+    ) -> Answer:
+        for note in decision.notes:
+            self._log.log(note.level, "%s", note.text)
         return Answer(
             item,
             methods.COMPLETE_ORCHESTRATOR_TASK,
@@ -80,15 +122,34 @@ class Orchestrations:
             or_else=lambda why: self._failed(item, why),
         )
 
-    def abandon(self, item: WorkItem) -> Answer:
-        request = messages.AbandonOrchestrationTaskRequest(completion_token=item.token)
-        return Answer(item, methods.ABANDON_ORCHESTRATION_TASK, request)
+    def _refuse(
+        self,
+        item: WorkItem,
+        request: messages.OrchestratorRequest,
+        why: str,
+        versioning: VersioningOptions,
+    ) -> Answer:
+        if not versioning.rejects:
+            return self._answer(item, mismatched(item.instance_id, why), request)
+        self._log.warning(
+            "Instance '%s': its turn is handed back for another worker. %s", item.instance_id, why
+        )
+        return self.abandon(item)
 
-    def _begin(self, item: WorkItem, request: messages.OrchestratorRequest) -> Session:
-        machine = open_machine(request, self._registry, self._settings)
-        return Session(item.instance_id, item.peek.execution_id, machine)
+    def _ask_for_history(self, item: WorkItem) -> Answer:
+        response = messages.OrchestratorResponse(
+            instance_id=item.instance_id, completion_token=item.token, requires_history=True
+        )
+        return Answer(item, methods.COMPLETE_ORCHESTRATOR_TASK, response)
 
-    def _decode(self, item: WorkItem, *, skip: int) -> messages.OrchestratorRequest:
+    def _decode_unseen(self, item: WorkItem, session: Session) -> messages.OrchestratorRequest:
+        """The request without the past events that the machine has taken."""
+        if item.peek.left_out is None:
+            return self._decode(item, skip=session.machine.applied)
+        session.machine.confirm_all()
+        return self._decode(item)
+
+    def _decode(self, item: WorkItem, *, skip: int = 0) -> messages.OrchestratorRequest:
         decoded = work_items.decode(item.raw, self._dialect, skip_past_events=skip)
         request = decoded.orchestrator_request
         assert request is not None

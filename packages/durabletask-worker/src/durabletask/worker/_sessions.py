@@ -7,6 +7,10 @@ batches were compared in the same way when the batches after them arrived, and h
 that is committed does not change within an execution; so the whole prefix is the same.
 Anything else, and the machine is closed and rebuilt from history.
 
+A sidecar that knows who took the last turn may leave history out. Then the execution and
+the length of its history have to be the same as if all that the machine decided last had been
+recorded, and nothing else; if not, the worker asks for the history.
+
 While a turn runs its session is checked out: a second dispatch of the instance finds
 none, and rebuilds. Used by the threads that run turns, hence the lock.
 """
@@ -48,10 +52,13 @@ class Session:
 
     def continues(self, peek: Peek) -> bool:
         """Whether that work item's history begins with what the machine has seen."""
+        if self.execution_id != peek.execution_id:
+            return False
+        if peek.left_out is not None:
+            return self.machine.expected == peek.left_out
         seen = self.machine.applied
         return (
-            self.execution_id == peek.execution_id
-            and seen <= len(peek.past_events)
+            seen <= len(peek.past_events)
             and _digest(peek.past_events, seen - self._batch, seen) == self._digest
         )
 

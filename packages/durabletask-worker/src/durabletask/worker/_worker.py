@@ -1,6 +1,7 @@
-"""The worker as programs see it: register, start, stop.
+"""The worker as programs see it: make it, start it, stop it.
 
-What runs between start and stop is the host's business (`_host.py`).
+What it hosts it is told in `_registration.py`; what runs between start and stop is the host's
+business (`_host.py`).
 """
 
 from __future__ import annotations
@@ -10,28 +11,29 @@ import atexit
 import random
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self
 
-from durabletask.core.registry import Registry
 from durabletask.core.settings import DEFAULT_MAXIMUM_TIMER_INTERVAL, Settings
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 from durabletask.protocol import dialects
 from durabletask.serialization import DEFAULT_DATA_CONVERTER, DataConverter
-from durabletask.task import named
 from durabletask.transport import address as addresses
 from durabletask.transport.logger import choose
 from durabletask.transport.payload_store import refuse_payload_store
 
 from ._clock import LoopClock
-from ._connect import announcement, connector
+from ._connect import announcement, connector, sessions_announcement
 from ._host import Setup
 from ._options import ConcurrencyOptions
+from ._registration import Registration
 from ._run import Run
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
     from types import TracebackType
 
@@ -52,14 +54,10 @@ DEFAULT_MAX_CACHED_ORCHESTRATIONS = 10_000
 _QUICK_TO_RETURN = GrpcWorkerResiliencyOptions(
     reconnect_backoff_base_seconds=0.2, reconnect_backoff_cap_seconds=5.0
 )
-_NO_ORCHESTRATORS_NOW = "Orchestrators cannot be added while the worker is running."
-_NO_ACTIVITIES_NOW = "Activities cannot be added while the worker is running."
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
-class TaskHubGrpcWorker:
-    """Hosts orchestrators and activities and does the work a sidecar has for them.
+class TaskHubGrpcWorker(Registration):
+    """Hosts orchestrators, activities and entities and does the work a sidecar has for them.
 
     Example:
         ```python
@@ -114,6 +112,7 @@ class TaskHubGrpcWorker:
         max_cached_orchestrations: int = DEFAULT_MAX_CACHED_ORCHESTRATIONS,
         connect: Callable[[], AsyncTransport] | None = None,
     ) -> None:
+        super().__init__()
         refuse_payload_store(payload_store)
         if max_cached_orchestrations < 0:
             raise ValueError(
@@ -147,7 +146,6 @@ class TaskHubGrpcWorker:
         self._concurrency = concurrency_options or ConcurrencyOptions()
         self._emit_trace_spans = emit_trace_spans
         self._max_cached_orchestrations = max_cached_orchestrations
-        self._registry = Registry()
         self._settings = Settings(
             data_converter=data_converter or DEFAULT_DATA_CONVERTER,
             maximum_timer_interval=maximum_timer_interval,
@@ -167,68 +165,6 @@ class TaskHubGrpcWorker:
     @property
     def emit_trace_spans(self) -> bool:
         return self._emit_trace_spans
-
-    # Registration: the official calls return the name, the decorators the function.
-
-    def add_orchestrator(self, fn: Callable[..., Any]) -> str:
-        """Register an orchestrator and return its name, which is the function's.
-
-        Raises:
-            ValueError: `fn` is None or has no name, or the name is taken.
-            RuntimeError: The worker is running.
-        """
-        self._refuse_while_running(_NO_ORCHESTRATORS_NOW)
-        return self._registry.add_orchestrator(fn)
-
-    def add_activity(self, fn: Callable[..., Any]) -> str:
-        """Register an activity and return its name, which is the function's.
-
-        Raises:
-            ValueError: `fn` is None or has no name, or the name is taken.
-            RuntimeError: The worker is running.
-        """
-        self._refuse_while_running(_NO_ACTIVITIES_NOW)
-        return self._registry.add_activity(fn)
-
-    @overload
-    def orchestrator(self, fn: F, /) -> F: ...
-
-    @overload
-    def orchestrator(self, fn: None = None, /, *, name: str | None = None) -> Callable[[F], F]: ...
-
-    def orchestrator(
-        self, fn: F | None = None, /, *, name: str | None = None
-    ) -> F | Callable[[F], F]:
-        """Register the decorated orchestrator, under its own name or another.
-
-        That name is what later calls by reference use; of several, the last one.
-        """
-        _refuse_name_in_place_of_function("orchestrator", fn)
-
-        def register(function: F) -> F:
-            self._refuse_while_running(_NO_ORCHESTRATORS_NOW)
-            return named(function, self._registry.add_orchestrator(function, name))
-
-        return register if fn is None else register(fn)
-
-    @overload
-    def activity(self, fn: F, /) -> F: ...
-
-    @overload
-    def activity(self, fn: None = None, /, *, name: str | None = None) -> Callable[[F], F]: ...
-
-    def activity(self, fn: F | None = None, /, *, name: str | None = None) -> F | Callable[[F], F]:
-        """Register the decorated activity, under its own name or another.
-
-        That name is what later calls by reference use; of several, the last one.
-        """
-        _refuse_name_in_place_of_function("activity", fn)
-
-        def register(function: F) -> F:
-            self._refuse_while_running(_NO_ACTIVITIES_NOW)
-            return named(function, self._registry.add_activity(function, name))
-
-        return register if fn is None else register(fn)
 
     # Lifecycle.
 
@@ -339,18 +275,23 @@ class TaskHubGrpcWorker:
             raise RuntimeError("The worker is not running: call start() or run() first.")
         return self._run
 
-    def _refuse_while_running(self, text: str) -> None:
-        if self._is_running():
-            raise RuntimeError(text)
+    def _settings_now(self) -> Settings:
+        if self._versioning is None:
+            return self._settings
+        return replace(self._settings, default_version=self._versioning.default_version)
 
     def _setup(self) -> Setup:
+        sessions = sessions_announcement(self._max_cached_orchestrations)
         return Setup(
             address=self._address,
             connect=self._connect,
-            announce=self._announce,
+            announce=lambda: (*self._announce(), *sessions),
             dialect=self._dialect,
             registry=self._registry,
-            settings=self._settings,
+            settings=self._settings_now(),
+            versioning=self._versioning,
+            filters=self._wanted(),
+            capabilities=tuple(sorted(self._capabilities)),
             concurrency=self._concurrency,
             resilience=self._resilience,
             max_cached_orchestrations=self._max_cached_orchestrations,
@@ -358,17 +299,13 @@ class TaskHubGrpcWorker:
             activity_completed=self._on_activity_execution_completed,
             log=self._log,
             clock=LoopClock(),
+            now=partial(datetime.now, UTC),  # noqa: TID251 - the shell is where time comes from
             draw=random.random,  # noqa: TID251 - the shell is where chance comes from
         )
 
 
 def _nothing() -> Metadata:
     return ()
-
-
-def _refuse_name_in_place_of_function(kind: str, fn: object) -> None:
-    if isinstance(fn, str):
-        raise TypeError(f"Write @worker.{kind}(name={fn!r}): names are given by keyword.")
 
 
 _started: weakref.WeakSet[TaskHubGrpcWorker] = weakref.WeakSet()

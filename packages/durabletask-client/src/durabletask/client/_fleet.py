@@ -1,0 +1,129 @@
+"""Operations on many instances at once: query, list, purge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from durabletask.client import _values as values
+from durabletask.client._asks import Ask
+from durabletask.client._pages import Page, following, gather
+from durabletask.client._queries import OrchestrationQuery, new_purge_instances_result
+from durabletask.client._state import parse_orchestration_state
+from durabletask.core import arguments
+from durabletask.protocol import messages, methods
+from durabletask.transport import DEFAULT_TIMEOUT
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from durabletask.client._asks import Flow
+    from durabletask.client._queries import PurgeInstancesResult
+    from durabletask.client._state import OrchestrationState, OrchestrationStatus
+    from durabletask.serialization import DataConverter
+
+LONGEST_PURGE = 3600.0
+"""Seconds that a purge by filter may take when its caller sets no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFlows:
+    """The operations, with what they all need."""
+
+    converter: DataConverter
+    log: logging.Logger
+
+    def states(self, query: OrchestrationQuery | None) -> Flow[list[OrchestrationState]]:
+        """Look up all instances that the query finds."""
+        return (yield from gather(lambda token: self.states_after(query, token)))
+
+    def states_after(
+        self, query: OrchestrationQuery | None, token: str | None
+    ) -> Flow[Page[OrchestrationState]]:
+        """Look up those that follow the page with that token."""
+        request = messages.QueryInstancesRequest(query=_instance_query(query, token))
+        response = yield Ask(methods.QUERY_INSTANCES, request)
+        return Page(
+            [
+                parse_orchestration_state(state, self.converter)
+                for state in response.orchestration_state
+            ],
+            following(response.continuation_token, token),
+        )
+
+    def ids(
+        self,
+        *,
+        runtime_status: Iterable[OrchestrationStatus] | None,
+        completed_time_from: datetime | None,
+        completed_time_to: datetime | None,
+        page_size: int | None,
+        continuation_token: str | None,
+    ) -> Flow[Page[str]]:
+        """List a page of the ids of instances that have ended."""
+        token = arguments.optional_text(continuation_token, "continuation_token") or None
+        request = messages.ListInstanceIdsRequest(
+            runtime_status=values.statuses(runtime_status, "runtime_status"),
+            completed_time_from=values.aware(completed_time_from, "completed_time_from"),
+            completed_time_to=values.aware(completed_time_to, "completed_time_to"),
+            page_size=values.count(page_size, "page_size"),
+            last_instance_key=token,
+        )
+        response = yield Ask(methods.LIST_INSTANCE_IDS, request)
+        return Page(list(response.instance_ids), following(response.last_instance_key, token))
+
+    def purge(
+        self,
+        *,
+        created_time_from: datetime | None,
+        created_time_to: datetime | None,
+        runtime_status: Iterable[OrchestrationStatus] | None,
+        recursive: bool,
+        timeout: timedelta | None,
+    ) -> Flow[PurgeInstancesResult]:
+        """Delete all instances that have ended and that the conditions hold for."""
+        request = messages.PurgeInstancesRequest(
+            purge_instance_filter=messages.PurgeInstanceFilter(
+                created_time_from=values.aware(created_time_from, "created_time_from"),
+                created_time_to=values.aware(created_time_to, "created_time_to"),
+                runtime_status=values.statuses(runtime_status, "runtime_status"),
+                timeout=_positive(timeout),
+            ),
+            recursive=recursive,
+        )
+        self.log.info(
+            "Purging instances created from %s to %s.", created_time_from, created_time_to
+        )
+        response = yield Ask(methods.PURGE_INSTANCES, request, _deadline(timeout))
+        return new_purge_instances_result(response)
+
+
+def _instance_query(query: OrchestrationQuery | None, token: str | None) -> messages.InstanceQuery:
+    if query is None:
+        query = OrchestrationQuery()
+    arguments.instance_of(OrchestrationQuery, query, "orchestration_query")
+    return messages.InstanceQuery(
+        runtime_status=values.statuses(query.runtime_status, "runtime_status"),
+        created_time_from=values.aware(query.created_time_from, "created_time_from"),
+        created_time_to=values.aware(query.created_time_to, "created_time_to"),
+        max_instance_count=values.count(query.max_instance_count, "max_instance_count"),
+        continuation_token=token,
+        instance_id_prefix=arguments.optional_text(query.instance_id_prefix, "instance_id_prefix"),
+        fetch_inputs_and_outputs=query.fetch_inputs_and_outputs,
+    )
+
+
+def _positive(timeout: timedelta | None) -> timedelta | None:
+    if timeout is None:
+        return None
+    if arguments.instance_of(timedelta, timeout, "timeout") <= timedelta(0):
+        raise ValueError("timeout must be greater than zero.")
+    return timeout
+
+
+def _deadline(timeout: timedelta | None) -> float:
+    # The engine ends in time by itself, and says what it has done; the call only outlasts it.
+    return LONGEST_PURGE if timeout is None else timeout.total_seconds() + DEFAULT_TIMEOUT

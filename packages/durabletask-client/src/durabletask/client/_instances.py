@@ -1,0 +1,217 @@
+"""Operations on one instance: start it, look at it, wait for it, tell it something, end it.
+
+A flow decides what is asked, what an answer means and which error is none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from durabletask.client import _values as values
+from durabletask.client._asks import Ask
+from durabletask.client._queries import new_purge_instances_result
+from durabletask.client._state import new_orchestration_state
+from durabletask.core import arguments
+from durabletask.core.payloads import serialized
+from durabletask.protocol import messages, methods
+from durabletask.transport.errors import (
+    InstanceExistsError,
+    InstanceNotFoundError,
+    SidecarUnavailableError,
+)
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from durabletask.client._asks import Flow
+    from durabletask.client._queries import PurgeInstancesResult
+    from durabletask.client._state import OrchestrationState
+    from durabletask.history import HistoryEvent
+    from durabletask.serialization import DataConverter
+
+LONGEST_POLL = 60.0
+"""Seconds of one call of a wait without a timeout; another call follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFlows:
+    """The operations, with what they all need."""
+
+    converter: DataConverter
+    log: logging.Logger
+
+    def schedule(
+        self,
+        name: str,
+        *,
+        instance_id: str,
+        is_new_id: bool,
+        input: Any = None,
+        start_at: datetime | None = None,
+        reuse_id_policy: Any = None,
+        tags: Mapping[str, str] | None = None,
+        version: str | None = None,
+    ) -> Flow[str]:
+        """Start an instance; returns its id. `is_new_id`: nobody else can have made it."""
+        request = messages.CreateInstanceRequest(
+            instance_id=instance_id,
+            name=arguments.text(name, "name"),
+            input=serialized(input, self.converter),
+            version=version or None,
+            scheduled_start_timestamp=values.aware(start_at, "start_at"),
+            orchestration_id_reuse_policy=values.reuse_policy(reuse_id_policy),
+            tags=arguments.tags(tags) or {},
+        )
+        self.log.info("Starting new '%s' instance with ID = '%s'.", name, instance_id)
+        try:
+            response = yield Ask(methods.START_INSTANCE, request)
+        except InstanceExistsError:
+            # An id that was made for this very call exists only because the call was made
+            # before: its answer was lost, and the transport or gRPC repeated it.
+            if not is_new_id:
+                raise
+            return instance_id
+        return response.instance_id or instance_id
+
+    def state(self, instance_id: str, *, fetch_payloads: bool) -> Flow[OrchestrationState | None]:
+        """Look an instance up."""
+        ask = Ask(methods.GET_INSTANCE, _look_up(instance_id, fetch_payloads=fetch_payloads))
+        return (yield from self._state_of(instance_id, ask))
+
+    def wait_start(
+        self, instance_id: str, *, fetch_payloads: bool, timeout: float | None
+    ) -> Flow[OrchestrationState | None]:
+        """Wait until an instance has begun to run."""
+        request = _look_up(instance_id, fetch_payloads=fetch_payloads)
+        self.log.info("Waiting for instance '%s' to start.", instance_id)
+        ask = Ask(methods.WAIT_FOR_INSTANCE_START, request, timeout)
+        return (yield from self._wait(instance_id, ask, "start"))
+
+    def wait_completion(
+        self, instance_id: str, *, fetch_payloads: bool, timeout: float | None
+    ) -> Flow[OrchestrationState | None]:
+        """Wait until an instance has ended."""
+        request = _look_up(instance_id, fetch_payloads=fetch_payloads)
+        self.log.info("Waiting for instance '%s' to complete.", instance_id)
+        ask = Ask(methods.WAIT_FOR_INSTANCE_COMPLETION, request, timeout)
+        state = yield from self._wait(instance_id, ask, "complete")
+        if state is not None:
+            self.log.info("Instance '%s' ended %s.", instance_id, state.runtime_status)
+        return state
+
+    def raise_event(self, instance_id: str, event_name: str, *, data: Any) -> Flow[None]:
+        """Send an event to an instance."""
+        request = messages.RaiseEventRequest(
+            instance_id=arguments.text(instance_id, "instance_id"),
+            name=arguments.text(event_name, "event_name"),
+            input=serialized(data, self.converter),
+        )
+        self.log.info("Raising event '%s' for instance '%s'.", event_name, instance_id)
+        yield Ask(methods.RAISE_EVENT, request)
+
+    def terminate(self, instance_id: str, *, output: Any, recursive: bool) -> Flow[None]:
+        """End an instance, and its children too if `recursive`."""
+        request = messages.TerminateRequest(
+            instance_id=arguments.text(instance_id, "instance_id"),
+            output=serialized(output, self.converter),
+            recursive=recursive,
+        )
+        self.log.info("Terminating instance '%s'.", instance_id)
+        yield Ask(methods.TERMINATE_INSTANCE, request)
+
+    def suspend(self, instance_id: str, *, reason: str | None) -> Flow[None]:
+        """Let an instance rest until it is resumed."""
+        request = messages.SuspendRequest(
+            instance_id=arguments.text(instance_id, "instance_id"),
+            reason=arguments.optional_text(reason, "reason"),
+        )
+        self.log.info("Suspending instance '%s'.", instance_id)
+        yield Ask(methods.SUSPEND_INSTANCE, request)
+
+    def resume(self, instance_id: str, *, reason: str | None) -> Flow[None]:
+        """Let a suspended instance go on."""
+        request = messages.ResumeRequest(
+            instance_id=arguments.text(instance_id, "instance_id"),
+            reason=arguments.optional_text(reason, "reason"),
+        )
+        self.log.info("Resuming instance '%s'.", instance_id)
+        yield Ask(methods.RESUME_INSTANCE, request)
+
+    def rewind(self, instance_id: str, *, reason: str | None) -> Flow[None]:
+        """Let a failed instance try again what failed."""
+        request = messages.RewindInstanceRequest(
+            instance_id=arguments.text(instance_id, "instance_id"),
+            reason=arguments.optional_text(reason, "reason"),
+        )
+        self.log.info("Rewinding instance '%s'.", instance_id)
+        yield Ask(methods.REWIND_INSTANCE, request)
+
+    def restart(self, instance_id: str, *, with_new_id: bool) -> Flow[str]:
+        """Start an instance that has ended from the beginning; returns its id."""
+        request = messages.RestartInstanceRequest(
+            instance_id=arguments.text(instance_id, "instance_id"),
+            restart_with_new_instance_id=with_new_id,
+        )
+        self.log.info("Restarting instance '%s'.", instance_id)
+        response = yield Ask(methods.RESTART_INSTANCE, request)
+        restarted: str = response.instance_id
+        return restarted
+
+    def purge(self, instance_id: str, *, recursive: bool) -> Flow[PurgeInstancesResult]:
+        """Delete an instance that has ended, and its children too if `recursive`."""
+        request = messages.PurgeInstancesRequest(
+            instance_id=arguments.text(instance_id, "instance_id"),
+            recursive=recursive,
+            is_orchestration=True,
+        )
+        self.log.info("Purging instance '%s'.", instance_id)
+        response = yield Ask(methods.PURGE_INSTANCES, request)
+        return new_purge_instances_result(response)
+
+    def history(
+        self, instance_id: str, *, execution_id: str | None, for_work_item_processing: bool
+    ) -> Flow[list[HistoryEvent]]:
+        """Fetch what happened to an instance."""
+        # Late: few clients ask for it, and its many classes take time to be made.
+        from durabletask import history
+
+        request = messages.StreamInstanceHistoryRequest(
+            instance_id=arguments.text(instance_id, "instance_id"),
+            execution_id=arguments.optional_text(execution_id, "execution_id"),
+            for_work_item_processing=for_work_item_processing,
+        )
+        chunks = yield Ask(methods.STREAM_INSTANCE_HISTORY, request)
+        return [history.from_message(event) for chunk in chunks for event in chunk.events]
+
+    def _wait(self, instance_id: str, ask: Ask, what: str) -> Flow[OrchestrationState | None]:
+        forever = ask.timeout is None
+        if forever:
+            ask = Ask(ask.method, ask.request, LONGEST_POLL)
+        while True:
+            try:
+                return (yield from self._state_of(instance_id, ask))
+            except SidecarUnavailableError as error:
+                if error.refusal.status != "DEADLINE_EXCEEDED":
+                    raise
+                if not forever:
+                    raise TimeoutError(
+                        f"Timed-out waiting for the orchestration to {what}"
+                    ) from None
+
+    def _state_of(self, instance_id: str, ask: Ask) -> Flow[OrchestrationState | None]:
+        try:
+            response = yield ask
+        except InstanceNotFoundError:
+            # Most sidecars answer that it does not exist; those written in Go refuse a wait.
+            return None
+        return new_orchestration_state(instance_id, response, self.converter)
+
+
+def _look_up(instance_id: str, *, fetch_payloads: bool) -> messages.GetInstanceRequest:
+    return messages.GetInstanceRequest(
+        instance_id=arguments.text(instance_id, "instance_id"),
+        get_inputs_and_outputs=fetch_payloads,
+    )

@@ -1,0 +1,33 @@
+"""What authors of entities write against: small things with a name, a key and a state.
+
+An entity is a function `(ctx, input)` or a class that inherits from `DurableEntity`. It
+performs one operation at a time; each is kept whole or not at all. Names, signatures and
+module paths are those of the official SDK. New here: ids can be hashed, and a context can be
+made in a test without an engine.
+
+Values and interfaces only: what runs an entity stands in `durabletask.core`.
+"""
+
+from __future__ import annotations
+
+from durabletask.entities.durable_entity import DurableEntity
+from durabletask.entities.entity_context import EntityContext
+from durabletask.entities.entity_instance_id import EntityInstanceId
+from durabletask.entities.entity_lock import EntityLock
+from durabletask.entities.entity_metadata import EntityMetadata
+from durabletask.entities.entity_operation_failed_exception import EntityOperationFailedException
+from durabletask.entities.entity_requests import EntityRequest, SignalRequest, StartRequest
+from durabletask.entities.entity_state import EntityState
+
+__all__ = [
+    "DurableEntity",
+    "EntityContext",
+    "EntityInstanceId",
+    "EntityLock",
+    "EntityMetadata",
+    "EntityOperationFailedException",
+    "EntityRequest",
+    "EntityState",
+    "SignalRequest",
+    "StartRequest",
+]

@@ -1,0 +1,136 @@
+"""What an entity is told about the operation it performs, and what it may ask for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from durabletask.entities.entity_instance_id import EntityInstanceId
+from durabletask.entities.entity_requests import EntityRequest, SignalRequest, StartRequest
+from durabletask.entities.entity_state import EntityState
+from durabletask.serialization import DEFAULT_DATA_CONVERTER
+from durabletask.serialization.sendable import optional_text, serialized, text, wrong_type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from durabletask.serialization import DataConverter
+
+    TState = TypeVar("TState")
+
+
+class EntityContext:
+    """One operation of one entity; handed to a function entity as its first argument.
+
+    Does nothing by itself: the state and the `requests` are kept if the operation succeeds and
+    dropped if it fails. So a test needs no engine:
+
+        def counter(ctx: EntityContext, amount: int) -> int:
+            ctx.set_state(ctx.get_state(int, 0) + amount)
+            return ctx.get_state(int)
+
+        ctx = EntityContext("@counter@visits", "add", 5)
+        assert counter(ctx, 3) == 8
+        assert ctx.get_state() == 8
+        assert ctx.requests == []
+
+    `orchestration_id` is, for all its name, the entity's own id as text. `state` is the value
+    to begin with. `new_instance_id` names orchestrations that are started without an id.
+    """
+
+    def __init__(
+        self,
+        orchestration_id: str,
+        operation: str,
+        state: Any = None,
+        entity_id: EntityInstanceId | None = None,
+        data_converter: DataConverter = DEFAULT_DATA_CONVERTER,
+        *,
+        new_instance_id: Callable[[], str] | None = None,
+    ) -> None:
+        self._orchestration_id = orchestration_id
+        self._operation = operation
+        self._entity_id = entity_id or EntityInstanceId.parse(orchestration_id)
+        self._data_converter = data_converter
+        self._new_instance_id = new_instance_id or self._numbered_instance_id
+        self._requests: list[EntityRequest] = []
+        if isinstance(state, EntityState):
+            self._state = state
+        else:
+            self._state = EntityState(None, data_converter)
+            self._state.set(state)
+
+    @property
+    def orchestration_id(self) -> str:
+        """The entity's id, as text."""
+        return self._orchestration_id
+
+    @property
+    def entity_id(self) -> EntityInstanceId:
+        """The entity's id."""
+        return self._entity_id
+
+    @property
+    def operation(self) -> str:
+        """Which operation to perform."""
+        return self._operation
+
+    @property
+    def requests(self) -> list[EntityRequest]:
+        """The signals and starts that the operation has asked for, in order."""
+        return self._requests
+
+    @overload
+    def get_state(self, intended_type: type[TState], default: TState) -> TState: ...
+    @overload
+    def get_state(self, intended_type: type[TState]) -> TState | None: ...
+    @overload
+    def get_state(self, intended_type: None = None, default: Any = None) -> Any: ...
+    def get_state(
+        self, intended_type: type[TState] | None = None, default: TState | None = None
+    ) -> TState | Any | None:
+        """A copy of the state, as that type; `default` if there is none.
+
+        TypeError if the state cannot be had as that class. Changing the copy changes nothing:
+        set it.
+        """
+        return self._state.get(intended_type, default)
+
+    def set_state(self, new_state: Any) -> None:
+        """Make that the state; None leaves the entity without one, which deletes it."""
+        self._state.set(new_state)
+
+    def signal_entity(
+        self,
+        entity_instance_id: EntityInstanceId,
+        operation: str,
+        input: Any = None,
+        signal_time: datetime | None = None,
+    ) -> None:
+        """Have an entity perform an operation, not before `signal_time`; nothing comes back.
+
+        A naive time is UTC. An entity may signal itself.
+        """
+        if not isinstance(entity_instance_id, EntityInstanceId):
+            raise wrong_type("entity_instance_id", "an EntityInstanceId", entity_instance_id)
+        if signal_time is not None and not isinstance(signal_time, datetime):
+            raise wrong_type("signal_time", "a datetime or None", signal_time)
+        name = text(operation, "operation")
+        content = serialized(input, self._data_converter)
+        self._requests.append(SignalRequest(entity_instance_id, name, content, signal_time))
+
+    def schedule_new_orchestration(
+        self, orchestration_name: str, input: Any = None, instance_id: str | None = None
+    ) -> str:
+        """Start an orchestration and return its id; a new one unless given.
+
+        Nothing happens if an orchestration of that id exists.
+        """
+        name = text(orchestration_name, "orchestration_name")
+        content = serialized(input, self._data_converter)
+        id = optional_text(instance_id, "instance_id") or self._new_instance_id()
+        self._requests.append(StartRequest(name, id, content))
+        return id
+
+    def _numbered_instance_id(self) -> str:
+        return f"{self._orchestration_id}:{len(self._requests):04x}"

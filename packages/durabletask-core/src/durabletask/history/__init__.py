@@ -1,0 +1,93 @@
+"""What happened to an instance, event by event, as values of one class a kind.
+
+    for event in client.get_orchestration_history("order-1"):
+        match event:
+            case TaskFailedEvent(failure_details=details):
+                print(event.timestamp, details)
+
+Names, fields and their order are those of the official SDK; `to_dict()` gives what JSON can
+hold. An event of a kind that this version does not know is a `GenericEvent`: one instance from
+a newer engine does not spoil a whole answer.
+"""
+
+from __future__ import annotations
+
+from durabletask.history.events import (
+    ContinueAsNewEvent,
+    DetachedOrchestrationInstanceCreatedEvent,
+    EntityLockGrantedEvent,
+    EntityLockRequestedEvent,
+    EntityOperationCalledEvent,
+    EntityOperationCompletedEvent,
+    EntityOperationFailedEvent,
+    EntityOperationSignaledEvent,
+    EntityUnlockSentEvent,
+    EventRaisedEvent,
+    EventSentEvent,
+    ExecutionCompletedEvent,
+    ExecutionResumedEvent,
+    ExecutionRewoundEvent,
+    ExecutionStalledEvent,
+    ExecutionStartedEvent,
+    ExecutionSuspendedEvent,
+    ExecutionTerminatedEvent,
+    GenericEvent,
+    HistoryEvent,
+    HistoryStateEvent,
+    OrchestratorCompletedEvent,
+    OrchestratorStartedEvent,
+    SubOrchestrationInstanceCompletedEvent,
+    SubOrchestrationInstanceCreatedEvent,
+    SubOrchestrationInstanceFailedEvent,
+    TaskCompletedEvent,
+    TaskFailedEvent,
+    TaskScheduledEvent,
+    TimerCreatedEvent,
+    TimerFiredEvent,
+    to_dict,
+)
+from durabletask.history.parts import OrchestrationInstance, ParentInstanceInfo, TraceContext
+from durabletask.history.wire import from_message
+
+__all__ = [
+    "ContinueAsNewEvent",
+    "DetachedOrchestrationInstanceCreatedEvent",
+    "EntityLockGrantedEvent",
+    "EntityLockRequestedEvent",
+    "EntityOperationCalledEvent",
+    "EntityOperationCompletedEvent",
+    "EntityOperationFailedEvent",
+    "EntityOperationSignaledEvent",
+    "EntityUnlockSentEvent",
+    "EventRaisedEvent",
+    "EventSentEvent",
+    "ExecutionCompletedEvent",
+    "ExecutionResumedEvent",
+    "ExecutionRewoundEvent",
+    "ExecutionStalledEvent",
+    "ExecutionStartedEvent",
+    "ExecutionSuspendedEvent",
+    "ExecutionTerminatedEvent",
+    "GenericEvent",
+    "HistoryEvent",
+    "HistoryStateEvent",
+    "OrchestrationInstance",
+    "OrchestratorCompletedEvent",
+    "OrchestratorStartedEvent",
+    "ParentInstanceInfo",
+    "SubOrchestrationInstanceCompletedEvent",
+    "SubOrchestrationInstanceCreatedEvent",
+    "SubOrchestrationInstanceFailedEvent",
+    "TaskCompletedEvent",
+    "TaskFailedEvent",
+    "TaskScheduledEvent",
+    "TimerCreatedEvent",
+    "TimerFiredEvent",
+    "TraceContext",
+    "from_message",
+    "to_dict",
+]
+
+# The official path, by which programs and pickles know them.
+for _name in __all__:
+    globals()[_name].__module__ = __name__

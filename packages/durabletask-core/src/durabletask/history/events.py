@@ -1,0 +1,302 @@
+"""One class an event of the protocol, with the names and the order of the official SDK.
+
+`event_id` is the number that the orchestrator gave to the action which the event records,
+-1 where it records none; `task_scheduled_id` and `timer_id` name such a number. Payloads are
+the text that travelled. Times are aware UTC.
+
+Knows nothing about messages: `wire.py` makes these from them.
+"""
+
+# No `from __future__ import annotations`: see `parts.py`.
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from durabletask.failures import FailureDetails
+from durabletask.history.parts import OrchestrationInstance, ParentInstanceInfo, TraceContext
+from durabletask.history.plain import plain
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEvent:
+    """Something that happened to an orchestration."""
+
+    event_id: int
+    timestamp: datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as values that JSON can hold; times are ISO text."""
+        return to_dict(self)
+
+
+def to_dict(event: HistoryEvent) -> dict[str, Any]:
+    """The event's fields as values that JSON can hold; times are ISO text."""
+    fields: dict[str, Any] = plain(event)
+    return fields
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionStartedEvent(HistoryEvent):
+    """The orchestration exists, with this name and input."""
+
+    name: str
+    version: str | None = None
+    input: str | None = None
+    orchestration_instance: OrchestrationInstance | None = None
+    parent_instance: ParentInstanceInfo | None = None
+    scheduled_start_timestamp: datetime | None = None
+    parent_trace_context: TraceContext | None = None
+    orchestration_span_id: str | None = None
+    tags: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionCompletedEvent(HistoryEvent):
+    """The orchestration is over; the status is a number of `OrchestrationStatus`."""
+
+    orchestration_status: int
+    result: str | None = None
+    failure_details: FailureDetails | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionTerminatedEvent(HistoryEvent):
+    """Someone asked to end the orchestration; `input` becomes its output."""
+
+    input: str | None = None
+    recurse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionSuspendedEvent(HistoryEvent):
+    """Someone asked the orchestration to pause; `input` is the reason."""
+
+    input: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionResumedEvent(HistoryEvent):
+    """Someone asked the orchestration to go on; `input` is the reason."""
+
+    input: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRewoundEvent(HistoryEvent):
+    """A failed orchestration was asked to try again what failed.
+
+    From `instance_id` on the fields tell how to create a sub-orchestration anew.
+    """
+
+    reason: str | None = None
+    parent_execution_id: str | None = None
+    instance_id: str | None = None
+    parent_trace_context: TraceContext | None = None
+    name: str | None = None
+    version: str | None = None
+    input: str | None = None
+    parent_instance: ParentInstanceInfo | None = None
+    tags: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionStalledEvent(HistoryEvent):
+    """Dapr's engine found no worker that could take the orchestration further.
+
+    Not in the official SDK. `reason` is a number of the protocol's `StalledReason`.
+    """
+
+    reason: int
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrchestratorStartedEvent(HistoryEvent):
+    """Head of a turn; its time is the orchestrator's clock until the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrchestratorCompletedEvent(HistoryEvent):
+    """End of a turn, as some engines record it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueAsNewEvent(HistoryEvent):
+    """The end of a generation; `input` is that of the next."""
+
+    input: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskScheduledEvent(HistoryEvent):
+    """An activity is to run."""
+
+    name: str
+    version: str | None = None
+    input: str | None = None
+    parent_trace_context: TraceContext | None = None
+    tags: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCompletedEvent(HistoryEvent):
+    """An activity returned."""
+
+    task_scheduled_id: int
+    result: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailedEvent(HistoryEvent):
+    """An activity raised an exception."""
+
+    task_scheduled_id: int
+    failure_details: FailureDetails | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubOrchestrationInstanceCreatedEvent(HistoryEvent):
+    """A sub-orchestration is to run."""
+
+    instance_id: str
+    name: str
+    version: str | None = None
+    input: str | None = None
+    parent_trace_context: TraceContext | None = None
+    tags: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubOrchestrationInstanceCompletedEvent(HistoryEvent):
+    """A sub-orchestration completed."""
+
+    task_scheduled_id: int
+    result: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubOrchestrationInstanceFailedEvent(HistoryEvent):
+    """A sub-orchestration failed, was terminated, or could not be created."""
+
+    task_scheduled_id: int
+    failure_details: FailureDetails | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DetachedOrchestrationInstanceCreatedEvent(HistoryEvent):
+    """An orchestration was started that nobody waits for. Not in the official SDK."""
+
+    instance_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimerCreatedEvent(HistoryEvent):
+    """A timer is set."""
+
+    fire_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFiredEvent(HistoryEvent):
+    """A timer fired; `fire_at` is when it was due."""
+
+    fire_at: datetime
+    timer_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventSentEvent(HistoryEvent):
+    """The orchestration sent an event to another one, `instance_id`."""
+
+    instance_id: str
+    name: str
+    input: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRaisedEvent(HistoryEvent):
+    """An event arrived from outside."""
+
+    name: str
+    input: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GenericEvent(HistoryEvent):
+    """A note; also stands for an event of a kind that this version does not know."""
+
+    data: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryStateEvent(HistoryEvent):
+    """A copy of the instance's state, in the JSON form of the protocol's message."""
+
+    orchestration_state: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EntityOperationSignaledEvent(HistoryEvent):
+    """An entity was told to do something, and no answer is expected."""
+
+    request_id: str
+    operation: str
+    scheduled_time: datetime | None = None
+    input: str | None = None
+    target_instance_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EntityOperationCalledEvent(HistoryEvent):
+    """An entity was asked to do something; the answer carries `request_id`."""
+
+    request_id: str
+    operation: str
+    scheduled_time: datetime | None = None
+    input: str | None = None
+    parent_instance_id: str | None = None
+    parent_execution_id: str | None = None
+    target_instance_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EntityOperationCompletedEvent(HistoryEvent):
+    """An entity's operation returned."""
+
+    request_id: str
+    output: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EntityOperationFailedEvent(HistoryEvent):
+    """An entity's operation raised an exception."""
+
+    request_id: str
+    failure_details: FailureDetails | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EntityLockRequestedEvent(HistoryEvent):
+    """The orchestration wants entities for itself; `position` counts those it has."""
+
+    critical_section_id: str
+    lock_set: list[str]
+    position: int
+    parent_instance_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EntityLockGrantedEvent(HistoryEvent):
+    """The orchestration has the entities for itself."""
+
+    critical_section_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntityUnlockSentEvent(HistoryEvent):
+    """The orchestration released an entity."""
+
+    critical_section_id: str
+    parent_instance_id: str | None = None
+    target_instance_id: str | None = None

@@ -1,0 +1,219 @@
+"""What a worker is told to host, and whose work to ask for, before it starts.
+
+The official calls return names; the decorators, which are new here, return what they are
+given.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from durabletask.core.arguments import instance_of
+from durabletask.core.registry import Registry
+from durabletask.core.versioning import VersioningOptions
+from durabletask.task import named
+
+from ._filters import Derived, WorkItemFilters, derived
+
+if TYPE_CHECKING:
+    from durabletask.entities import DurableEntity
+
+F = TypeVar("F", bound=Callable[..., Any])
+E = TypeVar("E", bound="Callable[..., Any] | type[DurableEntity]")
+
+_NO_ORCHESTRATORS_NOW = "Orchestrators cannot be added while the worker is running."
+_NO_ACTIVITIES_NOW = "Activities cannot be added while the worker is running."
+_NO_ENTITIES_NOW = "Entities cannot be added while the worker is running."
+
+_HISTORY_STREAMING = 1
+
+
+class Registration(ABC):
+    """The part of a worker that is told what to host; nothing of it changes while it runs."""
+
+    def __init__(self) -> None:
+        self._registry = Registry()
+        self._versioning: VersioningOptions | None = None
+        self._filters: WorkItemFilters | Derived | None = None
+        self._capabilities: set[int] = set()
+
+    def add_orchestrator(self, fn: Callable[..., Any]) -> str:
+        """Register an orchestrator and return its name, which is the function's.
+
+        Raises:
+            ValueError: `fn` is None or has no name, or the name is taken.
+            RuntimeError: The worker is running.
+        """
+        self._refuse_while_running(_NO_ORCHESTRATORS_NOW)
+        return self._registry.add_orchestrator(fn)
+
+    def add_activity(self, fn: Callable[..., Any]) -> str:
+        """Register an activity and return its name, which is the function's.
+
+        Raises:
+            ValueError: `fn` is None or has no name, or the name is taken.
+            RuntimeError: The worker is running.
+        """
+        self._refuse_while_running(_NO_ACTIVITIES_NOW)
+        return self._registry.add_activity(fn)
+
+    def add_entity(
+        self, fn: Callable[..., Any] | type[DurableEntity], name: str | None = None
+    ) -> str:
+        """Register an entity, a function or a class, and return its name as it is written.
+
+        Without `name` it is `fn.__durable_entity_name__`, else the function's or class's own.
+        In ids the name is in small letters, so that names which differ in case are the same.
+
+        Raises:
+            ValueError: `fn` is None or has no name, the name is empty or holds an '@', or it
+                is taken.
+            TypeError: `fn` is a class that does not inherit from `DurableEntity`.
+            RuntimeError: The worker is running.
+        """
+        self._refuse_while_running(_NO_ENTITIES_NOW)
+        return self._registry.add_entity(fn, name)
+
+    @overload
+    def orchestrator(self, fn: F, /) -> F: ...
+
+    @overload
+    def orchestrator(self, fn: None = None, /, *, name: str | None = None) -> Callable[[F], F]: ...
+
+    def orchestrator(
+        self, fn: F | None = None, /, *, name: str | None = None
+    ) -> F | Callable[[F], F]:
+        """Register the decorated orchestrator, under its own name or another.
+
+        That name is what later calls by reference use; of several, the last one.
+        """
+        _refuse_name_in_place_of_function("orchestrator", fn)
+
+        def register(function: F) -> F:
+            self._refuse_while_running(_NO_ORCHESTRATORS_NOW)
+            return named(function, self._registry.add_orchestrator(function, name))
+
+        return register if fn is None else register(fn)
+
+    @overload
+    def activity(self, fn: F, /) -> F: ...
+
+    @overload
+    def activity(self, fn: None = None, /, *, name: str | None = None) -> Callable[[F], F]: ...
+
+    def activity(self, fn: F | None = None, /, *, name: str | None = None) -> F | Callable[[F], F]:
+        """Register the decorated activity, under its own name or another.
+
+        That name is what later calls by reference use; of several, the last one.
+        """
+        _refuse_name_in_place_of_function("activity", fn)
+
+        def register(function: F) -> F:
+            self._refuse_while_running(_NO_ACTIVITIES_NOW)
+            return named(function, self._registry.add_activity(function, name))
+
+        return register if fn is None else register(fn)
+
+    @overload
+    def entity(self, fn: E, /) -> E: ...
+
+    @overload
+    def entity(self, fn: None = None, /, *, name: str | None = None) -> Callable[[E], E]: ...
+
+    def entity(self, fn: E | None = None, /, *, name: str | None = None) -> E | Callable[[E], E]:
+        """Register the decorated entity, a function or a class, as `add_entity` does.
+
+        Example:
+            ```python
+            @worker.entity
+            class Counter(DurableEntity):
+                def add(self, amount: int) -> None:
+                    self.set_state(self.get_state(int, 0) + amount)
+            ```
+        """
+        _refuse_name_in_place_of_function("entity", fn)
+
+        def register(entity: E) -> E:
+            self.add_entity(entity, name)
+            return entity
+
+        return register if fn is None else register(fn)
+
+    def use_versioning(self, version: VersioningOptions) -> None:
+        """Run only orchestrations of matching versions, and start children with a default one.
+
+        Raises:
+            TypeError: These are no VersioningOptions.
+            RuntimeError: The worker is running.
+        """
+        self._refuse_while_running("Cannot set default version while the worker is running.")
+        self._versioning = instance_of(VersioningOptions, version, "version")
+
+    def use_work_item_filters(
+        self, filters: WorkItemFilters | Derived | None = Derived.FROM_REGISTRY
+    ) -> None:
+        """Be sent only the work that these filters let through.
+
+        Without an argument they follow from what is registered when the worker starts; None
+        takes all filters away, so that the worker is sent any work.
+
+        Raises:
+            TypeError: These are no WorkItemFilters.
+            RuntimeError: The worker is running.
+        """
+        self._refuse_while_running(
+            "Work item filters cannot be changed while the worker is running."
+        )
+        if not isinstance(filters, WorkItemFilters | Derived | None):
+            raise TypeError("filters must be a WorkItemFilters instance, None, or omitted.")
+        self._filters = filters
+
+    def add_capability(self, capability: int) -> None:
+        """Tell the sidecar that this worker has a capability, by its number in the protocol.
+
+        Nothing is made by it that was not there: a sidecar may rely on what it is told.
+
+        Raises:
+            TypeError: `capability` is no whole number.
+            ValueError: It is below 1, or 1: history streaming, without which a worker would
+                take turns with no history.
+            RuntimeError: The worker is running.
+        """
+        self._refuse_while_running("Capabilities cannot be added while the worker is running.")
+        instance_of(int, capability, "capability")
+        if capability < 1:
+            raise ValueError(f"capability must be 1 or more, not {capability}.")
+        if capability == _HISTORY_STREAMING:
+            raise ValueError(
+                "This worker cannot fetch histories by a stream, and would be sent turns "
+                "without any: capability 1 must not be announced."
+            )
+        self._capabilities.add(capability)
+
+    def configure_scheduled_tasks(self) -> None:
+        """Refused: scheduled tasks are not supported yet.
+
+        Raises:
+            NotImplementedError: Always, or the program would wait for schedules that never run.
+        """
+        raise NotImplementedError("This version cannot run scheduled tasks yet.")
+
+    @abstractmethod
+    def _is_running(self) -> bool: ...
+
+    def _refuse_while_running(self, text: str) -> None:
+        if self._is_running():
+            raise RuntimeError(text)
+
+    def _wanted(self) -> WorkItemFilters | None:
+        """The filters to announce; None for none."""
+        if isinstance(self._filters, Derived):
+            return derived(self._registry, self._versioning)
+        return self._filters
+
+
+def _refuse_name_in_place_of_function(kind: str, fn: object) -> None:
+    if isinstance(fn, str):
+        raise TypeError(f"Write @worker.{kind}(name={fn!r}): names are given by keyword.")

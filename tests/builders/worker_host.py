@@ -1,0 +1,64 @@
+"""A host between a scripted sidecar and a test's functions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from builders.worker import ManualClock, ScriptedSidecar, activity_item, setup_of
+from durabletask.core.registry import Registry
+from durabletask.protocol import messages, methods
+from durabletask.worker._host import Host
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from durabletask.worker._connection import Link
+
+T = TypeVar("T")
+
+
+class Bench:
+    """A host between a scripted sidecar and a test's functions."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.sidecar = ScriptedSidecar()
+        self.registry = Registry()
+        self.links: list[Link] = []
+        self.told: dict[str, Any] = {}
+        self.running: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        setup = setup_of(self.registry, self.sidecar, self.clock, **self.told)
+        self.host = Host(setup, on_link=lambda link, _error: self.links.append(link))
+        self.running = asyncio.create_task(self.host.run())
+        self.stream = await self.sidecar.opened()
+
+    def activity(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        self.registry.add_activity(fn)
+        return fn
+
+    def orchestrator(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        self.registry.add_orchestrator(fn)
+        return fn
+
+    async def call(self, name: str, input: Any = None) -> messages.ActivityResponse:
+        """Have the activity called, and wait for its answer."""
+        before = len(self.sidecar.requests(methods.COMPLETE_ACTIVITY_TASK))
+        self.stream.send(activity_item(name, json.dumps(input)))
+        return await self.answer(methods.COMPLETE_ACTIVITY_TASK, before + 1)
+
+    async def answer(self, method: methods.Method, count: int = 1) -> Any:
+        return (await within(self.sidecar.received(method, count)))[count - 1]
+
+    async def stop(self, grace: float | None = None) -> None:
+        assert self.running is not None
+        self.host.ask_to_stop(grace)
+        await within(self.running)
+
+
+async def within(waiting: Awaitable[T]) -> T:
+    """Against hangs only: no test is decided by it."""
+    return await asyncio.wait_for(waiting, 20)
