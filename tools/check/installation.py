@@ -34,7 +34,15 @@ with TaskHubGrpcWorker(host_address={address!r}) as worker:
         print(state.serialized_output)
 """
 
+_TEST = """
+from durabletask.testing import create_test_backend
+with create_test_backend(port=0) as backend:
+    print(backend.address.startswith("localhost:"))
+"""
+
 _NOT_WITH_THE_CLIENT = {"durabletask-worker", "durabletask-sidecar", "protobuf"}
+# Other SDKs are tested with it too.
+_NOT_WITH_TESTING = {"durabletask-client", "durabletask-worker", "durabletask-core", "protobuf"}
 
 
 def complaints(wheels: Path, folder: Path) -> Iterator[str]:
@@ -47,6 +55,11 @@ def complaints(wheels: Path, folder: Path) -> Iterator[str]:
         yield from _expect(python, _SCHEDULE.format(address=address), "from-wheels")
         environments.install(python, "durabletask-worker", wheels=wheels)
         yield from _expect(python, _HOST.format(address=address), '"Hello Tokyo!"')
+    python = environments.create(folder / "testing-alone")
+    environments.install(python, "durabletask-testing", wheels=wheels)
+    for unwanted in sorted(_NOT_WITH_TESTING & environments.distributions(python)):
+        yield f"durabletask-testing pulls in {unwanted}"
+    yield from _expect(python, _TEST, "True")
 
 
 def _expect(python: Path, program: str, output: str) -> Iterator[str]:
