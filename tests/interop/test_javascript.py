@@ -1,0 +1,60 @@
+"""Microsoft's SDK for JavaScript, unchanged, on our sidecar.
+
+The scenarios lie in `tools/peer/js`: each is a claim, asserted there. One process of Node plays
+all of them at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from tools.peer import javascript
+
+from builders import interop
+
+# The first run installs the SDK.
+pytestmark = pytest.mark.timeout(600)
+
+NAMES = interop.names([javascript.FOLDER / "scenarios.js"], r"^exports\.(\w+) = ")
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """How the scenarios went, and what our process logged meanwhile."""
+
+    ends: interop.Ends
+    logged: list[str]
+
+
+@pytest.fixture(scope="module")
+def play(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Play:
+    folder = tmp_path_factory.mktemp("javascript")
+    with interop.needed(), interop.listening_sidecar(folder) as (address, logged):
+        printed = javascript.run(javascript.FOLDER / "play.js", address, *interop.chosen(request))
+    return Play(interop.read(printed), logged)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_javascript_sdk_finds_that(play: Play, name: str) -> None:
+    """Fulfilled, and the SDK warns of nothing but the failures that the scenario provokes."""
+    assert play.ends[name].error is None, play.ends[name].error
+    assert play.ends[name].heard == frozenset()
+
+
+def test_our_sidecar_warns_of_nothing_while_the_javascript_sdk_uses_it(play: Play) -> None:
+    assert play.logged == []
+
+
+def test_every_scenario_of_the_javascript_sdk_is_found() -> None:
+    source = (javascript.FOLDER / "scenarios.js").read_text()
+
+    assert len(set(NAMES)) == source.count("exports.") > 0
+
+
+def test_the_lock_file_names_no_registry() -> None:
+    """What is installed is fixed by its hash; from where, the machine decides."""
+    lock = (javascript.FOLDER / "package-lock.json").read_text()
+
+    assert '"integrity"' in lock
+    assert '"resolved"' not in lock

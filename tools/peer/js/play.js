@@ -1,0 +1,29 @@
+// Play scenarios with Microsoft's SDK for JavaScript, and print as JSON how each went:
+//
+//     node play.js ADDRESS [NAME...]
+//
+// By scenario, `error` (null when it is fulfilled) and `heard`, what the SDK warned of.
+"use strict";
+
+const scenarios = require("./scenarios.js");
+const { Stage } = require("./stage.js");
+
+async function play(name, address) {
+  const stage = new Stage(address, name);
+  let error = null;
+  try {
+    await scenarios[name](stage);
+  } catch (caught) {
+    error = caught.stack;
+  }
+  await stage.close();
+  return [name, { error, heard: stage.ear.heard }];
+}
+
+async function main(address, ...names) {
+  const wanted = names.length ? names : Object.keys(scenarios);
+  const ends = await Promise.all(wanted.map((name) => play(name, address)));
+  process.stdout.write(JSON.stringify(Object.fromEntries(ends)));
+}
+
+main(...process.argv.slice(2));
