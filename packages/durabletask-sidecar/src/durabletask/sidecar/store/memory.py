@@ -35,6 +35,7 @@ class MemoryStore:
         self._due: dict[Key, datetime] = {}
         self._by_time: list[tuple[datetime, Key]] = []
         self._children: dict[Key, dict[Key, None]] = {}
+        self._by_creation: dict[str, list[tuple[datetime, str]]] = {}
 
     def load(self, key: Key) -> Instance | None:
         stored = self._instances.get(key)
@@ -82,17 +83,14 @@ class MemoryStore:
 
     def instances(
         self, hub: str, query: InstanceQuery, *, after: tuple[datetime, str] | None = None
-    ) -> Iterable[InstanceSummary]:
-        found = (
-            InstanceSummary(key.instance_id, instance.origin, instance.progress)
-            for key, instance in self._instances.items()
-            if key.hub == hub
-        )
-        accepted = (each for each in found if query.accepts(each))
-        return sorted(
-            (each for each in accepted if after is None or each.key > after),
-            key=lambda each: each.key,
-        )
+    ) -> Iterator[InstanceSummary]:
+        order = self._by_creation.get(hub, [])
+        first = 0 if after is None else bisect_right(order, after)
+        for _, instance_id in order[first:]:
+            instance = self._instances[Key(hub, instance_id)]
+            found = InstanceSummary(instance_id, instance.origin, instance.progress)
+            if query.accepts(found):
+                yield found
 
     def ended(
         self, hub: str, query: EndedQuery, *, after: tuple[datetime, str] | None = None
@@ -156,6 +154,8 @@ class MemoryStore:
 
     def _take_over(self, key: Key, transition: Transition) -> None:
         stored = self._instances.get(key)
+        if transition.origin is not None:
+            self._file_by_creation(key, stored, transition.origin.created_at)
         if stored is None:
             stored = self._instances[key] = blank(key.instance_id, transition)
         if transition.origin is not None:
@@ -166,6 +166,7 @@ class MemoryStore:
         stored = self._instances.pop(key, None)
         if stored is not None:
             self._file(key, stored.origin.parent, None)
+            self._file_by_creation(key, stored, None)
         self._histories.pop(key, None)
         self._schedule(key, None)
 
@@ -175,6 +176,14 @@ class MemoryStore:
             self._children.get(Key(key.hub, old.instance_id), {}).pop(key, None)
         if new is not None:
             self._children.setdefault(Key(key.hub, new.instance_id), {})[key] = None
+
+    def _file_by_creation(self, key: Key, old: Instance | None, new: datetime | None) -> None:
+        """List the instance once, by when it was created."""
+        order = self._by_creation.setdefault(key.hub, [])
+        if old is not None:
+            del order[bisect_left(order, (old.origin.created_at, key.instance_id))]
+        if new is not None:
+            insort(order, (new, key.instance_id))
 
     def _schedule(self, key: Key, due_at: datetime | None) -> None:
         old = self._due.pop(key, None)
