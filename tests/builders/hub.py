@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from durabletask.core.activity import Outcome, Raised, Returned, finish, prepare
 from durabletask.core.decide import decide
+from durabletask.core.entity_batch import from_v2, run_batch
 from durabletask.core.registry import Registry
 from durabletask.core.settings import Settings
 from durabletask.protocol import codec, messages
 from durabletask.sidecar.committer import Committer, Submission
 from durabletask.sidecar.engine.commands import CompleteActivity, CompleteTurn
+from durabletask.sidecar.engine.entities.commands import CompleteBatch
 from durabletask.sidecar.store import Key
+from durabletask.sidecar.store.queries import EntityQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -53,6 +56,7 @@ class Scenario:
     orchestrators: Sequence[Callable[..., Any]]
     activities: Sequence[Callable[..., Any]]
     calls: Sequence[Call]
+    entities: Sequence[Any] = ()
 
     def registry(self) -> Registry:
         registry = Registry()
@@ -60,6 +64,8 @@ class Scenario:
             registry.add_orchestrator(orchestrator)
         for activity in self.activities:
             registry.add_activity(activity)
+        for entity in self.entities:
+            registry.add_entity(entity)
         return registry
 
 
@@ -107,11 +113,18 @@ class Hub:
         self._ids = iter(outside.ids)
         self._tasks: dict[str, ReadyTask] = {}
         self._turns: set[str] = set()
+        self._batches: set[str] = set()
         self._hear(self.committer.ready(outside.now))
 
     def run(self) -> None:
         """Let everything happen until nothing will happen any more."""
-        while self._run_activities() or self._take_turns() or self._call() or self._wait():
+        while (
+            self._run_activities()
+            or self._run_batches()
+            or self._take_turns()
+            or self._call()
+            or self._wait()
+        ):
             pass
 
     def _run_activities(self) -> bool:
@@ -137,6 +150,29 @@ class Hub:
             outcome = Raised(error)
         response = finish(request, outcome, _SETTINGS, completion_token="")
         return CompleteActivity(task.task_key, response.result, response.failure_details)
+
+    def _run_batches(self) -> bool:
+        ready = sorted(self._batches)[: self._most]
+        return self._commit((id, self._operate(id)) for id in ready)
+
+    def _operate(self, entity_id: str) -> CompleteBatch:
+        prepared = self.committer.prepare_batch(
+            HUB, entity_id, token="", now=self.outside.now, room=ROOMY
+        )
+        assert prepared is not None, f"'{entity_id}' was said to be ready, but is not"
+        request = codec.decode(messages.WorkItem, prepared.work_item).entity_request_v2
+        assert request is not None
+        batch, _ = from_v2(request)
+        result = run_batch(
+            batch, self._registry, _SETTINGS, now=lambda: self.outside.now, completion_token=""
+        )
+        return CompleteBatch(
+            prepared.batch,
+            result.results,
+            result.actions,
+            result.entity_state,
+            result.failure_details,
+        )
 
     def _take_turns(self) -> bool:
         ready = sorted(self._turns)[: self._most]
@@ -186,6 +222,7 @@ class Hub:
                 self._tasks.pop(submission.command.task_key, None)
             else:
                 self._turns.discard(submission.instance_id)
+                self._batches.discard(submission.instance_id)
         self._hear(commit.notices)
         return True
 
@@ -193,6 +230,7 @@ class Hub:
         for key in notices.void_turns:
             self._turns.discard(key.instance_id)
         self._turns.update(turn.instance_id for turn in notices.turns)
+        self._batches.update(batch.entity_id for batch in notices.batches)
         self._tasks.update((task.task_key, task) for task in notices.tasks)
         for _, _, task_key in notices.withdrawn:
             self._tasks.pop(task_key, None)
@@ -228,7 +266,19 @@ def leftovers(store: Store, instance_ids: Iterable[str]) -> list[str]:
         instance = stored(store, id)
         found += [f"inbox row {row.number} of {id}" for row in instance.inbox]
         found += [f"child {row.child_id} of {id}" for row in instance.children.values()]
+        found += [f"call of {row.entity_id} by {id}" for row in instance.calls.values()]
+        found += [f"lock of {', '.join(row.lock_set)} by {id}" for row in instance.locks.values()]
+    for entity in store.entities(HUB, EntityQuery()):
+        holder = entity.progress.holder
+        found += [f"{entity.backlog} messages for {entity.entity_id}"] if entity.backlog else []
+        found += [f"{entity.entity_id} held by {holder.instance_id}"] if holder else []
     return found
+
+
+def entity_states(store: Store) -> dict[str, str | None]:
+    """The state of every entity."""
+    found = store.entities(HUB, EntityQuery())
+    return {entity.entity_id: entity.progress.state for entity in found}
 
 
 def stored(store: Store, instance_id: str) -> Instance:
@@ -257,4 +307,7 @@ def _anonymous(event: messages.HistoryEvent) -> messages.HistoryEvent:
             started.orchestration_instance.execution_id = None
         if started.parent_instance and started.parent_instance.orchestration_instance:
             started.parent_instance.orchestration_instance.execution_id = None
+    called = event.entity_operation_called
+    if called is not None:
+        called.parent_execution_id = None
     return event

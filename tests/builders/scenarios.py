@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from builders.hub import HOUR, NOON, Call, Scenario
+from durabletask.entities import EntityContext, EntityInstanceId
 from durabletask.sidecar.engine.commands import (
     RaiseEvent,
     Resume,
@@ -122,6 +123,39 @@ def careless(ctx: OrchestrationContext, _: Any) -> str:
     return "did not wait"
 
 
+def account(ctx: EntityContext, amount: int) -> int:
+    balance: int = ctx.get_state(int, 0)
+    if ctx.operation == "add":
+        balance += amount
+        ctx.set_state(balance)
+        ctx.signal_entity(EntityInstanceId("journal", "all"), "note", amount)
+    return balance
+
+
+def journal(ctx: EntityContext, amount: int) -> list[int]:
+    lines: list[int] = [*ctx.get_state(list, []), amount]
+    ctx.set_state(lines)
+    return lines
+
+
+def transfer(ctx: OrchestrationContext, amount: int) -> Orchestration:
+    """Move what one account has, and some more, to the other."""
+    first, second = EntityInstanceId("account", "a"), EntityInstanceId("account", "b")
+    ctx.signal_entity(first, "add", amount)
+    with (yield ctx.lock_entities([second, first])):
+        has = yield ctx.call_entity(first, "read")
+        yield ctx.create_timer(HOUR)
+        yield ctx.call_entity(first, "add", -has)
+        yield ctx.call_entity(second, "add", has)
+    return has
+
+
+def hoarder(ctx: OrchestrationContext, _: Any) -> Orchestration:
+    """Never gives back what it has locked; somebody else has to see to that."""
+    yield ctx.lock_entities([EntityInstanceId("account", "a")])
+    yield ctx.wait_for_external_event("never")
+
+
 ORCHESTRATORS = (
     chain,
     fan_out,
@@ -135,11 +169,13 @@ ORCHESTRATORS = (
     approval,
     ancestor,
     careless,
+    transfer,
+    hoarder,
 )
 
 
 def scenario(*calls: Call) -> Scenario:
-    return Scenario(ORCHESTRATORS, (double, refuse), calls)
+    return Scenario(ORCHESTRATORS, (double, refuse), calls, (account, journal))
 
 
 def start(name: str, input: str | None = None, *, id: str = "a", **fields: Any) -> Call:
@@ -171,6 +207,13 @@ SCENARIOS = {
     ),
     "scheduled": scenario(start("chain", scheduled_start=NOON + HOUR)),
     "not awaited": scenario(start("careless")),
+    "entities": scenario(start("transfer", "5")),
+    "entities contended for": scenario(
+        start("transfer", "5"), start("transfer", "7", id="b"), start("transfer", "9", id="c")
+    ),
+    "a lock taken back": scenario(
+        start("hoarder"), start("transfer", "5", id="b"), Call(Terminate('"enough"'))
+    ),
     "many at once": scenario(
         start("family"), start("race", id="b"), start("chain", id="c", scheduled_start=NOON + HOUR)
     ),

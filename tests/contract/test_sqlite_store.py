@@ -17,9 +17,10 @@ from durabletask.sidecar.store import ForeignFileError, Key, StoreError, StoreLo
 from durabletask.sidecar.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
-    from durabletask.sidecar.engine.commands import Command
     from collections.abc import Iterator
     from pathlib import Path
+
+    from durabletask.sidecar.engine.commands import Command
 
 KEY = Key(HUB, "a")
 

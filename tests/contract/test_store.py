@@ -44,7 +44,7 @@ from durabletask.sidecar.engine.state import (
     blank,
 )
 from durabletask.sidecar.engine.transition import Transition
-from durabletask.sidecar.store import Change, Key
+from durabletask.sidecar.store import Change, Key, ReadyBatch, ReadyTurn
 from durabletask.sidecar.store.memory import MemoryStore
 from durabletask.sidecar.store.sqlite import SqliteStore
 
@@ -135,7 +135,11 @@ def assert_stored(hub: Hub, *instance_ids: str) -> None:
 
 
 def due(store: Store, after: datetime | None, until: datetime) -> list[str]:
-    return [ready.instance_id for ready in store.due(after, until)]
+    return [name_of(ready) for ready in store.due(after, until)]
+
+
+def name_of(ready: ReadyTurn | ReadyBatch) -> str:
+    return ready.instance_id if isinstance(ready, ReadyTurn) else ready.entity_id
 
 
 def test_an_instance_that_was_never_stored_is_none_without_history(store: Store) -> None:
@@ -179,7 +183,9 @@ def test_every_field_comes_back_as_it_was(store: Store) -> None:
         origin=FULL_ORIGIN,
         progress=FULL_PROGRESS,
         inbox_add=tuple(
-            InboxRow(number, kind, EPOCH + number * SECOND, bytes([number]), "task:7" if number else None)
+            InboxRow(
+                number, kind, EPOCH + number * SECOND, bytes([number]), "task:7" if number else None
+            )
             for number, kind in enumerate(RowKind)
         ),
         tasks_add=(
@@ -257,6 +263,7 @@ def test_what_was_committed_no_longer_belongs_to_who_committed_it(store: Store) 
     change = begun(inbox_add=(event_row(1),))
     store.commit([change])
 
+    assert change.instance is not None
     change.instance.absorb(Transition(progress=PROGRESS, inbox_remove=(1,)))
 
     stored = store.load(KEY)
@@ -520,10 +527,7 @@ def test_a_ready_turn_says_what_a_worker_is_chosen_by(store: Store) -> None:
 
     ready = list(store.due(None, hub.now))
 
-    assert [(each.hub, each.instance_id, each.name, each.version) for each in ready] == [
-        (HUB, "a", "order", "2"),
-        (HUB, "b", "order", None),
-    ]
+    assert ready == [ReadyTurn(HUB, "a", "order", "2"), ReadyTurn(HUB, "b", "order", None)]
 
 
 def test_live_children_are_found_by_their_parent_of_whatever_execution(store: Store) -> None:

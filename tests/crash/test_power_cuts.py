@@ -20,11 +20,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders.hub import Activity, Ending, Hub, Outside, Scenario, endings, leftovers
+from builders.hub import (
+    Activity,
+    Ending,
+    Hub,
+    Outside,
+    Scenario,
+    endings,
+    entity_states,
+    leftovers,
+)
 from builders.scenarios import SCENARIOS
 from durabletask.sidecar.engine.commands import RaiseEvent, Resume, StartInstance, Suspend
 from durabletask.sidecar.engine.transition import Accepted, AlreadyExists
-from durabletask.sidecar.store import Change, StoreError
+from durabletask.sidecar.store import Change, EntityChange, StoreError
 from durabletask.sidecar.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -51,10 +60,11 @@ class CountingStore(SqliteStore):
         self.commits = 0
         self.instance_ids: set[str] = set()
 
-    def commit(self, changes: Sequence[Change]) -> None:
+    def commit(self, changes: Sequence[Change | EntityChange]) -> None:
         super().commit(changes)
         self.commits += 1
-        self.instance_ids.update(change.key.instance_id for change in changes)
+        instances = (change for change in changes if isinstance(change, Change))
+        self.instance_ids.update(change.key.instance_id for change in instances)
 
 
 class MortalStore(CountingStore):
@@ -66,7 +76,7 @@ class MortalStore(CountingStore):
         self._moment = moment
         self.remains = path.with_name(f"{path.stem}-{survives}.db")
 
-    def commit(self, changes: Sequence[Change]) -> None:
+    def commit(self, changes: Sequence[Change | EntityChange]) -> None:
         is_last = self.commits == self._survives
         if is_last and self._moment is Moment.BEFORE:
             self._die()
@@ -87,15 +97,15 @@ class FullDisk(CountingStore):
         super().__init__(path)
         self._survives = survives
 
-    def commit(self, changes: Sequence[Change]) -> None:
+    def commit(self, changes: Sequence[Change | EntityChange]) -> None:
         if self.commits == self._survives:
             self._survives = -1
             super().commit(_Unfinished(changes))
         super().commit(changes)
 
 
-class _Unfinished(list[Change]):
-    def __iter__(self) -> Iterator[Change]:
+class _Unfinished(list[Change | EntityChange]):
+    def __iter__(self) -> Iterator[Change | EntityChange]:
         yield from super().__iter__()
         raise sqlite3.OperationalError("database or disk is full")
 
@@ -105,6 +115,7 @@ class Aftermath:
     """What there is to see when nothing will happen any more."""
 
     endings: dict[str, Ending]
+    entities: dict[str, str | None]
     leftovers: list[str]
     runs: Counter[Activity]
 
@@ -115,7 +126,9 @@ class Aftermath:
 
 def aftermath(store: SqliteStore, outside: Outside, instance_ids: Iterable[str]) -> Aftermath:
     ids = sorted(instance_ids)
-    return Aftermath(endings(store, ids), leftovers(store, ids), Counter(outside.runs))
+    return Aftermath(
+        endings(store, ids), entity_states(store), leftovers(store, ids), Counter(outside.runs)
+    )
 
 
 @dataclass(frozen=True)
@@ -162,7 +175,9 @@ def _look_before_raising_again(outside: Outside) -> None:
 
 STAGES = [(name, False) for name in SCENARIOS]
 # In the others there is never more than one thing ready.
-STAGES += [(name, True) for name in ("fan-out", "children", "many at once")]
+STAGES += [
+    (name, True) for name in ("fan-out", "children", "many at once", "entities contended for")
+]
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from durabletask.sidecar.engine.state import Instance
-    from durabletask.sidecar.store import Change, Key
+    from durabletask.sidecar.store import Change, EntityChange, Key
 
 SECOND = timedelta(seconds=1)
 
@@ -59,7 +59,7 @@ class Watched(MemoryStore):
         self.loads[key.instance_id] += 1
         return super().load(key)
 
-    def commit(self, changes: Sequence[Change]) -> None:
+    def commit(self, changes: Sequence[Change | EntityChange]) -> None:
         if self.is_full:
             raise StoreError("the disk is full")
         self.commits.append([change.key.instance_id for change in changes])

@@ -52,7 +52,7 @@ from durabletask.sidecar.engine.commands import (
 )
 from durabletask.sidecar.engine.inbox import RowKind
 from durabletask.sidecar.engine.transition import Accepted, Stale
-from durabletask.sidecar.store import Key
+from durabletask.sidecar.store import Key, ReadyTurn
 from durabletask.sidecar.store.memory import MemoryStore
 from durabletask.sidecar.store.sqlite import SqliteStore
 
@@ -146,7 +146,10 @@ class Sidecar:
         return (*rows(instance), self.store.history(key), children)
 
     def due(self, now: datetime) -> tuple[set[str], datetime | None]:
-        ready = {turn.instance_id for turn in self.store.due(None, now)}
+        ready = {
+            each.instance_id if isinstance(each, ReadyTurn) else each.entity_id
+            for each in self.store.due(None, now)
+        }
         return ready, self.store.next_due(now)
 
 

@@ -16,7 +16,7 @@ from durabletask.sidecar.committer import Committer, PreparedTurn
 from durabletask.sidecar.engine.commands import StartInstance, Terminate
 from durabletask.sidecar.host import Host
 from durabletask.sidecar.outages import ShuttingDownError, StorageError
-from durabletask.sidecar.store import Change, Key, StoreError
+from durabletask.sidecar.store import Change, EntityChange, Key, StoreError
 from durabletask.sidecar.store.memory import MemoryStore
 from durabletask.sidecar.streams import Appetite, Filter, WorkStream
 from durabletask.sidecar.work import Kind
@@ -31,7 +31,7 @@ class FailingStore(MemoryStore):
     fails = False
     failures = 0
 
-    def commit(self, changes: Sequence[Change]) -> None:
+    def commit(self, changes: Sequence[Change | EntityChange]) -> None:
         if self.fails or self.failures:
             self.failures = max(0, self.failures - 1)
             raise StoreError("disk full")
