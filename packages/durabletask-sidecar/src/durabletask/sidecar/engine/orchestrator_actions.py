@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from durabletask.protocol import events, messages, oneofs
 
 from . import entity_messages, instance_ids, outstanding
-from .commands import DeliverEvent, StartChild, StartInstance, Terminate
+from .commands import DeliverEvent, StartChild, StartDetached, StartInstance, Terminate
 from .inbox import RowKind
 from .state import ParentLink
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .state import Instance
 
 _COMPLETE = "complete_orchestration"
+# The tag by which the Durable Task Framework marks a child that nobody waits for.
+_FIRE_AND_FORGET = "FireAndForget"
 
 
 def unsupported(
@@ -152,6 +154,9 @@ def _create_sub_orchestration(
             at=draft.now,
         )
     )
+    if _FIRE_AND_FORGET in action.tags:
+        draft.tell(child_id, StartDetached(child_start(parent, action)))
+        return
     complaint = child_complaint(child_id, action.name)
     if complaint is not None:
         fail_child(draft, task_id, complaint)
