@@ -122,11 +122,11 @@ class SqliteStore:
 
     def due(self, after: datetime | None, until: datetime) -> Iterable[ReadyTurn | ReadyBatch]:
         start = _BEFORE_EVERYTHING if after is None else rows.micros(after)
-        found = self._query(statements.DUE, (start, rows.micros(until)))
+        found = self._query(statements.DUE, 2 * (start, rows.micros(until)))
         return [_ready(*columns) for columns in found]
 
     def next_due(self, after: datetime) -> datetime | None:
-        ((found,),) = self._query(statements.NEXT_DUE, (rows.micros(after),))
+        ((found,),) = self._query(statements.NEXT_DUE, 2 * (rows.micros(after),))
         return rows.moment(found)
 
     def outstanding_tasks(self) -> Iterator[tuple[Key, TaskRow]]:

@@ -59,19 +59,19 @@ CHILDREN = "SELECT instance_id FROM origins WHERE hub = ? AND parent_id = ?"
 DUE = """
     SELECT hub, instance_id, name, version, due_at
     FROM progress JOIN origins USING (hub, instance_id)
-    WHERE due_at > ?1 AND due_at <= ?2
+    WHERE due_at > ? AND due_at <= ?
     UNION ALL
     SELECT hub, entity_id, NULL, NULL, due_at
-    FROM entities WHERE due_at > ?1 AND due_at <= ?2
+    FROM entities WHERE due_at > ? AND due_at <= ?
     ORDER BY due_at
 """
 
 # Each minimum apart, for only so the indexes give them at once.
 NEXT_DUE = """
     SELECT min(due_at) FROM (
-        SELECT min(due_at) AS due_at FROM progress WHERE due_at > ?1
+        SELECT min(due_at) AS due_at FROM progress WHERE due_at > ?
         UNION ALL
-        SELECT min(due_at) AS due_at FROM entities WHERE due_at > ?1
+        SELECT min(due_at) AS due_at FROM entities WHERE due_at > ?
     )
 """
 
