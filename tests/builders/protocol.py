@@ -178,13 +178,14 @@ class Vendor:
             else:
                 target[key] = value
 
-    @staticmethod
-    def _carry_well_known(target: Any, value: Any) -> None:
+    def _carry_well_known(self, target: Any, value: Any) -> None:
         target.SetInParent()
         if isinstance(value, datetime):
             since = value - datetime(1970, 1, 1, tzinfo=UTC)
             target.seconds = since // timedelta(seconds=1)
             target.nanos = value.microsecond * 1000
+            if self.name == "dapr" and value == datetime.max.replace(tzinfo=UTC):
+                target.nanos += 999
         elif isinstance(value, timedelta):
             micros = value // timedelta(microseconds=1)
             sign = -1 if micros < 0 else 1

@@ -117,6 +117,27 @@ def test_a_request_that_comes_again_while_it_waits_counts_once() -> None:
     assert taken(hub).request_ids == ["r1"]
 
 
+def test_senders_that_give_no_ids_repeat_nothing() -> None:
+    hub = Hub()
+    hub.start()
+
+    hub.decide(signal(1, ""), signal(2, ""))
+
+    assert taken(hub).request_ids == ["", ""]
+
+
+def test_two_orchestrations_may_have_the_same_id_for_their_calls() -> None:
+    hub = Hub()
+    for instance_id in ("a", "b"):
+        hub.start(instance_id)
+        hub.decide(call(1, "r1"), to=instance_id)
+
+    run(hub, COUNTER, returned("1"), returned("2"))
+
+    outputs = [hub.taken(each).new[0].entity_operation_completed.output for each in ("a", "b")]
+    assert outputs == ["1", "2"]
+
+
 def test_a_call_whose_answer_waits_unread_is_not_made_again() -> None:
     hub = asking(call(1, "r1"))
     hub.do(RaiseEvent("go"))
@@ -240,7 +261,7 @@ def test_a_batch_takes_no_more_than_there_is_room_for_but_always_one() -> None:
     for number in range(3):
         hub.do(SignalEntity(f"r{number}", "add", '"' + 1000 * "x" + '"'), COUNTER)
 
-    prepared = hub.committer.prepare_batch(HUB, COUNTER, token="", now=hub.now, room=2500)
+    prepared = hub.committer.prepare_batch(HUB, COUNTER, token="", now=hub.now, room=2500 + 4096)
     narrow = hub.committer.prepare_batch(HUB, COUNTER, token="", now=hub.now, room=10)
 
     assert prepared is not None
@@ -273,3 +294,25 @@ def test_purging_an_orchestration_leaves_entities_alone() -> None:
     hub.do(Purge())
 
     assert taken(hub).request_ids == ["r1"]
+
+
+def test_the_room_for_a_batch_is_counted_in_bytes() -> None:
+    hub = Hub()
+    hub.do(SignalEntity("r0", "add"), COUNTER)
+    run(hub, state='"' + 1000 * "\u6f22" + '"')
+    for number in range(3):
+        hub.do(SignalEntity(f"r{number}", "add", '"' + 900 * "x" + '"'), COUNTER)
+
+    prepared = hub.committer.prepare_batch(HUB, COUNTER, token="", now=hub.now, room=9_000)
+
+    assert prepared is not None
+    assert len(prepared.batch.numbers) == 1
+    assert len(prepared.work_item) < 9_000
+
+
+def test_signals_without_an_id_are_all_run() -> None:
+    hub = asking(signal(1, ""), signal(2, ""))
+
+    assert taken(hub).request_ids == ["", ""]
+    run(hub)
+    assert batch(hub) is None

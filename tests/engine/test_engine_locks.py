@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.engine import Hub, Status, again, child, end, fail, kinds
+from builders.engine import HUB, Hub, Status, again, child, end, fail, kill, kinds
 from builders.engine_entities import (
+    answer,
     batch,
     call,
     entity,
@@ -20,14 +21,14 @@ from builders.engine_entities import (
     unlock,
 )
 from durabletask.sidecar.engine.commands import (
-    LockGranted,
+    EntityLocked,
     Purge,
     RaiseEvent,
     StartInstance,
     Terminate,
 )
 from durabletask.sidecar.engine.entities.commands import PurgeEntity, SignalEntity
-from durabletask.sidecar.engine.transition import Purged
+from durabletask.sidecar.engine.transition import Purged, Stale
 
 A, B, C = "@counter@a", "@counter@b", "@counter@c"
 
@@ -182,6 +183,34 @@ def test_a_lock_that_is_asked_for_by_an_ending_orchestration_is_given_back() -> 
     assert entity(hub, B).is_empty
 
 
+def test_nothing_is_locked_for_an_orchestration_that_has_ended_on_the_way() -> None:
+    """Otherwise B would be locked by nobody for as long as somebody else holds C."""
+    hub = holding(C)
+    hub.start("b")
+
+    hub.decide(lock(1, "t", A, B, C), end(), to="b")
+
+    assert [holder(hub, each) for each in (A, B, C)] == [None, None, "a"]
+    assert len(entity(hub, C).queue) == 0
+
+
+def test_what_the_last_holder_left_at_a_worker_is_not_committed_under_the_next_one() -> None:
+    hub = holding(A)
+    hub.start("b")
+    hub.decide(lock(1, "t", A), to="b")
+    hub.decide(call(2, "of a", A))
+    given = taken(hub, A)
+    hub.do(Terminate())
+    assert holder(hub, A) == "b"
+
+    reply = answer(hub, given, state="of a")
+
+    assert isinstance(reply, Stale)
+    assert entity(hub, A).progress.state is None
+    hub.decide(unlock(2, "t", A), to="b")
+    assert taken(hub, A).request_ids == ["of a"]
+
+
 def test_a_grant_that_nobody_waits_for_gives_the_entities_back() -> None:
     hub = holding(A)
     execution_id = hub.state().origin.execution_id
@@ -189,7 +218,7 @@ def test_a_grant_that_nobody_waits_for_gives_the_entities_back() -> None:
     hub.start("b")
     hub.decide(lock(1, "t", A), to="b")
 
-    hub.do(LockGranted("s", execution_id, (A,)))
+    hub.do(EntityLocked("s", execution_id, (A,), 0))
 
     # The lock of another holder is not touched by it.
     assert holder(hub, A) == "b"
@@ -256,6 +285,50 @@ def test_whoever_asks_for_what_everybody_gets_it_in_the_end(sets: list[list[str]
     assert [holder(hub, each) for each in (A, B, C)] == [None, None, None]
 
 
+@given(sections, st.randoms(use_true_random=False))
+def test_only_who_lives_and_wants_it_ever_holds_a_lock(sets: list[list[str]], chance) -> None:
+    """Whoever ends, in whatever way and at whatever moment, leaves nothing locked."""
+    hub = Hub()
+    wanted = {f"o{number}": entities for number, entities in enumerate(sets)}
+    for instance_id in wanted:
+        hub.start(instance_id)
+    ends = (end(), fail(), again("1"))
+
+    ready = list(wanted)
+    while ready:
+        instance_id = chance.choice(ready)
+        other = chance.choice(list(wanted))
+        if chance.random() < 0.2:
+            hub.do(Terminate(), other)
+        elif "entity_lock_granted" in kinds(hub.taken(instance_id).new):
+            # It may take another one with it that waits for what it gives free.
+            hub.decide(kill(2, other), chance.choice(ends[:2]), to=instance_id)
+        else:
+            doings = [lock(1, instance_id, *wanted[instance_id])]
+            if chance.random() < 0.3:
+                doings.append(chance.choice(ends))
+            hub.decide(*doings, to=instance_id)
+        check_holders(hub, list(wanted))
+        ready = [each for each in wanted if hub.turn(each) is not None]
+
+    assert {hub.state(each).is_live for each in wanted} == {False}
+    assert [holder(hub, each) for each in (A, B, C)] == [None, None, None]
+
+
+def check_holders(hub: Hub, instance_ids: list[str]) -> None:
+    for entity_id in (A, B, C):
+        found = hub.committer.entity(HUB, entity_id)
+        if found is None or found.progress.holder is None:
+            continue
+        instance = hub.state(found.progress.holder.instance_id)
+        assert instance.is_live
+        assert found.progress.holder.critical_section_id in instance.locks
+    for instance_id in instance_ids:
+        for row in hub.state(instance_id).locks.values():
+            held = [holder(hub, each) == instance_id for each in row.lock_set]
+            assert row.is_granted == all(held)
+
+
 def test_the_holder_may_lock_again_what_it_holds() -> None:
     """SDKs forbid it; an engine that let it wait would have it wait for itself."""
     hub = holding(A)
@@ -263,6 +336,31 @@ def test_the_holder_may_lock_again_what_it_holds() -> None:
     hub.decide(lock(2, "inner", A))
 
     assert kinds(hub.taken().new) == ["entity_lock_granted"]
+
+
+def test_all_that_waits_for_a_lock_in_one_orchestration_gets_it_together() -> None:
+    hub = holding(A)
+    hub.start("b")
+    hub.decide(lock(1, "outer", A), lock(2, "inner", A), to="b")
+
+    hub.decide(unlock(2, "s", A))
+
+    assert kinds(hub.taken("b").new) == ["entity_lock_granted"] * 2
+    assert batch(hub, A) is None
+    hub.decide(end(), to="b")
+    assert holder(hub, A) is None
+
+
+@pytest.mark.parametrize("last", [end(), unlock(4, "s", A)], ids=["ended", "left"])
+def test_a_section_that_is_left_and_entered_again_in_one_turn_can_be_left_again(
+    last: object,
+) -> None:
+    hub = holding(A)
+
+    hub.decide(unlock(2, "s", A), lock(3, "s", A), last)
+
+    assert holder(hub, A) is None
+    assert hub.state().locks == {}
 
 
 def test_an_operation_of_the_holder_that_is_unanswered_at_the_unlock_is_run_all_the_same() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from builders.engine import Hub, Status, child, end, fail, kinds, schedule, timer
-from builders.engine_entities import call, holder, lock, returned, run, taken
-from durabletask.protocol import messages
+from builders.engine_entities import answer, call, holder, lock, returned, run, taken
+from durabletask.protocol import events, messages
 from durabletask.sidecar.engine.commands import Purge, RaiseEvent, Rewind, Terminate
 from durabletask.sidecar.engine.transition import ACCEPTED, FailedPrecondition, NotFound
 
@@ -186,6 +186,28 @@ def test_a_call_of_an_entity_that_was_under_way_is_answered() -> None:
     assert hub.taken().new[-1].entity_operation_completed.output == "2"
 
 
+def test_a_call_that_an_entity_has_not_run_yet_is_run_once_and_answers_the_new_execution() -> None:
+    hub = failed(call(1, "r1"), call(2, "r2"))
+    hub.do(Rewind())
+
+    rewound(hub)
+
+    assert run(hub).request_ids == ["r1", "r2"]
+    answers = [event.entity_operation_completed for event in hub.taken().new]
+    assert [each.request_id for each in answers] == ["r1", "r2"]
+
+
+def test_a_call_that_is_at_a_worker_answers_the_new_execution() -> None:
+    hub = failed(call(1, "r1"))
+    given = taken(hub)
+    hub.do(Rewind())
+    rewound(hub)
+
+    assert answer(hub, given, returned("2")) == ACCEPTED
+
+    assert hub.taken().new[-1].entity_operation_completed.output == "2"
+
+
 def test_a_critical_section_that_was_not_left_is_entered_again() -> None:
     hub = failed(lock(1, "s", "@counter@a"))
     assert holder(hub) is None
@@ -300,3 +322,43 @@ def test_an_instance_that_is_about_to_be_rewound_can_be_terminated() -> None:
 
     assert hub.status() is Status.TERMINATED
     assert hub.turn() is None
+
+
+def test_a_child_that_nobody_waits_for_is_not_part_of_a_rewind() -> None:
+    hub = failed(child(1, "mail", tags={"FireAndForget": ""}))
+    hub.decide(end(result='"sent"'), to="mail")
+    hub.do(Rewind())
+
+    rewound(hub)
+
+    assert hub.status("mail") is Status.COMPLETED
+    assert kinds(hub.taken().request.new_events) == ["orchestrator_started"]
+
+
+@pytest.mark.parametrize("lock_set", [(), ("no entity",)], ids=["none", "no entity"])
+def test_a_history_whose_locks_cannot_be_asked_for_fails_the_instance(
+    lock_set: tuple[str, ...],
+) -> None:
+    hub = failed()
+    hub.do(Rewind())
+    turn = hub.taken()
+    history = [event for event in turn.request.past_events if event.execution_completed is None]
+    history.append(events.entity_lock_requested(7, "s", lock_set))
+
+    hub.answer(turn, rewinding(history))
+
+    assert hub.status() is Status.FAILED
+    failure = hub.state().progress.failure
+    assert failure is not None
+    assert failure.error_type == "UnsupportedAction"
+
+
+def test_the_reason_that_a_worker_gives_for_not_rewinding_is_kept() -> None:
+    hub = failed()
+    hub.do(Rewind())
+
+    hub.decide(fail(text="the locks are lost"))
+
+    failure = hub.state().progress.failure
+    assert failure is not None
+    assert failure.error_message == "the locks are lost"

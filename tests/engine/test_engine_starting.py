@@ -174,3 +174,16 @@ def test_starting_says_that_the_instance_is_ready() -> None:
 
     [ready] = commit.notices.turns
     assert (ready.hub, ready.instance_id, ready.name, ready.version) == (HUB, "a", "order", "2")
+
+
+def test_a_start_that_is_repeated_makes_one_instance_whatever_it_may_replace() -> None:
+    """Its answer may have been lost, and who repeats it names the same execution."""
+    hub = Hub()
+    anything = frozenset(int(status) for status in Status)
+    hub.start(execution_id="mine", input="1", replaceable=anything)
+    hub.decide(end(result="1"))
+
+    reply = hub.start(execution_id="mine", input="1", replaceable=anything)
+
+    assert reply == Accepted()
+    assert hub.status() is Status.COMPLETED

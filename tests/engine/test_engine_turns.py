@@ -23,6 +23,7 @@ from builders.engine import (
     timer,
 )
 from durabletask.protocol import messages
+from durabletask.sidecar.committer import Submission
 from durabletask.sidecar.engine.commands import CompleteTurn, RaiseEvent, Resume, Suspend
 from durabletask.sidecar.engine.transition import Accepted, Stale
 
@@ -345,3 +346,18 @@ def test_a_worker_that_ends_as_terminated_takes_back_what_it_scheduled_on_the_wa
 
     assert hub.tasks == []
     assert list(hub.store.outstanding_tasks()) == []
+
+
+def test_the_clock_of_an_orchestrator_does_not_stand_still_between_turns() -> None:
+    """Workers make ids of it, and a new generation counts its ids from the start."""
+    hub = Hub()
+    hub.start()
+    first = hub.taken()
+    command = CompleteTurn(first.prepared.turn, [again("1")])
+    # As fast as that: no time passes between the two turns.
+    hub.committer.commit([Submission(HUB, "a", command)], now=hub.now, new_id=lambda: "next")
+
+    second = hub.taken()
+
+    times = [turn.request.new_events[0].timestamp for turn in (first, second)]
+    assert times[0] < times[1]

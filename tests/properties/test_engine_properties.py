@@ -38,21 +38,33 @@ from builders.engine import (
     send,
     timer,
 )
+from builders.engine_entities import call, lock, raised, returned, signal, unlock
+from builders.engine_histories import outstanding, rewinding, rewound, unanswered
 from durabletask.protocol import codec, events, messages, oneofs
 from durabletask.sidecar.committer import Committer, Submission
 from durabletask.sidecar.engine.commands import (
     CompleteActivity,
     CompleteTurn,
+    Purge,
     RaiseEvent,
+    Restart,
     Resume,
+    Rewind,
     StartInstance,
     Suspend,
     Terminate,
     TurnTaken,
 )
+from durabletask.sidecar.engine.entities.commands import (
+    BatchTaken,
+    CleanEntity,
+    CompleteBatch,
+    PurgeEntity,
+    SignalEntity,
+)
 from durabletask.sidecar.engine.inbox import RowKind
-from durabletask.sidecar.engine.transition import Accepted, Stale
-from durabletask.sidecar.store import Key, ReadyTurn
+from durabletask.sidecar.engine.transition import Accepted, Purged, Stale
+from durabletask.sidecar.store import Key, ReadyBatch, ReadyTurn
 from durabletask.sidecar.store.memory import MemoryStore
 from durabletask.sidecar.store.sqlite import SqliteStore
 
@@ -60,8 +72,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from durabletask.sidecar.committer import Commit, PreparedTurn
+    from durabletask.sidecar.committer import Commit, PreparedBatch, PreparedTurn
     from durabletask.sidecar.engine.commands import Command
+    from durabletask.sidecar.engine.entities.state import Entity
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.notices import Notices
@@ -70,10 +83,15 @@ if TYPE_CHECKING:
 CALLED = ("a", "b", "c")
 # One of them by the engine's own name for a child.
 CHILDREN = ("", "", "c", "b:0001")
+ENTITIES = ("@e@1", "@e@2")
 ROOMY = 1 << 30
 
 ids = st.sampled_from(CALLED)
 numbers = st.integers(1, 3)
+entities = st.sampled_from(ENTITIES)
+requests = st.sampled_from(["r1", "r2"])
+sections = st.sampled_from(["s1", "s2"])
+lock_sets = st.lists(entities, min_size=1, max_size=3)
 moments = st.integers(-5, 60).map(lambda minutes: EPOCH + timedelta(minutes=minutes))
 
 actions = st.one_of(
@@ -83,6 +101,10 @@ actions = st.one_of(
     # An orchestrator asks for this, and the engine has to refuse it.
     st.builds(child, numbers, st.just("@an@entity")),
     st.builds(send, numbers, st.sampled_from([*CALLED, "nobody"]), st.just("sent")),
+    st.builds(signal, numbers, requests, entities),
+    st.builds(call, numbers, requests, st.sampled_from([*ENTITIES, "no entity"])),
+    st.builds(lambda id, section, both: lock(id, section, *both), numbers, sections, lock_sets),
+    st.builds(unlock, numbers, sections, entities),
 )
 carried = st.lists(st.just(events.event_raised("carried", "1", at=EPOCH)), max_size=2)
 conclusions = st.one_of(
@@ -115,6 +137,32 @@ calls = st.one_of(
     st.builds(Suspend, st.sampled_from([None, "wait"])),
     *[st.builds(Resume)] * 3,
     st.builds(Terminate, st.sampled_from([None, "0"]), st.booleans()),
+    st.builds(Purge, st.booleans()),
+    st.builds(Restart, st.sampled_from([None, "d"])),
+    *[st.builds(Rewind, st.sampled_from([None, "again"]))] * 3,
+)
+entity_calls = st.one_of(
+    *[st.builds(SignalEntity, requests, st.just("add"))] * 3,
+    st.builds(SignalEntity, requests, st.just("add"), scheduled_at=moments),
+    st.just(PurgeEntity()),
+    st.just(CleanEntity()),
+)
+signals = st.builds(messages.SendSignalAction, st.sampled_from([*ENTITIES, "x"]), st.just("add"))
+new_ones = st.builds(
+    messages.StartNewOrchestrationAction, st.sampled_from([*CALLED, "e"]), st.just("order")
+)
+asked_by_operations = st.one_of(
+    st.builds(messages.OperationAction, send_signal=signals),
+    st.builds(messages.OperationAction, start_new_orchestration=new_ones),
+)
+# What the operations of a batch come to.
+outcomes = st.fixed_dictionaries(
+    {
+        "results": st.lists(st.sampled_from([returned("1"), raised("no")]), max_size=4),
+        "actions": st.lists(asked_by_operations, max_size=2),
+        "state": st.sampled_from([None, "", "1"]),
+        "failure": st.sampled_from([None, None, None, failure()]),
+    }
 )
 
 
@@ -136,6 +184,13 @@ class Sidecar:
     def prepare(self, instance_id: str, now: datetime) -> PreparedTurn | None:
         return self.committer.prepare_turn(HUB, instance_id, token="t", now=now, room=ROOMY)
 
+    def prepare_batch(self, entity_id: str, now: datetime) -> PreparedBatch | None:
+        return self.committer.prepare_batch(HUB, entity_id, token="t", now=now, room=ROOMY)
+
+    def entity_picture(self, entity_id: str) -> Any:
+        entity = self.store.load_entity(Key(HUB, entity_id))
+        return None if entity is None else entity_rows(entity)
+
     def picture(self, instance_id: str) -> Any:
         """All that is stored about an instance, in a form that can be compared."""
         key = Key(HUB, instance_id)
@@ -146,23 +201,30 @@ class Sidecar:
         return (*rows(instance), self.store.history(key), children)
 
     def due(self, now: datetime) -> tuple[set[str], datetime | None]:
-        ready = {
-            each.instance_id if isinstance(each, ReadyTurn) else each.entity_id
-            for each in self.store.due(None, now)
-        }
-        return ready, self.store.next_due(now)
+        return set(map(id_of, self.store.due(None, now))), self.store.next_due(now)
 
 
 def rows(instance: Instance) -> tuple[Any, ...]:
     inbox = sorted(instance.inbox, key=lambda row: row.number)
     tasks, children = dict(instance.tasks), dict(instance.children)
-    return instance.origin, instance.progress, inbox, tasks, children
+    calls, locks = dict(instance.calls), dict(instance.locks)
+    return instance.origin, instance.progress, inbox, tasks, children, calls, locks
+
+
+def entity_rows(entity: Entity) -> tuple[Any, ...]:
+    return entity.progress, sorted(entity.queue, key=lambda row: row.number)
+
+
+def id_of(ready: ReadyTurn | ReadyBatch) -> str:
+    return ready.instance_id if isinstance(ready, ReadyTurn) else ready.entity_id
 
 
 def comparable(notices: Notices) -> tuple[set[Any], ...]:
     """Who is told what; not in which order, which stores may choose."""
     return (
         set(notices.turns),
+        set(notices.batches),
+        set(notices.void_batches),
         set(notices.tasks),
         set(notices.changed),
         set(notices.void_turns),
@@ -184,6 +246,7 @@ class Lives(RuleBasedStateMachine):
         self.known: set[str] = set()
         self.turns: list[tuple[str, TurnTaken]] = []
         """Every turn that was ever handed out: an answer may come late."""
+        self.batches: list[tuple[str, BatchTaken]] = []
         self.tasks: list[tuple[str, str]] = []
         """Instance and task key of every activity, likewise."""
         self.settled: set[Any] = set()
@@ -219,11 +282,42 @@ class Lives(RuleBasedStateMachine):
             self.submit(id, CompleteTurn(turn, answer), more=True)
         self.flush(more)
 
+    @rule(more=held_back)
+    def rewind_as_asked(self, more: bool) -> None:
+        for id in self.ready():
+            turn = self.hand_out(id)
+            if turn.rewinds:
+                history = events_in(self.memory.store.history(Key(HUB, id)))
+                action = rewinding(rewound(history, f"rewound at {self.now}"))
+                self.submit(id, CompleteTurn(turn, [action]), more=True)
+        self.flush(more)
+
     @rule()
     def hold_turns(self) -> None:
         """Something may happen before they are answered."""
         for id in self.ready():
             self.hand_out(id)
+
+    @rule(id=entities, command=entity_calls, more=held_back)
+    def call_entity(self, id: str, command: Command, more: bool) -> None:
+        self.submit(id, command, more)
+
+    @rule(outcome=outcomes, more=held_back)
+    def run_batches(self, outcome: dict[str, Any], more: bool) -> None:
+        for id in self.ready_entities():
+            self.submit(id, CompleteBatch(self.hand_out_batch(id), **outcome), more=True)
+        self.flush(more)
+
+    @rule()
+    def hold_batches(self) -> None:
+        for id in self.ready_entities():
+            self.hand_out_batch(id)
+
+    @precondition(lambda self: self.batches)
+    @rule(back=st.integers(1, 5), outcome=outcomes, more=held_back)
+    def answer_held_batch(self, back: int, outcome: dict[str, Any], more: bool) -> None:
+        id, batch = self.batches[-min(back, len(self.batches))]
+        self.submit(id, CompleteBatch(batch, **outcome), more)
 
     @precondition(lambda self: self.turns)
     @rule(back=st.integers(1, 5), answer=answers, more=held_back)
@@ -249,7 +343,8 @@ class Lives(RuleBasedStateMachine):
 
         assert comparable(told) == comparable(self.file.committer.due(self.now))
         due_now, _ = self.memory.due(self.now)
-        assert {turn.instance_id for turn in told.turns} >= due_now - due_before
+        told_of = {*map(id_of, told.turns), *map(id_of, told.batches)}
+        assert told_of >= due_now - due_before
 
     @rule()
     def reopen_the_file(self) -> None:
@@ -265,19 +360,26 @@ class Lives(RuleBasedStateMachine):
         assert self.memory.due(self.now) == self.file.due(self.now)
         for id in self.known:
             assert self.memory.picture(id) == self.file.picture(id)
+        for id in ENTITIES:
+            assert self.memory.entity_picture(id) == self.file.entity_picture(id)
 
     @invariant()
     def what_is_at_hand_is_what_is_stored(self) -> None:
         for id in self.known:
             at_hand = self.memory.committer.instance(HUB, id)
-            assert at_hand is not None
-            assert rows(at_hand) == rows(self.stored(id))
+            stored = self.memory.store.load(Key(HUB, id))
+            assert (at_hand and rows(at_hand)) == (stored and rows(stored))
+        for id in ENTITIES:
+            entity = self.memory.committer.entity(HUB, id)
+            assert (entity and entity_rows(entity)) == self.memory.entity_picture(id)
 
     @invariant()
     def every_instance_makes_sense(self) -> None:
-        for id in self.known:
+        for id in self.existing():
             instance = self.stored(id)
             history = events_in(self.memory.store.history(Key(HUB, id)))
+            if is_rewinding(instance):
+                continue
             check_status(instance, history)
             check_history(history)
             if instance.is_live:
@@ -289,11 +391,39 @@ class Lives(RuleBasedStateMachine):
 
     @invariant()
     def what_is_due_is_what_waits_visibly(self) -> None:
-        times = {id: due_at(self.stored(id)) for id in self.known}
+        times = {id: due_at(self.stored(id)) for id in self.existing()}
+        times |= {entity.entity_id: entity_due_at(entity) for entity in self.entities()}
         ready, next_due = self.memory.due(self.now)
         assert ready == {id for id, at in times.items() if at is not None and at <= self.now}
         later = [at for at in times.values() if at is not None and at > self.now]
         assert next_due == min(later, default=None)
+
+    @invariant()
+    def whoever_waits_for_an_entity_is_in_its_queue(self) -> None:
+        for id in self.existing():
+            instance = self.stored(id)
+            for waiting in instance.calls.values():
+                entity = self.memory.store.load_entity(Key(HUB, waiting.entity_id))
+                row = None if entity is None else entity.queue.find(id, waiting.request_id)
+                assert row is not None
+                assert row.caller is not None
+                assert row.caller.execution_id == instance.origin.execution_id
+
+    @invariant()
+    def only_who_lives_and_wants_it_has_a_lock(self) -> None:
+        for entity in self.entities():
+            holder = entity.progress.holder
+            if holder is not None:
+                instance = self.stored(holder.instance_id)
+                assert instance.is_live
+                assert holder.critical_section_id in instance.locks
+
+    def existing(self) -> list[str]:
+        return [id for id in self.known if self.memory.store.load(Key(HUB, id)) is not None]
+
+    def entities(self) -> list[Entity]:
+        found = (self.memory.store.load_entity(Key(HUB, id)) for id in ENTITIES)
+        return [entity for entity in found if entity is not None]
 
     def stored(self, id: str) -> Instance:
         instance = self.memory.store.load(Key(HUB, id))
@@ -302,14 +432,26 @@ class Lives(RuleBasedStateMachine):
 
     def ready(self) -> list[str]:
         ready, _ = self.memory.due(self.now)
-        return sorted(ready)
+        return sorted(ready - set(ENTITIES))
+
+    def ready_entities(self) -> list[str]:
+        ready, _ = self.memory.due(self.now)
+        return sorted(ready & set(ENTITIES))
+
+    def hand_out_batch(self, id: str) -> BatchTaken:
+        prepared = self.memory.prepare_batch(id, self.now)
+        assert prepared == self.file.prepare_batch(id, self.now)
+        assert prepared is not None
+        self.batches.append((id, prepared.batch))
+        return prepared.batch
 
     def hand_out(self, id: str) -> TurnTaken:
         prepared = self.memory.prepare(id, self.now)
         assert prepared == self.file.prepare(id, self.now)
         assert prepared is not None
         # In the order in which they were raised, and none left out.
-        assert raised_inputs(prepared.turn.new_events) == self.unread.get(id, [])
+        seen = raised_inputs(prepared.turn.new_events)
+        assert seen == ([] if prepared.turn.rewinds else self.unread.get(id, []))
         self.turns.append((id, prepared.turn))
         return prepared.turn
 
@@ -325,7 +467,7 @@ class Lives(RuleBasedStateMachine):
     def commit(self, batch: list[Submission]) -> None:
         # No two commits at one time, so that it tells lives of an instance apart.
         self.now += timedelta(microseconds=1)
-        before = {id: self.memory.picture(id) for id in self.known}
+        before, existed = self.pictures(), set(self.existing())
 
         commit = self.memory.commit(batch, self.now)
 
@@ -333,13 +475,32 @@ class Lives(RuleBasedStateMachine):
         assert commit.replies == same.replies
         assert comparable(commit.notices) == comparable(same.notices)
         self.known.update(key.instance_id for key in commit.notices.changed)
-        self.tasks += [(task.instance_id, task.task_key) for task in commit.notices.tasks]
-        if not any(isinstance(reply, Accepted) for reply in commit.replies):
-            assert {id: self.memory.picture(id) for id in self.known} == before
+        if not any(isinstance(reply, Accepted | Purged) for reply in commit.replies):
+            assert self.pictures() == before
         for submission, reply in zip(batch, commit.replies, strict=True):
             self.settle(submission, reply)
-        for id in self.known:
+        if any(isinstance(reply, Purged) for reply in commit.replies):
+            self.forget_purged(existed)
+        self.tasks += [(task.instance_id, task.task_key) for task in commit.notices.tasks]
+        for id in self.existing():
             self.check_unread(id)
+
+    def forget_purged(self, existed: set[str]) -> None:
+        """Let no work of instances that are gone come back to others of their ids.
+
+        A caller may have given both the same execution id; then only tokens tell them apart.
+        """
+        stay = {id for id in self.existing() if self.stored(id).origin.created_at < self.now}
+        gone = existed - stay
+        self.turns = [each for each in self.turns if each[0] not in gone]
+        self.tasks = [each for each in self.tasks if each[0] not in gone]
+        self.settled = {each for each in self.settled if each[0] not in gone}
+        for id in gone:
+            self.unread.pop(id, None)
+
+    def pictures(self) -> dict[str, Any]:
+        pictures = {id: self.memory.picture(id) for id in self.known}
+        return pictures | {id: self.memory.entity_picture(id) for id in ENTITIES}
 
     def settle(self, submission: Submission, reply: Reply) -> None:
         """Only the first answer to a piece of work may be accepted."""
@@ -363,9 +524,10 @@ class Lives(RuleBasedStateMachine):
         """What was raised waits, in order, until a turn has seen it or the instance ends."""
         instance = self.stored(id)
         waiting = raised_inputs(row.event for row in instance.inbox.due(self.now))
-        if instance.is_live and instance.origin.created_at < self.now:
+        is_old = instance.origin.created_at < self.now and not is_rewinding(instance)
+        if instance.is_live and is_old:
             assert waiting == self.unread.get(id, [])
-        # Of an instance that this very commit began, it is not said what came before that.
+        # What came before this very commit began it, or rewound it, is gone.
         self.unread[id] = waiting
 
 
@@ -378,9 +540,8 @@ def check_status(instance: Instance, history: list[Any]) -> None:
     progress = instance.progress
     assert progress.history_length == len(history)
     ends = [event.execution_completed for event in history if event.execution_completed]
-    assert [each.orchestration_status for each in ends] == (
-        [progress.status] if progress.is_terminal else []
-    )
+    last = [each.orchestration_status for each in ends][-1:]
+    assert last == ([progress.status] if progress.is_terminal else [])
     assert (progress.completed_at is not None) == progress.is_terminal
     if instance.is_live and progress.is_suspended:
         assert progress.status is Status.SUSPENDED
@@ -391,7 +552,8 @@ def check_status(instance: Instance, history: list[Any]) -> None:
 
 def check_history(history: list[Any]) -> None:
     kinds = [oneofs.which(event) for event in history]
-    assert "execution_completed" not in kinds[:-1]
+    # Only an instance that could not be rewound has ended more than once.
+    assert "execution_completed" not in kinds[:-1] or "execution_rewound" in kinds
     # Who was ended before the first turn has nothing else in his history.
     if kinds and kinds != ["execution_terminated", "execution_completed"]:
         assert kinds[:2] == ["orchestrator_started", "execution_started"]
@@ -403,7 +565,7 @@ def check_history(history: list[Any]) -> None:
 def check_rest(instance: Instance) -> None:
     """Who has ended waits for nothing; scheduled activities still run unless it was killed."""
     assert list(instance.inbox) == []
-    assert instance.children == {}
+    assert instance.children == instance.calls == instance.locks == {}
     if instance.progress.status is Status.TERMINATED:
         assert instance.tasks == {}
 
@@ -420,48 +582,20 @@ def due_at(instance: Instance) -> datetime | None:
     return min(counts, default=None)
 
 
-_ANSWERS = {
-    "task_completed": "task_scheduled",
-    "task_failed": "task_scheduled",
-    "timer_fired": "timer_created",
-    "sub_orchestration_instance_completed": "sub_orchestration_instance_created",
-    "sub_orchestration_instance_failed": "sub_orchestration_instance_created",
-}
+def entity_due_at(entity: Entity) -> datetime | None:
+    """The same for an entity, which serves its holder alone while it has one."""
+    holder = entity.progress.holder
+    counts = (
+        row.visible_at
+        for row in entity.queue
+        if holder is None or (row.caller and row.caller.instance_id == holder.instance_id)
+    )
+    return min(counts, default=None)
 
 
-def answered(event: Any) -> tuple[str, int] | None:
-    """The request that the event answers."""
-    kind = oneofs.which(event)
-    if kind not in _ANSWERS:
-        return None
-    body = getattr(event, kind)
-    id = body.timer_id if kind == "timer_fired" else body.task_scheduled_id
-    return _ANSWERS[kind], id
-
-
-def unanswered(history: list[Any]) -> Counter[tuple[str, int]]:
-    """What was asked for and not answered; no answer may come before its request."""
-    waiting: Counter[tuple[str, int]] = Counter()
-    for event in history:
-        kind, request = oneofs.which(event), answered(event)
-        if kind in _ANSWERS.values():
-            # A timer is under way until it is seen, a task or a child only until its end.
-            is_repeated = waiting[kind, event.event_id] > 0
-            assert not (is_repeated and kind == "timer_created")
-            waiting[kind, event.event_id] += 1
-        if request is not None:
-            assert waiting[request] > 0, f"nobody asked for {request}"
-            waiting[request] -= 1
-    return +waiting
-
-
-def outstanding(instance: Instance) -> Counter[tuple[str, int]]:
-    """What will be answered, by a row that stands for it or by an answer in the inbox."""
-    waiting = Counter(("task_scheduled", row.task_id) for row in instance.tasks.values())
-    waiting.update(("sub_orchestration_instance_created", id) for id in instance.children)
-    inbox = (codec.decode(messages.HistoryEvent, row.event) for row in instance.inbox)
-    waiting.update(request for event in inbox if (request := answered(event)) is not None)
-    return waiting
+def is_rewinding(instance: Instance) -> bool:
+    """Whether a worker is yet to say what stays of the history."""
+    return any(row.kind is RowKind.REWIND for row in instance.inbox)
 
 
 TestLives = Lives.TestCase

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError as VendorDecodeError
 
 from builders.protocol import RandomMessages, vendor_messages
 from durabletask.protocol import codec, wire
+from durabletask.protocol.dialects import DAPR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +115,7 @@ def vendor_outcome(vendor: Vendor, message: str, raw: bytes) -> Any:
         read = vendor.parse(message, raw)
     except VendorDecodeError:
         return None
-    as_python_holds_it(read)
+    as_python_holds_it(vendor, read)
     return read
 
 
@@ -161,7 +162,7 @@ def damaged(rng: random.Random, raw: bytes) -> bytes:
     return bytes(damage)
 
 
-def as_python_holds_it(message: Any) -> None:
+def as_python_holds_it(vendor: Vendor, message: Any) -> None:
     """Bring the well-known types in a message to what our plain values can say.
 
     Times are cut to microseconds and to the years that Python has; a JSON value that says
@@ -171,6 +172,9 @@ def as_python_holds_it(message: Any) -> None:
     if name == "google.protobuf.Timestamp":
         micros = message.seconds * 1_000_000 + message.nanos // 1000
         set_time(message, *divmod(clamped(micros, datetime.min, datetime.max), 1_000_000))
+        if vendor.dialect is DAPR and micros >= clamped(micros, datetime.max, datetime.max):
+            # Dapr's never, which is to the nanosecond.
+            message.nanos += 999
     elif name == "google.protobuf.Duration":
         micros = message.seconds * 1_000_000 + int(message.nanos / 1000)
         low, high = (edge // timedelta(microseconds=1) for edge in (timedelta.min, timedelta.max))
@@ -183,7 +187,7 @@ def as_python_holds_it(message: Any) -> None:
         message.DiscardUnknownFields()
     for field, value in message.ListFields():
         for nested in nested_messages(field, value):
-            as_python_holds_it(nested)
+            as_python_holds_it(vendor, nested)
 
 
 def clamped(micros: int, earliest: datetime, latest: datetime) -> int:

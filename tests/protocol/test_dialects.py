@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from builders.protocol import LEFT_OUT, all_classes, vendor_messages, vendors
-from durabletask.protocol import dialects, messages, plans
+from durabletask.protocol import codec, dialects, messages, plans, wire
 
 if TYPE_CHECKING:
     from builders.protocol import Vendor
@@ -124,3 +125,13 @@ def plan_type(field: plans.Field) -> str:
         plans.Kind.STRING_MAP: "map<string, string>",
         plans.Kind.JSON_MAP: "map<string, google.protobuf.Value>",
     }[field.kind]
+
+
+def test_the_latest_time_is_daprs_never() -> None:
+    """Dapr's SDKs compare it to the nanosecond, which no datetime of ours holds."""
+    timer = messages.CreateTimerAction(fire_at=datetime.max.replace(tzinfo=UTC))
+
+    raw = codec.encode(timer, dialects.DAPR)
+
+    assert raw.endswith(b"\x10" + wire.varint(999_999_999))
+    assert codec.decode(messages.CreateTimerAction, raw, dialects.DAPR) == timer

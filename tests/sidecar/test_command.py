@@ -211,6 +211,7 @@ def test_a_killed_sidecar_leaves_a_file_that_can_be_used(tmp_path: Path) -> None
         ["--port", "65536"],
         ["--port", "-1"],
         ["--nonsense"],
+        ["--dialect", "klingon"],
         ["exec"],
         ["exec", "--"],
     ],

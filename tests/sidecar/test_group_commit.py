@@ -108,7 +108,7 @@ async def test_leases_end_before_anybody_learns_of_the_commit() -> None:
     desk = Desk()
     seen: list[int] = []
 
-    await desk.submit("a", stored=lambda: seen.append(len(desk.published)))
+    await desk.submit("a", stored=lambda _reply: seen.append(len(desk.published)))
 
     assert seen == [0]
     assert len(desk.published) == 1

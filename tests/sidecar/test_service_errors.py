@@ -11,8 +11,7 @@ from builders.sidecar import complete, serving
 from durabletask.protocol import dialects, messages, methods
 
 # Hello has no fields, and history comes as a stream of its own.
-SERVED = methods.of(dialects.TASKHUB)
-UNSERVED = [method for method in methods.of(dialects.NATIVE) if method not in SERVED]
+SERVED = methods.of(dialects.NATIVE)
 
 # A field that is cut short, one of a wire type that does not exist, a tag without end.
 MALFORMED = [b"\x0a\x05ab", b"\x0f\x01", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"]
@@ -30,15 +29,6 @@ async def test_malformed_bytes_are_refused_and_the_sidecar_goes_on(method) -> No
             assert code is grpc.StatusCode.INVALID_ARGUMENT
             assert method.request in text
         assert (await peer.completed()).output == '"fine"'
-
-
-@pytest.mark.parametrize("method", UNSERVED, ids=lambda method: method.name)
-async def test_a_method_that_is_not_served_says_so_by_name(method) -> None:
-    async with serving() as peer:
-        code, text = await peer.refusal(method, b"")
-
-        assert code is grpc.StatusCode.UNIMPLEMENTED
-        assert method.name in text
 
 
 async def test_a_string_that_is_no_text_is_refused() -> None:

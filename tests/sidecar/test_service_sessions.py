@@ -123,3 +123,27 @@ async def test_a_short_history_comes_with_the_turn_whoever_asks() -> None:
 
         assert not request.requires_history_streaming
         assert len(request.past_events) == 3
+
+
+async def test_a_session_is_not_that_of_another_instance_with_the_same_ids() -> None:
+    """Callers may choose the execution id, and choose it twice."""
+    async with serving() as peer:
+        first = peer.work(headers=KEEPS_SESSIONS)
+        await peer.start(execution_id="E")
+        await peer.decide(await first.next())
+        await peer.call(methods.TERMINATE_INSTANCE, messages.TerminateRequest(instance_id="a"))
+        policy = messages.OrchestrationIdReusePolicy(
+            replaceable_status=[messages.OrchestrationStatus.TERMINATED]
+        )
+        second = peer.work(headers=KEEPS_SESSIONS)
+        await second.opened()
+        await peer.start(execution_id="E", input='"new"', orchestration_id_reuse_policy=policy)
+        turn = await first.next()
+        await peer.decide(turn, schedule(1))
+        await peer.finish(await first.next(), "1")
+
+        request = (await first.next()).orchestrator_request
+
+        # What it is taken to know is of the new instance: three events, and not two.
+        assert turn.orchestrator_request.properties == {}
+        assert request.properties.get("HistoryLength", "3") == "3"

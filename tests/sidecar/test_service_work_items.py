@@ -413,17 +413,22 @@ async def test_parts_of_a_response_are_forgotten_with_their_stream() -> None:
         assert (await items.next()).activity_request.name == "kept"
 
 
-async def test_a_worker_that_misses_the_history_is_sent_the_turn_again_at_once() -> None:
-    async with serving(clock=ManualClock()) as peer:
+async def test_a_worker_that_keeps_asking_for_the_history_it_was_sent_is_given_a_rest() -> None:
+    """Sent again at once each time, it would keep the sidecar busy with nothing else."""
+    clock = ManualClock()
+    async with serving(clock=clock) as peer:
         await peer.start()
         items = peer.work()
-        turn = await items.next()
+        await peer.decide(await items.next(), requires_history=True)
+        await peer.decide(await items.next(), requires_history=True)
+        await peer.start(instance_id="b")
 
-        for _ in range(3):
-            await peer.decide(turn, requires_history=True)
-            turn = await items.next()
+        other = await items.next()
+        clock.advance(timedelta(seconds=1))
+        again = await items.next()
 
-        assert turn.orchestrator_request.instance_id == "a"
+        assert other.orchestrator_request.instance_id == "b"
+        assert again.orchestrator_request.instance_id == "a"
 
 
 async def test_a_timer_fires_when_its_time_has_come() -> None:

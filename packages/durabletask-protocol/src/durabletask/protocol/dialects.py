@@ -7,6 +7,7 @@ numbers from 1000 up, and a list of exceptions:
     NATIVE    everything under our own numbers; what our sidecar stores
     TASKHUB   Microsoft's: the numbers below 1000, nothing above
     DAPR      Dapr's: 1000 less for the numbers above, and the exceptions listed here
+    EITHER    Microsoft's, and what Dapr's clients add to the calls that both vendors have
 
 Nothing else in the SDK names a vendor's number. Knows nothing about bytes.
 """
@@ -126,4 +127,23 @@ DAPR = Dialect(
     moved_fields=MappingProxyType({"GetWorkItemsRequest": {"capabilities": 4}}),
     # Dapr's one capability, STATEFUL_HISTORY, has the number of Microsoft's SCHEDULED_TASKS.
     absent_values=MappingProxyType({"WorkerCapability": frozenset({1, 2, 3})}),
+)
+
+EITHER = Dialect(
+    "either",
+    DaprNumbers.ABSENT,
+    # Where a number has two meanings, as in the first two, their wire types differ: one
+    # reader reads both. In what goes out these numbers are nobody else's.
+    moved_fields=MappingProxyType(
+        {
+            "CreateInstanceRequest": {"enforce_unique_instance_id": 10, "router": 11},
+            "PurgeInstancesRequest": {"force": 4, "router": 5},
+            "GetInstanceRequest": {"router": 3},
+            "RaiseEventRequest": {"router": 4},
+            "TerminateRequest": {"router": 4},
+            "SuspendRequest": {"router": 3},
+            "ResumeRequest": {"router": 3},
+            "OrchestrationState": {"parent_app_id": 16, "started_at": 17},
+        }
+    ),
 )

@@ -17,9 +17,13 @@ from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import json_values, timestamps, unknown_fields, wire
+from durabletask.protocol.dialects import DaprNumbers
 from durabletask.protocol.plans import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     from durabletask.protocol.dialects import Dialect
     from durabletask.protocol.plans import Field, Plan
 
@@ -52,7 +56,7 @@ def primitives(dialect: Dialect) -> dict[str, Any]:
         "int32": wire.int32,
         "uint32": wire.uint32,
         "prefixed": wire.prefixed,
-        "write_timestamp": timestamps.write_timestamp,
+        "write_timestamp": _timestamp_writer(dialect),
         "write_duration": timestamps.write_duration,
         "write_json": json_values.write,
         "write_string_value": _write_string_value,
@@ -60,6 +64,12 @@ def primitives(dialect: Dialect) -> dict[str, Any]:
         "write_entry": _write_entry,
         "write_unknown": unknown_fields.writer(dialect),
     }
+
+
+def _timestamp_writer(dialect: Dialect) -> Callable[[datetime], bytes]:
+    if dialect.dapr_numbers is DaprNumbers.SHIFTED:
+        return timestamps.write_dapr_timestamp
+    return timestamps.write_timestamp
 
 
 def _field(field: Field) -> str:

@@ -80,6 +80,14 @@ def write_timestamp(value: datetime) -> bytes:
     return _write_parts(seconds, nanos)
 
 
+def write_dapr_timestamp(value: datetime) -> bytes:
+    """The same, but the latest time is written with all of its nanoseconds.
+
+    Dapr's SDKs wait without end until then, and know by that number what they wait for.
+    """
+    return _NEVER if value == _LATEST else write_timestamp(value)
+
+
 def _write_usual(seconds: int, nanos: int) -> bytes:
     """The timestamp that nearly every event has (`_read_usual`), in a third of the time."""
     s0, s1, s2, s3 = seconds & 127, seconds >> 7 & 127, seconds >> 14 & 127, seconds >> 21 & 127
@@ -148,3 +156,6 @@ def _write_parts(seconds: int, nanos: int) -> bytes:
     if nanos:
         body += b"\x10" + wire.int32(nanos)
     return wire.BYTE[len(body)] + body
+
+
+_NEVER = _write_parts(_parts(_LATEST)[0], 999_999_999)

@@ -59,7 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(arguments: list[str]) -> int:
     options = _serve_parser().parse_args(arguments)
-    server = Server(options.db, options.host, options.port, synchronous=options.synchronous)
+    server = Server(
+        options.db,
+        options.host,
+        options.port,
+        synchronous=options.synchronous,
+        dialect=options.dialect,
+    )
     asyncio.run(_serve_until_told(server))
     return 0
 
@@ -83,7 +89,8 @@ def _exec(arguments: list[str]) -> int:
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         parser.error("name the command to run, as in: durabletask-sidecar exec -- python app.py")
-    with Sidecar(options.db, synchronous=options.synchronous) as address:
+    sidecar = Sidecar(options.db, synchronous=options.synchronous, dialect=options.dialect)
+    with sidecar as address:
         return _run(command, address)
 
 
@@ -120,6 +127,7 @@ def _serve_parser() -> argparse.ArgumentParser:
         "--port", type=_port, default=4001, help="port; 0 picks a free one (default: %(default)s)"
     )
     _add_storage(parser)
+    _add_dialect(parser)
     return parser
 
 
@@ -133,6 +141,7 @@ def _exec_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_storage(parser)
+    _add_dialect(parser)
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run")
     return parser
 
@@ -154,6 +163,17 @@ def _add_storage(parser: argparse.ArgumentParser) -> None:
         default="full",
         help="full: an acknowledged change survives a power cut; normal: it survives a crash "
         "of the sidecar, and is somewhat faster (default: %(default)s)",
+    )
+
+
+def _add_dialect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dialect",
+        choices=("auto", "taskhub", "dapr"),
+        default="auto",
+        help="what workers and clients are taken for that do not show whose SDK they use: "
+        "taskhub for Microsoft's, dapr for Dapr's; auto takes them for Microsoft's until they "
+        "show Dapr's (default: %(default)s)",
     )
 
 

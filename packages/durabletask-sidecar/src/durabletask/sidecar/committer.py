@@ -10,23 +10,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import items, notices
+from durabletask.protocol import dialects
+
+from . import items, notices, transcripts
 from .engine import turns
 from .engine.entities import batches
 from .hot import Hot
-from .items import HistoryForm
+from .sessions import Known
 from .step import Step, Submission
 from .store import Key, ReadyBatch, ReadyTurn
+from .transcripts import Transcripts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
+
+    from durabletask.protocol.dialects import Dialect
 
     from .engine.commands import TurnTaken
     from .engine.entities.commands import BatchTaken
     from .engine.entities.state import Entity
     from .engine.state import Instance
     from .engine.transition import Reply
+    from .items import TurnForm
     from .notices import Notices
     from .store import Reader, Store
 
@@ -50,6 +56,8 @@ class PreparedTurn:
 
     turn: TurnTaken
     work_item: bytes
+    committed: Known
+    """The history before the turn; the worker has all of it now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,7 @@ class Committer:
         self._store = store
         self._instances: Hot[Instance] = Hot(store.load, most_bytes)
         self._entities: Hot[Entity] = Hot(store.load_entity, most_bytes)
+        self._transcripts = Transcripts()
         self._told_until: datetime | None = None
 
     @property
@@ -119,7 +128,7 @@ class Committer:
         token: str,
         now: datetime,
         room: int,
-        form: HistoryForm = HistoryForm.WHOLE,
+        form: TurnForm = items.WHOLE,
     ) -> PreparedTurn | None:
         """The next turn of an orchestration; None when it has nothing to do.
 
@@ -129,12 +138,19 @@ class Committer:
         instance = self.instance(hub, instance_id)
         if instance is None or instance.due_at() is None:
             return None
-        history = self._store.history(Key(hub, instance_id))
-        sent = len(history) if form.sends(history) else 0
-        turn = turns.prepare(instance, now, room - sent)
+        key = Key(hub, instance_id)
+        history = self._store.history(key)
+        past = form.past(history)
+        turn = turns.prepare(instance, now, room - len(past))
         if turn is None:
             return None
-        return PreparedTurn(turn, items.turn_item(instance, turn, history, token, form))
+        if form.dialect is dialects.DAPR:
+            is_whole = len(past) == len(history)
+            past = self._transcripts.of(key, past) if is_whole else transcripts.events(past)
+            item = items.dapr_turn_item(instance, turn, past, token, form)
+        else:
+            item = items.turn_item(instance, turn, past, token, form)
+        return PreparedTurn(turn, item, Known(turn.generation_length, len(history)))
 
     def prepare_batch(
         self,
@@ -150,19 +166,28 @@ class Committer:
         entity = self.entity(hub, entity_id)
         if entity is None:
             return None
-        rows = batches.prepare(entity, now, room - len(entity.progress.state or ""))
+        rows = batches.prepare(entity, now, room)
         if not rows:
             return None
         make = items.old_batch_item if in_older_form else items.batch_item
         return PreparedBatch(batches.taken(entity, rows), make(entity, rows, token))
 
     def activity_work_item(
-        self, hub: str, instance_id: str, task_key: str, *, token: str
+        self,
+        hub: str,
+        instance_id: str,
+        task_key: str,
+        *,
+        token: str,
+        dialect: Dialect = dialects.TASKHUB,
     ) -> bytes | None:
         """The work item of an activity; None when it has an outcome already."""
         instance = self.instance(hub, instance_id)
         row = None if instance is None else instance.task_with_key(task_key)
-        return None if row is None else items.activity_item(row, token)
+        if row is None:
+            return None
+        make = items.dapr_activity_item if dialect is dialects.DAPR else items.activity_item
+        return make(row, token)
 
     def ready(self, now: datetime) -> Notices:
         """Everything that waits for a worker; what a sidecar begins with."""

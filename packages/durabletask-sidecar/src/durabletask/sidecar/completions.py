@@ -14,7 +14,8 @@ from . import responses, tokens
 from .committer import Submission
 from .engine.commands import CompleteActivity, CompleteTurn
 from .engine.entities.commands import CompleteBatch
-from .engine.transition import ACCEPTED, InvalidArgument
+from .engine.transition import ACCEPTED, Accepted, InvalidArgument
+from .sessions import Known
 from .work import Kind
 
 if TYPE_CHECKING:
@@ -38,14 +39,15 @@ class Completions:
         self._commits = commits
         self._committer = committer
 
+    def turn_of(self, hub: str, token: str, instance_id: str) -> Lease | None:
+        """The lease that an answer to a turn is for; None when it is over."""
+        if token:
+            return self._dispatcher.find(token)
+        return self._dispatcher.find_sole(Kind.TURN, hub, instance_id)
+
     async def complete_turn(self, hub: str, response: messages.OrchestratorResponse) -> None:
         """Commit what a worker decided; nothing happens when its lease is over."""
-        token = response.completion_token
-        lease = (
-            self._dispatcher.find(token)
-            if token
-            else self._dispatcher.find_sole(Kind.TURN, hub, response.instance_id)
-        )
+        lease = self.turn_of(hub, response.completion_token, response.instance_id)
         if lease is None or lease.turn is None:
             return
         if response.is_partial:
@@ -55,8 +57,7 @@ class Completions:
             return
         response = responses.joined(lease.chunks, response)
         if response.requires_history and not response.actions and lease.settling is None:
-            lease.stream.sessions.forget(lease.work.instance_id)
-            self._dispatcher.redeliver(lease)
+            self._send_whole(lease)
             return
         await self._settle(
             lease,
@@ -65,8 +66,19 @@ class Completions:
                 response.actions,
                 response.custom_status,
                 response.orchestration_trace_context,
+                response.version,
+                keeps_status=lease.stream.appetite.is_daprs,
             ),
         )
+
+    def _send_whole(self, lease: Lease) -> None:
+        """Send the turn again with its history, to a worker that has lost its session."""
+        lease.stream.sessions.forget(lease.work.instance_id)
+        if lease.has_history:
+            # Sent again at once, it would be asked for again at once, for ever.
+            self._dispatcher.abandon(lease)
+        else:
+            self._dispatcher.redeliver(lease)
 
     async def complete_activity(self, hub: str, response: messages.ActivityResponse) -> None:
         """Commit an activity's outcome, if its task is still outstanding.
@@ -147,12 +159,13 @@ class Completions:
     ) -> asyncio.Future[Reply]:
         return self._commits.submit(
             Submission(lease.work.hub, lease.work.instance_id, command),
-            stored=lambda: self._stored(lease),
+            stored=lambda reply: self._stored(lease, reply),
             failed=lambda: failed(lease),
         )
 
-    def _stored(self, lease: Lease) -> None:
-        if lease.turn is not None and lease.stream.appetite.keeps_sessions:
+    def _stored(self, lease: Lease, reply: Reply) -> None:
+        is_taken = isinstance(reply, Accepted)
+        if lease.turn is not None and is_taken and lease.stream.appetite.keeps_sessions:
             self._note_session(lease, lease.turn)
         self._dispatcher.settle(lease)
 
@@ -162,7 +175,9 @@ class Completions:
         instance = self._committer.instance(work.hub, work.instance_id)
         is_live = instance is not None and instance.is_live
         if instance is not None and is_live and instance.origin.execution_id == turn.execution_id:
+            # Dapr's workers keep what they were told is committed, ours what they decided too.
             length = instance.progress.history_length
-            sessions.note(work.instance_id, turn.execution_id, length)
+            known = lease.committed if lease.stream.appetite.is_daprs else Known(length)
+            sessions.note(work.instance_id, turn.execution_id, known)
         else:
             sessions.forget(work.instance_id)

@@ -94,6 +94,14 @@ class Dispatcher:
                 self._take_back(lease)
         self.pump()
 
+    def restate(self, stream: WorkStream, appetite: Appetite) -> None:
+        """Take note of what a worker has shown about itself since it came."""
+        if stream.is_closed:
+            return
+        self._backlog.leave(stream)
+        stream.appetite = appetite
+        self._backlog.join(stream)
+
     def drain(self) -> None:
         """End every stream and admit no more; completions under way still count."""
         self._is_draining = True
@@ -174,6 +182,12 @@ class Dispatcher:
         if lease is not None:
             lease.again = None
             self._leases.forget_work(lease)
+
+    def forget_sessions(self, hub: str, instance_id: str | None = None) -> None:
+        """Take note that what workers have warm of the instance, or of all, is void."""
+        for stream in self._streams:
+            if stream.appetite.hub == hub:
+                stream.sessions.forget(instance_id)
 
     def forget(self, hub: str, instance_id: str) -> None:
         """Take note that the instance has ended."""

@@ -46,10 +46,11 @@ class Sidecar:
         host: str = "127.0.0.1",
         port: int = 0,
         synchronous: str = "full",
+        dialect: str = "auto",
         clock: Clock | None = None,
     ) -> None:
         self._make_server: Callable[[], Server] = lambda: Server(
-            path, host, port, synchronous=synchronous, clock=clock
+            path, host, port, synchronous=synchronous, dialect=dialect, clock=clock
         )
         self._running: _Running | None = None
 

@@ -43,11 +43,15 @@ def _nothing() -> None:
     return None
 
 
+def _ignore(_reply: Reply) -> None:
+    return None
+
+
 @dataclass(slots=True)
 class _Pending:
     submission: Submission
     future: asyncio.Future[Reply]
-    stored: Callable[[], None]
+    stored: Callable[[Reply], None]
     failed: Callable[[], None]
 
 
@@ -80,13 +84,13 @@ class GroupCommit:
         self,
         submission: Submission,
         *,
-        stored: Callable[[], None] = _nothing,
+        stored: Callable[[Reply], None] = _ignore,
         failed: Callable[[], None] = _nothing,
     ) -> asyncio.Future[Reply]:
         """Store the submission together with all others that are ready.
 
-        The future carries the reply, or StorageError. `stored` is called before anybody
-        learns of the commit, `failed` when there was none.
+        The future carries the reply, or StorageError. `stored` is called with the reply
+        before anybody learns of the commit, `failed` when there was none.
         """
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         # Who submits may be gone before the commit fails; nobody asks for the error then.
@@ -144,8 +148,8 @@ class GroupCommit:
             self._announce(batch, commit)
 
     def _announce(self, batch: Sequence[_Pending], commit: Commit) -> None:
-        for pending in batch:
-            pending.stored()
+        for pending, reply in zip(batch, commit.replies, strict=True):
+            pending.stored(reply)
         for pending, reply in zip(batch, commit.replies, strict=True):
             if not pending.future.done():
                 pending.future.set_result(reply)

@@ -91,6 +91,7 @@ class Host:
         """Forget everything in the task hub; workers stay connected."""
         self._committer.wipe(hub)
         self.dispatcher.revoke_all(hub)
+        self.dispatcher.forget_sessions(hub)
         self._waiters.wake_all(hub)
 
     def _refuse(self, lease: Lease, size: int) -> asyncio.Future[Reply]:
@@ -99,6 +100,8 @@ class Host:
     def _publish(self, notices: Notices) -> None:
         for hub, instance_id in notices.void_turns:
             self.dispatcher.revoke((Kind.TURN, hub, instance_id, None))
+            # Callers may give the next execution the id that this one had.
+            self.dispatcher.forget_sessions(hub, instance_id)
         for hub, entity_id in notices.void_batches:
             self.dispatcher.revoke((Kind.ENTITY, hub, entity_id, None))
         for hub, instance_id, task_key in notices.withdrawn:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from durabletask.protocol import codec, messages, wire
+from durabletask.protocol import codec, dialects, messages, wire
 
+from . import transcripts
+from .sessions import NOTHING, Known
 from .store.splicing import NEW_EVENTS, spliced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from durabletask.protocol.dialects import Dialect
 
     from .engine.commands import TurnTaken
     from .engine.entities.state import Entity, MessageRow
@@ -43,19 +48,40 @@ class HistoryForm(enum.Enum):
     """It can fetch a long one by StreamInstanceHistory."""
     LEFT_OUT = "left out"
     """It knows it from the turns before."""
+    CONTINUED = "continued"
+    """It knows the beginning; the rest comes with the turn."""
 
-    def sends(self, history: bytes) -> bool:
-        """Whether the turn comes with the history."""
-        if self is HistoryForm.LEFT_OUT:
-            return not history
-        return self is HistoryForm.WHOLE or len(history) <= _LONG_HISTORY
+
+@dataclass(frozen=True, slots=True)
+class TurnForm:
+    """How a worker takes a turn."""
+
+    dialect: Dialect = dialects.TASKHUB
+    history: HistoryForm = HistoryForm.WHOLE
+    known: Known = NOTHING
+    """The beginning that CONTINUED leaves out."""
+
+    def past(self, history: bytes) -> bytes:
+        """As much of what is committed as comes with the turn."""
+        match self.history:
+            case HistoryForm.WHOLE:
+                return history
+            case HistoryForm.FETCHED:
+                return history if len(history) <= _LONG_HISTORY else b""
+            case HistoryForm.LEFT_OUT:
+                return b""
+            case HistoryForm.CONTINUED:
+                return history[self.known.size :]
+
+
+WHOLE = TurnForm()
 
 
 def turn_item(
-    instance: Instance, turn: TurnTaken, history: bytes, token: str, form: HistoryForm
+    instance: Instance, turn: TurnTaken, past: bytes, token: str, form: TurnForm
 ) -> bytes:
-    """The work item of a turn; `history` is spliced already."""
-    is_sent = form.sends(history)
+    """The work item of a turn; the `past` events are spliced already."""
+    is_left_out = not past and instance.progress.history_length > 0
     request = messages.OrchestratorRequest(
         instance_id=instance.instance_id,
         execution_id=turn.execution_id,
@@ -64,12 +90,26 @@ def turn_item(
             entity_message_reorder_window=timedelta(0)
         ),
         orchestration_trace_context=instance.progress.trace_context,
-        requires_history_streaming=not is_sent and form is HistoryForm.FETCHED,
+        requires_history_streaming=is_left_out and form.history is HistoryForm.FETCHED,
     )
-    if not is_sent and form is HistoryForm.LEFT_OUT:
+    if is_left_out and form.history is HistoryForm.LEFT_OUT:
         request.properties = _session_properties(instance.progress.history_length)
-    past = history if is_sent else b""
     encoded = b"".join((codec.encode(request), past, spliced(turn.new_events, NEW_EVENTS)))
+    return _work_item(_ORCHESTRATOR_REQUEST, encoded, token)
+
+
+def dapr_turn_item(
+    instance: Instance, turn: TurnTaken, past: bytes, token: str, form: TurnForm
+) -> bytes:
+    """The same for one of Dapr's workers; the `past` events are transcribed already."""
+    known = form.known.events
+    request = messages.OrchestratorRequest(
+        instance_id=instance.instance_id,
+        execution_id=turn.execution_id,
+        cached_history=messages.CachedHistory(event_count=known) if known else None,
+    )
+    new = spliced(map(transcripts.event, turn.new_events), NEW_EVENTS)
+    encoded = b"".join((codec.encode(request, dialects.DAPR), past, new))
     return _work_item(_ORCHESTRATOR_REQUEST, encoded, token)
 
 
@@ -84,6 +124,11 @@ def _session_properties(history_length: int) -> dict[str, str]:
 
 def activity_item(row: TaskRow, token: str) -> bytes:
     return _work_item(_ACTIVITY_REQUEST, row.request, token)
+
+
+def dapr_activity_item(row: TaskRow, token: str) -> bytes:
+    request = codec.decode(messages.ActivityRequest, row.request)
+    return _work_item(_ACTIVITY_REQUEST, codec.encode(request, dialects.DAPR), token)
 
 
 def batch_item(entity: Entity, rows: Sequence[MessageRow], token: str) -> bytes:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .sessions import NOTHING, Known
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
@@ -37,6 +39,10 @@ class Lease:
     """Its completion, while that is being stored; nobody else may complete or release it."""
     turn: TurnTaken | None = None
     """What the worker was given of an inbox; None for activities and entities."""
+    committed: Known = NOTHING
+    """The history before the turn."""
+    has_history: bool = True
+    """Whether the worker was sent all that is committed."""
     batch: BatchTaken | None = None
     """What the worker was given of an entity's queue."""
     chunks: dict[int, messages.OrchestratorResponse] = field(default_factory=dict)

@@ -42,9 +42,12 @@ class Outcome:
     """False when the time was up before the end."""
 
 
-async def named(host: Host, hub: str, names: Iterable[str], *, recursive: bool) -> Outcome:
+async def named(
+    host: Host, hub: str, names: Iterable[str], *, recursive: bool, even_live: bool = False
+) -> Outcome:
     """Forget those of these ids, orchestrations' or entities', that may be forgotten."""
-    return await _purge(host, hub, iter(names), recursive=recursive)
+    command = Purge(recursive=recursive, even_live=even_live)
+    return await _purge(host, hub, iter(names), command)
 
 
 async def found(
@@ -60,7 +63,7 @@ async def found(
         return Outcome(0, is_complete=True)
     query = replace(query, statuses=statuses or frozenset(TERMINAL_STATUSES))
     names = _names(host, hub, query)
-    return await _purge(host, hub, names, recursive=recursive, within=within)
+    return await _purge(host, hub, names, Purge(recursive=recursive), within=within)
 
 
 def _names(host: Host, hub: str, query: InstanceQuery) -> Iterator[str]:
@@ -74,7 +77,7 @@ def _names(host: Host, hub: str, query: InstanceQuery) -> Iterator[str]:
 
 
 async def _purge(
-    host: Host, hub: str, names: Iterator[str], *, recursive: bool, within: timedelta | None = None
+    host: Host, hub: str, names: Iterator[str], command: Purge, *, within: timedelta | None = None
 ) -> Outcome:
     began = host.clock.now()
     count, is_first = 0, True
@@ -82,19 +85,19 @@ async def _purge(
         # The sum of the two times might be beyond the year 9999.
         if within is not None and not is_first and host.clock.now() - began >= within:
             return Outcome(count, is_complete=False)
-        count += await _purge_batch(host, hub, batch, recursive=recursive)
+        count += await _purge_batch(host, hub, batch, command)
         is_first = False
     return Outcome(count, is_complete=True)
 
 
-async def _purge_batch(host: Host, hub: str, names: Sequence[str], *, recursive: bool) -> int:
-    submitted = (_submit(host, hub, name, recursive=recursive) for name in names)
+async def _purge_batch(host: Host, hub: str, names: Sequence[str], command: Purge) -> int:
+    submitted = (_submit(host, hub, name, command) for name in names)
     replies = await asyncio.gather(*submitted)
     return sum(reply.count for reply in replies if isinstance(reply, Purged))
 
 
-async def _submit(host: Host, hub: str, name: str, *, recursive: bool) -> Reply:
+async def _submit(host: Host, hub: str, name: str, command: Purge) -> Reply:
     entity_id = ids.normalized(name)
     if entity_id is not None:
         return await host.execute(hub, entity_id, PurgeEntity())
-    return await host.execute(hub, name, Purge(recursive=recursive))
+    return await host.execute(hub, name, command)

@@ -31,6 +31,7 @@ def joined(
         completion_token=last.completion_token,
         orchestration_trace_context=parts[0].orchestration_trace_context,
         requires_history=last.requires_history,
+        version=last.version,
     )
 
 

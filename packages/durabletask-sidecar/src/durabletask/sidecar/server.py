@@ -60,6 +60,9 @@ class Server:
 
     A `store` takes the place of a path: one that is open already, and that may outlive the
     server if to close it means nothing. `make_host` says what the engine lives in.
+
+    `dialect` is what peers are taken for that do not show whose they are: "taskhub" for
+    Microsoft's, "dapr" for Dapr's; "auto" takes them for Microsoft's until they show Dapr's.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Server:
         port: int = 0,
         *,
         synchronous: str = "full",
+        dialect: str = "auto",
         clock: Clock | None = None,
         keepalive: timedelta = KEEPALIVE,
         store: Store | None = None,
@@ -78,6 +82,7 @@ class Server:
         self._host = host
         self._port = port
         self._synchronous = synchronous
+        self._dialect = service.NAMES[dialect]
         self._clock = clock or SystemClock()
         self._keepalive = keepalive
         self._lasting_store = store
@@ -107,7 +112,7 @@ class Server:
             # What may fail comes first: gRPC gives a port back only after it has served it.
             self._engine.start()
             self._grpc = grpc.aio.server(options=(*_OPTIONS, *_keepalive_options(self._keepalive)))
-            self._grpc.add_generic_rpc_handlers((service.handlers(self._engine),))
+            self._grpc.add_generic_rpc_handlers((service.handlers(self._engine, self._dialect),))
             self._port = self._port or free_port(places)
             for place in places:
                 self._port = _listen(self._grpc, place, self._port)

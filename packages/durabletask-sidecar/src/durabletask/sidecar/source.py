@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .items import HistoryForm
+from durabletask.protocol.dialects import DAPR, TASKHUB
+
+from .items import WHOLE, HistoryForm, TurnForm
 from .work import Kind
 
 if TYPE_CHECKING:
@@ -49,28 +51,35 @@ class Source:
 
     def _turn(self, lease: Lease) -> bytes | None:
         work = lease.work
+        form = self._form(lease)
+        lease.has_history = form.history is HistoryForm.WHOLE
         prepared = self._committer.prepare_turn(
             work.hub,
             work.instance_id,
             token=lease.token,
             now=self._clock.now(),
             room=lease.stream.appetite.max_message,
-            form=self._form(lease),
+            form=form,
         )
         if prepared is None:
             return None
         lease.turn = prepared.turn
+        lease.committed = prepared.committed
         return prepared.work_item
 
-    def _form(self, lease: Lease) -> HistoryForm:
+    def _form(self, lease: Lease) -> TurnForm:
         """How the worker wants the history: whole, not what it knows, or to fetch by itself."""
         stream, work = lease.stream, lease.work
         instance = self._committer.instance(work.hub, work.instance_id)
-        if instance is not None and stream.sessions.knows(
-            work.instance_id, instance.origin.execution_id, instance.progress.history_length
-        ):
-            return HistoryForm.LEFT_OUT
-        return HistoryForm.FETCHED if stream.appetite.fetches_history else HistoryForm.WHOLE
+        if instance is None:
+            return WHOLE
+        known = stream.sessions.known(work.instance_id, instance.origin.execution_id)
+        if stream.appetite.is_daprs:
+            is_known = 0 < known.events <= instance.progress.history_length
+            return TurnForm(DAPR, HistoryForm.CONTINUED, known) if is_known else TurnForm(DAPR)
+        if known.events and known.events == instance.progress.history_length:
+            return TurnForm(TASKHUB, HistoryForm.LEFT_OUT)
+        return TurnForm(TASKHUB, HistoryForm.FETCHED) if stream.appetite.fetches_history else WHOLE
 
     def _batch(self, lease: Lease) -> bytes | None:
         work = lease.work
@@ -91,5 +100,9 @@ class Source:
     def _activity(self, lease: Lease) -> bytes | None:
         work = lease.work
         return self._committer.activity_work_item(
-            work.hub, work.instance_id, str(work.task_key), token=lease.token
+            work.hub,
+            work.instance_id,
+            str(work.task_key),
+            token=lease.token,
+            dialect=DAPR if lease.stream.appetite.is_daprs else TASKHUB,
         )

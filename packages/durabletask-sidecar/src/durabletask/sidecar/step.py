@@ -64,6 +64,7 @@ class Step:
         self._entity_transitions: dict[Key, list[EntityTransition]] = {}
         # Of the instances that this commit touches; the store knows the children of others.
         self._parents: dict[Key, Key | None] = {}
+        self._children: dict[Key, dict[Key, None]] = {}
         self.gone: set[Key] = set()
         self.withdrawn: list[tuple[str, str, str]] = []
 
@@ -146,11 +147,20 @@ class Step:
             self.withdrawn.append((*key, row.key))
         if transition.removes:
             self.gone.add(key)
-            self._parents[key] = None
+            self._file(key, None)
             return
         instance.absorb(transition)
         link = instance.origin.parent
-        self._parents[key] = None if link is None else Key(key.hub, link.instance_id)
+        self._file(key, None if link is None else Key(key.hub, link.instance_id))
+
+    def _file(self, key: Key, parent: Key | None) -> None:
+        """List the instance among the children of its parent, and of nobody else."""
+        old = self._parents.get(key)
+        if old is not None:
+            self._children[old].pop(key, None)
+        self._parents[key] = parent
+        if parent is not None:
+            self._children.setdefault(parent, {})[key] = None
 
     def _instance(self, key: Key) -> Instance | None:
         return None if key in self.gone else self._instances.find(key)
@@ -165,7 +175,5 @@ class Step:
         find = self._store.live_children if for_children.live_only else self._store.children
         stored = (Key(parent.hub, child) for child in find(parent))
         found = dict.fromkeys(child for child in stored if child not in self._parents)
-        found |= dict.fromkeys(
-            child for child, its_parent in self._parents.items() if its_parent == parent
-        )
+        found |= self._children.get(parent, {})
         return [(child, for_children.command) for child in found]

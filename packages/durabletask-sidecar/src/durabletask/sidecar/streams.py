@@ -9,9 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from durabletask.protocol.dialects import DAPR
 
 from .sessions import Sessions
 from .work import Kind, Work
+
+if TYPE_CHECKING:
+    from durabletask.protocol.dialects import Dialect
 
 # gRPC's own default, which every worker has that did not say otherwise.
 DEFAULT_MAX_MESSAGE = 4 * 1024 * 1024
@@ -51,6 +57,12 @@ class Appetite:
     """Whether turns may come without the history that the worker knows already."""
     older_batches: bool = False
     """Whether the worker takes operations of entities in the older form only."""
+    dialect: Dialect | None = None
+    """None until the worker has shown it; what both vendors read alike is all it gets."""
+
+    @property
+    def is_daprs(self) -> bool:
+        return self.dialect is DAPR
 
     def slots_for(self, kind: Kind) -> int:
         """How many the worker runs at once; the default where it stated nothing sensible."""
@@ -58,7 +70,7 @@ class Appetite:
         return stated if stated > 0 else DEFAULT_SLOTS
 
     def accepts(self, work: Work) -> bool:
-        if work.hub != self.hub:
+        if work.hub != self.hub or (self.is_daprs and work.kind is Kind.ENTITY):
             return False
         return self.filters is None or self.filters[work.kind].accepts(work)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from durabletask.protocol import events
+from durabletask.protocol import codec, events, messages
 
 from . import outstanding
 from .draft import Draft
@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from durabletask.protocol import messages
-
     from .commands import CompleteActivity
-    from .state import Instance
+    from .state import Instance, TaskRow
 
 
 def complete(
@@ -43,11 +41,13 @@ def complete(
         # Nothing else about an instance that has ended changes, not even its last update.
         return draft.finish(updated_at=instance.progress.updated_at)
     name = outstanding.task(row.task_id)
-    draft.enqueue(RowKind.RESULT, _outcome(row.task_id, command, now), answers=name)
+    draft.enqueue(RowKind.RESULT, _outcome(row, command, now), answers=name)
     return draft.finish()
 
 
-def _outcome(task_id: int, command: CompleteActivity, now: datetime) -> messages.HistoryEvent:
+def _outcome(row: TaskRow, command: CompleteActivity, now: datetime) -> messages.HistoryEvent:
+    call = codec.decode(messages.ActivityRequest, row.request).task_execution_id
     if command.failure is None:
-        return events.task_completed(task_id, command.result, at=now)
-    return events.task_failed(task_id, trimmed(command.failure), at=now)
+        return events.task_completed(row.task_id, command.result, task_execution_id=call, at=now)
+    failure = trimmed(command.failure)
+    return events.task_failed(row.task_id, failure, task_execution_id=call, at=now)

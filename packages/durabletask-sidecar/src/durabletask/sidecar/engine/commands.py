@@ -33,6 +33,8 @@ class StartInstance:
     parent_trace_context: messages.TraceContext | None = None
     replaceable: frozenset[int] = frozenset()
     """Statuses in which an instance of this id gives way to the new one."""
+    router: messages.TaskRouter | None = None
+    """Which of Dapr's apps asks which one; told to the orchestrator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class StartChild:
 
 @dataclass(frozen=True, slots=True)
 class StartDetached:
-    """Create the instance for an entity, which waits for nothing: a taken id is no error."""
+    """Create the instance for somebody who waits for nothing: a taken id is no error."""
 
     start: StartInstance
 
@@ -58,6 +60,22 @@ class Restart:
     """
 
     new_instance_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartFrom:
+    """Create the instance with the history of another one, which has ended, up to an event."""
+
+    source_id: str
+    history: Sequence[messages.HistoryEvent]
+    """All of it; its events are not changed."""
+    event_id: int
+    """What was asked for under this number is done again, and all that came after."""
+    input: str | None = None
+    overwrites_input: bool = False
+    """Whether `input` takes the place of what was given then, even when it is None."""
+    child_id: str | None = None
+    """What a sub-orchestration that is done again is called; None: made of the new id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +172,10 @@ class CompleteTurn:
     actions: Sequence[messages.OrchestratorAction]
     custom_status: str | None = None
     trace_context: messages.OrchestrationTraceContext | None = None
+    version: messages.OrchestrationVersion | None = None
+    """The code that took the turn, for the next one to be told."""
+    keeps_status: bool = False
+    """Whether no custom status means the one there was, as Dapr's workers mean it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,18 +209,21 @@ class EntityAnswered:
 
 
 @dataclass(frozen=True, slots=True)
-class LockGranted:
-    """Tell an orchestration that it has all entities of a critical section for itself."""
+class EntityLocked:
+    """Tell an orchestration that it has one entity of a critical section for itself."""
 
     critical_section_id: str
     execution_id: str
     lock_set: tuple[str, ...]
+    position: int
+    """Of the entity in the set."""
 
 
 OrchestrationCommand = (
     StartInstance
     | StartChild
     | StartDetached
+    | StartFrom
     | Restart
     | Rewind
     | RewindChild
@@ -212,7 +237,7 @@ OrchestrationCommand = (
     | CompleteActivity
     | ChildFinished
     | EntityAnswered
-    | LockGranted
+    | EntityLocked
 )
 
 if TYPE_CHECKING:

@@ -45,9 +45,11 @@ class Draft:
         self._calls_add: dict[str, CallRow] = {}
         self._calls_remove: list[str] = []
         self._locks_set: dict[str, LockRow] = {}
-        self._locks_remove: list[str] = []
+        self._locks_remove: dict[str, None] = {}
         self._follow_ups: list[FollowUp] = []
         self._progress: dict[str, Any] = {}
+        self.router: messages.TaskRouter | None = None
+        """Goes with what is recorded: which of Dapr's apps asks which one."""
 
     def change(self, **progress: Any) -> None:
         """Change these fields of the progress, however the command ends."""
@@ -55,6 +57,8 @@ class Draft:
 
     def record(self, event: messages.HistoryEvent) -> None:
         """Append an event to history."""
+        if self.router is not None:
+            event.router = self.router
         self._events.append(codec.encode(event))
 
     def record_encoded(self, events: Iterable[bytes]) -> None:
@@ -110,9 +114,9 @@ class Draft:
 
     def has_lock(self, section: str) -> bool:
         """Whether the critical section was asked for, and has not been left."""
-        if section in self._locks_remove:
-            return False
-        return section in self.instance.locks or section in self._locks_set
+        if section in self._locks_set:
+            return True
+        return section in self.instance.locks and section not in self._locks_remove
 
     def add_task(
         self, task_id: int, name: str, version: str | None, request: betterproto2.Message
@@ -165,7 +169,7 @@ class Draft:
             return
         lock = self._locks_set.pop(section, None) or self.instance.locks[section]
         if section in self.instance.locks:
-            self._locks_remove.append(section)
+            self._locks_remove[section] = None
         for release in releases(self.instance.instance_id, lock):
             self._follow_ups.append(release)
 

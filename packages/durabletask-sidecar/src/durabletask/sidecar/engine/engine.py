@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import activities, children, commands, entity_answers, instances, purging, rewinding, turns
+from . import (
+    activities,
+    children,
+    commands,
+    entity_answers,
+    instances,
+    purging,
+    rerunning,
+    rewinding,
+    turns,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,6 +30,7 @@ _RULES: dict[type, Rule] = {
     commands.StartInstance: instances.start,
     commands.StartChild: children.start,
     commands.StartDetached: instances.start_detached,
+    commands.StartFrom: rerunning.start_from,
     commands.Restart: instances.restart,
     commands.Rewind: rewinding.rewind,
     commands.RewindChild: rewinding.rewind_child,
@@ -33,7 +44,7 @@ _RULES: dict[type, Rule] = {
     commands.CompleteActivity: activities.complete,
     commands.ChildFinished: children.finished,
     commands.EntityAnswered: entity_answers.answered,
-    commands.LockGranted: entity_answers.lock_granted,
+    commands.EntityLocked: entity_answers.entity_locked,
 }
 
 

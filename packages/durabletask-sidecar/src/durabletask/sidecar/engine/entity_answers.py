@@ -9,9 +9,10 @@ from durabletask.protocol import events
 
 from . import outstanding
 from .draft import Draft, releases
+from .entities.commands import Caller, RequestLock
 from .inbox import RowKind
 from .state import LockRow
-from .transition import NOTHING, Transition
+from .transition import NOTHING, FollowUp, Transition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from durabletask.protocol import messages
 
-    from .commands import EntityAnswered, LockGranted
+    from .commands import EntityAnswered, EntityLocked
     from .state import Instance
 
 
@@ -49,14 +50,17 @@ def _event(command: EntityAnswered, now: datetime) -> messages.HistoryEvent:
     return events.entity_operation_failed(command.request_id, command.failure, at=now)
 
 
-def lock_granted(
+def entity_locked(
     instance: Instance | None,
     instance_id: str,
-    command: LockGranted,
+    command: EntityLocked,
     now: datetime,
     _new_id: Callable[[], str],
 ) -> Transition:
-    """Tell the orchestration; when it does not want the lock any more, give it back."""
+    """Ask for the next entity of the set; tell the orchestration once it has them all.
+
+    When it does not want them any more, all are given back.
+    """
     section = command.critical_section_id
     lock = None
     if instance is not None and _is_current(instance, command.execution_id):
@@ -66,6 +70,11 @@ def lock_granted(
         return Transition(follow_ups=tuple(releases(instance_id, unwanted)))
     if lock.is_granted:
         return NOTHING
+    position = command.position + 1
+    if position < len(lock.lock_set):
+        caller = Caller(instance_id, command.execution_id)
+        request = RequestLock(section, lock.lock_set, position, caller)
+        return Transition(follow_ups=(FollowUp(lock.lock_set[position], request),))
     draft = Draft(instance, now)
     draft.set_lock(replace(lock, is_granted=True))
     name = outstanding.lock(section)

@@ -24,11 +24,14 @@ def complaint(action: messages.SendEntityMessageAction) -> str | None:
     if kind not in _MESSAGES:
         return f"the message '{kind or 'of an unknown kind'}' to an entity"
     request = action.entity_lock_requested
-    if request is None:
-        return None
-    if not request.lock_set:
+    return None if request is None else lock_complaint(request.lock_set)
+
+
+def lock_complaint(lock_set: Sequence[str]) -> str | None:
+    """Why these entities cannot be locked; None when they can."""
+    if not lock_set:
         return "locking no entity at all"
-    wrong = next((each for each in request.lock_set if ids.normalized(each) is None), None)
+    wrong = next((each for each in lock_set if ids.normalized(each) is None), None)
     return None if wrong is None else f"locking {wrong!r}, which is not an entity (@name@key)"
 
 

@@ -21,6 +21,7 @@ def continue_as_new(
     draft: Draft,
     completion: messages.CompleteOrchestrationAction,
     new_id: Callable[[], str],
+    router: messages.TaskRouter | None = None,
 ) -> Transition:
     """Begin the next execution with an empty history.
 
@@ -46,6 +47,6 @@ def continue_as_new(
     suspended = instance.progress.is_suspended
     return draft.begin_again(
         origin,
-        instances.start_event(instance.instance_id, origin, draft.now),
+        instances.start_event(instance.instance_id, origin, draft.now, router),
         status=status.SUSPENDED if suspended else status.RUNNING,
     )

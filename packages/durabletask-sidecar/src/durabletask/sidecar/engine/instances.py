@@ -2,6 +2,7 @@
 
     (none) --start--> PENDING --turn--> RUNNING --complete--> COMPLETED | FAILED | TERMINATED
     PENDING, RUNNING --suspend--> SUSPENDED --resume--> PENDING, RUNNING
+    RUNNING --turn that no worker has the version for--> STALLED --turn, resume--> RUNNING
 
 Terminal states absorb: what comes later for such an instance is dropped.
 """
@@ -48,8 +49,12 @@ if TYPE_CHECKING:
 
 
 def missing(instance_id: str) -> Transition:
-    # Dapr's clients look for the first five words.
-    return refuse(NotFound(f"no such instance exists: {instance_id}"))
+    return refuse(not_found(instance_id))
+
+
+def not_found(instance_id: str) -> NotFound:
+    # Dapr's clients look for the first four words.
+    return NotFound(f"no such instance exists: {instance_id}")
 
 
 def start(
@@ -59,11 +64,19 @@ def start(
     now: datetime,
     new_id: NewId,
 ) -> Transition:
+    if instance is not None and _is_repetition(command, instance.origin):
+        return NOTHING
     if instance is not None and instance.progress.status not in command.replaceable:
         status = instance.progress.status.name
         text = f"orchestration instance already exists: {instance_id} is {status}"
         return refuse(AlreadyExists(text))
     return create(instance, instance_id, command, now, new_id)
+
+
+def _is_repetition(command: StartInstance, origin: Origin) -> bool:
+    """Whether it is the request that made the instance, from a caller who did not hear so."""
+    asked = (command.execution_id, command.name, command.input, command.version)
+    return asked == (origin.execution_id, origin.name, origin.input, origin.version)
 
 
 def start_detached(
@@ -74,10 +87,11 @@ def start_detached(
     new_id: NewId,
 ) -> Transition:
     """Create the instance, if its id is free and will do; nobody is there to be told."""
-    unusable = instance_ids.complaint(instance_id) is not None or not command.start.name
-    if instance is not None or unusable:
+    start = command.start
+    unusable = instance_ids.complaint(instance_id) is not None or not start.name
+    if unusable or (instance is not None and instance.progress.status not in start.replaceable):
         return NOTHING
-    return create(None, instance_id, command.start, now, new_id)
+    return create(instance, instance_id, start, now, new_id)
 
 
 def restart(
@@ -124,7 +138,8 @@ def create(  # noqa: PLR0917 - the shape of every rule, and whom the new instanc
     # Counting on keeps a late completion for the replaced instance from meeting a new row.
     number = 1 if replaced is None else replaced.progress.rows_made + 1
     visible_at = max(command.scheduled_start or now, now)
-    row = InboxRow(number, RowKind.START, visible_at, start_event(instance_id, origin, now))
+    event = start_event(instance_id, origin, now, command.router)
+    row = InboxRow(number, RowKind.START, visible_at, event)
     return Transition(
         origin=origin,
         progress=Progress(messages.OrchestrationStatus.PENDING, now, rows_made=number),
@@ -133,23 +148,28 @@ def create(  # noqa: PLR0917 - the shape of every rule, and whom the new instanc
     )
 
 
-def start_event(instance_id: str, origin: Origin, now: datetime) -> bytes:
+def start_event(
+    instance_id: str,
+    origin: Origin,
+    now: datetime,
+    router: messages.TaskRouter | None = None,
+) -> bytes:
     """The encoded event with which an execution begins."""
     parent = origin.parent
-    return codec.encode(
-        events.execution_started(
-            origin.name,
-            origin.input,
-            instance_id=instance_id,
-            execution_id=origin.execution_id,
-            version=origin.version,
-            tags=origin.tags,
-            parent=None if parent is None else parent_info(parent),
-            scheduled_start=origin.scheduled_start,
-            parent_trace_context=origin.parent_trace_context,
-            at=now,
-        )
+    started = events.execution_started(
+        origin.name,
+        origin.input,
+        instance_id=instance_id,
+        execution_id=origin.execution_id,
+        version=origin.version,
+        tags=origin.tags,
+        parent=None if parent is None else parent_info(parent),
+        scheduled_start=origin.scheduled_start,
+        parent_trace_context=origin.parent_trace_context,
+        at=now,
     )
+    started.router = router
+    return codec.encode(started)
 
 
 def parent_info(parent: ParentLink) -> messages.ParentInstanceInfo:
@@ -235,6 +255,8 @@ def resume(
     if instance is None:
         return missing(instance_id)
     progress = instance.progress
+    if progress.status == messages.OrchestrationStatus.STALLED:
+        return _try_again(instance, now)
     if not progress.is_suspended:
         return NOTHING
     draft = Draft(instance, now)
@@ -251,6 +273,13 @@ def resume(
         suspended_at=None,
         suspend_reason=None,
     )
+
+
+def _try_again(instance: Instance, now: datetime) -> Transition:
+    """Let a worker look whether it can take the instance further by now."""
+    draft = Draft(instance, now)
+    draft.nudge()
+    return draft.finish(status=messages.OrchestrationStatus.RUNNING)
 
 
 def terminate(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import events, messages, oneofs
 
-from . import entity_messages, instance_ids, outstanding
+from . import detached, entity_messages, instance_ids, outstanding
 from .commands import DeliverEvent, StartChild, StartDetached, StartInstance, Terminate
 from .inbox import RowKind
-from .state import ParentLink
+from .state import TERMINAL_STATUSES, ParentLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from .state import Instance
 
 _COMPLETE = "complete_orchestration"
-# The tag by which the Durable Task Framework marks a child that nobody waits for.
-_FIRE_AND_FORGET = "FireAndForget"
+_VERSION_NOT_AVAILABLE = "orchestration_version_not_available"
 
 
 def unsupported(
@@ -52,7 +51,8 @@ def _complaint(kind: str, action: messages.OrchestratorAction) -> str | None:
         return _bad_ending(action)
     if action.send_entity_message is not None:
         return entity_messages.complaint(action.send_entity_message)
-    return None if kind in _ACTIONS else f"the action '{kind or 'of an unknown kind'}'"
+    is_known = kind in _ACTIONS or kind == _VERSION_NOT_AVAILABLE
+    return None if is_known else f"the action '{kind or 'of an unknown kind'}'"
 
 
 def _bad_ending(action: messages.OrchestratorAction) -> str | None:
@@ -61,6 +61,11 @@ def _bad_ending(action: messages.OrchestratorAction) -> str | None:
     status = completion.orchestration_status
     # COMPLETED, CONTINUED_AS_NEW, FAILED, CANCELED, TERMINATED
     return None if 1 <= status <= 5 else f"ending with the status {int(status)}"
+
+
+def lack_version(actions: Sequence[messages.OrchestratorAction]) -> bool:
+    """Whether the worker says that it has not the code that the orchestration began with."""
+    return any(oneofs.which(action) == _VERSION_NOT_AVAILABLE for action in actions)
 
 
 def carry_out(
@@ -77,24 +82,36 @@ def carry_out(
         if kind == _COMPLETE:
             ending = ending or action
         else:
+            draft.router = routing(action)
             _ACTIONS[kind](draft, action.id, getattr(action, kind))
+    draft.router = None
     return ending
+
+
+def routing(action: messages.OrchestratorAction) -> messages.TaskRouter | None:
+    """The action's router, if it names an app: most of Dapr's workers send an empty one."""
+    router = action.router
+    if router is None or not (router.source_app_id or router.target_app_id):
+        return None
+    return router
 
 
 def _schedule_task(draft: Draft, task_id: int, action: messages.ScheduleTaskAction) -> None:
     if draft.has_task(task_id):
         return
-    draft.record(
-        events.task_scheduled(
-            task_id,
-            action.name,
-            action.input,
-            version=action.version,
-            tags=action.tags,
-            parent_trace_context=action.parent_trace_context,
-            at=draft.now,
-        )
+    event = events.task_scheduled(
+        task_id,
+        action.name,
+        action.input,
+        version=action.version,
+        tags=action.tags,
+        parent_trace_context=action.parent_trace_context,
+        task_execution_id=action.task_execution_id,
+        at=draft.now,
     )
+    assert event.task_scheduled is not None
+    event.task_scheduled.history_propagation_scope = action.history_propagation_scope
+    draft.record(event)
     hand_out_task(draft, task_id, action)
 
 
@@ -115,6 +132,7 @@ def hand_out_task(
         task_id=task_id,
         parent_trace_context=task.parent_trace_context,
         tags=task.tags,
+        task_execution_id=task.task_execution_id,
     )
     draft.add_task(task_id, task.name, task.version, request)
 
@@ -123,7 +141,11 @@ def _create_timer(draft: Draft, timer_id: int, action: messages.CreateTimerActio
     if draft.has_timer(timer_id):
         return
     fire_at = action.fire_at or draft.now
-    draft.record(events.timer_created(timer_id, fire_at, at=draft.now))
+    event = events.timer_created(timer_id, fire_at, name=action.name, at=draft.now)
+    origin = oneofs.which(action)
+    if origin:
+        setattr(event.timer_created, origin, getattr(action, origin))
+    draft.record(event)
     set_timer(draft, timer_id, fire_at)
 
 
@@ -142,32 +164,37 @@ def _create_sub_orchestration(
         return
     parent = draft.instance
     child_id = action.instance_id or f"{parent.instance_id}:{task_id:04x}"
-    draft.record(
-        events.sub_orchestration_instance_created(
-            task_id,
-            action.name,
-            action.input,
-            instance_id=child_id,
-            version=action.version,
-            tags=action.tags,
-            parent_trace_context=action.parent_trace_context,
-            at=draft.now,
-        )
+    event = events.sub_orchestration_instance_created(
+        task_id,
+        action.name,
+        action.input,
+        instance_id=child_id,
+        version=action.version,
+        tags=action.tags,
+        parent_trace_context=action.parent_trace_context,
+        at=draft.now,
     )
-    if _FIRE_AND_FORGET in action.tags:
-        draft.tell(child_id, StartDetached(child_start(parent, action)))
+    created = event.sub_orchestration_instance_created
+    assert created is not None
+    created.history_propagation_scope = action.history_propagation_scope
+    created.retry_parent_instance_info = action.retry_parent_instance_info
+    draft.record(event)
+    start = child_start(parent, action, draft.router)
+    if detached.is_detached(action.tags):
+        draft.tell(child_id, StartDetached(start))
         return
     complaint = child_complaint(child_id, action.name)
     if complaint is not None:
         fail_child(draft, task_id, complaint)
         return
     draft.add_child(task_id, child_id)
-    draft.tell(child_id, StartChild(child_start(parent, action), link_to(parent, task_id)))
+    draft.tell(child_id, StartChild(start, link_to(parent, task_id)))
 
 
 def child_start(
     parent: Instance,
     call: messages.CreateSubOrchestrationAction | messages.SubOrchestrationInstanceCreatedEvent,
+    router: messages.TaskRouter | None = None,
 ) -> StartInstance:
     """What the child begins with."""
     return StartInstance(
@@ -176,6 +203,7 @@ def child_start(
         version=call.version,
         tags={**parent.origin.tags, **call.tags},
         parent_trace_context=call.parent_trace_context,
+        router=router,
     )
 
 
@@ -201,6 +229,27 @@ def fail_child(draft: Draft, task_id: int, complaint: str) -> None:
     draft.enqueue(RowKind.RESULT, failed, answers=outstanding.child(task_id))
 
 
+def _create_detached_orchestration(
+    draft: Draft, action_id: int, action: messages.CreateDetachedOrchestrationAction
+) -> None:
+    instance_id = action.instance_id or f"{draft.instance.instance_id}:{action_id:04x}"
+    draft.record(
+        events.detached_orchestration_instance_created(action_id, instance_id, at=draft.now)
+    )
+    start = StartInstance(
+        name=action.name,
+        input=action.input,
+        version=action.version,
+        execution_id=action.execution_id,
+        scheduled_start=action.scheduled_start_timestamp,
+        tags=action.tags,
+        parent_trace_context=action.parent_trace_context,
+        replaceable=frozenset(TERMINAL_STATUSES),
+        router=draft.router,
+    )
+    draft.tell(instance_id, StartDetached(start))
+
+
 def _send_event(draft: Draft, event_id: int, action: messages.SendEventAction) -> None:
     target = action.instance.instance_id if action.instance is not None else ""
     draft.record(events.event_sent(event_id, target, action.name, action.data, at=draft.now))
@@ -218,6 +267,7 @@ _ACTIONS: dict[str, Callable[[Draft, int, Any], None]] = {
     "schedule_task": _schedule_task,
     "create_timer": _create_timer,
     "create_sub_orchestration": _create_sub_orchestration,
+    "create_detached_orchestration": _create_detached_orchestration,
     "send_event": _send_event,
     "terminate_orchestration": _terminate_orchestration,
     "send_entity_message": entity_messages.send,

@@ -112,7 +112,10 @@ def complete(instance: Instance, command: CompleteTurn, now: datetime, new_id: N
     history = _new_history(command.actions)
     started = next((each.execution_started for each in history if each.execution_started), None)
     if started is None:
-        return _fail(instance, command, now)
+        return _fail(instance, command, now, _reason_not_to(command.actions))
+    complaint = _complaint(unanswered(history))
+    if complaint is not None:
+        return _fail(instance, command, now, complaint)
     identity = started.orchestration_instance
     execution_id = (identity.execution_id if identity is not None else None) or new_id()
     return _go_on(instance, command, history, execution_id, now)
@@ -127,15 +130,45 @@ def _new_history(
     return ()
 
 
-def _fail(instance: Instance, command: CompleteTurn, now: datetime) -> Transition:
-    draft = Draft(instance, now)
-    draft.consume(command.turn.consumed)
-    draft.record_encoded(command.turn.new_events)
-    failure = messages.TaskFailureDetails(
+def _reason_not_to(
+    actions: Sequence[messages.OrchestratorAction],
+) -> messages.TaskFailureDetails:
+    """Why the worker does not rewind the instance: as it says, or because it cannot."""
+    for action in actions:
+        ending = action.complete_orchestration
+        if ending is not None and ending.failure_details is not None:
+            return ending.failure_details
+    return messages.TaskFailureDetails(
         error_type="RewindNotSupported",
         error_message="The worker did not answer with a new history: its SDK cannot rewind "
         "orchestrations. Rewind again with a worker that can.",
     )
+
+
+def _complaint(open_: Unanswered) -> messages.TaskFailureDetails | None:
+    """Why what the new history waits for cannot be asked for again; None when it can."""
+    complaints = map(
+        entity_messages.lock_complaint, (lock.lock_set for lock in open_.locks.values())
+    )
+    complaint = next((each for each in complaints if each is not None), None)
+    if complaint is None:
+        return None
+    return messages.TaskFailureDetails(
+        error_type="UnsupportedAction",
+        error_message=f"durabletask-sidecar does not support {complaint}, which the history asks "
+        "for that the worker rewound to.",
+    )
+
+
+def _fail(
+    instance: Instance,
+    command: CompleteTurn,
+    now: datetime,
+    failure: messages.TaskFailureDetails,
+) -> Transition:
+    draft = Draft(instance, now)
+    draft.consume(command.turn.consumed)
+    draft.record_encoded(command.turn.new_events)
     return endings.end(draft, messages.OrchestrationStatus.FAILED, failure=failure, event_id=-1)
 
 
@@ -160,7 +193,7 @@ def _go_on(
     )
     draft = Draft(renewed, now)
     draft.record_encoded(codec.encode(event) for event in history)
-    _set_going(draft, open_)
+    set_going(draft, open_)
     _rewind_children(draft, open_, _reason(command))
     draft.nudge()
     transition = draft.finish(turn_at=command.turn.at)
@@ -171,8 +204,11 @@ def _go_on(
     )
 
 
-def _set_going(draft: Draft, open_: Unanswered) -> None:
-    """Ask again for what was under way when the instance failed: the answers were dropped."""
+def set_going(draft: Draft, open_: Unanswered) -> None:
+    """Ask again for what is under way in a history whose answers were dropped.
+
+    But for sub-orchestrations, which may be there already.
+    """
     for task_id, task in open_.tasks.items():
         if not draft.has_task(task_id):
             orchestrator_actions.hand_out_task(draft, task_id, task)

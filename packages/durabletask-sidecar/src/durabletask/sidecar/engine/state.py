@@ -176,7 +176,8 @@ class Instance:
     @property
     def size(self) -> int:
         """About how many bytes it holds; what each row costs besides counts as a constant."""
-        rows = 4 + len(self.inbox) + len(self.tasks) + len(self.children) + len(self.calls)
+        waits_for = (self.inbox, self.tasks, self.children, self.calls, self.locks)
+        rows = 4 + sum(len(each) for each in waits_for)
         payloads = (self.origin.input, self.progress.output, self.progress.custom_status)
         held = sum(len(payload) for payload in payloads if payload is not None)
         return held + self.inbox.size + self.task_size + rows * _ROW

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, events, messages
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _LARGEST_BATCH = 1000
 # What a work item holds besides events: ids, token and trace context.
 _OVERHEAD = 4096
+# What protobuf's timestamps and Python's can tell apart.
+_TICK = timedelta(microseconds=1)
 # Of each event: tag and length.
 _FRAME = 8
 
@@ -37,8 +40,10 @@ def prepare(instance: Instance, now: datetime, room: int) -> TurnTaken | None:
     if due_at is None or due_at > now:
         return None
     batch = list(_capped(_next_rows(instance.inbox.due(now)), room - _OVERHEAD))
-    # It is the orchestrator's clock, so it must not run backwards.
-    at = max(now, instance.progress.turn_at or now)
+    # It is the orchestrator's clock, so it must not run backwards; nor stand still, for
+    # workers make their ids of it, in one generation as in the next.
+    last = instance.progress.turn_at
+    at = now if last is None else max(now, last + _TICK)
     started = codec.encode(events.orchestrator_started(at))
     return TurnTaken(
         execution_id=instance.origin.execution_id,
@@ -81,9 +86,10 @@ def complete(
         return rewinding.complete(instance, command, now, new_id)
     draft = Draft(instance, now)
     draft.consume(turn.consumed)
-    draft.record_encoded(turn.new_events)
+    draft.record_encoded(_as_taken(turn, command.version))
+    kept = instance.progress.custom_status if command.keeps_status else None
     draft.change(
-        custom_status=command.custom_status,
+        custom_status=kept if command.custom_status is None else command.custom_status,
         trace_context=command.trace_context or instance.progress.trace_context,
         turn_at=turn.at,
     )
@@ -91,13 +97,38 @@ def complete(
     if unsupported is not None:
         failed = messages.OrchestrationStatus.FAILED
         return endings.end(draft, failed, failure=unsupported, event_id=-1)
+    if orchestrator_actions.lack_version(command.actions):
+        return _stall(draft)
     completion = orchestrator_actions.carry_out(draft, command.actions)
     if completion is not None:
         return _conclude(draft, completion, new_id)
-    status = messages.OrchestrationStatus
-    return draft.finish(
-        status=status.SUSPENDED if instance.progress.is_suspended else status.RUNNING
-    )
+    return _go_on(draft, messages.OrchestrationStatus.RUNNING)
+
+
+def _as_taken(turn: TurnTaken, version: messages.OrchestrationVersion | None) -> tuple[bytes, ...]:
+    """The events of the turn, of which the first tells later turns what code has taken it."""
+    if version is None:
+        return turn.new_events
+    started = events.orchestrator_started(turn.at, version=version)
+    return (codec.encode(started), *turn.new_events[1:])
+
+
+def _stall(draft: Draft) -> Transition:
+    """Wait for another worker; the next event, whatever it is, lets one try.
+
+    Nothing is lost of what the turn has seen: it is history now, and will be replayed.
+    """
+    reason = messages.StalledReason.VERSION_NOT_AVAILABLE
+    name = draft.instance.origin.name
+    text = f"No worker that was asked has the version of '{name}' that this history needs."
+    draft.record(events.execution_stalled(reason, text, at=draft.now))
+    return _go_on(draft, messages.OrchestrationStatus.STALLED)
+
+
+def _go_on(draft: Draft, status: messages.OrchestrationStatus) -> Transition:
+    if draft.instance.progress.is_suspended:
+        status = messages.OrchestrationStatus.SUSPENDED
+    return draft.finish(status=status)
 
 
 def _conclude(
@@ -107,7 +138,8 @@ def _conclude(
     assert completion is not None
     status = completion.orchestration_status
     if status == messages.OrchestrationStatus.CONTINUED_AS_NEW:
-        return generations.continue_as_new(draft, completion, new_id)
+        router = orchestrator_actions.routing(action)
+        return generations.continue_as_new(draft, completion, new_id, router)
     return endings.end(
         draft,
         status,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from durabletask.protocol import dialects, messages, methods
+from durabletask.protocol import messages, methods
 from durabletask.sidecar._version import __version__
 
 from . import rpc
@@ -19,38 +19,52 @@ from .hubs import Hubs
 from .instances import Instances
 from .management import Management
 from .queries import Queries
+from .spoken import NAMES, Dialects
 from .work_items import WorkItems
 
 if TYPE_CHECKING:
+    from durabletask.protocol.dialects import Dialect
     from durabletask.sidecar.host import Host
 
 # Our own worker and client recognize by it what else they may use.
 _ENGINE = ("x-durabletask-engine", f"durabletask-sidecar/{__version__}")
 
 
-def handlers(host: Host) -> grpc.GenericRpcHandler:
-    """All methods of the protocol; those that are not served say so by name."""
-    table = {method.name: rpc.unserved(method) for method in methods.of(dialects.NATIVE)}
-    table |= _served(host)
-    return grpc.method_handlers_generic_handler(methods.SERVICE, table)
+__all__ = ["NAMES", "handlers"]
 
 
-def _served(host: Host) -> dict[str, rpc.Handler]:
-    work = WorkItems(host)
-    unary = _for_clients(host) | _for_workers(work)
+def handlers(host: Host, default: Dialect | None = None) -> grpc.GenericRpcHandler:
+    """All methods of the protocol.
+
+    `default` is the dialect of callers that show none.
+    """
+    return grpc.method_handlers_generic_handler(methods.SERVICE, _served(host, Dialects(default)))
+
+
+def _served(host: Host, spoken: Dialects) -> dict[str, rpc.Handler]:
+    work = WorkItems(host, spoken)
+    unary = _for_clients(host, spoken) | _for_workers(work)
     return {
         **{method.name: rpc.unary(method, handle) for method, handle in unary.items()},
         methods.HELLO.name: rpc.unary(methods.HELLO, _hello, initial_metadata=(_ENGINE,)),
-        methods.GET_WORK_ITEMS.name: rpc.streaming(methods.GET_WORK_ITEMS, work.get_work_items),
+        methods.GET_WORK_ITEMS.name: rpc.streaming(
+            methods.GET_WORK_ITEMS, work.get_work_items, shows=work.dialect_of_worker
+        ),
+        methods.COMPLETE_ORCHESTRATOR_TASK.name: rpc.unary(
+            methods.COMPLETE_ORCHESTRATOR_TASK, work.complete_turn, shows=work.dialect_of_answer
+        ),
+        methods.COMPLETE_WORKFLOW_TASK.name: rpc.unary(
+            methods.COMPLETE_WORKFLOW_TASK, work.complete_turn, shows=work.dialect_of_daprs_answer
+        ),
         methods.STREAM_INSTANCE_HISTORY.name: rpc.streaming(
             methods.STREAM_INSTANCE_HISTORY, Histories(host).stream
         ),
     }
 
 
-def _for_clients(host: Host) -> dict[methods.Method, rpc.Unary]:
-    instances = Instances(host)
-    management = Management(host)
+def _for_clients(host: Host, spoken: Dialects) -> dict[methods.Method, rpc.Unary]:
+    instances = Instances(host, spoken)
+    management = Management(host, spoken)
     queries = Queries(host)
     entities = Entities(host)
     hubs = Hubs(host)
@@ -69,6 +83,9 @@ def _for_clients(host: Host) -> dict[methods.Method, rpc.Unary]:
         methods.SKIP_GRACEFUL_ORCHESTRATION_TERMINATIONS: management.skip_graceful_terminations,
         methods.QUERY_INSTANCES: queries.query_instances,
         methods.LIST_INSTANCE_IDS: queries.list_ids,
+        methods.PAGE_INSTANCE_IDS: queries.page_ids,
+        methods.GET_INSTANCE_HISTORY: Histories(host).get,
+        methods.RERUN_ORCHESTRATION_FROM_EVENT: management.rerun,
         methods.SIGNAL_ENTITY: entities.signal,
         methods.GET_ENTITY: entities.get,
         methods.QUERY_ENTITIES: entities.query,
@@ -80,7 +97,6 @@ def _for_clients(host: Host) -> dict[methods.Method, rpc.Unary]:
 
 def _for_workers(work: WorkItems) -> dict[methods.Method, rpc.Unary]:
     return {
-        methods.COMPLETE_ORCHESTRATOR_TASK: work.complete_turn,
         methods.COMPLETE_ACTIVITY_TASK: work.complete_activity,
         methods.COMPLETE_ENTITY_TASK: work.complete_batch,
         methods.ABANDON_ORCHESTRATION_TASK: work.abandon_turn,

@@ -34,17 +34,12 @@ class RefusedError(Exception):
         super().__init__(refusal.text)
 
 
-class UnservedError(Exception):
-    """The sidecar does not serve this method."""
-
-
 _CODES: dict[type, grpc.StatusCode] = {
     InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
     NotFound: grpc.StatusCode.NOT_FOUND,
     AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
     DecodeError: grpc.StatusCode.INVALID_ARGUMENT,
-    UnservedError: grpc.StatusCode.UNIMPLEMENTED,
     ShuttingDownError: grpc.StatusCode.UNAVAILABLE,
     StorageError: grpc.StatusCode.UNAVAILABLE,
     StoreError: grpc.StatusCode.UNAVAILABLE,

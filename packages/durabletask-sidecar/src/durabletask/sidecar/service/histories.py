@@ -11,18 +11,18 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from durabletask.protocol import wire
-from durabletask.sidecar.engine.instances import missing
+from durabletask.protocol import codec, messages, wire
+from durabletask.sidecar.engine.instances import not_found
 from durabletask.sidecar.engine.transition import NotFound
 from durabletask.sidecar.store import Key
 
-from .errors import RefusedError, check
+from .errors import RefusedError
 from .ids import INSTANCE_ID, check_length
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
-    from durabletask.protocol import messages
+    from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.host import Host
 
     from .rpc import Caller
@@ -43,14 +43,28 @@ class Histories:
     async def stream(
         self, request: messages.StreamInstanceHistoryRequest, caller: Caller
     ) -> AsyncGenerator[AsyncIterator[bytes], None]:
-        check_length(INSTANCE_ID, request.instance_id)
-        instance = self._host.instance(caller.hub, request.instance_id)
-        if instance is None:
-            check(missing(request.instance_id).reply)
-        elif request.execution_id and request.execution_id != instance.origin.execution_id:
+        instance = self._found(request.instance_id, caller)
+        if request.execution_id and request.execution_id != instance.origin.execution_id:
             text = f"'{request.instance_id}' has no execution '{request.execution_id}' any more"
             raise RefusedError(NotFound(text))
         yield _sent(self._host.reader.history(Key(caller.hub, request.instance_id)))
+
+    async def get(
+        self, request: messages.GetInstanceHistoryRequest, caller: Caller
+    ) -> messages.GetInstanceHistoryResponse:
+        """The same for Dapr's, which takes it in one piece."""
+        self._found(request.instance_id, caller)
+        history = self._host.reader.history(Key(caller.hub, request.instance_id))
+        # Stored events stand in the place that a request for a turn has them in.
+        past_events = codec.decode(messages.OrchestratorRequest, history).past_events
+        return messages.GetInstanceHistoryResponse(events=past_events)
+
+    def _found(self, instance_id: str, caller: Caller) -> Instance:
+        check_length(INSTANCE_ID, instance_id)
+        instance = self._host.instance(caller.hub, instance_id)
+        if instance is None:
+            raise RefusedError(not_found(instance_id))
+        return instance
 
 
 async def _sent(history: bytes) -> AsyncIterator[bytes]:

@@ -15,23 +15,30 @@ from durabletask.sidecar.engine.commands import (
     Suspend,
     Terminate,
 )
+from durabletask.sidecar.engine.instances import not_found
+from durabletask.sidecar.engine.state import TERMINAL_STATUSES
 
 from . import states
+from .errors import RefusedError
 from .execution import execute
 from .ids import INSTANCE_ID, check_given, check_length, check_new
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.host import Host
 
     from .rpc import Caller
+    from .spoken import Dialects
 
 
 class Instances:
     """What a client may ask of the sidecar."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, dialects: Dialects) -> None:
         self._host = host
+        self._dialects = dialects
 
     async def start(
         self, request: messages.CreateInstanceRequest, caller: Caller
@@ -40,7 +47,6 @@ class Instances:
         instance_id = request.instance_id or self._host.new_id()
         check_new(instance_id)
         check_length("the execution id", request.execution_id or "")
-        policy = request.orchestration_id_reuse_policy
         command = StartInstance(
             name=request.name,
             input=request.input,
@@ -49,10 +55,24 @@ class Instances:
             scheduled_start=request.scheduled_start_timestamp,
             tags=request.tags,
             parent_trace_context=request.parent_trace_context,
-            replaceable=frozenset(policy.replaceable_status if policy else ()),
+            replaceable=self._replaceable(request, caller),
+            router=request.router,
         )
         await execute(self._host, caller, instance_id, command)
         return messages.CreateInstanceResponse(instance_id=instance_id)
+
+    def _replaceable(
+        self, request: messages.CreateInstanceRequest, caller: Caller
+    ) -> frozenset[int]:
+        """What the new instance may take the place of: as told, or by Dapr's rule."""
+        policy = request.orchestration_id_reuse_policy
+        if policy is not None:
+            return frozenset(policy.replaceable_status)
+        # Microsoft's clients say when they asked, Dapr's have no word for it.
+        may_be_daprs = request.request_time is None and not request.enforce_unique_instance_id
+        if may_be_daprs and self._dialects.is_daprs(caller.hub):
+            return frozenset(TERMINAL_STATUSES)
+        return frozenset()
 
     async def get(
         self, request: messages.GetInstanceRequest, caller: Caller
@@ -65,14 +85,23 @@ class Instances:
         self, request: messages.GetInstanceRequest, caller: Caller
     ) -> messages.GetInstanceResponse:
         check_length(INSTANCE_ID, request.instance_id)
-        instance = await self._host.wait(caller.hub, request.instance_id, _has_started)
-        return _response(instance, request)
+        return await self._wait(request, caller, _has_started)
 
     async def wait_completed(
         self, request: messages.GetInstanceRequest, caller: Caller
     ) -> messages.GetInstanceResponse:
         check_length(INSTANCE_ID, request.instance_id)
-        instance = await self._host.wait(caller.hub, request.instance_id, _has_ended)
+        return await self._wait(request, caller, _has_ended)
+
+    async def _wait(
+        self,
+        request: messages.GetInstanceRequest,
+        caller: Caller,
+        is_reached: Callable[[Instance], bool],
+    ) -> messages.GetInstanceResponse:
+        instance = await self._host.wait(caller.hub, request.instance_id, is_reached)
+        if instance is None and self._dialects.is_daprs(caller.hub):
+            raise RefusedError(not_found(request.instance_id))
         return _response(instance, request)
 
     async def raise_event(

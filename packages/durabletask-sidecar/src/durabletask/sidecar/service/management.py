@@ -8,19 +8,23 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from durabletask.protocol import messages
+from durabletask.protocol import codec, messages
 from durabletask.sidecar import purge
-from durabletask.sidecar.engine.commands import Restart, Rewind, Terminate
-from durabletask.sidecar.engine.transition import ACCEPTED, InvalidArgument
+from durabletask.sidecar.engine.commands import Restart, Rewind, StartFrom, Terminate
+from durabletask.sidecar.engine.instances import not_found
+from durabletask.sidecar.engine.transition import ACCEPTED, FailedPrecondition, InvalidArgument
+from durabletask.sidecar.store import Key
 from durabletask.sidecar.store.queries import InstanceQuery
 
 from .errors import RefusedError
 from .execution import execute
+from .ids import INSTANCE_ID, check_given, check_length, check_new
 
 if TYPE_CHECKING:
     from durabletask.sidecar.host import Host
 
     from .rpc import Caller
+    from .spoken import Dialects
 
 _MOST_SKIPPED = 500
 
@@ -28,8 +32,9 @@ _MOST_SKIPPED = 500
 class Management:
     """What an operator may ask of the sidecar."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, dialects: Dialects) -> None:
         self._host = host
+        self._dialects = dialects
 
     async def rewind(
         self, request: messages.RewindInstanceRequest, caller: Caller
@@ -44,6 +49,42 @@ class Management:
         await execute(self._host, caller, request.instance_id, Restart(new_id))
         return messages.RestartInstanceResponse(instance_id=new_id or request.instance_id)
 
+    async def rerun(
+        self, request: messages.RerunOrchestrationFromEventRequest, caller: Caller
+    ) -> messages.RerunOrchestrationFromEventResponse:
+        source_id = request.source_instance_id
+        new_id = request.new_instance_id or self._host.new_id()
+        check_new(new_id)
+        self._check_source(source_id, new_id, caller)
+        history = self._host.reader.history(Key(caller.hub, source_id))
+        command = StartFrom(
+            source_id,
+            codec.decode(messages.OrchestratorRequest, history).past_events,
+            request.event_id,
+            request.input,
+            request.overwrite_input,
+            request.new_sub_orchestration_instance_id,
+        )
+        await execute(self._host, caller, new_id, command)
+        return messages.RerunOrchestrationFromEventResponse(new_instance_id=new_id)
+
+    def _check_source(self, source_id: str, new_id: str, caller: Caller) -> None:
+        check_given(INSTANCE_ID, source_id)
+        check_length(INSTANCE_ID, source_id)
+        source = self._host.instance(caller.hub, source_id)
+        if source is None:
+            raise RefusedError(not_found(source_id))
+        if source.is_live:
+            status = source.progress.status.name
+            text = f"'{source_id}' is {status}; only an instance that has ended can be rerun"
+            raise RefusedError(InvalidArgument(text))
+        if source.origin.parent is not None:
+            text = f"'{source_id}' is a sub-orchestration; its parent can be rerun instead"
+            raise RefusedError(InvalidArgument(text))
+        if source_id == new_id:
+            text = f"'{source_id}' cannot be rerun under its own id"
+            raise RefusedError(InvalidArgument(text))
+
     async def purge(
         self, request: messages.PurgeInstancesRequest, caller: Caller
     ) -> messages.PurgeInstancesResponse:
@@ -55,7 +96,14 @@ class Management:
         wanted = request.purge_instance_filter
         if wanted is None:
             names = _names(request)
-            outcome = await purge.named(self._host, caller.hub, names, recursive=request.recursive)
+            self._check_purge(request, caller)
+            outcome = await purge.named(
+                self._host,
+                caller.hub,
+                names,
+                recursive=request.recursive,
+                even_live=bool(request.force),
+            )
         else:
             outcome = await purge.found(
                 self._host,
@@ -67,6 +115,19 @@ class Management:
         return messages.PurgeInstancesResponse(
             deleted_instance_count=outcome.count, is_complete=outcome.is_complete
         )
+
+    def _check_purge(self, request: messages.PurgeInstancesRequest, caller: Caller) -> None:
+        """Dapr's clients are told why nothing is purged; Microsoft's see it by the count."""
+        name = request.instance_id
+        is_daprs = self._dialects.is_daprs(caller.hub) and not request.is_orchestration
+        if name is None or request.force or not is_daprs:
+            return
+        instance = self._host.instance(caller.hub, name)
+        if instance is None:
+            raise RefusedError(not_found(name))
+        if instance.is_live:
+            text = f"failed to purge: orchestration has not yet completed: {name}"
+            raise RefusedError(FailedPrecondition(text))
 
     async def skip_graceful_terminations(
         self, request: messages.SkipGracefulOrchestrationTerminationsRequest, caller: Caller

@@ -64,6 +64,20 @@ class Queries:
             instance_ids=[instance_id for _, instance_id in found[:most]], last_instance_key=key
         )
 
+    async def page_ids(
+        self, request: messages.PageInstanceIdsRequest, caller: Caller
+    ) -> messages.PageInstanceIdsResponse:
+        """Dapr's list, which has all orchestrations, in the order in which they were created."""
+        after = continuation.key_of(request.continuation_token)
+        most = pages.size(request.page_size)
+        everything = self._host.reader.instances(caller.hub, InstanceQuery(), after=after)
+        found = [each.key for each in islice(everything, most + 1)]
+        token = continuation.behind_key(found[most - 1]) if len(found) > most else None
+        return messages.PageInstanceIdsResponse(
+            instance_ids=[instance_id for _, instance_id in found[:most]],
+            continuation_token=token,
+        )
+
 
 def _instance_query(wanted: messages.InstanceQuery) -> InstanceQuery:
     return InstanceQuery(

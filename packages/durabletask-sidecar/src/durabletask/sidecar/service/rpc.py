@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
@@ -19,7 +19,7 @@ import grpc
 from durabletask.protocol import codec, dialects
 from durabletask.protocol.codec import DecodeError
 
-from .errors import UnservedError, code_of
+from .errors import code_of
 from .ids import check_length
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     import betterproto2
 
+    from durabletask.protocol.dialects import Dialect
     from durabletask.protocol.methods import Method
 
     Context = grpc.aio.ServicerContext[bytes, bytes]
@@ -45,35 +46,46 @@ class Caller:
 
     hub: str
     metadata: dict[str, str | bytes]
+    dialect: Dialect | None = None
+    """In which the request was read; None where both vendors' are read alike."""
 
 
 Unary = Callable[[Any, Caller], "Awaitable[betterproto2.Message]"]
+# Which dialect a request shows to be in.
+Shows = Callable[[bytes, Caller], "Dialect | None"]
 Streaming = Callable[[Any, Caller], "AbstractAsyncContextManager[AsyncIterator[bytes]]"]
 
 
 def unary(
-    method: Method, handle: Unary, *, initial_metadata: tuple[tuple[str, str], ...] = ()
+    method: Method,
+    handle: Unary,
+    *,
+    shows: Shows | None = None,
+    initial_metadata: tuple[tuple[str, str], ...] = (),
 ) -> Handler:
     """Serve a method with one response."""
+    shows = shows or _own(method)
 
     async def serve(raw: bytes, context: Context) -> bytes:
         if initial_metadata:
             await context.send_initial_metadata(initial_metadata)
         try:
-            response = await handle(_decode(method, raw), _caller(context))
-            return codec.encode(response, dialects.TASKHUB)
+            request, caller = _read(method, raw, context, shows)
+            response = await handle(request, caller)
+            return codec.encode(response, caller.dialect or dialects.EITHER)
         except Exception as error:  # noqa: BLE001 - every error becomes a status
             await _abort(method, error, context)
 
     return grpc.unary_unary_rpc_method_handler(serve)
 
 
-def streaming(method: Method, handle: Streaming) -> Handler:
+def streaming(method: Method, handle: Streaming, *, shows: Shows | None = None) -> Handler:
     """Serve a method with many responses, which come encoded."""
+    shows = shows or _own(method)
 
     async def serve(raw: bytes, context: Context) -> None:
         try:
-            async with handle(_decode(method, raw), _caller(context)) as responses:
+            async with handle(*_read(method, raw, context, shows)) as responses:
                 # Tells the peer that it is admitted, long before there is a first response.
                 await context.send_initial_metadata(())
                 async for response in responses:
@@ -84,21 +96,20 @@ def streaming(method: Method, handle: Streaming) -> Handler:
     return grpc.unary_stream_rpc_method_handler(serve)
 
 
-def unserved(method: Method) -> Handler:
-    """Answer that the sidecar does not serve the method, by its name."""
-
-    async def serve(_raw: bytes, context: Context) -> NoReturn:
-        text = f"durabletask-sidecar does not serve {method.name}"
-        await _abort(method, UnservedError(text), context)
-
-    if method.response_streaming:
-        return grpc.unary_stream_rpc_method_handler(serve)
-    return grpc.unary_unary_rpc_method_handler(serve)
+def _own(method: Method) -> Shows:
+    """Requests of a method that only Dapr has are in its dialect."""
+    is_daprs = dialects.TASKHUB not in method.dialects
+    return lambda _raw, _caller: dialects.DAPR if is_daprs else None
 
 
-def _decode(method: Method, raw: bytes) -> betterproto2.Message:
+def _read(
+    method: Method, raw: bytes, context: Context, shows: Shows
+) -> tuple[betterproto2.Message, Caller]:
+    caller = _caller(context)
     try:
-        return codec.decode(method.request_class(), raw, dialects.TASKHUB)
+        caller = replace(caller, dialect=shows(raw, caller))
+        dialect = caller.dialect or dialects.EITHER
+        return codec.decode(method.request_class(), raw, dialect), caller
     except DecodeError as error:
         raise DecodeError(f"{method.name} needs a {method.request}, but: {error}") from error
 

@@ -9,10 +9,11 @@ Knows nothing about who gets which work.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from durabletask.protocol import codec, dialects, messages
+from durabletask.protocol import codec, dialects, messages, recognition
 from durabletask.sidecar.engine.transition import InvalidArgument
 from durabletask.sidecar.streams import DEFAULT_MAX_MESSAGE, Appetite, Filter, Versions
 from durabletask.sidecar.work import Kind
@@ -22,11 +23,14 @@ from .errors import RefusedError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
+    from durabletask.protocol.dialects import Dialect
     from durabletask.sidecar.clock import Clock
     from durabletask.sidecar.host import Host
+    from durabletask.sidecar.leases import Lease
     from durabletask.sidecar.streams import WorkStream
 
     from .rpc import Caller
+    from .spoken import Dialects
 
 # The official worker takes 120 seconds of silence for a dead link.
 _PING_INTERVAL = timedelta(seconds=25)
@@ -42,14 +46,54 @@ _MOST_DIGITS = 18
 class WorkItems:
     """What a worker may ask of the sidecar."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, dialects: Dialects) -> None:
         self._host = host
+        self._dialects = dialects
+
+    def dialect_of_worker(self, raw: bytes, _caller: Caller) -> Dialect | None:
+        """The dialect of an encoded request for work."""
+        return self._dialects.of_worker(raw)
+
+    def dialect_of_answer(self, raw: bytes, caller: Caller) -> Dialect | None:
+        """The dialect of an encoded answer to a turn: that of the stream it was sent on.
+
+        It is looked for in the answer where the worker has not shown it, or is gone.
+        """
+        answer = recognition.outline(raw)
+        lease = self._host.completions.turn_of(
+            caller.hub, answer.completion_token, answer.instance_id
+        )
+        known = None if lease is None else lease.stream.appetite.dialect
+        if known is not None:
+            return known
+        rewinds = lease is not None and lease.turn is not None and lease.turn.rewinds
+        shown = recognition.of_answer(raw, rewinds=rewinds)
+        if lease is not None and shown is not None:
+            self._recognize(lease, shown)
+        return shown
+
+    def dialect_of_daprs_answer(self, raw: bytes, caller: Caller) -> Dialect:
+        """Dapr's; only its workers have this method."""
+        answer = recognition.outline(raw)
+        lease = self._host.completions.turn_of(
+            caller.hub, answer.completion_token, answer.instance_id
+        )
+        if lease is not None:
+            self._recognize(lease, dialects.DAPR)
+        return dialects.DAPR
+
+    def _recognize(self, lease: Lease, dialect: Dialect) -> None:
+        appetite = lease.stream.appetite
+        if appetite.dialect is None:
+            self._host.dispatcher.restate(lease.stream, replace(appetite, dialect=dialect))
+            self._dialects.note(appetite.hub, dialect)
 
     @asynccontextmanager
     async def get_work_items(
         self, request: messages.GetWorkItemsRequest, caller: Caller
     ) -> AsyncGenerator[AsyncIterator[bytes], None]:
         stream = self._host.dispatcher.open(_appetite(request, caller))
+        self._dialects.note(caller.hub, caller.dialect)
         pings = Pings(stream, self._host.link_clock)
         try:
             yield _items(stream)
@@ -110,7 +154,9 @@ class Pings:
         self._alarm = self._clock.call_at(self._clock.now() + _PING_INTERVAL, self._send)
 
     def _send(self) -> None:
-        self._stream.send(self._ping)
+        # Dapr's workers have no such message, and some of them stumble over it.
+        if self._stream.appetite.dialect is dialects.TASKHUB:
+            self._stream.send(self._ping)
         self._set()
 
     def stop(self) -> None:
@@ -129,14 +175,17 @@ def _appetite(request: messages.GetWorkItemsRequest, caller: Caller) -> Appetite
         Kind.ACTIVITY: request.max_concurrent_activity_work_items,
         Kind.ENTITY: request.max_concurrent_entity_work_items,
     }
+    capabilities = messages.WorkerCapability
+    keeps_history = capabilities.STATEFUL_HISTORY in request.capabilities
     return Appetite(
         caller.hub,
         slots,
         _filters(request),
         _max_message(caller),
-        fetches_history=messages.WorkerCapability.HISTORY_STREAMING in request.capabilities,
-        keeps_sessions=caller.metadata.get(_SESSIONS_KEY) == "1",
+        fetches_history=capabilities.HISTORY_STREAMING in request.capabilities,
+        keeps_sessions=keeps_history or caller.metadata.get(_SESSIONS_KEY) == "1",
         older_batches=caller.metadata.get(_BATCHES_KEY) == "v1",
+        dialect=caller.dialect,
     )
 
 

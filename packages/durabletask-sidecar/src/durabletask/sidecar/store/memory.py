@@ -173,7 +173,10 @@ class MemoryStore:
     def _file(self, key: Key, old: ParentLink | None, new: ParentLink | None) -> None:
         """List the instance among the children of its parent, and of nobody else."""
         if old is not None:
-            self._children.get(Key(key.hub, old.instance_id), {}).pop(key, None)
+            siblings = self._children.get(Key(key.hub, old.instance_id), {})
+            siblings.pop(key, None)
+            if not siblings:
+                self._children.pop(Key(key.hub, old.instance_id), None)
         if new is not None:
             self._children.setdefault(Key(key.hub, new.instance_id), {})[key] = None
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # One batch takes at most so many operations; the rest waits for the next.
 _LARGEST_BATCH = 500
+# What a work item holds besides events and state: ids and token.
+_OVERHEAD = 4096
 # Of each event: tag and length.
 _FRAME = 8
 
@@ -35,10 +37,11 @@ _FRAME = 8
 def prepare(entity: Entity, now: datetime, room: int) -> list[MessageRow]:
     """The operations that run next, as many as have room; empty when there are none.
 
-    `room` is how many bytes of events the message has room for. The first goes in
-    whatever its size.
+    `room` is how many bytes the work item may have. The first goes in whatever its size.
     """
-    return list(_capped(entity.queue.visible(now, entity.holder_id), room))
+    state = len((entity.progress.state or "").encode())
+    waiting = entity.queue.visible(now, entity.holder_id)
+    return list(_capped(waiting, room - state - _OVERHEAD))
 
 
 def _capped(rows: Iterable[MessageRow], room: int) -> Iterable[MessageRow]:
@@ -85,8 +88,18 @@ def complete(
 
 def _is_current(entity: Entity, batch: BatchTaken) -> bool:
     return entity.progress.execution_id == batch.execution_id and all(
-        number in entity.queue for number in batch.numbers
+        number in entity.queue and _may_run(entity, entity.queue[number])
+        for number in batch.numbers
     )
+
+
+def _may_run(entity: Entity, row: MessageRow) -> bool:
+    """Whether nobody else has locked the entity since the operation was handed out.
+
+    That happens when a holder ends whose call is out: the next one may stand before it.
+    """
+    holder_id = entity.holder_id
+    return holder_id is None or row.request[0] == holder_id
 
 
 def _outcome(

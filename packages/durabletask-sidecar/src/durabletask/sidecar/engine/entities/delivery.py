@@ -29,7 +29,7 @@ def signal(
     now: datetime,
     new_id: Callable[[], str],
 ) -> EntityTransition:
-    if _has(entity, command.request_id):
+    if entity is not None and entity.queue.find(None, command.request_id) is not None:
         return EntityTransition()
     draft = open_draft(entity, entity_id, now, new_id)
     event = events.entity_operation_signaled(
@@ -53,10 +53,13 @@ def call(
     now: datetime,
     new_id: Callable[[], str],
 ) -> EntityTransition:
-    if _has(entity, command.request_id):
+    caller = command.caller
+    waiting = None
+    if entity is not None:
+        waiting = entity.queue.find(caller.instance_id, command.request_id)
+    if waiting is not None and waiting.caller == caller:
         return EntityTransition()
     draft = open_draft(entity, entity_id, now, new_id)
-    caller = command.caller
     event = events.entity_operation_called(
         _UNNUMBERED,
         entity_id,
@@ -69,14 +72,13 @@ def call(
         scheduled_time=command.scheduled_at,
         at=now,
     )
+    if waiting is not None:
+        # An execution that was rewound goes on as another one, which waits for the answer now.
+        draft.readdress(waiting, event, caller)
+        return draft.finish()
     at = command.scheduled_at
     draft.enqueue(MessageKind.CALL, command.request_id, event, caller=caller, visible_at=at)
     return draft.finish()
-
-
-def _has(entity: Entity | None, request_id: str) -> bool:
-    """Whether the request came before: callers repeat what they are not sure of."""
-    return entity is not None and entity.queue.holds(request_id)
 
 
 def purge(

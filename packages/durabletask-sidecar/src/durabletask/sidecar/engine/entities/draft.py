@@ -52,6 +52,11 @@ class EntityDraft:
         row = MessageRow(self._rows_made, kind, visible_at, request_id, raw, caller)
         self._add[row.number] = row
 
+    def readdress(self, row: MessageRow, event: messages.HistoryEvent, caller: Caller) -> None:
+        """Let another execution have the answer; the message keeps its place."""
+        self._remove[row.number] = None
+        self._add[row.number] = replace(row, event=codec.encode(event), caller=caller)
+
     def remove(self, number: int) -> None:
         if self._add.pop(number, None) is None:
             self._remove[number] = None

@@ -2,7 +2,8 @@
 
 A request visits the entities of its set in the order of their ids and locks each when it
 comes to the head of its queue. As all sets are ordered alike, no two orchestrations wait
-for each other (engine.md 2.12, after the Durable Task Framework).
+for each other (engine.md 2.12, after the Durable Task Framework). Between two entities it
+passes by its orchestration, so that none is locked for one that has ended on the way.
 """
 
 from __future__ import annotations
@@ -10,18 +11,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, events, messages
-from durabletask.sidecar.engine.commands import LockGranted
+from durabletask.sidecar.engine.commands import EntityLocked
 
-from .commands import RequestLock
 from .draft import EntityDraft, open_draft
-from .queue import MessageKind, MessageRow
+from .queue import MessageKind
 from .state import EntityTransition, Holder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from datetime import datetime
 
-    from .commands import ReleaseLock
+    from .commands import Caller, ReleaseLock, RequestLock
+    from .queue import MessageRow
     from .state import Entity
 
 
@@ -57,49 +58,34 @@ def release(
 ) -> EntityTransition:
     if entity is None:
         return EntityTransition()
-    draft = EntityDraft(entity, now)
-    requests = list(_requests(entity, command))
-    for row in requests:
-        draft.remove(row.number)
+    requested = entity.queue.find(command.holder_id, command.critical_section_id)
     holds = entity.progress.holder == Holder(command.holder_id, command.critical_section_id)
-    if not holds and not requests:
+    if not holds and requested is None:
         return EntityTransition()
+    draft = EntityDraft(entity, now)
+    if requested is not None:
+        draft.remove(requested.number)
     if holds:
         draft.holder = None
     grant_next(draft)
     return draft.finish()
 
 
-def _requests(entity: Entity, command: ReleaseLock) -> Iterable[MessageRow]:
-    if not entity.queue.holds(command.critical_section_id):
-        return
-    for row in entity.queue:
-        if row.kind is MessageKind.LOCK and row.request_id == command.critical_section_id:
-            yield row
-
-
 def grant_next(draft: EntityDraft) -> None:
-    """Lock the entity for the request at the head of its queue, if there is one."""
-    head = draft.head()
-    if head is None or head.kind is not MessageKind.LOCK:
-        return
-    assert head.caller is not None
-    draft.remove(head.number)
-    draft.holder = Holder(head.caller.instance_id, head.request_id)
-    _pass_on(draft, head)
+    """Lock the entity for the request at the head of its queue, if there is one.
+
+    The holder's own requests come first from then on, and are granted with it: it would
+    wait for itself.
+    """
+    while (head := draft.head()) is not None and head.kind is MessageKind.LOCK:
+        assert head.caller is not None
+        draft.remove(head.number)
+        draft.holder = Holder(head.caller.instance_id, head.request_id)
+        draft.tell(head.caller.instance_id, _locked(head, head.caller))
 
 
-def _pass_on(draft: EntityDraft, row: MessageRow) -> None:
-    """Ask for the next entity of the set; tell the orchestration when it has them all."""
+def _locked(row: MessageRow, caller: Caller) -> EntityLocked:
     requested = codec.decode(messages.HistoryEvent, row.event).entity_lock_requested
-    caller = row.caller
     assert requested is not None
-    assert caller is not None
     lock_set = tuple(requested.lock_set)
-    position = requested.position + 1
-    if position < len(lock_set):
-        following = RequestLock(row.request_id, lock_set, position, caller)
-        draft.tell(lock_set[position], following)
-    else:
-        granted = LockGranted(row.request_id, caller.execution_id, lock_set)
-        draft.tell(caller.instance_id, granted)
+    return EntityLocked(row.request_id, caller.execution_id, lock_set, requested.position)

@@ -45,13 +45,18 @@ class MessageRow:
     def order(self) -> tuple[datetime, int]:
         return (self.visible_at, self.number)
 
+    @property
+    def request(self) -> tuple[str | None, str]:
+        """The same for a message that its sender repeats."""
+        return (None if self.caller is None else self.caller.instance_id, self.request_id)
+
 
 class MessageQueue:
     """The messages of one entity."""
 
     def __init__(self, rows: Iterable[MessageRow] = ()) -> None:
         self._rows: dict[int, MessageRow] = {}
-        self._requests: set[str] = set()
+        self._by_request: dict[tuple[str | None, str], int] = {}
         self.size = 0
         """Bytes of the messages."""
         self._order: list[tuple[datetime, int]] = []
@@ -71,14 +76,18 @@ class MessageQueue:
     def __getitem__(self, number: int) -> MessageRow:
         return self._rows[number]
 
-    def holds(self, request_id: str) -> bool:
-        """Whether a message with this id waits."""
-        return request_id in self._requests
+    def find(self, caller_id: str | None, request_id: str) -> MessageRow | None:
+        """The message with this id that waits; None is the caller of signals.
+
+        Orchestrations make up their ids each for itself, and some senders give none.
+        """
+        number = self._by_request.get((caller_id, request_id)) if request_id else None
+        return None if number is None else self._rows[number]
 
     def add(self, row: MessageRow) -> None:
         self._rows[row.number] = row
         self.size += len(row.event)
-        self._requests.add(row.request_id)
+        self._by_request[row.request] = row.number
         insort(self._order, row.order)
         if row.caller is not None:
             insort(self._order_by_caller.setdefault(row.caller.instance_id, []), row.order)
@@ -86,7 +95,8 @@ class MessageQueue:
     def remove(self, number: int) -> None:
         row = self._rows.pop(number)
         self.size -= len(row.event)
-        self._requests.discard(row.request_id)
+        if self._by_request.get(row.request) == number:
+            del self._by_request[row.request]
         _take_out(self._order, row)
         if row.caller is not None:
             caller_id = row.caller.instance_id

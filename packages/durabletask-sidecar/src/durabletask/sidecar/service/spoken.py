@@ -1,0 +1,42 @@
+"""Which dialect each caller is served in.
+
+A worker says it by what it asks for work with, or shows it by its first answers. Clients
+do not say it, and need not: what they send is read alike. Where the two vendors' rules for a
+call differ, a task hub keeps to the rules of the worker that was recognized there last.
+
+Knows nothing about the methods.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from durabletask.protocol import recognition
+from durabletask.protocol.dialects import DAPR, TASKHUB
+
+if TYPE_CHECKING:
+    from durabletask.protocol.dialects import Dialect
+
+NAMES: dict[str, Dialect | None] = {"auto": None, "taskhub": TASKHUB, "dapr": DAPR}
+"""What callers that do not say are taken for; `auto`: Microsoft's until they show Dapr's."""
+
+
+class Dialects:
+    """The dialects of all task hubs."""
+
+    def __init__(self, default: Dialect | None = None) -> None:
+        self._default = default
+        self._by_hub: dict[str, Dialect] = {}
+
+    def of_worker(self, raw: bytes) -> Dialect | None:
+        """The dialect of a worker that asks for work; None when that does not show yet."""
+        return recognition.of_worker(raw) or self._default
+
+    def note(self, hub: str, dialect: Dialect | None) -> None:
+        """Take note of a worker that was recognized."""
+        if dialect is not None:
+            self._by_hub[hub] = dialect
+
+    def is_daprs(self, hub: str) -> bool:
+        """Whether Dapr's rules hold in the task hub."""
+        return self._by_hub.get(hub, self._default) is DAPR
