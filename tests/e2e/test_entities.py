@@ -205,3 +205,26 @@ def test_a_delayed_signal_waits_and_holds_no_other(scenario: Scenario) -> None:
     found = scenario.client.get_entity(COUNTER)
     assert found is not None
     assert found.backlog_queue_size == 1
+
+
+def test_what_failed_inside_a_critical_section_is_not_rewound_and_says_why(
+    scenario: Scenario,
+) -> None:
+    """Its locks were given back; the rest of the section would run while others are in it."""
+
+    async def careless(ctx: task.OrchestrationContext) -> None:
+        with await ctx.lock_entities([COUNTER]):
+            await ctx.call_entity(COUNTER, "break")
+
+    scenario.worker.add_entity(counter)
+    scenario.host(careless)
+    instance_id = scenario.start(careless)
+    assert scenario.wait(instance_id).runtime_status == OrchestrationStatus.FAILED
+
+    scenario.client.rewind_orchestration(instance_id)
+
+    state = scenario.wait(instance_id)
+    assert state.runtime_status == OrchestrationStatus.FAILED
+    assert state.failure_details is not None
+    assert "failed inside a critical section" in state.failure_details.message
+    assert "@counter@a" in state.failure_details.message

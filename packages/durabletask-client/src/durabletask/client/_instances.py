@@ -49,6 +49,7 @@ class InstanceFlows:
         *,
         instance_id: str,
         is_new_id: bool,
+        execution_id: str | None = None,
         input: Any = None,
         start_at: datetime | None = None,
         reuse_id_policy: Any = None,
@@ -62,6 +63,7 @@ class InstanceFlows:
             input=serialized(input, self.converter),
             version=version or None,
             scheduled_start_timestamp=values.aware(start_at, "start_at"),
+            execution_id=execution_id,
             orchestration_id_reuse_policy=values.reuse_policy(reuse_id_policy),
             tags=arguments.tags(tags) or {},
         )

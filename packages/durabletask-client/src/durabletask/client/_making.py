@@ -65,6 +65,14 @@ def id_of(instance_id: str | None) -> str:
     return given or uuid.uuid4().hex  # noqa: TID251 - clients are where ids come from
 
 
+def execution_id_for(reuse_id_policy: Any) -> str | None:
+    """What makes a start that may replace an instance safe to repeat.
+
+    Our sidecar knows the repetition by it, and does not replace what it has just made.
+    """
+    return None if reuse_id_policy is None else uuid.uuid4().hex  # noqa: TID251 - as above
+
+
 def new_request_id() -> str:
     """What tells a signal from all others."""
     return str(uuid.uuid4())  # noqa: TID251 - clients are where ids come from

@@ -136,6 +136,7 @@ class TaskHubGrpcClient:
             making.name_of(orchestrator),
             instance_id=making.id_of(instance_id),
             is_new_id=not instance_id,
+            execution_id=making.execution_id_for(reuse_id_policy),
             input=input,
             start_at=start_at,
             reuse_id_policy=reuse_id_policy,

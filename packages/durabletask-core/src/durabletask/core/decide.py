@@ -19,9 +19,15 @@ from typing import TYPE_CHECKING
 from durabletask.core import rewind as rewinding
 from durabletask.core import versioning
 from durabletask.core.decision import Decision, Note
+from durabletask.core.ending import Failed, ending_action
 from durabletask.core.machine import OrchestrationMachine
 from durabletask.core.rewind import is_asked as is_rewind
-from durabletask.failures import NonDeterminismError, qualified_name
+from durabletask.failures import (
+    NonDeterminismError,
+    OrchestrationStateError,
+    details_from_exception,
+    qualified_name,
+)
 
 if TYPE_CHECKING:
     from durabletask.core.registry import Registry
@@ -75,6 +81,9 @@ def rewind(
     not where it had survived a failure and went on to something else: then only the last turn
     is taken back.
     """
+    locked = rewinding.sections_cut_off(request.past_events)
+    if locked:
+        return _stays_failed(request.instance_id, locked)
     history = rewinding.rewritten(request)
     if not _agrees(request, history, registry, settings):
         history = rewinding.rewritten(request, last_turn_only=True)
@@ -85,6 +94,18 @@ def rewind(
         ended=True,
         notes=(Note(logging.INFO, note),),
     )
+
+
+def _stays_failed(instance_id: str, locked: list[str]) -> Decision:
+    """Say why the execution cannot be taken back."""
+    error = OrchestrationStateError(
+        f"orchestration '{instance_id}' cannot be rewound: it failed inside a critical section, "
+        f"and others may have used {', '.join(locked)} since. Restart it instead, or leave the "
+        "section before what may fail."
+    )
+    details = details_from_exception(error)
+    action = ending_action(-1, Failed(details), [])
+    return Decision(actions=(action,), ended=True, notes=(Note(logging.WARNING, str(error)),))
 
 
 def _agrees(

@@ -71,6 +71,27 @@ def rewritten(
     return kept + request.new_events
 
 
+def sections_cut_off(past: Sequence[messages.HistoryEvent]) -> list[str]:
+    """The entities of the critical sections that the failure ended, whose locks are lost.
+
+    The turn that failed gave them back, or the engine did. Code that went on from there
+    would run the rest of the section while others are in it.
+    """
+    last_turn = _last_turn(past)
+    inside: dict[str, Sequence[str]] = {}
+    wanted: dict[str, Sequence[str]] = {}
+    for index, event in enumerate(past):
+        if event.entity_lock_requested is not None:
+            request = event.entity_lock_requested
+            wanted[request.critical_section_id] = request.lock_set
+        elif event.entity_lock_granted is not None:
+            section = event.entity_lock_granted.critical_section_id
+            inside[section] = wanted.get(section, ())
+        elif event.entity_unlock_sent is not None and index < last_turn:
+            inside.pop(event.entity_unlock_sent.critical_section_id, None)
+    return sorted({entity for entities in inside.values() for entity in entities})
+
+
 def rewind_action(history: list[messages.HistoryEvent]) -> messages.OrchestratorAction:
     """The action that puts that history in the place of the one there is."""
     from durabletask.protocol import messages

@@ -107,11 +107,12 @@ def compare(left: str | None, right: str | None) -> int:
     if not left or not right:
         return bool(left) - bool(right)
     # Late: no program pays for it that does not use versions.
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import Version
 
     try:
         return _order(Version(left), Version(right))
-    except InvalidVersion:
+    # ValueError: InvalidVersion, and what Python says of numbers with thousands of digits.
+    except ValueError:
         return _order(left, right)
 
 
