@@ -40,7 +40,23 @@ with create_test_backend(port=0) as backend:
     print(backend.address.startswith("localhost:"))
 """
 
-_NOT_WITH_THE_CLIENT = {"durabletask-worker", "durabletask-sidecar", "protobuf"}
+_SCHEDULER = """
+from durabletask.azuremanaged.worker import DurableTaskSchedulerWorker
+
+hub = "Endpoint=http://{address};TaskHub=default;Authentication=None"
+with DurableTaskSchedulerWorker.from_connection_string(hub) as worker:
+    worker.start()
+    worker.wait_until_ready(20)
+    print("ready")
+"""
+
+_NOT_WITH_THE_CLIENT = {
+    "azure-identity",
+    "durabletask-worker",
+    "durabletask-sidecar",
+    "protobuf",
+}
+_NOT_WITH_THE_WORKER = {"azure-identity", "durabletask-sidecar", "protobuf"}
 # Other SDKs are tested with it too.
 _NOT_WITH_TESTING = {"durabletask-client", "durabletask-worker", "durabletask-core", "protobuf"}
 
@@ -54,7 +70,11 @@ def complaints(wheels: Path, folder: Path) -> Iterator[str]:
     with Sidecar() as address:
         yield from _expect(python, _SCHEDULE.format(address=address), "from-wheels")
         environments.install(python, "durabletask-worker", wheels=wheels)
+        for unwanted in sorted(_NOT_WITH_THE_WORKER & environments.distributions(python)):
+            yield f"durabletask-worker pulls in {unwanted}"
         yield from _expect(python, _HOST.format(address=address), '"Hello Tokyo!"')
+        environments.install(python, "durabletask-scheduler", wheels=wheels)
+        yield from _expect(python, _SCHEDULER.format(address=address), "ready")
     python = environments.create(folder / "testing-alone")
     environments.install(python, "durabletask-testing", wheels=wheels)
     for unwanted in sorted(_NOT_WITH_TESTING & environments.distributions(python)):
