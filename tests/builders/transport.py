@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import grpc
 import grpc.aio
 
+from durabletask.protocol import dialects
 from durabletask.transport import clock, refusals
+from durabletask.transport.dialect import forced
 from durabletask.transport.errors import Refusal, SidecarError
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class FakeTransport:
     """Answers one call after the other from its script, and remembers what was asked."""
 
     address = "sidecar.test:4001"
+    engine = forced(dialects.TASKHUB)
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
@@ -45,6 +48,13 @@ class FakeTransport:
             raise answer
         return answer
 
+    def settle(self, *, timeout: float | None = None) -> Any:
+        return self.engine
+
+    def error(self, refusal: Refusal, kind: type[SidecarError] | None = None) -> SidecarError:
+        kind = kind or refusals.kind_of(refusal)
+        return kind(refusals.text_of(refusal, kind), refusal)
+
     def collect(self, *args: Any, **options: Any) -> Any:
         return FakeTransport.unary(self, *args, **options)
 
@@ -57,6 +67,9 @@ class FakeTransport:
 
 class FakeAsyncTransport(FakeTransport):
     """The same for an event loop."""
+
+    async def settle(self, *, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - the seam's
+        return super().settle()
 
     async def unary(self, *args: Any, **options: Any) -> Any:
         return super().unary(*args, **options)
@@ -164,3 +177,27 @@ async def never(_request: bytes, _context: Any) -> bytes:
     """A handler that does not answer before the caller gives up."""
     await asyncio.Event().wait()
     raise AssertionError("nobody sets that event")
+
+
+def greets_as(engine: str) -> Handler:
+    """A handler of Hello for an engine that gives its name."""
+
+    async def handler(_request: bytes, context: Any) -> bytes:
+        await context.send_initial_metadata((("x-durabletask-engine", engine),))
+        return b""
+
+    return handler
+
+
+class Counted:
+    """Remembers who comes; `answer` is a handler, which lets the given one answer."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self.requests: list[bytes] = []
+        self.metadata: list[dict[str, Any]] = []
+
+    async def answer(self, request: bytes, context: Any) -> bytes:
+        self.requests.append(request)
+        self.metadata.append(dict(context.invocation_metadata() or ()))
+        return await self._handler(request, context)

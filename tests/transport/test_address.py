@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durabletask.client import AsyncTaskHubGrpcClient, TaskHubGrpcClient
+from durabletask.transport import address
 from durabletask.transport.address import resolve
 
 HOSTS = st.from_regex(r"[a-z][a-z0-9-]{0,20}(\.[a-z]{2,5}){0,3}", fullmatch=True)
@@ -189,3 +190,49 @@ def test_an_address_is_shown_as_it_can_be_given_again() -> None:
     shown = str(resolve("grpcs://there:2", environment={}))
 
     assert resolve(shown, environment={}) == ("there:2", True)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"DAPR_GRPC_PORT": "50001"}, ("localhost:50001", False)),
+        ({"DAPR_GRPC_PORT": "50001", "DAPR_RUNTIME_HOST": "daprd"}, ("daprd:50001", False)),
+        (
+            {"DAPR_GRPC_PORT": "1", "DAPR_GRPC_HOST": "grpc", "DAPR_RUNTIME_HOST": "other"},
+            ("grpc:1", False),
+        ),
+        ({"DAPR_GRPC_ENDPOINT": "dapr.test:50001"}, ("dapr.test:50001", False)),
+        ({"DAPR_GRPC_ENDPOINT": "dapr.test"}, ("dapr.test:443", False)),
+        ({"DAPR_GRPC_ENDPOINT": "https://dapr.test"}, ("dapr.test", True)),
+        ({"DAPR_GRPC_ENDPOINT": "http://dapr.test:80"}, ("dapr.test:80", False)),
+        ({"DAPR_GRPC_ENDPOINT": "dapr.test:443?tls=true"}, ("dapr.test:443", True)),
+        ({"DAPR_GRPC_ENDPOINT": "dapr.test:443/?tls=false"}, ("dapr.test:443", False)),
+        ({"DAPR_GRPC_ENDPOINT": "e:1", "DAPR_GRPC_PORT": "2"}, ("e:1", False)),
+        ({"DURABLETASK_ENDPOINT": "ours:1", "DAPR_GRPC_ENDPOINT": "e:2"}, ("ours:1", False)),
+    ],
+)
+def test_daprs_variables_come_after_ours(
+    environment: dict[str, str], expected: tuple[str, bool]
+) -> None:
+    assert address.resolve(environment=environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("argument", "environment", "expected"),
+    [
+        (None, {"DAPR_GRPC_PORT": "50001"}, True),
+        (None, {"DAPR_GRPC_ENDPOINT": "dapr.test"}, True),
+        (None, {"DURABLETASK_ENDPOINT": "a:1", "DAPR_GRPC_PORT": "50001"}, False),
+        ("a:1", {"DAPR_GRPC_PORT": "50001"}, False),
+        (None, {}, False),
+    ],
+)
+def test_it_is_known_whether_daprs_variables_gave_the_address(
+    argument: str | None, environment: dict[str, str], *, expected: bool
+) -> None:
+    assert address.is_of_dapr(argument, environment=environment) is expected
+
+
+def test_a_malformed_variable_of_daprs_is_named() -> None:
+    with pytest.raises(ValueError, match="DAPR_GRPC_PORT is 'localhost:http'"):
+        address.resolve(environment={"DAPR_GRPC_PORT": "http"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -547,6 +548,26 @@ async def test_a_stream_that_is_closed_ends_for_whoever_waits_on_it(line: Line) 
     assert received == [b"one", b"two"]
 
 
+async def test_a_stream_that_is_reset_when_its_time_is_over_timed_out(line: Line) -> None:
+    clock = QuickClock()
+
+    async def resets(request: bytes, context: Any) -> bytes:
+        clock.time += 5
+        return await refuses("UNAVAILABLE", "Received RST_STREAM with error code 8")(
+            request, context
+        )
+
+    async with raw_sidecar(WaitForInstanceCompletion=resets) as address:
+        transport = line.with_clock(address, clock)
+        with pytest.raises(SidecarUnavailableError, match="within 5 s") as raised:
+            await line.run(
+                transport.unary, methods.WAIT_FOR_INSTANCE_COMPLETION, ORDER_1, timeout=5
+            )
+        await line.run(transport.close)
+
+    assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
 async def test_cancelling_a_task_cancels_its_call() -> None:
     under_way = asyncio.Event()
 
@@ -599,7 +620,7 @@ class Channel:
 
 
 def own_channel(owner: Owner) -> Any:
-    made: Any = channel.OwnChannel("sidecar.test:4001", Channel, owner)
+    made: Any = channel.OwnChannel("sidecar.test:4001", Channel, owner, threading.Lock)
     return made
 
 

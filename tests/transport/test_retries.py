@@ -160,3 +160,20 @@ def test_no_patience_means_no_repetition(safety: Safety) -> None:
     under_test = Retries(safety, 30.0, patience=0.0, sidecar_was_there=True)
 
     assert under_test.pause_after(REFUSED, now=0.0, jitter=0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "details", "left", "expected"),
+    [
+        ("DEADLINE_EXCEEDED", "", 0.0, True),
+        ("UNAVAILABLE", "Stream removed (RST_STREAM (error code 8))", 0.0, True),
+        ("CANCELLED", "Received RST_STREAM with error code 8", 0.05, True),
+        ("UNAVAILABLE", "Stream removed (RST_STREAM (error code 8))", 5.0, False),
+        ("UNAVAILABLE", "failed to connect to all addresses", 0.0, False),
+        ("INTERNAL", "Received RST_STREAM with error code 2", 0.0, False),
+    ],
+)
+def test_a_reset_at_the_deadline_is_the_deadline(
+    status: str, details: str, left: float, *, expected: bool
+) -> None:
+    assert Failure(status, details).is_end_of_time(left) is expected

@@ -22,6 +22,7 @@ from durabletask.transport.errors import (
     Refusal,
     SidecarError,
     SidecarUnavailableError,
+    UnsupportedOperationError,
 )
 from durabletask.transport.grpc_errors import error_for
 
@@ -145,7 +146,7 @@ def test_a_status_that_forbids_any_other_call_says_where_to_look() -> None:
 def test_an_engine_that_lacks_an_operation_is_named_with_it(method: str, what: str) -> None:
     refused = refusal("UNIMPLEMENTED", method=method)
 
-    assert refusals.kind_of(refused) is ProtocolError
+    assert refusals.kind_of(refused) is UnsupportedOperationError
     assert f"the engine at sidecar.test:4002 does not know the call {method}: it cannot {what}" in (
         refusals.text_of(refused)
     )

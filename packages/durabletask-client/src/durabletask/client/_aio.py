@@ -6,6 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from durabletask.client import _making as making
+from durabletask.client._asks import Refuse, Settle
+from durabletask.transport import dialect as dialects
 from durabletask.transport import grpc_async_transport
 from durabletask.transport.errors import SidecarError
 from durabletask.transport.payload_store import refuse_payload_store
@@ -66,8 +68,10 @@ class AsyncTaskHubGrpcClient:
         data_converter: DataConverter | None = None,
         emit_trace_spans: bool = True,
         transport: AsyncClientTransport | None = None,
+        dialect: str | None = None,
     ) -> None:
         refuse_payload_store(payload_store)
+        told = dialects.named(dialects.chosen(dialect))
         self.default_version = making.checked_version(default_version)
         self._emit_trace_spans = emit_trace_spans
         self._flows = making.make_flows(data_converter, logger, log_handler, log_formatter)
@@ -78,6 +82,7 @@ class AsyncTaskHubGrpcClient:
             interceptors=interceptors,
             channel_options=channel_options,
             metadata=metadata,
+            dialect=told,
             health=making.make_health(resiliency_options),
         )
 
@@ -121,8 +126,12 @@ class AsyncTaskHubGrpcClient:
             tags: Kept with the instance.
             version: None means the client's `default_version`.
 
+        Engines of Dapr's dialect keep neither tags nor version (a warning is logged), and know
+        of policies only the one that replaces what is COMPLETED, FAILED or TERMINATED.
+
         Raises:
             InstanceExistsError: The id is taken, and `reuse_id_policy` does not free it.
+            UnsupportedOperationError: The engine does not have such a policy.
         """
         flow = self._flows.instances.schedule(
             making.name_of(orchestrator),
@@ -237,6 +246,40 @@ class AsyncTaskHubGrpcClient:
         flow = self._flows.instances.restart(instance_id, with_new_id=restart_with_new_instance_id)
         return await self._drive(flow)
 
+    async def rerun_orchestration_from_event(
+        self,
+        instance_id: str,
+        event_id: int,
+        *,
+        new_instance_id: str | None = None,
+        input: Any = making.KEPT,
+    ) -> str:
+        """Start an instance with another's history up to an event, and return its id.
+
+        daprd and `durabletask-sidecar` have it. It is not repeated after a failure that leaves
+        open whether it arrived.
+
+        Args:
+            instance_id: The instance that has ended and whose history is used.
+            event_id: The number of the event, as history has it, that happens anew: an
+                activity, a timer or a sub-orchestration.
+            new_instance_id: None means a new one.
+            input: The input of that activity or sub-orchestration instead of the recorded one,
+                which is used if this is left out; None is an input too.
+
+        Raises:
+            UnsupportedOperationError: The engine does not have it.
+            InstanceNotFoundError: There is no such instance.
+        """
+        flow = self._flows.instances.rerun(
+            instance_id,
+            event_id,
+            new_instance_id=making.id_of(new_instance_id),
+            input=None if input is making.KEPT else input,
+            overwrite_input=input is not making.KEPT,
+        )
+        return await self._drive(flow)
+
     async def purge_orchestration(
         self,
         instance_id: str,
@@ -297,6 +340,8 @@ class AsyncTaskHubGrpcClient:
         continuation_token: str | None = None,
     ) -> Page[str]:
         """A page of the ids of instances that have ended, in the order in which they did.
+
+        Engines of Dapr's dialect list all instances, and by no conditions.
 
         Args:
             runtime_status: In one of these.
@@ -418,7 +463,11 @@ class AsyncTaskHubGrpcClient:
             result: T = end.value
             return result
 
-    async def _answer(self, ask: Ask) -> Any:
+    async def _answer(self, ask: Ask | Settle | Refuse) -> Any:
+        if isinstance(ask, Settle):
+            return await self._transport.settle()
+        if isinstance(ask, Refuse):
+            raise self._transport.error(ask.refusal(self._transport.address), ask.kind)
         streams = ask.method.response_streaming
         call = self._transport.collect if streams else self._transport.unary
         return await call(ask.method, ask.request, timeout=ask.timeout)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from durabletask.client import _dapr as dapr
 from durabletask.client import _values as values
-from durabletask.client._asks import Ask
+from durabletask.client._asks import Ask, Settle
 from durabletask.client._pages import Page, following, gather
 from durabletask.client._queries import OrchestrationQuery, new_purge_instances_result
 from durabletask.client._state import parse_orchestration_state
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from durabletask.client._queries import PurgeInstancesResult
     from durabletask.client._state import OrchestrationState, OrchestrationStatus
     from durabletask.serialization import DataConverter
+    from durabletask.transport.dialect import Engine
 
 LONGEST_PURGE = 3600.0
 """Seconds that a purge by filter may take when its caller sets no limit."""
@@ -72,6 +74,9 @@ class FleetFlows:
             page_size=values.count(page_size, "page_size"),
             last_instance_key=token,
         )
+        engine = yield Settle()
+        if engine.is_dapr:
+            return (yield from _all_ids(engine, request))
         response = yield Ask(methods.LIST_INSTANCE_IDS, request)
         return Page(list(response.instance_ids), following(response.last_instance_key, token))
 
@@ -97,8 +102,34 @@ class FleetFlows:
         self.log.info(
             "Purging instances created from %s to %s.", created_time_from, created_time_to
         )
+        engine = yield Settle()
+        if engine.is_dapr:
+            yield from dapr.cannot(
+                engine,
+                methods.PURGE_INSTANCES,
+                "purge instances by conditions (PurgeInstances with a filter)",
+                "purge each by its id with purge_orchestration; list_instance_ids gives the ids",
+            )
         response = yield Ask(methods.PURGE_INSTANCES, request, _deadline(timeout))
         return new_purge_instances_result(response)
+
+
+def _all_ids(engine: Engine, request: messages.ListInstanceIdsRequest) -> Flow[Page[str]]:
+    method, token = methods.PAGE_INSTANCE_IDS, request.last_instance_key
+    if request.runtime_status or request.completed_time_from or request.completed_time_to:
+        yield from dapr.cannot(
+            engine,
+            method,
+            f"choose ids by status or time ({method.name})",
+            "list all ids and look at those of interest with get_orchestration_state",
+        )
+    response = yield Ask(
+        method,
+        messages.PageInstanceIdsRequest(
+            continuation_token=token, page_size=request.page_size or None
+        ),
+    )
+    return Page(list(response.instance_ids), following(response.continuation_token, token))
 
 
 def _instance_query(query: OrchestrationQuery | None, token: str | None) -> messages.InstanceQuery:

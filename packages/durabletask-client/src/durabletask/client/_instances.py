@@ -5,11 +5,12 @@ A flow decides what is asked, what an answer means and which error is none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from durabletask.client import _dapr as dapr
 from durabletask.client import _values as values
-from durabletask.client._asks import Ask
+from durabletask.client._asks import Ask, Settle
 from durabletask.client._queries import new_purge_instances_result
 from durabletask.client._state import new_orchestration_state
 from durabletask.core import arguments
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from durabletask.client._queries import PurgeInstancesResult
     from durabletask.client._state import OrchestrationState
     from durabletask.history import HistoryEvent
+    from durabletask.protocol.methods import Method
     from durabletask.serialization import DataConverter
+    from durabletask.transport.dialect import Engine
 
 LONGEST_POLL = 60.0
 """Seconds of one call of a wait without a timeout; another call follows."""
@@ -42,6 +45,8 @@ class InstanceFlows:
 
     converter: DataConverter
     log: logging.Logger
+    told: set[str] = field(default_factory=set)
+    """What the engine does not keep, as far as the log says so."""
 
     def schedule(
         self,
@@ -68,6 +73,9 @@ class InstanceFlows:
             tags=arguments.tags(tags) or {},
         )
         self.log.info("Starting new '%s' instance with ID = '%s'.", name, instance_id)
+        engine = yield Settle()
+        if engine.is_dapr:
+            yield from dapr.start(engine, request, self.log, self.told)
         try:
             response = yield Ask(methods.START_INSTANCE, request)
         except InstanceExistsError:
@@ -112,7 +120,7 @@ class InstanceFlows:
             input=serialized(data, self.converter),
         )
         self.log.info("Raising event '%s' for instance '%s'.", event_name, instance_id)
-        yield Ask(methods.RAISE_EVENT, request)
+        yield from self._tell(methods.RAISE_EVENT, request)
 
     def terminate(self, instance_id: str, *, output: Any, recursive: bool) -> Flow[None]:
         """End an instance, and its children too if `recursive`."""
@@ -122,7 +130,7 @@ class InstanceFlows:
             recursive=recursive,
         )
         self.log.info("Terminating instance '%s'.", instance_id)
-        yield Ask(methods.TERMINATE_INSTANCE, request)
+        yield from self._tell(methods.TERMINATE_INSTANCE, request)
 
     def suspend(self, instance_id: str, *, reason: str | None) -> Flow[None]:
         """Let an instance rest until it is resumed."""
@@ -131,7 +139,7 @@ class InstanceFlows:
             reason=arguments.optional_text(reason, "reason"),
         )
         self.log.info("Suspending instance '%s'.", instance_id)
-        yield Ask(methods.SUSPEND_INSTANCE, request)
+        yield from self._tell(methods.SUSPEND_INSTANCE, request)
 
     def resume(self, instance_id: str, *, reason: str | None) -> Flow[None]:
         """Let a suspended instance go on."""
@@ -140,7 +148,7 @@ class InstanceFlows:
             reason=arguments.optional_text(reason, "reason"),
         )
         self.log.info("Resuming instance '%s'.", instance_id)
-        yield Ask(methods.RESUME_INSTANCE, request)
+        yield from self._tell(methods.RESUME_INSTANCE, request)
 
     def rewind(self, instance_id: str, *, reason: str | None) -> Flow[None]:
         """Let a failed instance try again what failed."""
@@ -170,8 +178,33 @@ class InstanceFlows:
             is_orchestration=True,
         )
         self.log.info("Purging instance '%s'.", instance_id)
-        response = yield Ask(methods.PURGE_INSTANCES, request)
+        engine = yield Settle()
+        if engine.is_dapr:
+            response = yield from dapr.purge(request)
+        else:
+            response = yield Ask(methods.PURGE_INSTANCES, request)
         return new_purge_instances_result(response)
+
+    def rerun(
+        self,
+        instance_id: str,
+        event_id: int,
+        *,
+        new_instance_id: str,
+        input: Any,
+        overwrite_input: bool,
+    ) -> Flow[str]:
+        """Start an instance with another's history up to an event; returns its id."""
+        request = messages.RerunOrchestrationFromEventRequest(
+            source_instance_id=arguments.text(instance_id, "instance_id"),
+            event_id=values.count(event_id, "event_id"),
+            new_instance_id=new_instance_id,
+            input=serialized(input, self.converter) if overwrite_input else None,
+            overwrite_input=overwrite_input,
+        )
+        self.log.info("Running instance '%s' again from event %d.", instance_id, event_id)
+        response = yield Ask(methods.RERUN_ORCHESTRATION_FROM_EVENT, request)
+        return response.new_instance_id or new_instance_id
 
     def history(
         self, instance_id: str, *, execution_id: str | None, for_work_item_processing: bool
@@ -185,8 +218,39 @@ class InstanceFlows:
             execution_id=arguments.optional_text(execution_id, "execution_id"),
             for_work_item_processing=for_work_item_processing,
         )
-        chunks = yield Ask(methods.STREAM_INSTANCE_HISTORY, request)
-        return [history.from_message(event) for chunk in chunks for event in chunk.events]
+        engine = yield Settle()
+        if engine.is_dapr:
+            events = yield from self._history_at_once(engine, request)
+        else:
+            chunks = yield Ask(methods.STREAM_INSTANCE_HISTORY, request)
+            events = [event for chunk in chunks for event in chunk.events]
+        return [history.from_message(event) for event in events]
+
+    def _history_at_once(
+        self, engine: Engine, request: messages.StreamInstanceHistoryRequest
+    ) -> Flow[list[messages.HistoryEvent]]:
+        method, instance_id = methods.GET_INSTANCE_HISTORY, request.instance_id
+        if request.execution_id:
+            yield from dapr.cannot(
+                engine,
+                method,
+                f"look for a run by its execution_id ({method.name})",
+                "leave execution_id out to get the history of the current run",
+                instance_id,
+            )
+        response = yield Ask(method, messages.GetInstanceHistoryRequest(instance_id=instance_id))
+        # durabletask-go has an empty history for an instance that there is not.
+        if not response.events and not (yield from dapr.exists(instance_id)):
+            yield from dapr.missing(method, instance_id)
+        events: list[messages.HistoryEvent] = response.events
+        return events
+
+    def _tell(self, method: Method, request: Any) -> Flow[None]:
+        engine = yield Settle()
+        if engine.is_dapr:
+            yield from dapr.tell(method, request, self.log)
+        else:
+            yield Ask(method, request)
 
     def _wait(self, instance_id: str, ask: Ask, what: str) -> Flow[OrchestrationState | None]:
         forever = ask.timeout is None

@@ -65,6 +65,16 @@ def id_of(instance_id: str | None) -> str:
     return given or uuid.uuid4().hex  # noqa: TID251 - clients are where ids come from
 
 
+class _Kept:
+    """Stands for an input that stays as it was: None is an input too."""
+
+    def __repr__(self) -> str:
+        return "KEPT"
+
+
+KEPT: Any = _Kept()
+
+
 def execution_id_for(reuse_id_policy: Any) -> str | None:
     """What makes a start that may replace an instance safe to repeat.
 

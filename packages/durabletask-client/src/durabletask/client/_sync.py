@@ -6,6 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from durabletask.client import _making as making
+from durabletask.client._asks import Refuse, Settle
+from durabletask.transport import dialect as dialects
 from durabletask.transport import grpc_transport
 from durabletask.transport.errors import SidecarError
 from durabletask.transport.payload_store import refuse_payload_store
@@ -39,11 +41,16 @@ T = TypeVar("T")
 class TaskHubGrpcClient:
     """Starts orchestrations and looks after them; safe to share between threads.
 
-    Without `host_address` the sidecar is where `DURABLETASK_ENDPOINT` says, else at
-    `localhost:4001`. The prefixes `https://` and `grpcs://` force TLS, `http://` and
+    Without `host_address` the sidecar is where `DURABLETASK_ENDPOINT` says, else where Dapr's
+    `DAPR_GRPC_ENDPOINT` or `DAPR_GRPC_PORT` do, else at `localhost:4001`. The prefixes `https://` and `grpcs://` force TLS, `http://` and
     `grpc://` forbid it. A `channel` remains the caller's: it is never closed, and the options
     for channels, `interceptors` and `metadata` are not used with it. A `transport` carries
     the calls in place of gRPC; `close()` closes it.
+
+    `dialect` is the contract that the engine speaks: "taskhub" for Microsoft's, "dapr" for
+    Dapr's, "auto" to find it out, once for each channel. None is what `DURABLETASK_DIALECT`
+    says, else "auto". An operation that the engine does not have is an
+    UnsupportedOperationError, before anything is sent.
 
     No call hangs: waits have a timeout, a purge by conditions has an hour at most, and every
     other call ends within 30 seconds; what comes in pages takes one call a page. While
@@ -74,8 +81,10 @@ class TaskHubGrpcClient:
         data_converter: DataConverter | None = None,
         emit_trace_spans: bool = True,
         transport: ClientTransport | None = None,
+        dialect: str | None = None,
     ) -> None:
         refuse_payload_store(payload_store)
+        told = dialects.named(dialects.chosen(dialect))
         self.default_version = making.checked_version(default_version)
         self._emit_trace_spans = emit_trace_spans
         self._flows = making.make_flows(data_converter, logger, log_handler, log_formatter)
@@ -86,6 +95,7 @@ class TaskHubGrpcClient:
             interceptors=interceptors,
             channel_options=channel_options,
             metadata=metadata,
+            dialect=told,
             health=making.make_health(resiliency_options),
         )
 
@@ -129,8 +139,12 @@ class TaskHubGrpcClient:
             tags: Kept with the instance.
             version: None means the client's `default_version`.
 
+        Engines of Dapr's dialect keep neither tags nor version (a warning is logged), and know
+        of policies only the one that replaces what is COMPLETED, FAILED or TERMINATED.
+
         Raises:
             InstanceExistsError: The id is taken, and `reuse_id_policy` does not free it.
+            UnsupportedOperationError: The engine does not have such a policy.
         """
         flow = self._flows.instances.schedule(
             making.name_of(orchestrator),
@@ -235,6 +249,40 @@ class TaskHubGrpcClient:
         flow = self._flows.instances.restart(instance_id, with_new_id=restart_with_new_instance_id)
         return self._drive(flow)
 
+    def rerun_orchestration_from_event(
+        self,
+        instance_id: str,
+        event_id: int,
+        *,
+        new_instance_id: str | None = None,
+        input: Any = making.KEPT,
+    ) -> str:
+        """Start an instance with another's history up to an event, and return its id.
+
+        daprd and `durabletask-sidecar` have it. It is not repeated after a failure that leaves
+        open whether it arrived.
+
+        Args:
+            instance_id: The instance that has ended and whose history is used.
+            event_id: The number of the event, as history has it, that happens anew: an
+                activity, a timer or a sub-orchestration.
+            new_instance_id: None means a new one.
+            input: The input of that activity or sub-orchestration instead of the recorded one,
+                which is used if this is left out; None is an input too.
+
+        Raises:
+            UnsupportedOperationError: The engine does not have it.
+            InstanceNotFoundError: There is no such instance.
+        """
+        flow = self._flows.instances.rerun(
+            instance_id,
+            event_id,
+            new_instance_id=making.id_of(new_instance_id),
+            input=None if input is making.KEPT else input,
+            overwrite_input=input is not making.KEPT,
+        )
+        return self._drive(flow)
+
     def purge_orchestration(
         self,
         instance_id: str,
@@ -295,6 +343,8 @@ class TaskHubGrpcClient:
         continuation_token: str | None = None,
     ) -> Page[str]:
         """A page of the ids of instances that have ended, in the order in which they did.
+
+        Engines of Dapr's dialect list all instances, and by no conditions.
 
         Args:
             runtime_status: In one of these.
@@ -411,7 +461,11 @@ class TaskHubGrpcClient:
             result: T = end.value
             return result
 
-    def _answer(self, ask: Ask) -> Any:
+    def _answer(self, ask: Ask | Settle | Refuse) -> Any:
+        if isinstance(ask, Settle):
+            return self._transport.settle()
+        if isinstance(ask, Refuse):
+            raise self._transport.error(ask.refusal(self._transport.address), ask.kind)
         streams = ask.method.response_streaming
         call = self._transport.collect if streams else self._transport.unary
         return call(ask.method, ask.request, timeout=ask.timeout)

@@ -53,6 +53,11 @@ class GrpcChannelOptions:
     The SDK's own defaults: messages of up to 64 MiB both ways, no proxy to loopback
     addresses, a new attempt to connect within a second. `raw_options` are passed on as they
     are, and yield to the options that have a name here.
+
+    There are no pings by default: calls have deadlines, and workers notice a silent stream by
+    themselves. Engines written in Go (durabletask-go, daprd) allow one ping in five minutes
+    and end the connection with `too_many_pings` where more come, so `keepalive_time_ms` should
+    not be below 300,000 there, nor `keepalive_permit_without_calls` be true.
     """
 
     max_receive_message_length: int | None = None

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from durabletask.protocol import dialects
 from durabletask.transport.health import ChannelHealth
 
 if TYPE_CHECKING:
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from durabletask.grpc_options import GrpcChannelOptions
     from durabletask.protocol.dialects import Dialect
     from durabletask.protocol.methods import Method
+    from durabletask.transport.dialect import Engine
+    from durabletask.transport.errors import Refusal, SidecarError
 
 __all__ = [
     "DEFAULT_PATIENCE",
@@ -76,6 +77,12 @@ class Transport(Protocol):
     def address(self) -> str:
         """The sidecar's address, for people to read."""
 
+    def settle(self, *, timeout: float | None = None) -> Engine:
+        """Who is at the other end; asked once for each channel, unless it was said.
+
+        Every call does so by itself. `timeout` is as for `unary`.
+        """
+
     def unary(
         self, method: Method, request: Any, *, timeout: float | None = None, metadata: Metadata = ()
     ) -> Any:
@@ -94,7 +101,10 @@ class Transport(Protocol):
 
 
 class ClientTransport(Transport, Protocol):
-    """What clients need beside: answers that come in pieces."""
+    """What clients need beside: answers that come in pieces, and errors of their own."""
+
+    def error(self, refusal: Refusal, kind: type[SidecarError] | None = None) -> SidecarError:
+        """The error that a refusal means, or one of that `kind`, as a call would raise it."""
 
     def collect(
         self, method: Method, request: Any, *, timeout: float | None = None, metadata: Metadata = ()
@@ -111,6 +121,16 @@ class AsyncTransport(Protocol):
     @property
     def address(self) -> str:
         """The sidecar's address, for people to read."""
+
+    async def settle(
+        self,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - the sidecar has to know it too
+    ) -> Engine:
+        """Who is at the other end; asked once for each channel, unless it was said.
+
+        Every call does so by itself. `timeout` is as for `unary`.
+        """
 
     async def unary(
         self,
@@ -135,7 +155,10 @@ class AsyncTransport(Protocol):
 
 
 class AsyncClientTransport(AsyncTransport, Protocol):
-    """What clients need beside: answers that come in pieces."""
+    """What clients need beside: answers that come in pieces, and errors of their own."""
+
+    def error(self, refusal: Refusal, kind: type[SidecarError] | None = None) -> SidecarError:
+        """The error that a refusal means, or one of that `kind`, as a call would raise it."""
 
     async def collect(
         self,
@@ -159,7 +182,7 @@ def grpc_transport(
     interceptors: Sequence[Any] | None = None,
     channel_options: GrpcChannelOptions | None = None,
     metadata: Sequence[tuple[str, str | bytes]] | None = None,
-    dialect: Dialect = dialects.TASKHUB,
+    dialect: Dialect | None = None,
     patience: float = DEFAULT_PATIENCE,
     health: ChannelHealth | None = None,
 ) -> ClientTransport:
@@ -170,7 +193,7 @@ def grpc_transport(
     source = channels.source(address, secure, channel, interceptors, channel_options)
     return calls.GrpcTransport(
         source,
-        metadata=() if channel is not None else tuple(metadata or ()),
+        metadata=_metadata(address, secure, channel, metadata, dialect),
         dialect=dialect,
         patience=patience,
         health=health or ChannelHealth(),
@@ -185,7 +208,7 @@ def grpc_async_transport(
     interceptors: Sequence[Any] | None = None,
     channel_options: GrpcChannelOptions | None = None,
     metadata: Sequence[tuple[str, str | bytes]] | None = None,
-    dialect: Dialect = dialects.TASKHUB,
+    dialect: Dialect | None = None,
     patience: float = DEFAULT_PATIENCE,
     health: ChannelHealth | None = None,
 ) -> AsyncClientTransport:
@@ -194,16 +217,19 @@ def grpc_async_transport(
     The channel is made by the first call, and made anew after a fork or on another loop.
 
     Args:
-        address: `None` means `DURABLETASK_ENDPOINT`, then `localhost:4001`. The prefixes
-            `https://` and `grpcs://` force TLS, `http://` and `grpc://` forbid it.
+        address: `None` means `DURABLETASK_ENDPOINT`, then `DAPR_GRPC_ENDPOINT`, then
+            `DAPR_GRPC_PORT`, then `localhost:4001`. The prefixes `https://` and `grpcs://`
+            force TLS, `http://` and `grpc://` forbid it.
         secure: Use TLS when the address has no such prefix.
         channel: A channel of the caller's, who closes it. `address`, `secure`,
             `interceptors`, `channel_options` and `metadata` are then not used.
         interceptors: gRPC's client interceptors; they see requests and responses as bytes.
         channel_options: These win over the SDK's defaults (64 MiB messages, no proxy to
             loopback addresses).
-        metadata: Sent with every call.
-        dialect: The contract that the sidecar speaks.
+        metadata: Sent with every call. `DAPR_API_TOKEN` is added as `dapr-api-token` where
+            `api_token.py` finds that the engine is Dapr's.
+        dialect: The contract that the engine speaks; None finds it out, once for each channel
+            and as part of its first call.
         patience: Seconds for which a call that can safely be repeated is repeated while the
             sidecar cannot be reached; 0 to leave that to the caller.
         health: When to give up a channel that seems broken; by default after five failures in
@@ -215,8 +241,26 @@ def grpc_async_transport(
     source = channels.async_source(address, secure, channel, interceptors, channel_options)
     return calls.GrpcAsyncTransport(
         source,
-        metadata=() if channel is not None else tuple(metadata or ()),
+        metadata=_metadata(address, secure, channel, metadata, dialect),
         dialect=dialect,
         patience=patience,
         health=health or ChannelHealth(),
+    )
+
+
+def _metadata(
+    address: str | None,
+    secure: bool,  # noqa: FBT001 - in the order of the transports' own parameters
+    channel: Any,
+    metadata: Sequence[tuple[str, str | bytes]] | None,
+    dialect: Dialect | None,
+) -> Metadata:
+    if channel is not None:
+        return ()
+    from durabletask.transport import address as addresses
+    from durabletask.transport import api_token
+
+    is_near = addresses.resolve(address, secure=secure).is_loopback
+    return api_token.with_token(
+        tuple(metadata or ()), dialect, is_likely=is_near or addresses.is_of_dapr(address)
     )

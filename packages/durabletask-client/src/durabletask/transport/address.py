@@ -1,7 +1,9 @@
 """Where the sidecar is: an address as people write it, made into a target for gRPC.
 
-The first of these that says anything wins: the argument, `DURABLETASK_ENDPOINT`,
-`localhost:4001`. A prefix decides about TLS, whatever else was said.
+The first of these that says anything wins: the argument, `DURABLETASK_ENDPOINT`, what Dapr
+tells its applications (`DAPR_GRPC_ENDPOINT`, or `DAPR_GRPC_PORT` on `DAPR_GRPC_HOST` or
+`DAPR_RUNTIME_HOST`, else this machine), `localhost:4001`. A prefix decides about TLS,
+whatever else was said.
 
 Knows nothing about channels; the environment is an argument.
 """
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 4001
 DEFAULT_ADDRESS = f"localhost:{DEFAULT_PORT}"
 ENDPOINT_VARIABLE = "DURABLETASK_ENDPOINT"
+DAPR_ENDPOINT_VARIABLE = "DAPR_GRPC_ENDPOINT"
+DAPR_PORT_VARIABLE = "DAPR_GRPC_PORT"
+DAPR_HOST_VARIABLES = ("DAPR_GRPC_HOST", "DAPR_RUNTIME_HOST")
+# Dapr's SDKs take an endpoint without a port for one behind a load balancer.
+_DAPR_ENDPOINT_PORT = 443
+_DAPR_TLS = re.compile(r"/?\?tls=(true|false)", re.IGNORECASE)
 
 _PREFIX = re.compile(r"(https?|grpcs?)://", re.IGNORECASE)
 _SECURE = ("https", "grpcs")
@@ -61,29 +69,64 @@ def resolve(
     means port 4001; with TLS it means 443, which is gRPC's default and what hosted
     schedulers listen on.
     """
-    source, written = "host_address", _text(host_address).strip()
-    if not written:
-        source, written = ENDPOINT_VARIABLE, environment.get(ENDPOINT_VARIABLE, "").strip()
+    source, written = _first_said(host_address, environment)
     target = written
-    prefix = _PREFIX.match(written)
+    if source == DAPR_ENDPOINT_VARIABLE:
+        target, secure = _without_tls_query(target, secure=secure)
+    prefix = _PREFIX.match(target)
     if prefix:
         secure = prefix[1].lower() in _SECURE
         # People copy addresses out of browsers, slash and all.
-        target = written[prefix.end() :].rstrip("/")
+        target = target[prefix.end() :].rstrip("/")
+    port = _DAPR_ENDPOINT_PORT if source == DAPR_ENDPOINT_VARIABLE else DEFAULT_PORT
     try:
-        return Address(_with_port(target or DEFAULT_ADDRESS, secure=secure), secure)
+        target = _with_port(target or DEFAULT_ADDRESS, port, secure=secure)
     except ValueError as error:
         raise ValueError(
             f"{source} is {written!r}, but {error}: write host:port, as in 'localhost:4001' or "
             "'[::1]:4001', or https://host:port for TLS."
         ) from None
+    return Address(target, secure)
+
+
+def is_of_dapr(
+    host_address: str | None = None, *, environment: Mapping[str, str] = os.environ
+) -> bool:
+    """True if it is Dapr's variables that say where the sidecar is."""
+    source, _ = _first_said(host_address, environment)
+    return source in (DAPR_ENDPOINT_VARIABLE, DAPR_PORT_VARIABLE)
+
+
+def _first_said(host_address: str | None, environment: Mapping[str, str]) -> tuple[str, str]:
+    """Who says where the sidecar is, and what; the argument says nothing if nobody does."""
+    said = {"host_address": _text(host_address)}
+    said |= {
+        name: environment.get(name, "") for name in (ENDPOINT_VARIABLE, DAPR_ENDPOINT_VARIABLE)
+    }
+    said[DAPR_PORT_VARIABLE] = _at_daprs_port(environment)
+    stripped = ((source, text.strip()) for source, text in said.items())
+    return next(((source, text) for source, text in stripped if text), ("host_address", ""))
+
+
+def _at_daprs_port(environment: Mapping[str, str]) -> str:
+    port = environment.get(DAPR_PORT_VARIABLE, "").strip()
+    hosts = (environment.get(name, "").strip() for name in DAPR_HOST_VARIABLES)
+    return f"{next(filter(None, hosts), 'localhost')}:{port}" if port else ""
+
+
+def _without_tls_query(endpoint: str, *, secure: bool) -> tuple[str, bool]:
+    # Dapr's own way to ask for TLS where the address has no prefix.
+    query = _DAPR_TLS.search(endpoint)
+    if query is None or query.end() != len(endpoint):
+        return endpoint, secure
+    return endpoint[: query.start()], query[1].lower() == "true"
 
 
 def _text(host_address: str | None) -> str:
     return arguments.optional_text(host_address, "host_address") or ""
 
 
-def _with_port(target: str, *, secure: bool) -> str:
+def _with_port(target: str, default: int, *, secure: bool) -> str:
     if _OF_GRPC.fullmatch(target):
         return target
     parts = _HOST_AND_PORT.fullmatch(target)
@@ -91,7 +134,7 @@ def _with_port(target: str, *, secure: bool) -> str:
         raise ValueError("that is no address")
     port = parts[2]
     if port is None:
-        return target if secure else f"{target}:{DEFAULT_PORT}"
+        return target if secure else f"{target}:{default}"
     if not 1 <= int(port) <= _HIGHEST_PORT:
         raise ValueError(f"ports go from 1 to {_HIGHEST_PORT}")
     return target

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from durabletask.grpc_options import GrpcChannelOptions
     from durabletask.transport.address import Address
+    from durabletask.transport.dialect import Engine
 
 C = TypeVar("C", bound="grpc.Channel | grpc.aio.Channel")
 
@@ -59,10 +61,16 @@ def options_for(
 
 @dataclass(slots=True)
 class Connection(Generic[C]):
-    """A channel and the callables that were made for it, one a method and kind of call."""
+    """A channel, the callables that were made for it, and who answers at its other end.
+
+    `engine` is None until somebody has found out; whoever does so holds `finding_out`, which
+    is of the kind that the channel's calls can wait for.
+    """
 
     channel: C
+    finding_out: Any
     callables: dict[tuple[str, bool], Any] = field(default_factory=dict)
+    engine: Engine | None = None
 
     def unary(self, path: str) -> Any:
         """The callable of a unary method, bytes in and bytes out."""
@@ -102,8 +110,8 @@ class GivenChannel(Generic[C]):
 
     label = "the sidecar of the given channel"
 
-    def __init__(self, channel: C) -> None:
-        self._connection = Connection(channel)
+    def __init__(self, channel: C, make_lock: Callable[[], Any]) -> None:
+        self._connection = Connection(channel, make_lock())
 
     def connection(self) -> Connection[C]:
         return self._connection
@@ -121,12 +129,20 @@ class OwnChannel(Generic[C]):
 
     There is no lock, since a fork could leave it locked for ever: two threads that come
     first at once may make a channel each, and the one that was not kept ends with its call.
+    What was found out about the engine belongs to the channel, and ends with it.
     """
 
-    def __init__(self, label: str, make: Callable[[], C], owner: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        label: str,
+        make: Callable[[], C],
+        owner: Callable[[], object],
+        make_lock: Callable[[], Any],
+    ) -> None:
         self.label = label
         self._make = make
         self._owner = owner
+        self._make_lock = make_lock
         self._current: tuple[object, Connection[C]] | None = None
         self._closed = False
 
@@ -136,7 +152,7 @@ class OwnChannel(Generic[C]):
         owner = self._owner()
         current = self._current
         if current is None or current[0] != owner:
-            current = self._current = (owner, Connection(self._make()))
+            current = self._current = (owner, Connection(self._make(), self._make_lock()))
         return current[1]
 
     def renew(self) -> None:
@@ -159,7 +175,7 @@ def source(
 ) -> ChannelSource[grpc.Channel]:
     """The channel for calls from threads: the caller's, or one of ours."""
     if channel is not None:
-        return GivenChannel(channel)
+        return GivenChannel(channel, threading.Lock)
     address = addresses.resolve(host_address, secure=secure)
     options = options_for(address, channel_options)
 
@@ -171,7 +187,7 @@ def source(
         )
         return grpc.intercept_channel(made, *interceptors) if interceptors else made
 
-    return OwnChannel(str(address), make, owner=os.getpid)
+    return OwnChannel(str(address), make, os.getpid, threading.Lock)
 
 
 def async_source(
@@ -183,7 +199,7 @@ def async_source(
 ) -> ChannelSource[grpc.aio.Channel]:
     """The channel for calls from an event loop: the caller's, or one of ours."""
     if channel is not None:
-        return GivenChannel(channel)
+        return GivenChannel(channel, asyncio.Lock)
     address = addresses.resolve(host_address, secure=secure)
     options = options_for(address, channel_options)
 
@@ -195,11 +211,11 @@ def async_source(
         return grpc.aio.insecure_channel(address.target, options, interceptors=interceptors)
 
     # The loop itself, not its id(): a new loop may stand where an old one was.
-    return OwnChannel(str(address), make, owner=lambda: (os.getpid(), _running_loop()))
+    return OwnChannel(str(address), make, _process_and_loop, asyncio.Lock)
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def _process_and_loop() -> tuple[int, asyncio.AbstractEventLoop | None]:
     try:
-        return asyncio.get_running_loop()
+        return os.getpid(), asyncio.get_running_loop()
     except RuntimeError:
-        return None
+        return os.getpid(), None

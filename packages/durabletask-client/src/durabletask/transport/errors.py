@@ -8,6 +8,7 @@
         |-- InstanceStatusError         the instance is not in a status that allows the call
         |-- LeaseLostError              the work was given to another worker meanwhile
         `-- ProtocolError               whoever answers does not speak the protocol
+            `-- UnsupportedOperationError   or not all of it: the engine cannot do this
 
 A text says what to do next and names the address or the instance. Errors that came through
 gRPC are gRPC errors as well: `grpc.RpcError` in synchronous programs and
@@ -32,7 +33,8 @@ class Refusal:
     """A call that did not succeed, and what was said about it.
 
     `status` is the name of a gRPC status code. `timeout` is what the caller allowed, in
-    seconds; `debug` is what gRPC tells people who debug gRPC.
+    seconds; `debug` is what gRPC tells people who debug gRPC. `sent` is False for what was
+    refused here, because it is known that the engine cannot do it.
     """
 
     address: str
@@ -44,6 +46,7 @@ class Refusal:
     initial_metadata: tuple[tuple[str, str | bytes], ...] = ()
     trailing_metadata: tuple[tuple[str, str | bytes], ...] = ()
     debug: str = ""
+    sent: bool = True
 
 
 class SidecarError(DurableTaskError):
@@ -114,3 +117,10 @@ class LeaseLostError(SidecarError):
 
 class ProtocolError(SidecarError):
     """Whoever answers at the address does not speak the protocol, or another version of it."""
+
+
+class UnsupportedOperationError(ProtocolError):
+    """The engine does not have the operation; its text says what to use instead.
+
+    Raised before anything is sent where that is known beforehand.
+    """

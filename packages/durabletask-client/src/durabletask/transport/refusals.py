@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from durabletask.transport import unsupported
+from durabletask.transport.dialect import ENGINE_KEY, VARIABLE
 from durabletask.transport.errors import (
     InstanceExistsError,
     InstanceNotFoundError,
@@ -17,6 +19,7 @@ from durabletask.transport.errors import (
     ProtocolError,
     SidecarError,
     SidecarUnavailableError,
+    UnsupportedOperationError,
 )
 
 if TYPE_CHECKING:
@@ -60,23 +63,6 @@ _WANTED_STATUS = {
     ),
 }
 
-# Not every engine can do these; what they do, for people.
-_EXTRAS = {
-    "RewindInstance": "rewind instances",
-    "RestartInstance": "restart instances",
-    "PurgeInstances": "purge instances this way",
-    "QueryInstances": "query instances",
-    "ListInstanceIds": "list the ids of instances",
-    "StreamInstanceHistory": "tell an instance's history",
-    "SignalEntity": "keep entities",
-    "GetEntity": "keep entities",
-    "QueryEntities": "keep entities",
-    "CleanEntityStorage": "keep entities",
-}
-
-_ENGINE = "x-durabletask-engine"
-"""The metadata in which an engine gives its name, if it does."""
-
 _HINTS = {
     "UNAUTHENTICATED": " Check the credentials in the metadata of this client or worker.",
     "PERMISSION_DENIED": " Check the rights of the credentials in use.",
@@ -93,6 +79,8 @@ def kind_of(refusal: Refusal) -> type[SidecarError]:
         return LeaseLostError
     if refusal.status == "FAILED_PRECONDITION" and refusal.method in _WANTED_STATUS:
         return InstanceStatusError
+    if refusal.status == "UNIMPLEMENTED" and refusal.method in unsupported.CANNOT:
+        return UnsupportedOperationError
     if refusal.status == "UNKNOWN":
         said = refusal.details.lower()
         return next((kind for text, kind in _KINDS_OF_TEXTS if text in said), SidecarError)
@@ -102,6 +90,14 @@ def kind_of(refusal: Refusal) -> type[SidecarError]:
 def text_of(refusal: Refusal, kind: type[SidecarError] | None = None) -> str:
     """What happened and what to do next, for people; `kind` if the status does not tell."""
     return _TEXTS.get(kind or kind_of(refusal), _refused)(refusal)
+
+
+def undecided(details: str) -> str:
+    """What was said to the question who is there, with what to do about it."""
+    return (
+        f"{details or 'no reason given'}; so it remains open which dialect it speaks. If this "
+        f"does not pass, name it: {VARIABLE}, or the argument dialect, can be taskhub or dapr"
+    )
 
 
 def _unavailable(refusal: Refusal) -> str:
@@ -154,12 +150,17 @@ def _lease_lost(refusal: Refusal) -> str:
     )
 
 
+def _unsupported(refusal: Refusal) -> str:
+    if not refusal.sent:
+        return f"{refusal.address}: {refusal.details}"
+    cannot = unsupported.CANNOT.get(refusal.method, "do this")
+    return (
+        f"{_engine(refusal)} does not know the call {refusal.method}{_as_said(refusal)}: "
+        f"it cannot {cannot}. `durabletask-sidecar` can."
+    )
+
+
 def _protocol(refusal: Refusal) -> str:
-    if refusal.status == "UNIMPLEMENTED" and refusal.method in _EXTRAS:
-        return (
-            f"{_engine(refusal)} does not know the call {refusal.method}{_as_said(refusal)}: "
-            f"it cannot {_EXTRAS[refusal.method]}. `durabletask-sidecar` can."
-        )
     if refusal.status == "UNIMPLEMENTED":
         happened = f"{refusal.address} does not know the call {refusal.method}{_as_said(refusal)}."
     else:
@@ -183,11 +184,12 @@ _TEXTS = {
     InstanceStatusError: _wrong_status,
     LeaseLostError: _lease_lost,
     ProtocolError: _protocol,
+    UnsupportedOperationError: _unsupported,
 }
 
 
 def _engine(refusal: Refusal) -> str:
-    told = dict((*refusal.initial_metadata, *refusal.trailing_metadata)).get(_ENGINE)
+    told = dict((*refusal.initial_metadata, *refusal.trailing_metadata)).get(ENGINE_KEY)
     return f"the engine at {refusal.address}" + (f" ({told!s})" if told else "")
 
 

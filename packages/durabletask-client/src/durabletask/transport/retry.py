@@ -43,6 +43,7 @@ _SAFETY: Final[dict[str, Safety]] = {
     "ResumeInstance": Safety.REPEATABLE,
     "QueryInstances": Safety.REPEATABLE,
     "ListInstanceIds": Safety.REPEATABLE,
+    "ListInstanceIDs": Safety.REPEATABLE,
     "GetInstanceHistory": Safety.REPEATABLE,
     "StreamInstanceHistory": Safety.REPEATABLE,
     "GetEntity": Safety.REPEATABLE,
@@ -50,6 +51,7 @@ _SAFETY: Final[dict[str, Safety]] = {
     # Guarded by their completion token: the second is ignored.
     "CompleteActivityTask": Safety.REPEATABLE,
     "CompleteOrchestratorTask": Safety.REPEATABLE,
+    "CompleteWorkflowTask": Safety.REPEATABLE,
     "CompleteEntityTask": Safety.REPEATABLE,
     "AbandonTaskActivityWorkItem": Safety.REPEATABLE,
     "AbandonTaskOrchestratorWorkItem": Safety.REPEATABLE,
@@ -60,6 +62,7 @@ _SAFETY: Final[dict[str, Safety]] = {
     # In between the instance may have failed or ended again, or its id begun another life.
     "RewindInstance": Safety.ONCE,
     "RestartInstance": Safety.ONCE,
+    "RerunWorkflowFromEvent": Safety.ONCE,
     "PurgeInstances": Safety.ONCE,
     # The second would count what the first has left.
     "CleanEntityStorage": Safety.ONCE,
@@ -79,6 +82,9 @@ _NEVER_SENT = (
 RECONNECT_WINDOW: Final = 30.0
 """Seconds for which a wait outlives a sidecar that was there before: it may be restarting."""
 
+# Seconds by which two timers for one deadline may differ.
+_TIMERS_DIFFER = 0.1
+
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 1.0
 
@@ -94,6 +100,16 @@ class Failure:
     def never_sent(self) -> bool:
         """True only if the request cannot have reached anybody."""
         return self.status == "UNAVAILABLE" and self.details.startswith(_NEVER_SENT)
+
+    def is_end_of_time(self, left: float) -> bool:
+        """True if the call was cut off because its time was over; `left` is what remained.
+
+        The sidecar keeps the same deadline. Where its reset of the stream comes before our own
+        timer, gRPC calls that UNAVAILABLE or CANCELLED.
+        """
+        if self.status == "DEADLINE_EXCEEDED":
+            return True
+        return self.status in _PASSING and "RST_STREAM" in self.details and left <= _TIMERS_DIFFER
 
 
 def safety_of(method_name: str) -> Safety:
@@ -126,6 +142,10 @@ class Retries:
     def begin(self, now: float) -> float:
         """Begin an attempt; returns the seconds that it may take."""
         self._attempt_began = now
+        return self.left(now)
+
+    def left(self, now: float) -> float:
+        """The seconds until the deadline."""
         return max(0.0, self.deadline - now)
 
     def pause_after(self, failure: Failure, *, now: float, jitter: float) -> float | None:

@@ -1,0 +1,44 @@
+"""Who is sent the token that the environment has for Dapr, and who is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from durabletask.protocol import dialects
+from durabletask.transport import api_token
+
+ENVIRONMENT = {"DAPR_API_TOKEN": "secret"}
+SENT = (("dapr-api-token", "secret"),)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "is_likely", "expected"),
+    [
+        (None, True, SENT),
+        (None, False, ()),
+        (dialects.DAPR, False, SENT),
+        (dialects.TASKHUB, True, ()),
+    ],
+)
+def test_the_token_goes_only_to_daprs_engines(
+    dialect: Any, *, is_likely: bool, expected: Any
+) -> None:
+    metadata = api_token.with_token((), dialect, is_likely=is_likely, environment=ENVIRONMENT)
+
+    assert metadata == expected
+
+
+@pytest.mark.parametrize("key", ["dapr-api-token", "Dapr-Api-Token"])
+def test_a_token_of_the_callers_own_wins(key: str) -> None:
+    given = ((key, "mine"),)
+
+    assert api_token.with_token(given, None, is_likely=True, environment=ENVIRONMENT) == given
+
+
+@pytest.mark.parametrize("environment", [{}, {"DAPR_API_TOKEN": " "}])
+def test_without_a_token_there_is_none(environment: dict[str, str]) -> None:
+    given = (("taskhub", "orders"),)
+
+    assert api_token.with_token(given, None, is_likely=True, environment=environment) == given
