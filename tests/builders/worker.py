@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask.core.settings import Settings
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
-from durabletask.protocol import codec, dialects, events, messages, methods, wire
+from durabletask.protocol import codec, dialects, events, messages, methods, wire, work_items
+from durabletask.transport.dialect import Engine
 from durabletask.transport.errors import Refusal, SidecarError
 from durabletask.worker import ConcurrencyOptions
 from durabletask.worker._host import Setup
+from durabletask.worker._peers import Peer, peer_of
+from durabletask.worker._work import WorkItem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +27,18 @@ if TYPE_CHECKING:
     from durabletask.core.registry import Registry
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+OURS = Engine(dialects.TASKHUB, "a scripted engine", is_ours=True)
+DAPRS = Engine(dialects.DAPR, "an engine of Dapr's dialect")
+
+
+def peer(engine: Engine = OURS, settings: Settings | None = None) -> Peer:
+    """That engine, seen by a worker of these settings."""
+    return peer_of(engine, settings or Settings())
+
+
+def received(raw: bytes, engine: Engine = OURS) -> WorkItem:
+    """Those bytes as they come from the stream of that engine."""
+    return WorkItem(raw, work_items.peek(raw, engine.dialect), peer(engine))
 
 
 class ManualClock:
@@ -113,7 +128,9 @@ class ScriptedSidecar:
 
     address = "the scripted sidecar"
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Engine = OURS) -> None:
+        self.engine = engine
+        self.responses: dict[str, Any] = {}
         self.calls: list[tuple[str, Any]] = []
         self.streams: list[ScriptedStream] = []
         self.times_closed = 0
@@ -137,7 +154,10 @@ class ScriptedSidecar:
         await asyncio.sleep(0)
         if self._refusals[method.name]:
             raise self._refusals[method.name].popleft()
-        return method.response_class()()
+        return self.responses.get(method.name) or method.response_class()()
+
+    async def settle(self) -> Engine:
+        return self.engine
 
     def stream(
         self,
@@ -373,7 +393,6 @@ def setup_of(
         "address": sidecar.address,
         "connect": lambda: sidecar,
         "announce": lambda: (("key", "value"),),
-        "dialect": dialects.TASKHUB,
         "registry": registry,
         "settings": Settings(),
         "versioning": None,

@@ -19,9 +19,11 @@ from durabletask.failures import (
     OrchestrationFailedError,
     OrchestrationStateError,
     OrchestratorNotRegisteredError,
+    OrchestratorVersionNotRegisteredError,
     RequestedAction,
     TaskCancelledError,
     TaskFailedError,
+    UnsupportedByEngineError,
     qualified_name,
 )
 from durabletask.protocol import messages
@@ -42,6 +44,8 @@ def every_error() -> list[DurableTaskError]:
         NonDeterminismError(GREET, ended="returned"),
         JsonEncodeOutputException("m"),
         OrchestratorNotRegisteredError("a", ["b", "c"]),
+        OrchestratorVersionNotRegisteredError("a", "3", ["1", "2"]),
+        UnsupportedByEngineError("an engine", "it", "Do otherwise."),
         ActivityNotRegisteredError("a"),
         EntityNotRegisteredError("a"),
     ]

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from builders.core import ID, START, Event, failure, registry_of, without_traces
+from builders.core import ID, START, Event, Hub, failure, registry_of, without_traces
 from durabletask.core.decide import decide, open_machine
+from durabletask.core.engines import EngineTraits
 from durabletask.core.settings import Settings
 from durabletask.entities import EntityInstanceId, EntityLock
 from durabletask.protocol import events, messages
 from durabletask.protocol.oneofs import which
 from durabletask.task import (
+    ActivityContext,
     OrchestrationContext,
     RetryPolicy,
     Task,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from durabletask.core.decision import Decision
 
 SETTINGS = Settings()
+FRESH_NUMBERS = Settings(engine=EngineTraits(unique_numbers=True))
 POLICY = RetryPolicy(first_retry_interval=timedelta(seconds=1), max_number_of_attempts=2)
 
 COUNTER, OTHER = EntityInstanceId("counter", "one"), EntityInstanceId("counter", "two")
@@ -174,6 +177,7 @@ class Run:
     """A whole life of an instance: its turns and what was decided in each."""
 
     function: Callable[..., Any]
+    settings: Settings = SETTINGS
     turns: list[list[Event]] = field(default_factory=list)
     records: list[list[Event]] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
@@ -184,16 +188,16 @@ class Run:
 
     def decide(self, past: list[Event], new: list[Event]) -> Decision:
         request = messages.OrchestratorRequest(instance_id=ID, past_events=past, new_events=new)
-        return decide(request, registry_of(self.function), SETTINGS)
+        return decide(request, registry_of(self.function), self.settings)
 
     def machine(self) -> Any:
         request = messages.OrchestratorRequest(instance_id=ID)
-        return open_machine(request, registry_of(self.function), SETTINGS)
+        return open_machine(request, registry_of(self.function), self.settings)
 
 
 @st.composite
 def runs(draw: Any) -> Run:
-    run = Run(orchestrator(draw(plans)))
+    run = Run(orchestrator(draw(plans)), draw(st.sampled_from([SETTINGS, FRESH_NUMBERS])))
     answers = Answers(draw)
     new: list[Event] = [events.execution_started("follows", instance_id=ID, at=START)]
     for turn in range(draw(st.integers(1, 8))):
@@ -235,6 +239,69 @@ def test_replaying_any_prefix_asks_exactly_for_the_rest(run: Run, data: st.DataO
     again = run.decide(past, [events.orchestrator_started(START)])
 
     assert said(again)[2:] == said(run.decisions[last])[2 + kept :]
+
+
+@dataclass
+class Flaky:
+    """Calls at the same time, each of which fails so often and is tried again so soon."""
+
+    calls: list[tuple[str, int, int]]
+    attempts: dict[int, int] = field(default_factory=dict)
+
+    def together(self, ctx: OrchestrationContext) -> Generator[Task[Any], Any, Any]:
+        waits = [
+            RetryPolicy(first_retry_interval=timedelta(seconds=wait), max_number_of_attempts=4)
+            for _, _, wait in self.calls
+        ]
+        yield when_all(
+            [
+                ctx.call_activity("step", input=number, retry_policy=policy)
+                if kind == "activity"
+                else ctx.call_sub_orchestrator("child", input=number, retry_policy=policy)
+                for number, ((kind, _, _), policy) in enumerate(zip(self.calls, waits, strict=True))
+            ]
+        )
+        # Its number depends on those before it.
+        return (yield ctx.call_activity("step", input=-1))
+
+    def step(self, _ctx: ActivityContext, number: int) -> int:
+        self.attempts[number] = self.attempts.get(number, 0) + 1
+        if number >= 0 and self.attempts[number] <= self.calls[number][1]:
+            raise ConnectionError("not yet")
+        return self.attempts[number]
+
+    def child(self, ctx: OrchestrationContext, number: int) -> Generator[Task[Any], Any, Any]:
+        return (yield ctx.call_activity("step", input=number))
+
+
+flaky_calls = st.tuples(
+    st.sampled_from(["activity", "child"]), st.integers(0, 3), st.integers(1, 3)
+)
+
+
+@given(
+    st.lists(flaky_calls, min_size=1, max_size=4), *[st.sampled_from([SETTINGS, FRESH_NUMBERS])] * 2
+)
+def test_numbers_of_retries_are_those_of_history_whatever_the_engine_wants(
+    calls: list[tuple[str, int, int]], wrote: Settings, reads: Settings
+) -> None:
+    """All that was asked for is recorded: nothing is contradicted, and nothing asked again."""
+    flaky = Flaky(calls)
+    hub = Hub(flaky.together, flaky.child, activities=[flaky.step], settings=wrote, sessions="warm")
+    instance = hub.run("together")
+    hub.advance(timedelta(days=1))
+
+    request = messages.OrchestratorRequest(
+        instance_id=ID,
+        past_events=instance.history,
+        new_events=[events.orchestrator_started(hub.now)],
+    )
+    again = decide(request, hub.registry, reads)
+
+    assert instance.output == "1"
+    (end,) = again.actions
+    assert end.complete_orchestration is not None
+    assert end.complete_orchestration.result == "1"
 
 
 @given(runs(), st.data())
@@ -284,7 +351,7 @@ def test_a_repeated_answer_changes_nothing(run: Run, data: st.DataObject) -> Non
     turns = [list(new) for new in run.turns]
     turns[later].insert(data.draw(st.integers(earliest, len(turns[later]))), answer)
 
-    repeated = Run(run.function, turns, run.records)
+    repeated = Run(run.function, run.settings, turns, run.records)
 
     for number, decision in enumerate(run.decisions):
         assert said(repeated.decide(repeated.history(number), turns[number])) == said(decision)

@@ -9,8 +9,10 @@ import grpc
 import grpc.aio
 import pytest
 
+from builders.worker import OURS
 from durabletask.grpc_options import GrpcChannelOptions
 from durabletask.protocol import dialects, messages, methods
+from durabletask.transport.dialect import Engine
 from durabletask.worker._bridge import BridgedTransport
 from durabletask.worker._connect import announcement, connector
 
@@ -55,6 +57,10 @@ class Threaded:
     def stream(self, *_: object, **__: object) -> Stream:
         return self.opened
 
+    def settle(self) -> Engine:
+        self.callers.append(threading.current_thread())
+        return OURS
+
     def close(self) -> None:
         self.is_closed = True
 
@@ -70,6 +76,16 @@ async def test_calls_run_on_threads_and_return_to_the_loop() -> None:
     assert threading.current_thread() not in threaded.callers
     await bridged.close()
     assert threaded.is_closed
+
+
+async def test_who_is_there_is_asked_on_a_thread() -> None:
+    threaded = Threaded()
+    bridged = BridgedTransport(threaded)
+
+    assert await bridged.settle() is OURS
+
+    assert threading.current_thread() not in threaded.callers
+    await bridged.close()
 
 
 async def test_an_error_is_raised_where_the_call_is_awaited() -> None:

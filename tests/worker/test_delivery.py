@@ -5,8 +5,17 @@ import logging
 
 import pytest
 
-from builders.worker import ManualClock, ScriptedSidecar, activity_item, refusal, settle
-from durabletask.protocol import codec, dialects, messages, methods, work_items
+from builders.worker import (
+    OURS,
+    ManualClock,
+    ScriptedSidecar,
+    activity_item,
+    received,
+    refusal,
+    settle,
+)
+from durabletask.protocol import codec, messages, methods
+from durabletask.transport.dialect import Engine
 from durabletask.transport.errors import LeaseLostError
 from durabletask.worker._delivery import ATTEMPTS, BACKOFF_CAP, IN_FLIGHT, Delivery
 from durabletask.worker._work import Answer, WorkItem
@@ -25,19 +34,24 @@ def sidecar() -> ScriptedSidecar:
 
 
 @pytest.fixture
-def delivery(clock: ManualClock, sidecar: ScriptedSidecar) -> Delivery:
+def broken_off() -> list[str]:
+    """Why the stream was given up, each time it was."""
+    return []
+
+
+@pytest.fixture
+def delivery(clock: ManualClock, sidecar: ScriptedSidecar, broken_off: list[str]) -> Delivery:
     return Delivery(
         lambda: sidecar,
         clock=clock,
         draw=lambda: 1.0,
-        dialect=dialects.TASKHUB,
+        break_off=broken_off.append,
         log=logging.getLogger("test"),
     )
 
 
-def item() -> WorkItem:
-    raw = activity_item("greet")
-    return WorkItem(raw, work_items.peek(raw))
+def item(engine: Engine = OURS) -> WorkItem:
+    return received(activity_item("greet"), engine)
 
 
 def answer(result: str = "1", *, with_substitute: bool = True) -> Answer:
@@ -262,7 +276,7 @@ async def test_no_more_answers_are_under_way_than_the_server_of_grpc_takes() -> 
         lambda: held,
         clock=ManualClock(),
         draw=lambda: 1.0,
-        dialect=dialects.TASKHUB,
+        break_off=lambda _why: None,
         log=logging.getLogger("test"),
     )
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from builders.worker import activity_item, entity_item, entity_item_v2, orchestrator_item
+from builders.worker import activity_item, entity_item, entity_item_v2, orchestrator_item, peer
 from durabletask.worker._intake import Intake
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def test_each_message_goes_to_the_lane_of_its_kind() -> None:
     intake = Intake(lanes, logging.getLogger("test"))
 
     for raw in (activity_item("greet"), entity_item(), orchestrator_item([]), entity_item_v2()):
-        await intake.receive(raw)
+        await intake.receive(raw, peer())
 
     assert turns.kinds == ["orchestrator_request"]
     assert calls.kinds == ["activity_request"]
@@ -43,7 +43,9 @@ async def test_each_message_goes_to_the_lane_of_its_kind() -> None:
 
 
 async def test_a_kind_without_a_lane_is_told_and_ignored(caplog: pytest.LogCaptureFixture) -> None:
-    await Intake({}, logging.getLogger("test")).receive(activity_item("greet", instance="one"))
+    await Intake({}, logging.getLogger("test")).receive(
+        activity_item("greet", instance="one"), peer()
+    )
 
     assert "'one'" in caplog.text
     assert "'activity_request'" in caplog.text

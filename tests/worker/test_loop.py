@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders.worker import ManualClock, ScriptedSidecar, refusal, settle
+from builders.worker import ManualClock, ScriptedSidecar, peer, refusal, settle
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 from durabletask.protocol import messages, methods
 from durabletask.worker._connection import Link
@@ -15,6 +15,8 @@ from durabletask.worker._loop import WorkItemLoop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from durabletask.worker._peers import Peer
 
 SILENCE = 120.0
 EVERY_STATUS = [
@@ -44,7 +46,10 @@ class Bench:
             "the scripted sidecar",
             transport=lambda: self.sidecar,
             renew=self._renew,
-            request=lambda: messages.GetWorkItemsRequest(max_concurrent_activity_work_items=7),
+            settle=self._settle,
+            request=lambda _peer: messages.GetWorkItemsRequest(
+                max_concurrent_activity_work_items=7
+            ),
             announce=lambda: (("key", "value"),),
             receive=self._receive,
             on_link=lambda link, _error: self.links.append(link),
@@ -62,7 +67,10 @@ class Bench:
         await self.clock.advance(wait)
         return wait
 
-    async def _receive(self, raw: bytes) -> None:
+    async def _settle(self) -> Peer:
+        return peer(await self.sidecar.settle())
+
+    async def _receive(self, raw: bytes, _peer: Peer) -> None:
         await self.receive(raw)
 
     async def _remember(self, raw: bytes) -> None:

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.worker import START, OneInstance, events, orchestrator_item, unreadable_turn
+from builders.worker import START, OneInstance, events, orchestrator_item, received, unreadable_turn
 from durabletask.core.registry import Registry
-from durabletask.core.settings import Settings
-from durabletask.protocol import dialects, messages, methods, work_items
+from durabletask.protocol import messages, methods
 from durabletask.protocol.codec import DecodeError
 from durabletask.task import OrchestrationContext
 from durabletask.worker import (
@@ -22,7 +21,7 @@ from durabletask.worker import (
 )
 from durabletask.worker._orchestrations import Orchestrations, Turn
 from durabletask.worker._sessions import Sessions
-from durabletask.worker._work import Answer, WorkItem
+from durabletask.worker._work import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -63,16 +62,21 @@ def worker(
     registry.add_orchestrator(chain, "chain")
     return Orchestrations(
         registry,
-        Settings(),
         Sessions(limit=sessions, weight_limit=1_000_000),
-        dialects.TASKHUB,
         logging.getLogger("test"),
+        fetch=no_history,
         versioning=versioning,
     )
 
 
+async def no_history(_instance_id: str) -> list[messages.HistoryEvent]:
+    raise AssertionError("an engine that sends all of a history was asked for it")
+
+
 def take(orchestrations: Orchestrations, raw: bytes) -> Answer:
-    return orchestrations.perform(Turn(WorkItem(raw, work_items.peek(raw))))
+    answer = orchestrations.perform(Turn(received(raw)))
+    assert isinstance(answer, Answer)
+    return answer
 
 
 def finish(instance: OneInstance, orchestrations: Orchestrations) -> list[Any]:
@@ -132,7 +136,7 @@ def test_a_worker_that_has_no_session_asks_for_the_history() -> None:
     assert answer.method is methods.COMPLETE_ORCHESTRATOR_TASK
     assert answer.request == messages.OrchestratorResponse(
         instance_id="one",
-        completion_token=WorkItem(raw, work_items.peek(raw)).token,
+        completion_token=received(raw).token,
         requires_history=True,
     )
     assert chain.times_begun == 0
@@ -230,7 +234,7 @@ def test_an_orchestration_of_another_version_is_handed_back_where_that_is_asked_
     answer = take(worker(chain, sessions=10, versioning=options), raw)
 
     assert answer.method is methods.ABANDON_ORCHESTRATION_TASK
-    assert answer.request.completion_token == work_items.peek(raw).completion_token
+    assert answer.request.completion_token == received(raw).token
     assert chain.times_begun == 0
     assert "handed back" in caplog.text
 
@@ -359,7 +363,7 @@ def test_what_a_turn_notes_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_turn_is_handed_back_by_its_token() -> None:
     raw = orchestrator_item([events.orchestrator_started()], token="the token")
 
-    answer = worker(Chain(), sessions=10).abandon(WorkItem(raw, work_items.peek(raw)))
+    answer = worker(Chain(), sessions=10).abandon(received(raw))
 
     assert answer.method is methods.ABANDON_ORCHESTRATION_TASK
     assert answer.request.completion_token == "the token"

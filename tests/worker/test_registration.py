@@ -289,3 +289,27 @@ def test_a_running_worker_is_not_changed(
 
         with pytest.raises(RuntimeError, match=text):
             change(worker)
+
+
+def test_versions_of_an_orchestrator_have_one_name_and_functions_of_their_own() -> None:
+    worker = TaskHubGrpcWorker()
+
+    @worker.orchestrator(name="order", version_name="1")
+    def order_1(ctx: OrchestrationContext) -> str:
+        return "1"
+
+    @worker.orchestrator(name="order", version_name="2", is_latest=True)
+    def order_2(ctx: OrchestrationContext) -> str:
+        return "2"
+
+    assert get_name(order_1) == get_name(order_2) == "order"
+
+
+def test_the_latest_of_no_versions_is_refused() -> None:
+    with pytest.raises(ValueError, match="version_name"):
+        TaskHubGrpcWorker().orchestrator(is_latest=True)
+
+
+def test_a_dialect_that_nobody_speaks_is_refused() -> None:
+    with pytest.raises(ValueError, match="'taskhub', 'dapr'"):
+        TaskHubGrpcWorker(dialect="klingon")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders.worker import activity_item, settle
-from durabletask.protocol import methods, work_items
+from builders.worker import activity_item, received, settle
+from durabletask.protocol import methods
 from durabletask.worker._slots import Slots
 from durabletask.worker._work import Answer, WorkItem
 
@@ -74,7 +74,7 @@ class Handler:
 
 def item(token: object) -> WorkItem:
     raw = activity_item("greet", token=str(token))
-    return WorkItem(raw, work_items.peek(raw))
+    return received(raw)
 
 
 class Bench:

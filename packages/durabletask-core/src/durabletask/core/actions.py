@@ -6,8 +6,9 @@ history does not hold it.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from durabletask.core.payloads import text
 from durabletask.failures import RequestedAction
@@ -29,12 +30,18 @@ LOCK_ENTITIES = "lock_entities"
 UNLOCK_ENTITIES = "unlock_entities"
 
 
-class Action(ABC):
-    """One thing the orchestrator asked for.
+class TimerOrigin(NamedTuple):
+    """What a timer is for: a member of `CreateTimerAction.origin`, and the one text it holds."""
 
-    `id` is its number. A retried call keeps its action and so its number, as the official SDK's
-    histories have it.
-    """
+    member: str
+    text: str = ""
+
+
+BY_CODE = TimerOrigin("create_timer")
+
+
+class Action(ABC):
+    """One thing the orchestrator asked for; `id` is its number."""
 
     __slots__ = ("id", "name")
 
@@ -56,6 +63,12 @@ class Action(ABC):
         """Whether history's account of this method is an account of this action."""
         return self.name == name
 
+    def under(self, number: int) -> Self:
+        """The same thing asked for under another number."""
+        again = copy.copy(self)
+        again.id = number
+        return again
+
     def requested(self) -> RequestedAction:
         """The action as error texts show it."""
         return RequestedAction(self.id, self.method, self.name, self.target)
@@ -72,19 +85,51 @@ class Action(ABC):
         """The action as it travels."""
 
 
-class ScheduleActivity(Action):
+class CallAction(Action):
+    """Have something run elsewhere and hear how it ends."""
+
+    __slots__ = ()
+
+    @property
+    def execution_id(self) -> str:
+        """What all attempts of the call have in common, on engines that tell it; else empty."""
+        return ""
+
+    @property
+    @abstractmethod
+    def retry_origin(self) -> TimerOrigin:
+        """What a timer is for that delays its next attempt."""
+
+
+class ScheduleActivity(CallAction):
     """Have an activity run."""
 
-    __slots__ = ("_input", "_tags", "_version")
+    __slots__ = ("_execution_id", "_input", "_tags", "_version")
     method = CALL_ACTIVITY
 
     def __init__(
-        self, id: int, name: str, input: Payload, tags: dict[str, str] | None, version: str | None
+        self,
+        id: int,
+        name: str,
+        input: Payload,
+        tags: dict[str, str] | None,
+        version: str | None,
+        *,
+        execution_id: str = "",
     ) -> None:
         super().__init__(id, name)
+        self._execution_id = execution_id
         self._input = input
         self._tags = tags
         self._version = version
+
+    @property
+    def execution_id(self) -> str:
+        return self._execution_id
+
+    @property
+    def retry_origin(self) -> TimerOrigin:
+        return TimerOrigin("activity_retry", self._execution_id)
 
     def message(self) -> messages.OrchestratorAction:
         from durabletask.protocol import messages
@@ -92,6 +137,7 @@ class ScheduleActivity(Action):
         call = blank(messages.ScheduleTaskAction)
         call.name = self.name
         call.version = self._version
+        call.task_execution_id = self._execution_id
         call.input = text(self._input)
         call.tags.update(self._tags or {})
         action = self._numbered()
@@ -99,7 +145,7 @@ class ScheduleActivity(Action):
         return action
 
 
-class StartChild(Action):
+class StartChild(CallAction):
     """Start another orchestration and hear how it ends."""
 
     __slots__ = ("_input", "_instance_id", "_version")
@@ -112,6 +158,10 @@ class StartChild(Action):
         self._input = input
         self._instance_id = instance_id
         self._version = version
+
+    @property
+    def retry_origin(self) -> TimerOrigin:
+        return TimerOrigin("sub_orchestration_retry", self._instance_id)
 
     def message(self) -> messages.OrchestratorAction:
         from durabletask.protocol import messages
@@ -127,20 +177,34 @@ class StartChild(Action):
 
 
 class StartTimer(Action):
-    """Be woken at a time."""
+    """Be woken at a time; `origin` is None for engines that do not keep it."""
 
-    __slots__ = ("_fire_at",)
+    __slots__ = ("_fire_at", "_origin")
     method = CREATE_TIMER
 
-    def __init__(self, id: int, fire_at: datetime) -> None:
+    def __init__(self, id: int, fire_at: datetime, origin: TimerOrigin | None = None) -> None:
         super().__init__(id, "")
         self._fire_at = fire_at
+        self._origin = origin
 
     def message(self) -> messages.OrchestratorAction:
         from durabletask.protocol import messages
 
         timer = blank(messages.CreateTimerAction)
         timer.fire_at = self._fire_at
+        match self._origin:
+            case ("create_timer", _):
+                timer.create_timer = messages.TimerOriginCreateTimer()
+            case ("external_event", name):
+                timer.external_event = messages.TimerOriginExternalEvent(name=name)
+            case ("activity_retry", id):
+                timer.activity_retry = messages.TimerOriginActivityRetry(task_execution_id=id)
+            case ("sub_orchestration_retry", id):
+                timer.sub_orchestration_retry = messages.TimerOriginSubOrchestrationRetry(
+                    instance_id=id
+                )
+            case _:
+                pass
         action = self._numbered()
         action.create_timer = timer
         return action

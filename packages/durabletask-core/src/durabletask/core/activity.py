@@ -117,7 +117,11 @@ def _arguments(
     request: messages.ActivityRequest, function: Callable[..., Any], settings: Settings
 ) -> tuple[Any, ...]:
     instance = request.orchestration_instance
-    context = ActivityContext(instance.instance_id if instance is not None else "", request.task_id)
+    context = ActivityContext(
+        instance.instance_id if instance is not None else "",
+        request.task_id,
+        task_execution_id=request.task_execution_id or None,
+    )
     if not discovery.takes_input(function):
         return (context,)
     converter = settings.data_converter

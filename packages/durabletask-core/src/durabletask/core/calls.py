@@ -11,8 +11,9 @@ from durabletask.failures import FailureDetails
 from durabletask.task import CompletableTask, RetryableTask, RetryPolicy
 
 if TYPE_CHECKING:
-    from durabletask.core.actions import Action
+    from durabletask.core.actions import CallAction
     from durabletask.core.determinism import ReplayClock
+    from durabletask.core.foresight import Foresight
     from durabletask.core.ledger import Ledger
     from durabletask.core.timers import Timers
     from durabletask.protocol import messages
@@ -27,36 +28,58 @@ _UNTOLD = FailureDetails(
 
 
 class Call:
-    """A call with the task that waits for it."""
+    """A call with the task that waits for it.
 
-    __slots__ = ("action", "result_type", "retry", "task")
+    `execution_id` is what its answers bear, where the engine has it.
+    """
+
+    __slots__ = ("action", "execution_id", "result_type", "retry", "task")
 
     def __init__(
         self,
-        action: Action,
+        action: CallAction,
         result_type: Any,
         task: CompletableTask[Any],
         retry: Retry | None = None,
     ) -> None:
         self.action = action
+        self.execution_id = action.execution_id
         self.result_type = result_type
         self.task = task
         self.retry = retry
 
 
 class Calls:
-    """The unanswered calls of one kind; `failure_prefix` begins the text of their failures."""
+    """The unanswered calls of one kind; `failure_prefix` begins the text of their failures.
 
-    __slots__ = ("_clock", "_converter", "_failure_prefix", "_ledger", "_timers", "_unanswered")
+    With `unique_numbers` each attempt of a call has a number of its own, unless history
+    records that it was otherwise.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_converter",
+        "_failure_prefix",
+        "_foresight",
+        "_ledger",
+        "_timers",
+        "_unanswered",
+        "_unique_numbers",
+    )
 
     def __init__(
         self,
         ledger: Ledger,
         clock: ReplayClock,
         timers: Timers,
+        foresight: Foresight,
+        *,
         converter: DataConverter,
         failure_prefix: str,
+        unique_numbers: bool,
     ) -> None:
+        self._foresight = foresight
+        self._unique_numbers = unique_numbers
         self._ledger = ledger
         self._clock = clock
         self._timers = timers
@@ -65,7 +88,7 @@ class Calls:
         self._unanswered: dict[int, Call] = {}
 
     def start(
-        self, action: Action, result_type: Any, policy: RetryPolicy | None
+        self, action: CallAction, result_type: Any, policy: RetryPolicy | None
     ) -> CompletableTask[Any]:
         """Ask for the call; the task completes with its answer, after retries if need be."""
         if policy is None:
@@ -77,27 +100,59 @@ class Calls:
         self._ask(call)
         return call.task
 
-    def complete(self, number: int, result: str | None) -> bool:
+    def recorded(self, number: int, execution_id: str) -> None:
+        """Expect the answers to the call of that number to bear what history has."""
+        if execution_id and (call := self._unanswered.get(number)) is not None:
+            call.execution_id = execution_id
+
+    def complete(self, number: int, result: str | None, execution_id: str = "") -> bool:
         """Hand the result over; False if nobody waits for that number."""
-        call = self._unanswered.pop(number, None)
+        call = self._answered(number, execution_id)
         if call is None:
             return False
         hand_over(call.task, result, call.result_type, self._converter)
         return True
 
-    def fail(self, number: int, details: messages.TaskFailureDetails | None) -> bool:
+    def fail(
+        self, number: int, details: messages.TaskFailureDetails | None, execution_id: str = ""
+    ) -> bool:
         """Call again later or hand the failure over; False if nobody waits for that number."""
-        call = self._unanswered.pop(number, None)
+        call = self._answered(number, execution_id)
         if call is None:
             return False
         now = self._clock.now
         delay = call.retry.delay_after_failure(now) if call.retry is not None else None
         if delay is not None:
             # While the timer runs nobody waits for the number: late answers are ignored.
-            self._timers.start(self._clock.after(delay), partial(self._ask, call))
+            self._timers.start(
+                self._clock.after(delay), partial(self._ask_again, call), call.action.retry_origin
+            )
         else:
             self._give_up(call, details)
         return True
+
+    def _answered(self, number: int, execution_id: str) -> Call | None:
+        call = self._unanswered.get(number)
+        if call is None:
+            return None
+        if execution_id and call.execution_id and execution_id != call.execution_id:
+            # Of an execution before this one: durabletask-go delivers it to the next.
+            return None
+        return self._unanswered.pop(number)
+
+    def _ask_again(self, call: Call) -> None:
+        if self._is_renumbered(call.action):
+            call.action = call.action.under(self._ledger.next_number())
+        self._ask(call)
+
+    def _is_renumbered(self, action: CallAction) -> bool:
+        """Whether the next attempt has another number: as history has it, else the engine."""
+        is_recorded = self._foresight.records
+        if is_recorded(action.method, action.id, action.name):
+            return False
+        if is_recorded(action.method, self._ledger.upcoming, action.name):
+            return True
+        return self._unique_numbers
 
     def _ask(self, call: Call) -> None:
         self._unanswered[call.action.id] = call

@@ -19,11 +19,13 @@ from durabletask.core.actions import (
 )
 from durabletask.core.calls import Calls
 from durabletask.core.critical_sections import CriticalSections
-from durabletask.core.determinism import ReplayClock, as_utc, nth_uuid
+from durabletask.core.determinism import ReplayClock, as_utc, call_uuid, nth_uuid
 from durabletask.core.ending import ContinuedAsNew
 from durabletask.core.entity_calls import EntityCalls
 from durabletask.core.external_events import ExternalEvents
+from durabletask.core.foresight import Foresight
 from durabletask.core.ledger import Ledger
+from durabletask.core.patches import Patches
 from durabletask.core.payloads import Payload, payload, serialized
 from durabletask.core.timers import Timers
 from durabletask.entities import EntityInstanceId
@@ -52,8 +54,10 @@ class ReplayedContext(OrchestrationContext):
         "custom_status",
         "entity_calls",
         "events",
+        "foresight",
         "ledger",
         "parent",
+        "patches",
         "replaying",
         "restart",
         "sections",
@@ -67,7 +71,14 @@ class ReplayedContext(OrchestrationContext):
         self._uuids = 0
         self.ledger = Ledger()
         self.clock = ReplayClock()
-        self.timers = Timers(self.ledger, self.clock, settings.maximum_timer_interval)
+        self.timers = Timers(
+            self.ledger,
+            self.clock,
+            settings.maximum_timer_interval,
+            tells_origins=settings.engine.records_versions,
+        )
+        self.foresight = Foresight()
+        self.patches = Patches()
         self.activities = self._calls(f"{instance_id}: Activity")
         self.children = self._calls("Sub-orchestration")
         self.events = ExternalEvents(self.timers, settings.data_converter)
@@ -121,7 +132,12 @@ class ReplayedContext(OrchestrationContext):
         number = self.ledger.next_number()
         name, result_type = self._callee(activity, return_type)
         action = ScheduleActivity(
-            number, name, self._payload(input), arguments.tags(tags), version=None
+            number,
+            name,
+            self._payload(input),
+            arguments.tags(tags),
+            version=None,
+            execution_id=self._execution_id(number),
         )
         return self.activities.start(action, result_type, retry_policy)
 
@@ -159,6 +175,7 @@ class ReplayedContext(OrchestrationContext):
         number = self.ledger.next_number()
         arguments.instance_of(EntityInstanceId, entity, "entity")
         arguments.text(operation, "operation")
+        self._settings.engine.check_entities("call_entity")
         self.sections.check_call(entity)
         content = self._payload(input)
         action = CallEntity(
@@ -184,6 +201,7 @@ class ReplayedContext(OrchestrationContext):
         due = None
         if signal_time is not None:
             due = as_utc(arguments.instance_of(datetime, signal_time, "signal_time"))
+        self._settings.engine.check_entities("signal_entity")
         self.sections.check_signal(entity_id)
         action = SignalEntity(
             number,
@@ -201,6 +219,7 @@ class ReplayedContext(OrchestrationContext):
             arguments.instance_of(EntityInstanceId, entity, "each of entities")
             for entity in entities
         ]
+        self._settings.engine.check_entities("lock_entities")
         self.sections.check_enter()
         return self.sections.enter(number, self.new_uuid(), wanted)
 
@@ -242,14 +261,31 @@ class ReplayedContext(OrchestrationContext):
                 arguments.optional_text(new_version, "new_version"),
             )
 
+    def is_patched(self, patch: str) -> bool:
+        arguments.text(patch, "patch")
+        self._settings.engine.check_patches()
+        return self.patches.is_on(patch, replaying=self.replaying)
+
     def new_uuid(self) -> str:
         n = self._uuids
         self._uuids += 1
         return nth_uuid(self._instance_id, self.clock.now, n)
 
     def _calls(self, failure_prefix: str) -> Calls:
-        converter = self._settings.data_converter
-        return Calls(self.ledger, self.clock, self.timers, converter, failure_prefix)
+        return Calls(
+            self.ledger,
+            self.clock,
+            self.timers,
+            self.foresight,
+            converter=self._settings.data_converter,
+            failure_prefix=failure_prefix,
+            unique_numbers=self._settings.engine.unique_numbers,
+        )
+
+    def _execution_id(self, number: int) -> str:
+        if not self._settings.engine.records_versions:
+            return ""
+        return call_uuid(self._instance_id, self.clock.now, number)
 
     def _callee(
         self, function: str | Callable[..., Any], return_type: type | None

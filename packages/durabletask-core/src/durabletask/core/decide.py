@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from durabletask.core import rewind as rewinding
 from durabletask.core import versioning
 from durabletask.core.decision import Decision, Note
-from durabletask.core.ending import Failed, ending_action
+from durabletask.core.ending import Failed, Stalled, ending_action
 from durabletask.core.machine import OrchestrationMachine
 from durabletask.core.rewind import is_asked as is_rewind
 from durabletask.failures import (
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from durabletask.core.settings import Settings
     from durabletask.protocol import messages
 
-__all__ = ["decide", "is_rewind", "mismatched", "open_machine", "rewind"]
+__all__ = ["decide", "is_rewind", "mismatched", "open_machine", "rewind", "without_version"]
 
 
 def open_machine(
@@ -70,6 +70,11 @@ def mismatched(instance_id: str, why: str) -> Decision:
     action = messages.OrchestratorAction(id=-1, complete_orchestration=completion)
     note = Note(logging.WARNING, f"orchestration '{instance_id}' failed: {why}")
     return Decision(actions=(action,), ended=True, notes=(note,))
+
+
+def without_version() -> Decision:
+    """The worker may not run that version: an engine that knows of versions waits for another."""
+    return Decision(actions=(ending_action(-1, Stalled(), []),), ended=True)
 
 
 def rewind(

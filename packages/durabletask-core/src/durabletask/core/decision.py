@@ -34,13 +34,22 @@ class Decision:
     `actions` are all that history does not hold yet, in the order they were asked for, the
     end of the orchestration last. `custom_status` is what to show from now on, None for
     nothing. `ended` means that no further turn of this execution will come: it has completed,
-    failed, been terminated or continued as new, and its machine is closed.
+    failed, been terminated or continued as new, and its machine is closed; or that it needs
+    code which this worker has not. `version_name` and `patches` tell which code took the turn,
+    for engines that record it.
     """
 
     actions: tuple[messages.OrchestratorAction, ...] = ()
     custom_status: str | None = None
     ended: bool = False
     notes: tuple[Note, ...] = ()
+    version_name: str | None = None
+    patches: tuple[str, ...] = ()
+
+    @property
+    def is_versioned(self) -> bool:
+        """Whether an engine that can will record with the turn which code took it."""
+        return bool(self.version_name or self.patches)
 
     def response(
         self, request: HasInstanceId, completion_token: str
@@ -48,9 +57,15 @@ class Decision:
         """The decision as the message that completes the request."""
         from durabletask.protocol import messages
 
+        version = None
+        if self.is_versioned:
+            version = messages.OrchestrationVersion(
+                patches=list(self.patches), name=self.version_name
+            )
         return messages.OrchestratorResponse(
             instance_id=request.instance_id,
             actions=list(self.actions),
             custom_status=self.custom_status,
             completion_token=completion_token,
+            version=version,
         )

@@ -50,3 +50,8 @@ def as_utc(when: datetime) -> datetime:
 def nth_uuid(instance_id: str, now: datetime, n: int) -> str:
     """The n-th UUID, from 0, that this instance asked for, when it does so at `now`."""
     return str(uuid.uuid5(_NAMESPACE, f"{instance_id}_{now:%Y-%m-%dT%H:%M:%S.%fZ}_{n}"))
+
+
+def call_uuid(instance_id: str, now: datetime, number: int) -> str:
+    """The identity of the call of that number, made at `now`; never one of `nth_uuid`'s."""
+    return str(uuid.uuid5(_NAMESPACE, f"{instance_id}_{now:%Y-%m-%dT%H:%M:%S.%fZ}_call_{number}"))

@@ -37,6 +37,11 @@ class Terminated:
 
 
 @dataclass(frozen=True, slots=True)
+class Stalled:
+    """The worker has not the code that history names: another one may. No end for the engine."""
+
+
+@dataclass(frozen=True, slots=True)
 class ContinuedAsNew:
     """The code asked to start over."""
 
@@ -45,7 +50,7 @@ class ContinuedAsNew:
     new_version: str | None
 
 
-Ending = Completed | Failed | Terminated | ContinuedAsNew
+Ending = Completed | Failed | Terminated | ContinuedAsNew | Stalled
 
 
 def how(ending: Ending | None) -> str:
@@ -61,6 +66,8 @@ def how(ending: Ending | None) -> str:
             return "been terminated"
         case ContinuedAsNew():
             return "continued as new"
+        case Stalled():
+            return "not been found"
 
 
 def unwritten(result: Any, problem: BaseException) -> JsonEncodeOutputException:
@@ -82,13 +89,19 @@ def ending_action(
     """The action for that ending; `kept_events` are those that nobody waited for."""
     from durabletask.protocol import messages
 
+    if isinstance(ending, Stalled):
+        return messages.OrchestratorAction(
+            id=number,
+            orchestration_version_not_available=messages.OrchestrationVersionNotAvailableAction(),
+        )
     return messages.OrchestratorAction(
         id=number, complete_orchestration=_completion(ending, kept_events)
     )
 
 
 def _completion(
-    ending: Ending, kept_events: Sequence[messages.HistoryEvent]
+    ending: Completed | Failed | Terminated | ContinuedAsNew,
+    kept_events: Sequence[messages.HistoryEvent],
 ) -> messages.CompleteOrchestrationAction:
     from durabletask.protocol import messages
 

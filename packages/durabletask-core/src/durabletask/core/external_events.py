@@ -10,6 +10,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from durabletask.core.actions import TimerOrigin
 from durabletask.core.calls import hand_over
 from durabletask.task import CancellableTask
 
@@ -65,7 +66,11 @@ class ExternalEvents:
         else:
             self._waiters.setdefault(key, deque()).append(waiter)
             if timeout is not None:
-                waiter.timer = self._timers.start(timeout, partial(self._time_out, waiter, timeout))
+                waiter.timer = self._timers.start(
+                    timeout,
+                    partial(self._time_out, waiter, timeout),
+                    TimerOrigin("external_event", name),
+                )
             waiter.task.set_cancel_handler(partial(self._forget, waiter))
         return waiter.task
 

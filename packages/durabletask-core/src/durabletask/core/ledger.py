@@ -31,8 +31,13 @@ class Ledger:
         self._last_number += 1
         return self._last_number
 
+    @property
+    def upcoming(self) -> int:
+        """The number that `next_number` would give."""
+        return self._last_number + 1
+
     def ask(self, action: Action) -> None:
-        """Enter an action; a retried one comes again under its old number."""
+        """Enter an action; a retried one may come again under its old number."""
         self._unconfirmed[action.id] = action
 
     def withdraw(self, number: int) -> None:
@@ -47,6 +52,15 @@ class Ledger:
     def abandon(self) -> None:
         """Forget what has not left yet, but for what others are owed whatever happens here."""
         self._unconfirmed = {id: it for id, it in self._unconfirmed.items() if it.is_owed}
+
+    def awaits(self, number: int, method: str, name: str) -> bool:
+        """Whether history has still to record such an action."""
+        asked = self._unconfirmed.get(number)
+        return (
+            asked is not None
+            and asked.method == method
+            and asked.name.casefold() == name.casefold()
+        )
 
     def confirm(self, number: int, method: str, name: str = "", target: str = "") -> None:
         """Cross off what history records, or raise NonDeterminismError and change nothing."""

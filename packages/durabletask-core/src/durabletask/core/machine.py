@@ -15,6 +15,7 @@ built anew from history.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -28,6 +29,7 @@ from durabletask.core.ending import (
     ContinuedAsNew,
     Ending,
     Failed,
+    Stalled,
     Terminated,
     ending_action,
     how,
@@ -36,7 +38,13 @@ from durabletask.core.ending import (
 from durabletask.core.outcome import Raised, Returned
 from durabletask.core.payloads import serialized
 from durabletask.core.suspension import Suspension
-from durabletask.failures import NonDeterminismError, details_from_exception
+from durabletask.failures import (
+    NonDeterminismError,
+    OrchestratorVersionNotRegisteredError,
+    UnsupportedByEngineError,
+    details_from_exception,
+)
+from durabletask.protocol import events
 from durabletask.protocol.oneofs import which
 from durabletask.serialization import discovery
 
@@ -67,7 +75,7 @@ class OrchestrationMachine:
         self._ending: Ending | None = None
         self._ending_number = 0
         self._is_mismatched = False
-        self._applied = 0
+        self._app_id = ""
         self._notes: list[Note] = []
 
     @property
@@ -83,12 +91,12 @@ class OrchestrationMachine:
     @property
     def applied(self) -> int:
         """How many events of its history it has taken, past and new."""
-        return self._applied
+        return self._context.foresight.taken
 
     @property
     def expected(self) -> int:
         """How many events history holds once all is recorded that the last turn decided."""
-        return self._applied + len(self._context.ledger.outstanding())
+        return self.applied + len(self._context.ledger.outstanding())
 
     def confirm_all(self) -> None:
         """Take the events by which history records what the last turn decided, unseen.
@@ -96,13 +104,16 @@ class OrchestrationMachine:
         For engines that do not send them to a worker that kept the machine. Each action is
         recorded by one event, so that their number says enough.
         """
-        self._applied = self.expected
+        self._context.foresight.taken = self.expected
         self._context.ledger.withdraw_all()
 
     def replay(self, past_events: Iterable[messages.HistoryEvent]) -> None:
         """Take events that history holds; those taken before must be left out."""
+        past = past_events if isinstance(past_events, Sequence) else list(past_events)
         self._context.replaying = True
-        self._absorb(past_events)
+        self._context.foresight.begin(past)
+        self._absorb(past)
+        self._context.foresight.begin(())
 
     def turn(self, new_events: Iterable[messages.HistoryEvent]) -> Decision:
         """Take new events and decide. User errors decide FAILED, they do not raise."""
@@ -122,12 +133,15 @@ class OrchestrationMachine:
         self._driver.close()
 
     def _absorb(self, events: Iterable[messages.HistoryEvent]) -> None:
+        foresight = self._context.foresight
         for event in events:
-            self._applied += 1
+            foresight.taken += 1
             self._handle(event)
 
     def _handle(self, event: messages.HistoryEvent) -> None:
         kind = which(event)
+        if kind == "event_sent" and self._is_delivery(event):
+            kind, event = "event_raised", _as_raised(event)
         if self._suspension.is_on and self._suspension.hold(kind, event):
             return
         if self._ending is not None and kind not in _HEARD_AFTER_THE_END:
@@ -142,9 +156,23 @@ class OrchestrationMachine:
                 "does not know: a newer one may be needed",
             )
 
+    def _is_delivery(self, event: messages.HistoryEvent) -> bool:
+        """Whether the event is one that another instance sent, or this one sent itself.
+
+        durabletask-go delivers the sender's own record of it. Sent to oneself it comes twice:
+        the record first, which confirms what was asked for.
+        """
+        sent = event.event_sent
+        assert sent is not None
+        if sent.instance_id != self._instance_id or not self._settings.engine.unique_numbers:
+            return False
+        return not self._context.ledger.awaits(event.event_id, actions.SEND_EVENT, sent.name)
+
     def _on_orchestrator_started(
-        self, event: messages.HistoryEvent, _started: messages.OrchestratorStartedEvent
+        self, event: messages.HistoryEvent, started: messages.OrchestratorStartedEvent
     ) -> None:
+        if started.version is not None:
+            self._context.patches.learn(started.version)
         if event.timestamp is not None:
             self._context.clock.now = event.timestamp
 
@@ -157,7 +185,10 @@ class OrchestrationMachine:
         self._name = started.name
         self._introduce(event, started)
         try:
-            call = self._call(started.name, started.input)
+            call = self._call(started)
+        except OrchestratorVersionNotRegisteredError as error:
+            self._lack(error)
+            return
         except BaseException as error:  # noqa: BLE001  # becomes the orchestration's failure
             self._fail(error)
             return
@@ -175,16 +206,47 @@ class OrchestrationMachine:
         if parent is not None and parent.orchestration_instance is not None:
             context.parent = parent.orchestration_instance.instance_id
         context.version_label = started.version
+        if event.router is not None:
+            self._app_id = event.router.target_app_id or event.router.source_app_id
         if not context.clock.is_set and event.timestamp is not None:
             context.clock.now = event.timestamp
 
-    def _call(self, name: str, input: str | None) -> Callable[[], Any]:
-        function = self._registry.orchestrator(name)
+    def _call(self, started: messages.ExecutionStartedEvent) -> Callable[[], Any]:
+        function = self._function(started)
         if not discovery.takes_input(function):
             return partial(function, self._context)
         converter = self._settings.data_converter
         wanted = discovery.input_type(function, converter)
-        return partial(function, self._context, converter.deserialize(input, wanted))
+        return partial(function, self._context, converter.deserialize(started.input, wanted))
+
+    def _function(self, started: messages.ExecutionStartedEvent) -> Callable[..., Any]:
+        """The orchestrator, in the version that history names."""
+        patches, name = self._context.patches, started.name
+        wanted = patches.version_name or started.version
+        if not (wanted or self._settings.engine.records_versions):
+            self._require_version(name)
+        function, patches.version_name = self._registry.version(name, wanted)
+        return function
+
+    def _require_version(self, name: str) -> None:
+        """Refuse to guess: the next replay might guess another."""
+        if self._registry.has_versions(name):
+            raise UnsupportedByEngineError(
+                self._settings.engine.name,
+                f"Running orchestrator '{name}', which has named versions, without a version",
+                "It does not record which version an instance began with: schedule the instance "
+                "with version=... and the name of one.",
+            )
+
+    def _lack(self, error: OrchestratorVersionNotRegisteredError) -> None:
+        """Let another worker take the turn if the engine can arrange that, or fail."""
+        if not self._settings.engine.records_versions:
+            self._fail(error)
+            return
+        self._tell(logging.WARNING, f"is left to a worker that has its version: {error}")
+        # Nothing was asked for that history could confirm.
+        self._is_mismatched = True
+        self._end(Stalled())
 
     def _on_execution_suspended(
         self, _event: messages.HistoryEvent, _suspended: messages.ExecutionSuspendedEvent
@@ -201,7 +263,7 @@ class OrchestrationMachine:
         self, _event: messages.HistoryEvent, terminated: messages.ExecutionTerminatedEvent
     ) -> None:
         # Also over continue-as-new in the same turn: else there would be no stopping a loop.
-        if self._ending is None or isinstance(self._ending, ContinuedAsNew):
+        if self._ending is None or isinstance(self._ending, (ContinuedAsNew, Stalled)):
             self._context.ledger.abandon()
             self._end(Terminated(terminated.input))
 
@@ -209,6 +271,7 @@ class OrchestrationMachine:
         self, event: messages.HistoryEvent, scheduled: messages.TaskScheduledEvent
     ) -> None:
         self._confirm(event.event_id, actions.CALL_ACTIVITY, scheduled.name)
+        self._context.activities.recorded(event.event_id, scheduled.task_execution_id)
 
     def _on_sub_orchestration_instance_created(
         self,
@@ -281,13 +344,17 @@ class OrchestrationMachine:
     def _on_task_completed(
         self, _event: messages.HistoryEvent, done: messages.TaskCompletedEvent
     ) -> None:
-        known = self._context.activities.complete(done.task_scheduled_id, done.result)
+        known = self._context.activities.complete(
+            done.task_scheduled_id, done.result, done.task_execution_id
+        )
         self._went_on("activity", done.task_scheduled_id, known=known)
 
     def _on_task_failed(
         self, _event: messages.HistoryEvent, failed: messages.TaskFailedEvent
     ) -> None:
-        known = self._context.activities.fail(failed.task_scheduled_id, failed.failure_details)
+        known = self._context.activities.fail(
+            failed.task_scheduled_id, failed.failure_details, failed.task_execution_id
+        )
         self._went_on("activity", failed.task_scheduled_id, known=known)
 
     def _on_sub_orchestration_instance_completed(
@@ -409,6 +476,8 @@ class OrchestrationMachine:
             custom_status=self._context.custom_status,
             ended=self._ending is not None,
             notes=tuple(notes),
+            version_name=self._context.patches.version_name,
+            patches=self._context.patches.taken,
         )
 
     def _actions(self) -> list[messages.OrchestratorAction]:
@@ -416,7 +485,16 @@ class OrchestrationMachine:
         decided = [action.message() for action in context.ledger.outstanding()]
         if ending is not None:
             decided.append(ending_action(self._ending_number, ending, context.events.kept()))
+        if self._app_id and self._settings.engine.records_versions:
+            self._route(decided)
         return decided
+
+    def _route(self, decided: list[messages.OrchestratorAction]) -> None:
+        """Tell whose actions these are: Dapr's older engines do not find out by themselves."""
+        from durabletask.protocol import messages
+
+        for action in decided:
+            action.router = messages.TaskRouter(source_app_id=self._app_id)
 
     def _note(self, level: int, text: str) -> None:
         if not self._context.replaying:
@@ -454,11 +532,19 @@ class OrchestrationMachine:
     }
 
 
+def _as_raised(event: messages.HistoryEvent) -> messages.HistoryEvent:
+    sent = event.event_sent
+    assert sent is not None
+    return events.event_raised(sent.name, sent.input, at=event.timestamp)
+
+
 # Engines write these for readers of history; they tell an orchestrator nothing.
 _IGNORED = frozenset({
     "orchestrator_completed",
     "execution_completed",
     "execution_rewound",
+    "execution_stalled",
+    "detached_orchestration_instance_created",
     "generic_event",
 })  # fmt: skip
 

@@ -5,6 +5,7 @@ Knows nothing about how functions are called.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from durabletask.core import arguments
@@ -14,6 +15,7 @@ from durabletask.failures import (
     EntityNotRegisteredError,
     NotRegisteredError,
     OrchestratorNotRegisteredError,
+    OrchestratorVersionNotRegisteredError,
 )
 from durabletask.task import get_entity_name, get_name
 
@@ -23,17 +25,79 @@ if TYPE_CHECKING:
     from durabletask.task import Entity
 
 
+@dataclass(slots=True)
+class Versions:
+    """The functions under one name of an orchestrator, by their version's name."""
+
+    by_name: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    latest: str | None = None
+
+
 class Registry:
     """What a worker hosts. Names have case, but for those of entities."""
 
     def __init__(self) -> None:
         self._orchestrators = _Functions("An", "orchestrator", OrchestratorNotRegisteredError)
+        self._versions: dict[str, Versions] = {}
         self._activities = _Functions("An", "activity", ActivityNotRegisteredError)
         self._entities = _Functions("An", "entity", EntityNotRegisteredError)
 
     def add_orchestrator(self, fn: Callable[..., Any], name: str | None = None) -> str:
         """Host it and return its name; ValueError if there is no name or it is taken."""
         return self._orchestrators.add(fn, name)
+
+    def add_version(
+        self,
+        fn: Callable[..., Any],
+        version_name: str,
+        name: str | None = None,
+        *,
+        is_latest: bool = False,
+    ) -> str:
+        """Host it as one version of an orchestrator and return the orchestrator's name.
+
+        ValueError if there is no name, the orchestrator has that version, or another latest
+        one, or is registered without versions.
+        """
+        if fn is None:
+            raise ValueError("An orchestrator function argument is required.")
+        name = arguments.text(get_name(fn) if name is None else name, "name")
+        if not arguments.text(version_name, "version_name"):
+            raise ValueError("A non-empty version_name is required.")
+        versions = self._versions.get(name)
+        if versions is None:
+            # Under the name stands what starts where no version is told: nothing, so far.
+            self._orchestrators.add(fn, name)
+            versions = self._versions[name] = Versions()
+        if version_name in versions.by_name:
+            raise ValueError(f"Orchestrator '{name}' already has a version '{version_name}'.")
+        if is_latest and versions.latest is not None:
+            raise ValueError(
+                f"Orchestrator '{name}' already has a latest version, '{versions.latest}'."
+            )
+        versions.by_name[version_name] = fn
+        if is_latest:
+            versions.latest = version_name
+        return name
+
+    def version(self, name: str, wanted: str | None) -> tuple[Callable[..., Any], str | None]:
+        """The orchestrator of that name in that version, and the version's name.
+
+        None wants the latest; an orchestrator that has no versions is had for any. Raises
+        OrchestratorVersionNotRegisteredError for a version that is not there.
+        """
+        versions = self._versions.get(name)
+        if versions is None:
+            return self.orchestrator(name), None
+        chosen = wanted or versions.latest
+        function = versions.by_name.get(chosen or "")
+        if function is None:
+            raise OrchestratorVersionNotRegisteredError(name, chosen, versions.by_name)
+        return function, chosen
+
+    def has_versions(self, name: str) -> bool:
+        """Whether the orchestrator of that name has versions with names."""
+        return name in self._versions
 
     def add_activity(self, fn: Callable[..., Any], name: str | None = None) -> str:
         """Host it and return its name; ValueError if there is no name or it is taken."""

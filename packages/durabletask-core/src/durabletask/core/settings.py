@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from durabletask.core import arguments
+from durabletask.core.engines import MICROSOFT, EngineTraits
 from durabletask.serialization import DEFAULT_DATA_CONVERTER
 
 if TYPE_CHECKING:
@@ -22,13 +23,14 @@ class Settings:
 
     `maximum_timer_interval` splits longer timers, for engines that cannot hold them; None or
     zero asks for each in one piece. `default_version` is the version of children for which the
-    orchestrator names none.
+    orchestrator names none. `engine` tells what the engine that keeps their history can do.
     """
 
     data_converter: DataConverter = DEFAULT_DATA_CONVERTER
     maximum_timer_interval: timedelta | None = DEFAULT_MAXIMUM_TIMER_INTERVAL
     default_version: str | None = None
     exception_properties_provider: ExceptionPropertiesProvider | None = None
+    engine: EngineTraits = MICROSOFT
 
     def __post_init__(self) -> None:
         arguments.optional_text(self.default_version, "default_version")

@@ -10,12 +10,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from durabletask.core.actions import StartTimer
+from durabletask.core.actions import BY_CODE, StartTimer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from durabletask.core.actions import TimerOrigin
     from durabletask.core.determinism import ReplayClock
     from durabletask.core.ledger import Ledger
 
@@ -25,29 +26,45 @@ _NOTHING = timedelta(0)
 class Timer:
     """Something to do at a time; `number` is that of the piece now running."""
 
-    __slots__ = ("due", "number", "on_due", "piece_ends")
+    __slots__ = ("due", "number", "on_due", "origin", "piece_ends")
 
-    def __init__(self, due: datetime, on_due: Callable[[], None]) -> None:
+    def __init__(
+        self, due: datetime, on_due: Callable[[], None], origin: TimerOrigin | None
+    ) -> None:
         self.due = due
         self.on_due = on_due
+        self.origin = origin
         self.number = 0
         self.piece_ends = due
 
 
 class Timers:
-    """The timers of one orchestration that have not fired."""
+    """The timers of one orchestration that have not fired.
 
-    __slots__ = ("_clock", "_ledger", "_longest", "_running")
+    `tells_origins` is for engines that want to know what a timer is for.
+    """
 
-    def __init__(self, ledger: Ledger, clock: ReplayClock, longest: timedelta | None) -> None:
+    __slots__ = ("_clock", "_ledger", "_longest", "_running", "_tells_origins")
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: ReplayClock,
+        longest: timedelta | None,
+        *,
+        tells_origins: bool = False,
+    ) -> None:
         self._ledger = ledger
+        self._tells_origins = tells_origins
         self._clock = clock
         self._longest = longest if longest is not None and longest > _NOTHING else None
         self._running: dict[int, Timer] = {}
 
-    def start(self, due: datetime, on_due: Callable[[], None]) -> Timer:
+    def start(
+        self, due: datetime, on_due: Callable[[], None], origin: TimerOrigin = BY_CODE
+    ) -> Timer:
         """Call `on_due` once history says that it is due."""
-        timer = Timer(due, on_due)
+        timer = Timer(due, on_due, origin if self._tells_origins else None)
         self._run(timer, self._clock.now)
         return timer
 
@@ -71,7 +88,7 @@ class Timers:
         timer.number = self._ledger.next_number()
         timer.piece_ends = _piece_end(begins, timer.due, self._longest)
         self._running[timer.number] = timer
-        self._ledger.ask(StartTimer(timer.number, timer.piece_ends))
+        self._ledger.ask(StartTimer(timer.number, timer.piece_ends, timer.origin))
 
 
 def _piece_end(begins: datetime, due: datetime, longest: timedelta | None) -> datetime:

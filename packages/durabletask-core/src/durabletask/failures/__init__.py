@@ -3,8 +3,11 @@
     DurableTaskError
     |-- NotRegisteredError (ValueError)         yours: nothing of that name in this worker
     |   |-- OrchestratorNotRegisteredError
+    |   |   `-- OrchestratorVersionNotRegisteredError
     |   |-- ActivityNotRegisteredError
     |   `-- EntityNotRegisteredError
+    |-- UnsupportedByEngineError                yours: the engine does not have what you ask for
+    |   (NotImplementedError)
     |-- NonDeterminismError                     yours: the code no longer matches its history
     |-- OrchestrationStateError                 history that no orchestrator can have written
     |-- TaskFailedError                         the task's: it failed, `.details` say how
@@ -28,7 +31,11 @@ from __future__ import annotations
 from durabletask.failures.capture import details_from_exception
 from durabletask.failures.details import FailureDetails, qualified_name
 from durabletask.failures.determinism import NonDeterminismError, RequestedAction
-from durabletask.failures.errors import DurableTaskError, OrchestrationStateError
+from durabletask.failures.errors import (
+    DurableTaskError,
+    OrchestrationStateError,
+    UnsupportedByEngineError,
+)
 from durabletask.failures.outcomes import (
     JsonEncodeOutputException,
     OrchestrationFailedError,
@@ -41,6 +48,7 @@ from durabletask.failures.registration import (
     EntityNotRegisteredError,
     NotRegisteredError,
     OrchestratorNotRegisteredError,
+    OrchestratorVersionNotRegisteredError,
 )
 from durabletask.failures.wire import from_message, to_message
 
@@ -56,9 +64,11 @@ __all__ = [
     "OrchestrationFailedError",
     "OrchestrationStateError",
     "OrchestratorNotRegisteredError",
+    "OrchestratorVersionNotRegisteredError",
     "RequestedAction",
     "TaskCancelledError",
     "TaskFailedError",
+    "UnsupportedByEngineError",
     "details_from_exception",
     "from_message",
     "qualified_name",

@@ -55,6 +55,30 @@ class OrchestratorNotRegisteredError(NotRegisteredError):
     _added_by = "worker.add_orchestrator"
 
 
+class OrchestratorVersionNotRegisteredError(OrchestratorNotRegisteredError):
+    """An instance needs a version of its orchestrator that this worker does not have.
+
+    `version` is that version's name; None if history does not tell it.
+    """
+
+    __module__ = "durabletask.worker"
+
+    def __init__(self, name: str, version: str | None, registered: Iterable[str] = ()) -> None:
+        self.name = name
+        self.version = version
+        self.registered = tuple(sorted(registered))
+        wanted = f"version '{version}'" if version else "version that history names"
+        DurableTaskError.__init__(
+            self,
+            f"Orchestrator '{name}' has no {wanted} in this worker, which has "
+            f"{', '.join(map(repr, self.registered))}. Register that version, schedule the "
+            "instance with version=..., or mark one with is_latest=True.",
+        )
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str | None, tuple[str, ...]]]:  # type: ignore[override]
+        return (type(self), (self.name, self.version, self.registered))
+
+
 class ActivityNotRegisteredError(NotRegisteredError):
     """An orchestrator called an activity this worker does not have."""
 

@@ -18,6 +18,7 @@ from durabletask.failures import (
     OrchestrationStateError,
     TaskCancelledError,
     TaskFailedError,
+    UnsupportedByEngineError,
 )
 from durabletask.task.activities import ActivityContext
 from durabletask.task.composites import (
@@ -57,6 +58,7 @@ __all__ = [
     "TaskCancelledError",
     "TaskFailedError",
     "TimerTask",
+    "UnsupportedByEngineError",
     "WhenAllTask",
     "WhenAnyTask",
     "get_entity_name",

@@ -351,6 +351,21 @@ class OrchestrationContext(ABC):
         """
 
     @abstractmethod
+    def is_patched(self, patch: str) -> bool:
+        """Whether this instance takes the new side of that change to the code.
+
+        True where the code asks for the first time, and from then on; False while a replay
+        comes through a place that the old code passed. So running instances end as they began.
+
+            if ctx.is_patched("ask-twice"):
+                yield ctx.call_activity(ask)
+            yield ctx.call_activity(ask)
+
+        UnsupportedByEngineError on engines that do not record it: those of Dapr's dialect do,
+        others do not. There compare `version`.
+        """
+
+    @abstractmethod
     def new_uuid(self) -> str:
         """A UUID that is new in this place and the same whenever this place is replayed."""
 

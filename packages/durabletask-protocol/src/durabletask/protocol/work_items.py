@@ -3,7 +3,8 @@
 A worker that keeps an instance's machine alive has applied most of the history that comes
 with the next turn. It peeks whose turn it is, and decodes what is new; the rest is stepped
 over unread. Only numbers that all dialects share are used here, but for the properties of a
-turn, which are known by their names.
+turn, which are known by their names, and for the number of events that a worker is believed
+to keep, which the dialect numbers.
 
 Knows nothing about what events mean.
 """
@@ -19,7 +20,7 @@ from durabletask.protocol import codec, json_values, messages, wire
 from durabletask.protocol.dialects import NATIVE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from durabletask.protocol.dialects import Dialect
 
@@ -52,6 +53,7 @@ _EXECUTION_ID = _tag(2)
 _PAST_EVENTS = _tag(3)  # in OrchestratorRequest
 _NEW_EVENTS = _tag(4)
 _PROPERTIES = _tag(7)
+_CACHED_HISTORY = 1009  # our number, which dialects make theirs
 _ORCHESTRATION_INSTANCE = _tag(4)  # in ActivityRequest
 _KEY, _VALUE = _tag(1), _tag(2)  # in a map's entry
 
@@ -91,11 +93,14 @@ class Peek:
     left_out: int | None
     """How many past events there are beside, which the worker is believed to know from the
     turns before; 0 if that is not said, None if all past events are here."""
+    kept: int = 0
+    """How many past events come before those that are here, by an engine that sends a worker
+    only what it has not been sent before."""
 
 
-def peek(raw: bytes) -> Peek:
+def peek(raw: bytes, dialect: Dialect = NATIVE) -> Peek:
     """Read the outline of an encoded work item, or raise DecodeError."""
-    return _guarded(lambda: _peek(raw))
+    return _guarded(lambda: _peek(raw, dialect))
 
 
 def decode(
@@ -150,7 +155,7 @@ def _outline(raw: bytes) -> tuple[str, list[Span], list[Span]]:
     return kind, requests, others
 
 
-def _peek(raw: bytes) -> Peek:
+def _peek(raw: bytes, dialect: Dialect) -> Peek:
     kind, requests, others = _outline(raw)
     fields = _contents(raw, requests)
     # An activity names its orchestration in a message of its own, which begins as an
@@ -161,6 +166,7 @@ def _peek(raw: bytes) -> Peek:
     read_execution_id = _EXECUTION_ID_READERS.get(kind)
     execution_id = owner.get(_EXECUTION_ID, _NO_SPANS)
     events = fields if kind == _ORCHESTRATOR_REQUEST else {}
+    kept = _kept(raw, events, dialect)
     return Peek(
         kind,
         completion_token=_text(raw, _contents(raw, others).get(_COMPLETION_TOKEN, _NO_SPANS)),
@@ -168,8 +174,21 @@ def _peek(raw: bytes) -> Peek:
         execution_id=read_execution_id(raw, execution_id) if read_execution_id else "",
         past_events=EventSpans(raw, events.get(_PAST_EVENTS, _NO_SPANS)),
         new_events=EventSpans(raw, events.get(_NEW_EVENTS, _NO_SPANS)),
-        left_out=None if _PAST_EVENTS in events else _left_out(raw, events.get(_PROPERTIES)),
+        left_out=(
+            None if kept or _PAST_EVENTS in events else _left_out(raw, events.get(_PROPERTIES))
+        ),
+        kept=kept,
     )
+
+
+def _kept(raw: bytes, request: Mapping[int, Sequence[Span]], dialect: Dialect) -> int:
+    number = dialect.field_number("OrchestratorRequest", "cached_history", _CACHED_HISTORY)
+    spans = request.get(_tag(number)) if number is not None else None
+    if not spans:
+        return 0
+    # Of a message in pieces each says only what it knows; nobody sends this one so.
+    start, stop = spans[-1]
+    return codec.decode(messages.CachedHistory, raw[start:stop], dialect).event_count
 
 
 def _left_out(raw: bytes, properties: Iterable[Span] | None) -> int | None:

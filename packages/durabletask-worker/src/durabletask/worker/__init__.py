@@ -16,6 +16,7 @@ from durabletask.failures import (
     ActivityNotRegisteredError,
     EntityNotRegisteredError,
     OrchestratorNotRegisteredError,
+    OrchestratorVersionNotRegisteredError,
 )
 
 from ._filters import (
@@ -42,6 +43,7 @@ __all__ = [
     "MessageTooLargeError",
     "OrchestrationWorkItemFilter",
     "OrchestratorNotRegisteredError",
+    "OrchestratorVersionNotRegisteredError",
     "TaskHubGrpcWorker",
     "VersionFailureStrategy",
     "VersionMatchStrategy",

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     import logging
 
     from durabletask.core.registry import Registry
-    from durabletask.core.settings import Settings
-    from durabletask.protocol.dialects import Dialect
 
 Hook = Callable[["messages.ActivityRequest"], None]
 
@@ -46,24 +44,20 @@ class Activities:
     def __init__(
         self,
         registry: Registry,
-        settings: Settings,
-        dialect: Dialect,
         *,
         started: Hook,
         completed: Hook,
         log: logging.Logger,
     ) -> None:
         self._registry = registry
-        self._settings = settings
-        self._dialect = dialect
         self._started = started
         self._completed = completed
         self._log = log
 
     def prepare(self, item: WorkItem) -> Call:
-        request = work_items.decode(item.raw, self._dialect).activity_request
+        request = work_items.decode(item.raw, item.peer.dialect).activity_request
         assert request is not None
-        return Call(item, request, activity.prepare(request, self._registry, self._settings))
+        return Call(item, request, activity.prepare(request, self._registry, item.peer.settings))
 
     def coroutine(self, call: Call) -> Coroutine[Any, Any, Answer] | None:
         return self._perform_async(call) if call.call.is_async else None
@@ -116,7 +110,7 @@ class Activities:
 
     def _response(self, call: Call, outcome: activity.Outcome) -> messages.ActivityResponse:
         return activity.finish(
-            call.request, outcome, self._settings, completion_token=call.item.token
+            call.request, outcome, call.item.peer.settings, completion_token=call.item.token
         )
 
     def _tell_completed(self, request: messages.ActivityRequest) -> None:

@@ -15,6 +15,7 @@ from ._threads import Threads
 if TYPE_CHECKING:
     from durabletask.protocol.methods import Method
     from durabletask.transport import ByteStream, Metadata, Transport
+    from durabletask.transport.dialect import Engine
 
 # Answers that are under way at a time; the others wait their turn.
 _CALL_THREADS = 16
@@ -48,6 +49,11 @@ class BridgedTransport:
             return self._transport.unary(method, request, timeout=timeout, metadata=metadata)
 
         self._threads.submit((answer, call))
+        return await answer
+
+    async def settle(self) -> Engine:
+        answer: asyncio.Future[Engine] = asyncio.get_running_loop().create_future()
+        self._threads.submit((answer, self._transport.settle))
         return await answer
 
     def stream(

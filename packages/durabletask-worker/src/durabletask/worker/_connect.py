@@ -34,10 +34,11 @@ def connector(
     interceptors: Sequence[Any] | None,
     channel_options: GrpcChannelOptions | None,
     metadata: Sequence[tuple[str, str]] | None,
-    dialect: Dialect,
+    dialect: Dialect | None,
 ) -> Callable[[], AsyncTransport]:
     """What makes a transport, to be called in the worker's event loop.
 
+    A `dialect` of None is found out by the transport.
     Raises ValueError if some interceptors are made for threads and others for asyncio.
     """
     for_threads = _is_for_threads(channel, interceptors)

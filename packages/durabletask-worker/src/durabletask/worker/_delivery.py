@@ -4,7 +4,8 @@ An answer that is lost costs its work done twice or, as long as the stream holds
 instance that waits for ever. So: what may have been lost on the way is sent again,
 which is safe because the sidecar ignores an answer that it already has; what can never be
 sent, or is never accepted for its size, is replaced by a failure that says so; and what
-cannot be delivered at all is handed back.
+cannot be delivered at all is handed back. To engines that take nothing back the stream is
+given up, for then they send again what is unanswered.
 
 Knows nothing about orchestrations or activities.
 """
@@ -26,7 +27,6 @@ from ._work import MessageTooLargeError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from durabletask.protocol.dialects import Dialect
     from durabletask.transport import AsyncTransport
 
     from ._work import Answer, WorkItem
@@ -55,6 +55,8 @@ _RETRIED = frozenset(
         None,
     }
 )
+# What sidecars written in Go say to an answer that comes twice or too late.
+_STALE_TEXTS = ("channel closed", "unknown instance id/task id combo")
 # gRPC says "Received message larger than max (5242890 vs. 4194304)", or "Sent message …".
 _LARGER_THAN_MAX = re.compile(r"larger than.*?\((\d+) vs\.? (\d+)\)", re.IGNORECASE)
 # RESOURCE_EXHAUSTED on an answer up to this size is a sidecar that is short of something.
@@ -70,13 +72,13 @@ class Delivery:
         *,
         clock: Clock,
         draw: Callable[[], float],
-        dialect: Dialect,
+        break_off: Callable[[str], None],
         log: logging.Logger,
     ) -> None:
         self._transport = transport
+        self._break_off = break_off
         self._clock = clock
         self._draw = draw
-        self._dialect = dialect
         self._log = log
         self._in_flight = asyncio.Semaphore(IN_FLIGHT)
 
@@ -85,6 +87,9 @@ class Delivery:
 
         `abandon` makes the answer that hands the work item back where no other arrives.
         """
+        if not answer.item.peer.serves(answer.method):
+            self._hand_back(answer)
+            return
         error = await self._send_until_taken(answer)
         if error is None:
             return
@@ -100,8 +105,18 @@ class Delivery:
             answer.item.instance_id,
             error,
         )
-        # Once: where answers do not arrive, this hardly does either.
-        await self._send(abandon(answer.item))
+        back = abandon(answer.item)
+        if back.item.peer.serves(back.method):
+            # Once: where answers do not arrive, this hardly does either.
+            await self._send(back)
+        else:
+            self._hand_back(back)
+
+    def _hand_back(self, answer: Answer) -> None:
+        self._break_off(
+            f"instance '{answer.item.instance_id}': {answer.item.peer.name} sends a work item "
+            "again only when the stream ends"
+        )
 
     async def _send_until_taken(self, answer: Answer) -> Exception | None:
         """The error that ends the attempts, or None when the sidecar has the answer."""
@@ -157,7 +172,7 @@ class Delivery:
         )
 
     def _size(self, answer: Answer) -> int:
-        return len(codec.encode(answer.request, self._dialect))
+        return len(codec.encode(answer.request, answer.item.peer.dialect))
 
 
 def _details(error: Exception) -> str:
@@ -167,5 +182,5 @@ def _details(error: Exception) -> str:
 
 def _is_stale(error: Exception) -> bool:
     """Whether the sidecar no longer waits for the answer: it has one, or needs none."""
-    # "channel closed" is what sidecars written in Go say to an answer that comes twice.
-    return isinstance(error, LeaseLostError) or "channel closed" in _details(error).lower()
+    said = _details(error).lower()
+    return isinstance(error, LeaseLostError) or any(text in said for text in _STALE_TEXTS)

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from durabletask.core.registry import Registry
-    from durabletask.core.settings import Settings
-    from durabletask.protocol.dialects import Dialect
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +36,10 @@ class Entities:
     def __init__(
         self,
         registry: Registry,
-        settings: Settings,
-        dialect: Dialect,
         *,
         now: Callable[[], datetime],
     ) -> None:
         self._registry = registry
-        self._settings = settings
-        self._dialect = dialect
         self._now = now
 
     def prepare(self, item: WorkItem) -> Batch:
@@ -58,7 +52,7 @@ class Entities:
         item = batch.item
         request, infos = self._decode(item)
         result = entity_batch.run_batch(
-            request, self._registry, self._settings, now=self._now, completion_token=item.token
+            request, self._registry, item.peer.settings, now=self._now, completion_token=item.token
         )
         result.operation_infos = infos
         return Answer(
@@ -72,7 +66,7 @@ class Entities:
     def _decode(
         self, item: WorkItem
     ) -> tuple[messages.EntityBatchRequest, list[messages.OperationInfo]]:
-        decoded = work_items.decode(item.raw, self._dialect)
+        decoded = work_items.decode(item.raw, item.peer.dialect)
         if decoded.entity_request_v2 is not None:
             return entity_batch.from_v2(decoded.entity_request_v2)
         assert decoded.entity_request is not None

@@ -29,19 +29,19 @@ from ._threads import Threads
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
     from datetime import datetime
 
     from durabletask.core.registry import Registry
     from durabletask.core.settings import Settings
     from durabletask.core.versioning import VersioningOptions
     from durabletask.grpc_options import GrpcWorkerResiliencyOptions
-    from durabletask.protocol.dialects import Dialect
     from durabletask.transport import AsyncTransport, Metadata
 
     from ._connection import Link
     from ._filters import WorkItemFilters
     from ._options import ConcurrencyOptions
+    from ._peers import Peer
 
 # Turns are short and hold the interpreter lock, so that more threads gain nothing. More
 # than one, because an orchestrator that blocks should not stop all the others.
@@ -59,7 +59,6 @@ class Setup:
     address: str
     connect: Callable[[], AsyncTransport]
     announce: Callable[[], Metadata]
-    dialect: Dialect
     registry: Registry
     settings: Settings
     versioning: VersioningOptions | None
@@ -91,7 +90,7 @@ class Host:
         # A worker that was not asked to stop but is cancelled gives up at once.
         self._grace: float | None = 0.0
         self._asked_at = 0.0
-        self._line = Line(setup.connect)
+        self._line = Line(setup.connect, setup.settings)
         self._sessions = Sessions(
             limit=setup.max_cached_orchestrations, weight_limit=SESSIONS_WEIGHT
         )
@@ -99,10 +98,10 @@ class Host:
             self._line.transport,
             clock=setup.clock,
             draw=setup.draw,
-            dialect=setup.dialect,
+            break_off=self._break_off,
             log=setup.log,
         )
-        turns = _turn_slots(setup, delivery, self._sessions)
+        turns = _turn_slots(setup, delivery, self._sessions, self._line.history)
         calls = _call_slots(setup, delivery)
         batches = _batch_slots(setup, delivery)
         self._slots = (turns, calls, batches)
@@ -117,7 +116,8 @@ class Host:
             setup.address,
             transport=self._line.transport,
             renew=self._line.renew,
-            request=lambda: _work_item_request(setup),
+            settle=self._line.settle,
+            request=lambda peer: _work_item_request(setup, peer),
             announce=setup.announce,
             receive=intake.receive,
             on_link=on_link,
@@ -159,6 +159,9 @@ class Host:
     def is_served_by(self, thread: threading.Thread) -> bool:
         """Whether the host needs that thread, which therefore cannot wait for the host."""
         return thread is self._thread or any(slots.owns(thread) for slots in self._slots)
+
+    def _break_off(self, why: str) -> None:
+        self._loop.break_off(why)
 
     async def _drain(self) -> None:
         self._loop.drain()
@@ -234,16 +237,16 @@ class Host:
             await _cancel(*waits)
 
 
-def _turn_slots(setup: Setup, delivery: Delivery, sessions: Sessions) -> Slots[Turn]:
+def _turn_slots(
+    setup: Setup,
+    delivery: Delivery,
+    sessions: Sessions,
+    fetch: Callable[[str], Awaitable[list[messages.HistoryEvent]]],
+) -> Slots[Turn]:
     return Slots(
         "orchestrations",
         Orchestrations(
-            setup.registry,
-            setup.settings,
-            sessions,
-            setup.dialect,
-            setup.log,
-            versioning=setup.versioning,
+            setup.registry, sessions, setup.log, fetch=fetch, versioning=setup.versioning
         ),
         limit=setup.concurrency.maximum_concurrent_orchestration_work_items,
         threads=TURN_THREADS,
@@ -257,8 +260,6 @@ def _call_slots(setup: Setup, delivery: Delivery) -> Slots[Call]:
         "activities",
         Activities(
             setup.registry,
-            setup.settings,
-            setup.dialect,
             started=setup.activity_started,
             completed=setup.activity_completed,
             log=setup.log,
@@ -273,7 +274,7 @@ def _call_slots(setup: Setup, delivery: Delivery) -> Slots[Call]:
 def _batch_slots(setup: Setup, delivery: Delivery) -> Slots[Batch]:
     return Slots(
         "entities",
-        Entities(setup.registry, setup.settings, setup.dialect, now=setup.now),
+        Entities(setup.registry, now=setup.now),
         limit=setup.concurrency.maximum_concurrent_entity_work_items,
         threads=setup.concurrency.maximum_thread_pool_workers,
         deliver=delivery.deliver,
@@ -281,13 +282,20 @@ def _batch_slots(setup: Setup, delivery: Delivery) -> Slots[Batch]:
     )
 
 
-def _work_item_request(setup: Setup) -> messages.GetWorkItemsRequest:
+def _work_item_request(setup: Setup, peer: Peer) -> messages.GetWorkItemsRequest:
     limits, filters = setup.concurrency, setup.filters
+    capabilities = [messages.WorkerCapability(each) for each in setup.capabilities]
+    if peer.sends_deltas and setup.max_cached_orchestrations:
+        capabilities.append(messages.WorkerCapability.STATEFUL_HISTORY)
+    if filters is not None and not peer.filters:
+        setup.log.warning(
+            "%s has no work item filters: this worker will be sent work of every name.", peer.name
+        )
     return messages.GetWorkItemsRequest(
         max_concurrent_orchestration_work_items=limits.maximum_concurrent_orchestration_work_items,
         max_concurrent_activity_work_items=limits.maximum_concurrent_activity_work_items,
         max_concurrent_entity_work_items=limits.maximum_concurrent_entity_work_items,
-        capabilities=[messages.WorkerCapability(each) for each in setup.capabilities],
+        capabilities=capabilities,
         work_item_filters=to_message(filters) if filters is not None else None,
     )
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping, Sequence
 
+    from ._peers import Peer
+
 
 class Lane(Protocol):
     """Takes work items of one kind."""
@@ -29,9 +31,9 @@ class Intake:
         self._lanes = lanes
         self._log = log
 
-    async def receive(self, raw: bytes) -> None:
+    async def receive(self, raw: bytes, peer: Peer) -> None:
         try:
-            item = WorkItem(raw, work_items.peek(raw))
+            item = WorkItem(raw, work_items.peek(raw, peer.dialect), peer)
         except codec.DecodeError as error:
             # There is no token in it to hand it back with.
             self._log.error("A work item that cannot be read was ignored: %s", error)

@@ -9,6 +9,7 @@ Knows nothing about what is in a work item.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from typing import TYPE_CHECKING
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
     from durabletask.grpc_options import GrpcWorkerResiliencyOptions
     from durabletask.transport import AsyncTransport, Metadata
 
+    from ._peers import Peer
+
 # A stream that stood so many seconds is no victim of the fault that cut the one before.
 SETTLED_AFTER = 5.0
+# Seconds between the questions to an engine that says nothing by itself whether it is there.
+KEEP_ALIVE = 30.0
 
 
 class WorkItemLoop:
@@ -35,7 +40,8 @@ class WorkItemLoop:
 
     `receive` is given each message; it may wait when there is too much to do, and that
     time does not count as silence. `renew` replaces the transport after several failures, and
-    at once where nothing is heard. `announce` gives what goes with the request beside the
+    at once where nothing is heard. `settle` tells who is at the other end, for which `request`
+    is made and by whom the messages are. `announce` gives what goes with the request beside the
     message. `on_link` is told where the connection stands and the last error.
     """
 
@@ -45,9 +51,10 @@ class WorkItemLoop:
         *,
         transport: Callable[[], AsyncTransport],
         renew: Callable[[], Awaitable[None]],
-        request: Callable[[], messages.GetWorkItemsRequest],
+        settle: Callable[[], Awaitable[Peer]],
+        request: Callable[[Peer], messages.GetWorkItemsRequest],
         announce: Callable[[], Metadata],
-        receive: Callable[[bytes], Awaitable[None]],
+        receive: Callable[[bytes, Peer], Awaitable[None]],
         on_link: Callable[[Link, Exception | None], None],
         resilience: GrpcWorkerResiliencyOptions,
         clock: Clock,
@@ -57,6 +64,7 @@ class WorkItemLoop:
         self._address = address
         self._transport = transport
         self._renew = renew
+        self._settle = settle
         self._request = request
         self._announce = announce
         self._receive = receive
@@ -88,6 +96,13 @@ class WorkItemLoop:
         """
         self._see(Seen.STOP)
 
+    def break_off(self, why: str) -> None:
+        """Give up the stream, if one is read, and dial again.
+
+        Engines to which single work items cannot be handed back send them all again then.
+        """
+        self._silence.break_off(why)
+
     async def _wait_to_dial(self) -> None:
         resilience = self._resilience
         delay = self._connection.delay(
@@ -115,21 +130,49 @@ class WorkItemLoop:
         await transport.unary(
             methods.HELLO, messages.Empty(), timeout=self._resilience.hello_timeout_seconds
         )
+        peer = await self._settle()
         stream = transport.stream(
-            methods.GET_WORK_ITEMS, self._request(), metadata=self._announce()
+            methods.GET_WORK_ITEMS, self._request(peer), metadata=self._announce()
         )
-        async with contextlib.aclosing(stream):
+        async with contextlib.aclosing(stream), self._kept_alive(transport, peer):
             self._see(Seen.READY)
-            return await self._read(stream)
+            return await self._read(stream, peer)
 
-    async def _read(self, stream: AsyncIterator[bytes]) -> Seen:
+    @contextlib.asynccontextmanager
+    async def _kept_alive(self, transport: AsyncTransport, peer: Peer) -> AsyncIterator[None]:
+        """Ask an engine that never pings whether it is there; an answer is no silence."""
+        if peer.pings:
+            yield
+            return
+        asking = asyncio.create_task(self._ask_repeatedly(transport))
+        try:
+            yield
+        finally:
+            asking.cancel()
+
+    async def _ask_repeatedly(self, transport: AsyncTransport) -> None:
+        limit = self._resilience.silent_disconnect_timeout_seconds
+        # More than once in the silence that is allowed, so that one answer may be late.
+        interval = min(KEEP_ALIVE, limit / 3) if limit else KEEP_ALIVE
+        timeout = self._resilience.hello_timeout_seconds
+        while True:
+            await pause(self._clock, interval)
+            try:
+                await transport.unary(methods.HELLO, messages.Empty(), timeout=timeout)
+            # Whoever does not answer falls silent, which is told then.
+            except Exception as error:  # noqa: BLE001
+                self._log.debug("The sidecar at %s did not say hello: %s", self._address, error)
+            else:
+                self._silence.heard()
+
+    async def _read(self, stream: AsyncIterator[bytes], peer: Peer) -> Seen:
         opened_at = self._clock.time()
         heard_anything = False
         try:
             with self._silence.ends_this_task():
                 async for raw in stream:
                     heard_anything = True
-                    await self._take(raw)
+                    await self._take(raw, peer)
         except FellSilentError:
             return Seen.SILENT
         finally:
@@ -137,12 +180,12 @@ class WorkItemLoop:
                 self._see(Seen.SETTLED)
         return Seen.GOODBYE
 
-    async def _take(self, raw: bytes) -> None:
+    async def _take(self, raw: bytes, peer: Peer) -> None:
         if self._connection.link is not Link.STREAMING:
             return  # draining: the lease of this item ends with the stream
         with self._silence.interrupted():
             try:
-                await self._receive(raw)
+                await self._receive(raw, peer)
             # A message that nobody can take costs itself, not the stream.
             except Exception:  # noqa: BLE001
                 self._log.exception("A message of the work item stream was ignored.")

@@ -10,8 +10,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from durabletask import failures
-from durabletask.core.decide import is_rewind, mismatched, open_machine, rewind
+from durabletask.core.decide import is_rewind, mismatched, open_machine, rewind, without_version
 from durabletask.core.versioning import mismatch, version_of
+from durabletask.failures import DurableTaskError
 from durabletask.protocol import messages, methods, work_items
 
 from ._sessions import Session, Sessions
@@ -19,53 +20,65 @@ from ._work import Answer, WorkItem
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from durabletask.core.decision import Decision
     from durabletask.core.registry import Registry
-    from durabletask.core.settings import Settings
     from durabletask.core.versioning import VersioningOptions
     from durabletask.protocol.dialects import Dialect
+
+    History = list[messages.HistoryEvent]
+
+
+class HistoryUnknownError(DurableTaskError):
+    """A turn came without the history before it, and the engine did not tell that either."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """An orchestrator work item; the thread that takes it decodes it."""
+    """An orchestrator work item; the thread that takes it decodes it.
+
+    `history` is what the engine left out of it, once that has been fetched.
+    """
 
     item: WorkItem
+    history: History | None = None
 
 
 class Orchestrations:
-    """Does orchestrator work items, on threads without an event loop."""
+    """Does orchestrator work items, on threads without an event loop.
+
+    `fetch` gives the history of an instance, for turns that come without.
+    """
 
     def __init__(
         self,
         registry: Registry,
-        settings: Settings,
         sessions: Sessions,
-        dialect: Dialect,
         log: logging.Logger,
         *,
+        fetch: Callable[[str], Awaitable[History]],
         versioning: VersioningOptions | None,
     ) -> None:
         self._registry = registry
-        self._settings = settings
+        self._fetch = fetch
         self._versioning = versioning
         self._sessions = sessions
-        self._dialect = dialect
         self._log = log
 
     def prepare(self, item: WorkItem) -> Turn:
         return Turn(item)
 
-    def coroutine(self, _turn: Turn) -> Coroutine[Any, Any, Answer] | None:
+    def coroutine(self, _turn: Turn) -> Coroutine[Any, Any, Answer | Turn] | None:
         return None
 
-    def perform(self, turn: Turn) -> Answer:
+    def perform(self, turn: Turn) -> Answer | Coroutine[Any, Any, Answer | Turn]:
         item = turn.item
         session = self._sessions.check_out(item.peek)
+        if session is None and item.peek.kept and turn.history is None:
+            return self._with_history(item)
         if session is None:
-            return self._perform_cold(item)
+            return self._perform_cold(item, turn.history)
         try:
             request = self._decode_unseen(item, session)
         except BaseException:
@@ -81,17 +94,31 @@ class Orchestrations:
         request = messages.AbandonOrchestrationTaskRequest(completion_token=item.token)
         return Answer(item, methods.ABANDON_ORCHESTRATION_TASK, request)
 
-    def _perform_cold(self, item: WorkItem) -> Answer:
+    async def _with_history(self, item: WorkItem) -> Turn:
+        """The turn with the events that the engine believes this worker to keep."""
+        history = await self._fetch(item.instance_id)
+        kept = item.peek.kept
+        if len(history) < kept:
+            raise HistoryUnknownError(
+                f"Instance '{item.instance_id}': {item.peer.name} left out {kept} events and "
+                f"then told {len(history)}."
+            )
+        return Turn(item, history[:kept])
+
+    def _perform_cold(self, item: WorkItem, history: History | None = None) -> Answer:
         if item.peek.left_out is not None:
             return self._ask_for_history(item)
         request = self._decode(item)
+        if history:
+            request.past_events = [*history, *request.past_events]
         if self._versioning is not None:
             version = version_of(chain(request.past_events, request.new_events))
             if why := mismatch(version, self._versioning):
                 return self._refuse(item, request, why, self._versioning)
         if is_rewind(request):
-            return self._answer(item, rewind(request, self._registry, self._settings), request)
-        machine = open_machine(request, self._registry, self._settings)
+            decision = rewind(request, self._registry, item.peer.settings)
+            return self._answer(item, decision, request)
+        machine = open_machine(request, self._registry, item.peer.settings)
         session = Session(item.instance_id, item.peek.execution_id, machine)
         return self._take(session, item, request)
 
@@ -104,11 +131,15 @@ class Orchestrations:
         except BaseException:
             session.close()
             raise
-        session.saw(item.peek)
+        session.saw(item.peek, stamped_in=self._stamped_in(item, decision))
         # An ended machine has closed itself.
         if not decision.ended:
             self._sessions.check_in(session)
         return self._answer(item, decision, request)
+
+    def _stamped_in(self, item: WorkItem, decision: Decision) -> Dialect | None:
+        records = item.peer.settings.engine.records_versions
+        return item.peer.dialect if records and decision.is_versioned else None
 
     def _answer(
         self, item: WorkItem, decision: Decision, request: messages.OrchestratorRequest
@@ -134,6 +165,8 @@ class Orchestrations:
         self._log.warning(
             "Instance '%s': its turn is handed back for another worker. %s", item.instance_id, why
         )
+        if not item.peer.serves(methods.ABANDON_ORCHESTRATION_TASK):
+            return self._answer(item, without_version(), request)
         return self.abandon(item)
 
     def _ask_for_history(self, item: WorkItem) -> Answer:
@@ -145,12 +178,12 @@ class Orchestrations:
     def _decode_unseen(self, item: WorkItem, session: Session) -> messages.OrchestratorRequest:
         """The request without the past events that the machine has taken."""
         if item.peek.left_out is None:
-            return self._decode(item, skip=session.machine.applied)
+            return self._decode(item, skip=session.machine.applied - item.peek.kept)
         session.machine.confirm_all()
         return self._decode(item)
 
     def _decode(self, item: WorkItem, *, skip: int = 0) -> messages.OrchestratorRequest:
-        decoded = work_items.decode(item.raw, self._dialect, skip_past_events=skip)
+        decoded = work_items.decode(item.raw, item.peer.dialect, skip_past_events=skip)
         request = decoded.orchestrator_request
         assert request is not None
         return request

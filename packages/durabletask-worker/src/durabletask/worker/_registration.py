@@ -80,20 +80,57 @@ class Registration(ABC):
     def orchestrator(self, fn: F, /) -> F: ...
 
     @overload
-    def orchestrator(self, fn: None = None, /, *, name: str | None = None) -> Callable[[F], F]: ...
+    def orchestrator(
+        self,
+        fn: None = None,
+        /,
+        *,
+        name: str | None = None,
+        version_name: str | None = None,
+        is_latest: bool = False,
+    ) -> Callable[[F], F]: ...
 
     def orchestrator(
-        self, fn: F | None = None, /, *, name: str | None = None
+        self,
+        fn: F | None = None,
+        /,
+        *,
+        name: str | None = None,
+        version_name: str | None = None,
+        is_latest: bool = False,
     ) -> F | Callable[[F], F]:
         """Register the decorated orchestrator, under its own name or another.
 
         That name is what later calls by reference use; of several, the last one.
+
+        With a `version_name` it is one of several versions of the orchestrator `name`. An
+        instance begins with the version it was scheduled with, else with the one that
+        `is_latest`, and stays with it to its end: engines of Dapr's dialect record the name,
+        and wait (the instance is STALLED) while no worker has it. Other engines record only
+        the version that an instance was scheduled with; there an instance that was scheduled
+        with none, or with one that is missing, fails.
+
+        Example:
+            ```python
+            @worker.orchestrator(name="order", version_name="1")
+            def order_1(ctx: OrchestrationContext, id: str) -> Steps: ...
+
+            @worker.orchestrator(name="order", version_name="2", is_latest=True)
+            def order_2(ctx: OrchestrationContext, id: str) -> Steps: ...
+            ```
         """
         _refuse_name_in_place_of_function("orchestrator", fn)
+        if is_latest and version_name is None:
+            raise ValueError("is_latest=True needs a version_name: the latest version of what?")
 
         def register(function: F) -> F:
             self._refuse_while_running(_NO_ORCHESTRATORS_NOW)
-            return named(function, self._registry.add_orchestrator(function, name))
+            registry = self._registry
+            if version_name is None:
+                return named(function, registry.add_orchestrator(function, name))
+            return named(
+                function, registry.add_version(function, version_name, name, is_latest=is_latest)
+            )
 
         return register if fn is None else register(fn)
 

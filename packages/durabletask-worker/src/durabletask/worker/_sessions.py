@@ -11,6 +11,9 @@ A sidecar that knows who took the last turn may leave history out. Then the exec
 the length of its history have to be the same as if all that the machine decided last had been
 recorded, and nothing else; if not, the worker asks for the history.
 
+Dapr's engines leave out what they sent before the last turn. What follows is there, and begins
+with the last batch, so that it is compared as ever.
+
 While a turn runs its session is checked out: a second dispatch of the instance finds
 none, and rebuilds. Used by the threads that run turns, hence the lock.
 """
@@ -23,8 +26,11 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from durabletask.protocol import codec, messages
+
 if TYPE_CHECKING:
     from durabletask.core.machine import OrchestrationMachine
+    from durabletask.protocol.dialects import Dialect
     from durabletask.protocol.work_items import EventSpans, Peek
 
 # What an idle machine weighs beside what it was fed; measured, and good enough to keep
@@ -42,11 +48,17 @@ class Session:
     weight: int = _WEIGHT
     _batch: int = 0
     _digest: bytes = b""
+    _stamped_in: Dialect | None = None
 
-    def saw(self, peek: Peek) -> None:
-        """Remember the batch of new events that the machine has just been given."""
+    def saw(self, peek: Peek, *, stamped_in: Dialect | None = None) -> None:
+        """Remember the batch of new events that the machine has just been given.
+
+        `stamped_in` is the dialect of an engine that will record with the batch which code has
+        taken the turn.
+        """
         self._batch = len(peek.new_events)
-        self._digest = _digest(peek.new_events, 0, self._batch)
+        self._stamped_in = stamped_in
+        self._digest = self._digest_of(peek.new_events, 0, self._batch)
         # Inputs and results that user code holds on to came in these bytes.
         self.weight += sum(len(peek.new_events.event_bytes(i)) for i in range(self._batch))
 
@@ -56,15 +68,27 @@ class Session:
             return False
         if peek.left_out is not None:
             return self.machine.expected == peek.left_out
-        seen = self.machine.applied
+        # Counted from the first event that is there.
+        seen = self.machine.applied - peek.kept
         return (
-            seen <= len(peek.past_events)
-            and _digest(peek.past_events, seen - self._batch, seen) == self._digest
+            self._batch <= seen <= len(peek.past_events)
+            and self._digest_of(peek.past_events, seen - self._batch, seen) == self._digest
         )
 
     def close(self) -> None:
         """Let the `finally` blocks of an orchestrator that goes no further run."""
         self.machine.close()
+
+    def _digest_of(self, events: EventSpans, start: int, end: int) -> bytes:
+        digest = hashlib.blake2b(digest_size=16)
+        for index in range(start, end):
+            event = events.event_bytes(index)
+            if self._stamped_in is not None:
+                event = _unstamped(event, self._stamped_in)
+            # With its length, so that no two batches run together to the same bytes.
+            digest.update(len(event).to_bytes(4, "little"))
+            digest.update(event)
+        return digest.digest()
 
 
 class Sessions:
@@ -130,11 +154,10 @@ class Sessions:
             self._condemned.append(session)
 
 
-def _digest(events: EventSpans, start: int, end: int) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
-    for index in range(start, end):
-        event = events.event_bytes(index)
-        # With its length, so that no two batches run together to the same bytes.
-        digest.update(len(event).to_bytes(4, "little"))
-        digest.update(event)
-    return digest.digest()
+def _unstamped(raw: bytes, dialect: Dialect) -> bytes:
+    """The event as it was before the engine recorded with it which code took the turn."""
+    event = codec.decode(messages.HistoryEvent, raw, dialect)
+    if event.orchestrator_started is None:
+        return raw
+    event.orchestrator_started.version = None
+    return codec.encode(event, dialect)

@@ -23,6 +23,10 @@ class FellSilentError(Exception):
     """Nothing was heard for longer than allowed."""
 
 
+class BrokenOffError(Exception):
+    """Somebody wanted the stream to end."""
+
+
 class Silence:
     """A watchdog that costs a message no timer: it looks at when the last one came."""
 
@@ -31,15 +35,19 @@ class Silence:
         self._clock = clock
         self._heard_at = 0.0
         self._is_interrupted = False
-        self._has_bitten = False
+        self._bite: Exception | None = None
+        self._task: asyncio.Task[object] | None = None
         self._timer: Timer | None = None
 
     @contextlib.contextmanager
     def ends_this_task(self) -> Iterator[None]:
-        """Raise FellSilentError in the running task when nothing is heard for too long."""
-        task = asyncio.current_task()
+        """Raise FellSilentError in the running task when nothing is heard for too long.
+
+        Or BrokenOffError as soon as `break_off` is called.
+        """
+        task = self._task = asyncio.current_task()
         assert task is not None
-        self._has_bitten = False
+        self._bite = None
         self._heard_at = self._clock.time()
         if self._limit:
             self._look(task)
@@ -47,12 +55,22 @@ class Silence:
             yield
         except asyncio.CancelledError:
             # As asyncio.timeout does: a cancellation that is not ours goes on.
-            if self._has_bitten and task.uncancel() == 0:
-                raise FellSilentError from None
+            if (bite := self._bitten()) is not None and task.uncancel() == 0:
+                raise bite from None
             raise
         finally:
+            self._task = None
             if self._timer is not None:
                 self._timer.cancel()
+
+    def heard(self) -> None:
+        """Something was heard: the time begins anew."""
+        self._heard_at = self._clock.time()
+
+    def break_off(self, why: str) -> None:
+        """End what is being watched, if anything is."""
+        if self._task is not None:
+            self._end(self._task, BrokenOffError(why))
 
     @contextlib.contextmanager
     def interrupted(self) -> Iterator[None]:
@@ -62,14 +80,22 @@ class Silence:
             yield
         finally:
             self._is_interrupted = False
-            self._heard_at = self._clock.time()
+            self.heard()
 
     def _look(self, task: asyncio.Task[object]) -> None:
         silent_for = 0.0 if self._is_interrupted else self._clock.time() - self._heard_at
         if silent_for >= self._limit:
-            self._has_bitten = True
-            task.cancel()
+            self._end(task, FellSilentError())
             return
         self._timer = self._clock.call_later(
             self._limit - silent_for, functools.partial(self._look, task)
         )
+
+    def _bitten(self) -> Exception | None:
+        return self._bite
+
+    def _end(self, task: asyncio.Task[object], error: Exception) -> None:
+        # Once: each cancellation has to be taken back, and one is.
+        if self._bite is None:
+            self._bite = error
+            task.cancel()

@@ -45,12 +45,15 @@ class Handler(Protocol[J]):
         """Make ready, on the loop: decode and look up, nothing of the user's."""
         ...
 
-    def coroutine(self, job: J) -> Coroutine[Any, Any, Answer] | None:
+    def coroutine(self, job: J) -> Coroutine[Any, Any, Answer | J] | None:
         """The work, if it can be awaited on the loop; None if it needs a thread."""
         ...
 
-    def perform(self, job: J) -> Answer | Coroutine[Any, Any, Answer]:
-        """The work, on a thread; or what is left of it to be awaited on the loop."""
+    def perform(self, job: J) -> Answer | Coroutine[Any, Any, Answer | J]:
+        """The work, on a thread; or what is left of it to be awaited on the loop.
+
+        If that does not give an answer it gives what is left of it for a thread again.
+        """
         ...
 
     def abandon(self, item: WorkItem) -> Answer:
@@ -59,11 +62,11 @@ class Handler(Protocol[J]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Performed:
+class _Performed(Generic[J]):
     """What came back from a thread, and the context variables the work left there."""
 
     item: WorkItem
-    result: Answer | Coroutine[Any, Any, Answer]
+    result: Answer | Coroutine[Any, Any, Answer | J]
     context: contextvars.Context
 
 
@@ -84,7 +87,7 @@ class Slots(Generic[J]):
         self._limit = limit
         self._deliver = deliver
         self._log = log
-        self._threads: Threads[J, _Performed] = Threads(
+        self._threads: Threads[J, _Performed[J]] = Threads(
             f"durabletask-{name}",
             count=min(threads, limit),
             perform=self._perform,
@@ -165,9 +168,12 @@ class Slots(Generic[J]):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _await(self, coroutine: Coroutine[Any, Any, Answer], item: WorkItem) -> None:
+    async def _await(self, coroutine: Coroutine[Any, Any, Answer | J], item: WorkItem) -> None:
         try:
             answer = await coroutine
+            if not isinstance(answer, Answer):
+                self._threads.submit(answer)
+                return
         # asyncio would stop the loop for a SystemExit. Being cancelled means nothing as long
         # as this is open: user code may do that to itself.
         except BaseException:
@@ -176,8 +182,9 @@ class Slots(Generic[J]):
             answer = self._given_up(item)
         self._answer(answer)
 
-    def _perform(self, job: J) -> _Performed:
+    def _perform(self, job: J) -> _Performed[J]:
         context = self._context.copy()
+        result: Answer | Coroutine[Any, Any, Answer | J]
         try:
             result = context.run(self._handler.perform, job)
         # Whatever it is, SystemExit included, it may cost this item but not the thread.
@@ -185,7 +192,7 @@ class Slots(Generic[J]):
             result = self._given_up(job.item)
         return _Performed(job.item, result, context)
 
-    def _collect(self, performed: list[_Performed]) -> None:
+    def _collect(self, performed: list[_Performed[J]]) -> None:
         for each in performed:
             if isinstance(each.result, Answer):
                 self._answer(each.result)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from durabletask.protocol.methods import Method
     from durabletask.protocol.work_items import Peek
 
+    from ._peers import Peer
+
 
 class MessageTooLargeError(DurableTaskError):
     """An answer was larger than a message to the sidecar may be."""
@@ -27,10 +29,11 @@ MessageTooLargeError.__module__ = "durabletask.worker"
 
 @dataclass(frozen=True, slots=True)
 class WorkItem:
-    """One message of the work item stream, undecoded but for what routes it."""
+    """One message of the work item stream, undecoded but for what routes it; and who sent it."""
 
     raw: bytes
     peek: Peek
+    peer: Peer
 
     @property
     def instance_id(self) -> str:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from durabletask.core.settings import DEFAULT_MAXIMUM_TIMER_INTERVAL, Settings
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
-from durabletask.protocol import dialects
 from durabletask.serialization import DEFAULT_DATA_CONVERTER, DataConverter
 from durabletask.transport import address as addresses
+from durabletask.transport import dialect as transport_dialect
 from durabletask.transport.logger import choose
 from durabletask.transport.payload_store import refuse_payload_store
 
@@ -86,6 +86,13 @@ class TaskHubGrpcWorker(Registration):
     the transport in place of gRPC; it is called in the worker's event loop, again after
     each time the connection is given up. A `payload_store` is not supported yet, and refused.
 
+    `dialect` is the contract that the engine speaks: "taskhub" for Microsoft's, "dapr" for
+    Dapr's; "auto" finds it out, and is what None and no `DURABLETASK_DIALECT` mean. On engines
+    of Dapr's dialect (daprd, durabletask-go) an orchestrator that calls an entity fails with
+    `UnsupportedByEngineError`, for they would not survive it; work item filters and the limits
+    of the concurrency options are not told to them, and the stream is given up where other
+    engines are handed a single work item back.
+
     A program that ends without `stop` is not kept alive by its worker; work in flight is
     then done again elsewhere.
     """
@@ -111,6 +118,7 @@ class TaskHubGrpcWorker(Registration):
         emit_trace_spans: bool = True,
         max_cached_orchestrations: int = DEFAULT_MAX_CACHED_ORCHESTRATIONS,
         connect: Callable[[], AsyncTransport] | None = None,
+        dialect: str | None = None,
     ) -> None:
         super().__init__()
         refuse_payload_store(payload_store)
@@ -121,7 +129,7 @@ class TaskHubGrpcWorker(Registration):
             )
         self._log = choose("durabletask.worker", logger, log_handler, log_formatter)
         self._address = str(addresses.resolve(host_address, secure=secure_channel))
-        self._dialect = dialects.TASKHUB
+        told = transport_dialect.named(transport_dialect.chosen(dialect))
         self._announce = (
             _nothing
             if connect
@@ -140,7 +148,7 @@ class TaskHubGrpcWorker(Registration):
             interceptors=interceptors,
             channel_options=channel_options,
             metadata=metadata,
-            dialect=self._dialect,
+            dialect=told,
         )
         self._resilience = resiliency_options or _QUICK_TO_RETURN
         self._concurrency = concurrency_options or ConcurrencyOptions()
@@ -286,7 +294,6 @@ class TaskHubGrpcWorker(Registration):
             address=self._address,
             connect=self._connect,
             announce=lambda: (*self._announce(), *sessions),
-            dialect=self._dialect,
             registry=self._registry,
             settings=self._settings_now(),
             versioning=self._versioning,

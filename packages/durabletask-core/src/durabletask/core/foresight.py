@@ -1,0 +1,57 @@
+"""What history records further on: the only look ahead that a replay takes.
+
+A call that is made again has its old number in some histories and a fresh one in others, by
+the engine and the SDK that wrote them. Which it was, only the record of that attempt tells,
+and that comes after the code has gone on to ask for more. So this one question may be asked
+of what has not been replayed yet.
+
+Knows nothing about retries.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from durabletask.core import actions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from durabletask.protocol import messages
+
+
+class Foresight:
+    """History as far as it is known, and how much of it has been taken."""
+
+    __slots__ = ("_begins", "_events", "_last", "taken")
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self._begins = 0
+        self._events: Sequence[messages.HistoryEvent] = ()
+        self._last: dict[tuple[str, int, str], int] | None = None
+
+    def begin(self, events: Sequence[messages.HistoryEvent]) -> None:
+        """Look as far ahead as these events, which are taken next."""
+        self._begins = self.taken
+        self._events = events
+        self._last = None
+
+    def records(self, method: str, number: int, name: str) -> bool:
+        """Whether history records such a call, under that number, further on."""
+        if self._last is None:
+            # Late: hardly an orchestration ever asks.
+            self._last = {
+                called: position
+                for position, event in enumerate(self._events, self._begins)
+                if (called := _call(event)) is not None
+            }
+        return self._last.get((method, number, name), -1) >= self.taken
+
+
+def _call(event: messages.HistoryEvent) -> tuple[str, int, str] | None:
+    if (task := event.task_scheduled) is not None:
+        return actions.CALL_ACTIVITY, event.event_id, task.name
+    if (child := event.sub_orchestration_instance_created) is not None:
+        return actions.CALL_SUB_ORCHESTRATOR, event.event_id, child.name
+    return None

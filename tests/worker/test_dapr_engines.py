@@ -1,0 +1,318 @@
+"""The worker on engines of Dapr's dialect: what it says, keeps, fetches and gives up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builders.worker import DAPRS, START, ScriptedSidecar, refusal, settle
+from builders.worker_host import within
+from durabletask.entities import EntityInstanceId
+from durabletask.protocol import codec, events, messages, methods
+from durabletask.protocol.dialects import DAPR
+from durabletask.task import ActivityContext, OrchestrationContext
+from durabletask.worker import (
+    VersionFailureStrategy,
+    VersioningOptions,
+    VersionMatchStrategy,
+    WorkItemFilters,
+)
+from durabletask.worker._loop import KEEP_ALIVE
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from builders.worker_host import Bench
+
+SILENCE = 120.0
+
+
+async def given_up(bench: Bench) -> None:
+    """Wait until the stream is closed, by work that another thread does."""
+    while not bench.stream.is_closed:
+        await settle()
+
+
+@pytest.fixture
+def bench(bench: Bench) -> Bench:
+    bench.sidecar = ScriptedSidecar(DAPRS)
+    return bench
+
+
+def encoded(item: messages.WorkItem) -> bytes:
+    return codec.encode(item, DAPR)
+
+
+class Engine:
+    """durabletask-go with one instance: what it leaves out, and how it records."""
+
+    def __init__(self, bench: Bench, name: str) -> None:
+        self.bench = bench
+        self.history: list[messages.HistoryEvent] = []
+        self._sent = 0
+        self.turns = 0
+        self._inbox = [events.execution_started(name, instance_id="one", execution_id="first")]
+
+    async def turn(self) -> messages.OrchestratorResponse:
+        """Send a turn, wait for its answer and record it; activities return at once."""
+        self.turns += 1
+        new = [events.orchestrator_started(START), *self._inbox]
+        self.bench.stream.send(self._work_item(new))
+        response: messages.OrchestratorResponse = await self.bench.answer(
+            methods.COMPLETE_ORCHESTRATOR_TASK, self.turns
+        )
+        self._sent = len(self.history)
+        self._record(new, response)
+        return response
+
+    def _work_item(self, new: list[messages.HistoryEvent]) -> bytes:
+        request = messages.OrchestratorRequest(
+            instance_id="one",
+            execution_id="first",
+            past_events=self.history[self._sent :],
+            new_events=new,
+            cached_history=messages.CachedHistory(event_count=self._sent) if self._sent else None,
+        )
+        return encoded(messages.WorkItem(orchestrator_request=request, completion_token="t"))
+
+    def _record(
+        self, new: list[messages.HistoryEvent], response: messages.OrchestratorResponse
+    ) -> None:
+        # Through the codec: what a response has that Dapr's dialect has not is lost on the way.
+        response = codec.decode(type(response), codec.encode(response, DAPR), DAPR)
+        if response.version is not None:
+            assert new[0].orchestrator_started is not None
+            new[0].orchestrator_started.version = response.version
+        self.history += new
+        self._inbox = []
+        for action in response.actions:
+            if (task := action.schedule_task) is not None:
+                self.history.append(events.task_scheduled(action.id, task.name))
+                self._inbox.append(events.task_completed(action.id, str(action.id)))
+
+    def tells_history(self) -> None:
+        """From now on the whole history can be asked for."""
+        self.bench.sidecar.responses["GetInstanceHistory"] = messages.GetInstanceHistoryResponse(
+            events=list(self.history)
+        )
+
+
+class Chain:
+    """Three steps, one of them behind a patch if there is one; counts how often it is begun."""
+
+    def __init__(self, *patches: str) -> None:
+        self.patches = patches
+        self.times_begun = 0
+
+    def __call__(self, ctx: OrchestrationContext) -> Generator[Any, Any, int]:
+        self.times_begun += 1
+        result = 0
+        for number in range(3):
+            taken = [ctx.is_patched(patch) for patch in self.patches]
+            assert all(taken)
+            result = yield ctx.call_activity("step", input=number)
+        return result
+
+
+async def test_the_engine_is_told_that_histories_are_kept(bench: Bench) -> None:
+    await bench.start()
+
+    assert bench.stream.request.capabilities == [messages.WorkerCapability.STATEFUL_HISTORY]
+
+
+async def test_a_worker_that_keeps_no_histories_does_not_say_so(bench: Bench) -> None:
+    bench.told["max_cached_orchestrations"] = 0
+    await bench.start()
+
+    assert bench.stream.request.capabilities == []
+
+
+@pytest.mark.parametrize("patches", [(), ("a patch",)], ids=["plain", "with patches"])
+async def test_a_turn_that_comes_with_what_is_new_goes_on_where_it_stood(
+    bench: Bench, patches: tuple[str, ...]
+) -> None:
+    """Also where the engine records with a turn what code took it, and so changes its bytes."""
+    chain = Chain(*patches)
+    bench.registry.add_orchestrator(chain, "chain")
+    await bench.start()
+    engine = Engine(bench, "chain")
+
+    responses = [await engine.turn() for _ in range(4)]
+
+    end = responses[-1].actions[-1].complete_orchestration
+    assert end is not None
+    assert end.result == "3"
+    assert chain.times_begun == 1
+    assert bench.sidecar.requests(methods.GET_INSTANCE_HISTORY) == []
+
+
+async def test_a_history_that_is_not_kept_any_more_is_fetched(bench: Bench) -> None:
+    bench.told["max_cached_orchestrations"] = 1
+    chain = Chain("a patch")
+    bench.registry.add_orchestrator(chain, "chain")
+    await bench.start()
+    engine, other = Engine(bench, "chain"), Chain()
+    bench.registry.add_orchestrator(other, "other")
+    await engine.turn()
+    await engine.turn()
+    bench.stream.send(_other_instance())
+    await bench.answer(methods.COMPLETE_ORCHESTRATOR_TASK, 3)
+    engine.turns += 1
+    engine.tells_history()
+
+    await engine.turn()
+    response = await engine.turn()
+
+    end = response.actions[-1].complete_orchestration
+    assert end is not None
+    assert end.result == "3"
+    assert chain.times_begun == 2
+    assert bench.sidecar.requests(methods.GET_INSTANCE_HISTORY) == [
+        messages.GetInstanceHistoryRequest(instance_id="one")
+    ]
+
+
+def _other_instance() -> bytes:
+    request = messages.OrchestratorRequest(
+        instance_id="two",
+        new_events=[events.execution_started("other", instance_id="two")],
+    )
+    return encoded(messages.WorkItem(orchestrator_request=request, completion_token="t"))
+
+
+def _with_history_left_out(token: str = "t") -> bytes:
+    request = messages.OrchestratorRequest(
+        instance_id="one",
+        cached_history=messages.CachedHistory(event_count=5),
+        new_events=[events.orchestrator_started(START)],
+    )
+    return encoded(messages.WorkItem(orchestrator_request=request, completion_token=token))
+
+
+@pytest.mark.parametrize("told", [None, []], ids=["refused", "too short"])
+async def test_a_turn_whose_history_is_not_to_be_had_is_sent_again(
+    bench: Bench, told: list[messages.HistoryEvent] | None
+) -> None:
+    if told is None:
+        bench.sidecar.refuse(methods.GET_INSTANCE_HISTORY, refusal("UNKNOWN", "broken"))
+    await bench.start()
+
+    bench.stream.send(_with_history_left_out())
+    await bench.sidecar.received(methods.GET_INSTANCE_HISTORY)
+    await within(given_up(bench))
+    await bench.clock.advance(1)
+
+    assert await bench.sidecar.opened(2) is not bench.stream
+    assert not [name for name, _ in bench.sidecar.calls if name.startswith("Complete")]
+
+
+async def test_nothing_is_handed_back_by_a_call_that_the_engine_has_not(bench: Bench) -> None:
+    await bench.start()
+
+    cut_off = encoded(messages.WorkItem(completion_token="t")) + b"\x12\x03\x1a\x01\x0a"
+    bench.stream.send(cut_off)
+    await within(given_up(bench))
+
+    assert {name for name, _ in bench.sidecar.calls} == {"Hello"}
+
+
+async def test_an_engine_that_never_pings_is_asked_whether_it_is_there(bench: Bench) -> None:
+    await bench.start()
+    await settle()
+
+    for _ in range(10):
+        await bench.clock.advance(KEEP_ALIVE)
+
+    assert len(bench.sidecar.streams) == 1
+    assert len(bench.sidecar.requests(methods.HELLO)) == 11
+
+
+async def test_an_engine_that_does_not_answer_that_has_fallen_silent(bench: Bench) -> None:
+    await bench.start()
+    bench.sidecar.refuse(methods.HELLO, *(refusal("DEADLINE_EXCEEDED") for _ in range(4)))
+
+    await bench.clock.advance(SILENCE + 1)
+
+    assert bench.stream.is_closed
+
+
+async def test_an_engine_that_pings_is_not_asked(bench: Bench) -> None:
+    bench.sidecar = ScriptedSidecar()
+    await bench.start()
+
+    await bench.clock.advance(KEEP_ALIVE)
+
+    assert len(bench.sidecar.requests(methods.HELLO)) == 1
+
+
+async def test_an_activity_is_told_the_identity_of_its_call(bench: Bench) -> None:
+    @bench.activity
+    def asks(ctx: ActivityContext) -> str | None:
+        return ctx.task_execution_id
+
+    await bench.start()
+    request = messages.ActivityRequest(name="asks", task_id=1, task_execution_id="the call's")
+    bench.stream.send(encoded(messages.WorkItem(activity_request=request, completion_token="t")))
+
+    response = await bench.answer(methods.COMPLETE_ACTIVITY_TASK)
+    assert response.result == '"the call\'s"'
+    assert response.completion_token == "t"
+
+
+async def test_an_entity_is_not_called_and_the_error_names_the_engine(bench: Bench) -> None:
+    @bench.orchestrator
+    def uses(ctx: OrchestrationContext) -> None:
+        ctx.signal_entity(EntityInstanceId("counter", "one"), "add")
+
+    await bench.start()
+    response = await Engine(bench, "uses").turn()
+
+    (action,) = response.actions
+    assert action.complete_orchestration is not None
+    told = action.complete_orchestration.failure_details
+    assert told is not None
+    assert DAPRS.name in told.error_message
+
+
+async def test_an_orchestration_of_a_version_to_reject_waits_for_another_worker(
+    bench: Bench,
+) -> None:
+    bench.registry.add_orchestrator(Chain(), "chain")
+    bench.told["versioning"] = VersioningOptions(
+        "1.0", None, VersionMatchStrategy.STRICT, VersionFailureStrategy.REJECT
+    )
+    await bench.start()
+
+    response = await Engine(bench, "chain").turn()
+
+    (action,) = response.actions
+    assert action.orchestration_version_not_available is not None
+
+
+@pytest.mark.parametrize(
+    "text", ["unknown instance ID/task ID combo: one/1", "operation failed: channel closed"]
+)
+async def test_an_answer_that_comes_too_late_is_dropped(
+    bench: Bench, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    @bench.activity
+    def greet(_ctx: ActivityContext) -> str:
+        return "hello"
+
+    await bench.start()
+    bench.sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal("UNKNOWN", text))
+    await bench.call("greet")
+    await settle()
+
+    assert len(bench.sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)) == 1
+    assert caplog.records == []
+
+
+async def test_filters_that_the_engine_has_not_are_told(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.told["filters"] = WorkItemFilters()
+    await bench.start()
+
+    assert "has no work item filters" in caplog.text
