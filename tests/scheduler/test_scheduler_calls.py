@@ -82,6 +82,19 @@ async def test_without_a_credential_there_is_no_token(made):
 
 
 @pytest.mark.parametrize("made", [DurableTaskSchedulerClient, AsyncDurableTaskSchedulerClient])
+async def test_the_scheduler_speaks_its_own_dialect_whatever_the_environment_says(
+    made, monkeypatch
+):
+    monkeypatch.setenv("DURABLETASK_DIALECT", "dapr")
+    async with scheduler(streams=(HISTORY,)) as (address, heard):
+        await both_kinds_of_call(
+            made(host_address=address, taskhub="orders", token_credential=None)
+        )
+
+    assert set(heard.calls) == {"GetInstance", HISTORY}
+
+
+@pytest.mark.parametrize("made", [DurableTaskSchedulerClient, AsyncDurableTaskSchedulerClient])
 async def test_the_region_decides_what_the_token_is_for(made, monkeypatch):
     monkeypatch.setenv("REGION_NAME", "usgovvirginia")
     async with scheduler(streams=(HISTORY,)) as (address, _):

@@ -92,6 +92,7 @@ class DurableTaskSchedulerClient(TaskHubGrpcClient):
             default_version=default_version,
             payload_store=payload_store,
             data_converter=data_converter,
+            dialect="taskhub",
         )
 
     @classmethod
@@ -170,6 +171,7 @@ class AsyncDurableTaskSchedulerClient(AsyncTaskHubGrpcClient):
             default_version=default_version,
             payload_store=payload_store,
             data_converter=data_converter,
+            dialect="taskhub",
         )
 
     @classmethod

@@ -95,6 +95,7 @@ class DurableTaskSchedulerWorker(TaskHubGrpcWorker):
             payload_store=payload_store,
             data_converter=data_converter,
             exception_properties_provider=exception_properties_provider,
+            dialect="taskhub",
         )
 
     @classmethod
