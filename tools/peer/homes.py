@@ -56,10 +56,10 @@ def _make(there: Path, make: Callable[[Path], None]) -> None:
             shutil.rmtree(unfinished)
 
 
-def install(*command: str, folder: Path) -> None:
+def install(*command: str, folder: Path, environment: Mapping[str, str] | None = None) -> None:
     """Run a command that brings a peer to this machine."""
     try:
-        output(command, folder=folder)
+        output(command, folder=folder, environment=environment)
     except (OSError, RuntimeError) as error:
         raise UnavailableError(str(error)) from error
 

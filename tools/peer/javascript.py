@@ -1,4 +1,4 @@
-"""Microsoft's SDK for JavaScript, installed from `js/package-lock.json`, to run against ours.
+"""Microsoft's and Dapr's SDKs for JavaScript, installed from `js/package-lock.json`, to run against ours.
 
 One environment for each content of the lock file. Nothing in it needs a compiler, and no
 script of a package is run.
@@ -21,7 +21,7 @@ OLDEST_NODE = 20
 
 
 def run(script: Path, *arguments: str, timeout: float = 300) -> str:
-    """Run a script with the SDK; returns what it printed, raises if it failed."""
+    """Run a script with the SDKs; returns what it printed, raises if it failed."""
     # The scripts lie in the tree and the packages do not, so Node has to be told.
     environment = {**os.environ, "NODE_PATH": str(_packages() / "node_modules")}
     return output([_node(), str(script), *arguments], environment=environment, timeout=timeout)
@@ -35,7 +35,7 @@ def _packages() -> Path:
 def _make(there: Path) -> None:
     for name in ("package.json", "package-lock.json"):
         shutil.copy(FOLDER / name, there)
-    # The SDK asks for a newer Node than it needs.
+    # Microsoft's asks for a newer Node than it needs.
     options = ("--ignore-scripts", "--no-audit", "--no-fund", "--engine-strict=false")
     install(_found("npm"), "ci", *options, folder=there)
 

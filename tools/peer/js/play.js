@@ -3,13 +3,14 @@
 //     node play.js ADDRESS [NAME...]
 //
 // By scenario, `error` (null when it is fulfilled) and `heard`, what the SDK warned of.
+// Their hubs are named after them, and after this program, for others name theirs alike.
 "use strict";
 
 const scenarios = require("./scenarios.js");
 const { Stage } = require("./stage.js");
 
 async function play(name, address) {
-  const stage = new Stage(address, name);
+  const stage = new Stage(address, `js-${name}`);
   let error = null;
   try {
     await scenarios[name](stage);

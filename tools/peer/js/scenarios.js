@@ -129,15 +129,15 @@ exports.children_return_their_results = async (stage) => {
   assert.deepEqual(JSON.parse(state.serializedOutput), [2, 4, 6]);
 };
 
-exports.continuing_as_new_starts_over = async (stage) => {
+exports.continuing_as_new_fifty_times_starts_over = async (stage) => {
   const generations = async function* generations(ctx, number) {
     const doubled = yield ctx.callActivity(double, number);
-    if (number < 20) ctx.continueAsNew(number + 1, false);
+    if (number <= 50) ctx.continueAsNew(number + 1, false);
     return doubled;
   };
   await stage.host([generations], [double]);
 
-  assert.equal((await stage.run(generations, 1)).serializedOutput, "40");
+  assert.equal((await stage.run(generations, 1)).serializedOutput, "102");
 };
 
 exports.what_is_suspended_waits_until_it_is_resumed = async (stage) => {

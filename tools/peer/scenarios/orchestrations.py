@@ -151,16 +151,16 @@ def an_orchestration_sends_events_to_another(stage):
 
 
 @scenario()
-def continuing_as_new_fifty_times_leaves_one_generation(stage):
+def continuing_as_new_fifty_times_starts_over(stage):
     def generations(ctx, number):
         yield ctx.call_activity(double, input=number)
-        if number == 50:
+        if number > 50:
             return number
         ctx.continue_as_new(number + 1)
 
     stage.host(generations, activities=[double])
 
-    assert stage.result(generations, input=1, instance_id="phoenix") == 50
+    assert stage.result(generations, input=1, instance_id="phoenix") == 51
     assert len(stage.client.get_orchestration_history("phoenix")) < 20
 
 
@@ -219,7 +219,7 @@ class _Coded:
 
 
 @scenario()
-def the_details_of_a_failure_travel_whole(stage):
+def a_failure_tells_what_went_wrong(stage):
     def divide(_ctx, number):
         try:
             return 1 / number
