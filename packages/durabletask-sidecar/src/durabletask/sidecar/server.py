@@ -82,7 +82,7 @@ class Server:
         self._host = host
         self._port = port
         self._synchronous = synchronous
-        self._dialect = service.NAMES[dialect]
+        self._dialect = service.named(dialect)
         self._clock = clock or SystemClock()
         self._keepalive = keepalive
         self._lasting_store = store

@@ -19,7 +19,7 @@ from .hubs import Hubs
 from .instances import Instances
 from .management import Management
 from .queries import Queries
-from .spoken import NAMES, Dialects
+from .spoken import Dialects, named
 from .work_items import WorkItems
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _ENGINE = ("x-durabletask-engine", f"durabletask-sidecar/{__version__}")
 
 
-__all__ = ["NAMES", "handlers"]
+__all__ = ["handlers", "named"]
 
 
 def handlers(host: Host, default: Dialect | None = None) -> grpc.GenericRpcHandler:
