@@ -89,6 +89,7 @@ class Server:
         self._make_host = make_host
         self._store: Store | None = None
         self._engine: Host | None = None
+        self._health = service.Health()
         self._grpc: grpc.aio.Server | None = None
 
     @property
@@ -112,7 +113,9 @@ class Server:
             # What may fail comes first: gRPC gives a port back only after it has served it.
             self._engine.start()
             self._grpc = grpc.aio.server(options=(*_OPTIONS, *_keepalive_options(self._keepalive)))
-            self._grpc.add_generic_rpc_handlers((service.handlers(self._engine, self._dialect),))
+            self._grpc.add_generic_rpc_handlers(
+                (service.handlers(self._engine, self._dialect), self._health.handlers())
+            )
             self._port = self._port or free_port(places)
             for place in places:
                 self._port = _listen(self._grpc, place, self._port)
@@ -129,6 +132,7 @@ class Server:
         """
         if self._engine is None or self._grpc is None or self._store is None:
             return
+        self._health.close()
         self._engine.drain()
         await self._grpc.stop(grace)
         self._engine.close()

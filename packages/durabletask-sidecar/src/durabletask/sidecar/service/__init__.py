@@ -14,6 +14,7 @@ from durabletask.sidecar._version import __version__
 
 from . import rpc
 from .entities import Entities
+from .health import Health
 from .histories import Histories
 from .hubs import Hubs
 from .instances import Instances
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _ENGINE = ("x-durabletask-engine", f"durabletask-sidecar/{__version__}")
 
 
-__all__ = ["handlers", "named"]
+__all__ = ["Health", "handlers", "named"]
 
 
 def handlers(host: Host, default: Dialect | None = None) -> grpc.GenericRpcHandler:
