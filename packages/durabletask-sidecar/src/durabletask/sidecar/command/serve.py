@@ -14,7 +14,7 @@ from durabletask.sidecar._version import __version__
 from durabletask.sidecar.server import Server
 
 from . import config
-from .options import FOR_SERVE, dialect, network, storage
+from .options import FOR_SERVE, dialect, network, operations, storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,12 +40,14 @@ def run(arguments: Sequence[str]) -> int:
 
 def _server(options: argparse.Namespace) -> Server:
     stored, listening = storage.read(options), network.read(options)
+    operated = operations.read(options)
     return Server(
         stored.path,
         listening.host,
         listening.port,
         synchronous=stored.synchronous,
         dialect=dialect.read(options),
+        metrics=operated.metrics,
     )
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from . import dialect, network, storage
+from . import dialect, network, operations, storage
 
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["FOR_EXEC", "FOR_SERVE", "Group", "dialect", "network", "storage"]
+__all__ = ["FOR_EXEC", "FOR_SERVE", "Group", "dialect", "network", "operations", "storage"]
 
 
 class Group(Protocol):
@@ -31,6 +31,7 @@ FOR_SERVE: tuple[Group, ...] = (
     network,
     storage,
     dialect,
+    operations,
 )
 
 FOR_EXEC: tuple[Group, ...] = (
