@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from builders.sidecar import PATIENCE, Peer, complete, failed, schedule, serving
+from builders.command import address_in, running
+from builders.sidecar import PATIENCE, Peer, complete, connected, failed, schedule, serving
 from durabletask.protocol import messages, methods
 from durabletask.sidecar import Metrics
 from durabletask.sidecar.server import Server
@@ -307,6 +309,18 @@ async def test_the_page_is_gone_when_the_server_has_stopped() -> None:
 
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(host, int(port))
+
+
+async def test_the_command_says_where_its_metrics_are() -> None:
+    with running("--port", "0", "--metrics-port", "0") as (_, line):
+        async with connected(address_in(line)) as peer:
+            await peer.start()
+        found = re.search(r"metrics: http://(\S+)/metrics", line)
+        assert found, line
+
+        _, body = await fetch(found.group(1), "GET /metrics HTTP/1.1")
+
+    assert Scrape(body).value(RPCS, method="StartInstance", status="OK") == 1
 
 
 async def test_without_a_port_there_is_no_page() -> None:

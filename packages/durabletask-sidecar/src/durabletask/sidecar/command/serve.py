@@ -61,10 +61,7 @@ async def _serve_until_told(server: Server, drain_seconds: float) -> None:
     for signum in _SIGNALS:
         loop.add_signal_handler(signum, told.set)
     await server.start()
-    line = (
-        f"durabletask-sidecar {__version__} listens on {server.address}, storage: {server.storage}"
-    )
-    print(line, flush=True)  # noqa: T201 - scripts wait for this line
+    print(_greeting(server), flush=True)  # noqa: T201 - scripts wait for this line
     await told.wait()
     for signum in _SIGNALS:
         # Whoever sends a second one has waited long enough, and the file is always in order.
@@ -72,6 +69,14 @@ async def _serve_until_told(server: Server, drain_seconds: float) -> None:
         signal.signal(signum, signal.SIG_DFL)
     await server.drain(drain_seconds)
     await server.stop()
+
+
+def _greeting(server: Server) -> str:
+    line = f"durabletask-sidecar {__version__} listens on {server.address}"
+    line += f", storage: {server.storage}"
+    if server.metrics_address is not None:
+        line += f", metrics: http://{server.metrics_address}/metrics"
+    return line
 
 
 def _parser() -> argparse.ArgumentParser:
