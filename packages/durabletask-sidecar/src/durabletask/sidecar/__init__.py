@@ -15,14 +15,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .clock import Clock, ManualClock, SystemClock
     from .embed import Sidecar
+    from .security import Security, SecurityError
     from .server import Server
     from .store import StoreError
 
-__all__ = ["Clock", "ManualClock", "Server", "Sidecar", "StoreError", "SystemClock"]
+__all__ = [
+    "Clock",
+    "ManualClock",
+    "Security",
+    "SecurityError",
+    "Server",
+    "Sidecar",
+    "StoreError",
+    "SystemClock",
+]
 
 _MODULES = {
     "Clock": "clock",
     "ManualClock": "clock",
+    "Security": "security",
+    "SecurityError": "security",
     "Server": "server",
     "Sidecar": "embed",
     "StoreError": "store",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .clock import Clock
+    from .security import Security
 
 _Result = TypeVar("_Result")
 
@@ -35,8 +36,8 @@ class Sidecar:
             client = TaskHubGrpcClient(host_address=address)
             ...
 
-    Entering raises `StoreError` when the file cannot be used, and `OSError` when the
-    port cannot. Leaving ends the streams of connected workers and frees port and file.
+    Entering raises `StoreError` when the file cannot be used, `SecurityError` when a file of
+    certificates or tokens cannot, and `OSError` when the port cannot. Leaving ends the streams of connected workers and frees port and file.
     """
 
     def __init__(
@@ -48,9 +49,16 @@ class Sidecar:
         synchronous: str = "full",
         dialect: str = "auto",
         clock: Clock | None = None,
+        security: Security | None = None,
     ) -> None:
         self._make_server: Callable[[], Server] = lambda: Server(
-            path, host, port, synchronous=synchronous, dialect=dialect, clock=clock
+            path,
+            host,
+            port,
+            synchronous=synchronous,
+            dialect=dialect,
+            clock=clock,
+            security=security,
         )
         self._running: _Running | None = None
 

@@ -10,6 +10,7 @@ Knows nothing about command lines or threads.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from datetime import timedelta
 from os import PathLike, fspath
@@ -21,12 +22,16 @@ from . import service
 from .clock import Clock, SystemClock
 from .committer import Committer
 from .host import Host
-from .listening import check_free, free_port, hosts, target
+from .listening import check_free, free_port, hosts, is_loopback, target
+from .security import Security, exposure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .security.certificates import Certificates
     from .store import Store
+
+_log = logging.getLogger("durabletask.sidecar")
 
 # The largest message that our own workers and clients send.
 _MAX_MESSAGE = 64 * 1024 * 1024
@@ -63,6 +68,8 @@ class Server:
 
     `dialect` is what peers are taken for that do not show whose they are: "taskhub" for
     Microsoft's, "dapr" for Dapr's; "auto" takes them for Microsoft's until they show Dapr's.
+
+    `security` says who may connect and call; None lets in whoever can reach the port.
     """
 
     def __init__(
@@ -76,6 +83,7 @@ class Server:
         clock: Clock | None = None,
         keepalive: timedelta = KEEPALIVE,
         store: Store | None = None,
+        security: Security | None = None,
         make_host: Callable[[Committer, Clock, Callable[[], str]], Host] = Host,
     ) -> None:
         self._path = path
@@ -86,6 +94,7 @@ class Server:
         self._clock = clock or SystemClock()
         self._keepalive = keepalive
         self._lasting_store = store
+        self._security = security or Security()
         self._make_host = make_host
         self._store: Store | None = None
         self._engine: Host | None = None
@@ -103,7 +112,11 @@ class Server:
         return "memory" if self._path is None else fspath(self._path)
 
     async def start(self) -> None:
-        """Open the store, then listen; raise StoreError or OSError and leave nothing open."""
+        """Open the store, then listen.
+
+        Raises StoreError, SecurityError or OSError, and leaves nothing open.
+        """
+        certificates, interceptors = _certificates(self._security), _interceptors(self._security)
         places = hosts(self._host)
         for place in places:
             check_free(place, self._port)
@@ -112,18 +125,24 @@ class Server:
         try:
             # What may fail comes first: gRPC gives a port back only after it has served it.
             self._engine.start()
-            self._grpc = grpc.aio.server(options=(*_OPTIONS, *_keepalive_options(self._keepalive)))
+            self._grpc = grpc.aio.server(
+                interceptors=interceptors,
+                options=(*_OPTIONS, *_keepalive_options(self._keepalive)),
+            )
             self._grpc.add_generic_rpc_handlers(
                 (service.handlers(self._engine, self._dialect), self._health.handlers())
             )
             self._port = self._port or free_port(places)
             for place in places:
-                self._port = _listen(self._grpc, place, self._port)
+                self._port = _listen(self._grpc, place, self._port, certificates)
             await self._grpc.start()
         except BaseException:
             self._engine.close()
             self._store.close()
             raise
+        if not is_loopback(self._host):
+            for warning in exposure.warnings(self.address, self._security):
+                _log.warning("%s", warning)
 
     async def stop(self, grace: float = DRAIN_SECONDS) -> None:
         """Drain, stop listening, and close the store.
@@ -149,9 +168,30 @@ def _keepalive_options(keepalive: timedelta) -> tuple[tuple[str, int], ...]:
     )
 
 
-def _listen(server: grpc.aio.Server, host: str, port: int) -> int:
+def _certificates(security: Security) -> Certificates | None:
+    if security.tls_cert is None or security.tls_key is None:
+        return None
+    # Each only where it is wanted: ssl takes a while to load.
+    from .security.certificates import Certificates
+
+    return Certificates(security.tls_cert, security.tls_key, security.client_ca)
+
+
+def _interceptors(security: Security) -> tuple[grpc.aio.ServerInterceptor, ...]:
+    if security.token_file is None:
+        return ()
+    from .security import token_file
+
+    return (service.Admission(token_file.reloading(security.token_file).current),)
+
+
+def _listen(
+    server: grpc.aio.Server, host: str, port: int, certificates: Certificates | None
+) -> int:
     try:
-        return server.add_insecure_port(target(host, port))
+        if certificates is None:
+            return server.add_insecure_port(target(host, port))
+        return server.add_secure_port(target(host, port), certificates.credentials())
     except RuntimeError as error:
         raise OSError(f"cannot listen on {target(host, port)}: {error}") from error
 

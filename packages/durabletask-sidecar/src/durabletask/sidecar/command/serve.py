@@ -14,7 +14,7 @@ from durabletask.sidecar._version import __version__
 from durabletask.sidecar.server import Server
 
 from . import config
-from .options import FOR_SERVE, dialect, network, storage
+from .options import FOR_SERVE, dialect, network, security, storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +46,7 @@ def _server(options: argparse.Namespace) -> Server:
         listening.port,
         synchronous=stored.synchronous,
         dialect=dialect.read(options),
+        security=security.read(options),
     )
 
 

@@ -13,6 +13,7 @@ from durabletask.protocol import messages, methods
 from durabletask.sidecar._version import __version__
 
 from . import rpc
+from .admission import Admission
 from .entities import Entities
 from .health import Health
 from .histories import Histories
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _ENGINE = ("x-durabletask-engine", f"durabletask-sidecar/{__version__}")
 
 
-__all__ = ["Health", "handlers", "named"]
+__all__ = ["Admission", "Health", "handlers", "named"]
 
 
 def handlers(host: Host, default: Dialect | None = None) -> grpc.GenericRpcHandler:

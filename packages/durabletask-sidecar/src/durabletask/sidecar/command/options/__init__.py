@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from . import dialect, network, storage
+from . import dialect, network, security, storage
 
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["FOR_EXEC", "FOR_SERVE", "Group", "dialect", "network", "storage"]
+__all__ = ["FOR_EXEC", "FOR_SERVE", "Group", "dialect", "network", "security", "storage"]
 
 
 class Group(Protocol):
@@ -29,6 +29,7 @@ class Group(Protocol):
 
 FOR_SERVE: tuple[Group, ...] = (
     network,
+    security,
     storage,
     dialect,
 )
