@@ -46,7 +46,7 @@ class Authority:
 
     def certify(self, name: str = "server") -> tuple[Path, Path]:
         """The files of a new certificate for this machine and its key, in place of earlier ones."""
-        made = self._authority.issue_cert("localhost", "127.0.0.1")
+        made = self._authority.issue_cert("localhost", "127.0.0.1", "::1")
         cert, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         for path, content in ((cert, chain(made)), (key, made.private_key_pem.bytes())):
             replace(path, content)
