@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .clock import Clock, ManualClock, SystemClock
     from .embed import Sidecar
+    from .metrics import Metrics
     from .security import Security, SecurityError
     from .server import Server
     from .store import StoreError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Clock",
     "ManualClock",
+    "Metrics",
     "Security",
     "SecurityError",
     "Server",
@@ -33,6 +35,7 @@ __all__ = [
 _MODULES = {
     "Clock": "clock",
     "ManualClock": "clock",
+    "Metrics": "metrics",
     "Security": "security",
     "SecurityError": "security",
     "Server": "server",

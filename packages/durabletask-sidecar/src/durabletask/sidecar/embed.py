@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .clock import Clock
+    from .metrics import Metrics
     from .security import Security
 
 _Result = TypeVar("_Result")
@@ -48,6 +49,7 @@ class Sidecar:
         port: int = 0,
         synchronous: str = "full",
         dialect: str = "auto",
+        metrics: Metrics | None = None,
         clock: Clock | None = None,
         security: Security | None = None,
     ) -> None:
@@ -57,6 +59,7 @@ class Sidecar:
             port,
             synchronous=synchronous,
             dialect=dialect,
+            metrics=metrics,
             clock=clock,
             security=security,
         )

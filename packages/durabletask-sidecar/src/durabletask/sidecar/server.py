@@ -1,17 +1,21 @@
 """Start, drain and stop one sidecar on the running event loop.
 
-    new --start--> serving --stop--> draining --> stopped
+    new --start--> serving --drain--> draining --stop--> stopping --> stopped
+                      +-------------- stop -----------------^
 
-While it drains, streams end cleanly, waits are answered with UNAVAILABLE, and
-completions of work that is still out are stored.
+While it drains, it hands out no more work and tells probes so; workers may complete what they
+have, and all other calls are served. When it stops, streams end cleanly, waits are answered
+with UNAVAILABLE, and completions under way are stored.
 
 Knows nothing about command lines or threads.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
+from contextlib import suppress
 from datetime import timedelta
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
@@ -23,12 +27,17 @@ from .clock import Clock, SystemClock
 from .committer import Committer
 from .host import Host
 from .listening import check_free, free_port, hosts, is_loopback, target
+from .metrics import Meter, Metrics
+from .observing import NOBODY
 from .security import Security, exposure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .observing import Observer
     from .security.certificates import Certificates
+    from .security.reloading import Reloading
+    from .security.token_table import TokenTable
     from .store import Store
 
 _log = logging.getLogger("durabletask.sidecar")
@@ -70,6 +79,8 @@ class Server:
     Microsoft's, "dapr" for Dapr's; "auto" takes them for Microsoft's until they show Dapr's.
 
     `security` says who may connect and call; None lets in whoever can reach the port.
+
+    `metrics` says where to publish metrics; it needs the extra of that name.
     """
 
     def __init__(
@@ -80,6 +91,7 @@ class Server:
         *,
         synchronous: str = "full",
         dialect: str = "auto",
+        metrics: Metrics | None = None,
         clock: Clock | None = None,
         keepalive: timedelta = KEEPALIVE,
         store: Store | None = None,
@@ -91,6 +103,8 @@ class Server:
         self._port = port
         self._synchronous = synchronous
         self._dialect = service.named(dialect)
+        self._metrics = metrics
+        self._meter: Meter | None = None
         self._clock = clock or SystemClock()
         self._keepalive = keepalive
         self._lasting_store = store
@@ -111,32 +125,40 @@ class Server:
         """Where it remembers, in words for the user."""
         return "memory" if self._path is None else fspath(self._path)
 
+    @property
+    def metrics_address(self) -> str | None:
+        """Where metrics are published, as `host:port`; None when they are not."""
+        return None if self._meter is None else self._meter.address
+
     async def start(self) -> None:
         """Open the store, then listen.
 
         Raises StoreError, SecurityError or OSError, and leaves nothing open.
         """
-        certificates, interceptors = _certificates(self._security), _interceptors(self._security)
+        certificates, tokens = _certificates(self._security), _tokens(self._security)
         places = hosts(self._host)
         for place in places:
             check_free(place, self._port)
         self._store = self._lasting_store or _open(self._path, self._synchronous)
         self._engine = self._make_host(Committer(self._store), self._clock, _new_id)
         try:
+            observer = await self._observed(self._engine)
             # What may fail comes first: gRPC gives a port back only after it has served it.
             self._engine.start()
             self._grpc = grpc.aio.server(
-                interceptors=interceptors,
+                interceptors=[service.Admission(tokens.current, observer)] if tokens else [],
                 options=(*_OPTIONS, *_keepalive_options(self._keepalive)),
             )
             self._grpc.add_generic_rpc_handlers(
-                (service.handlers(self._engine, self._dialect), self._health.handlers())
+                (service.handlers(self._engine, self._dialect, observer), self._health.handlers())
             )
             self._port = self._port or free_port(places)
             for place in places:
                 self._port = _listen(self._grpc, place, self._port, certificates)
             await self._grpc.start()
+            _log.info("serving", extra={"address": self.address, "storage": self.storage})
         except BaseException:
+            await self._stop_metrics()
             self._engine.close()
             self._store.close()
             raise
@@ -144,8 +166,22 @@ class Server:
             for warning in exposure.warnings(self.address, self._security):
                 _log.warning("%s", warning)
 
+    async def drain(self, patience: float) -> None:
+        """Hand out no more work, and wait so many seconds at most for what is out.
+
+        What is still out then is handed out anew by whoever starts on the same file.
+        """
+        if self._engine is None:
+            return
+        _log.info("draining", extra={"address": self.address})
+        self._health.drain()
+        self._engine.retire()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._engine.wait_returned()
+
     async def stop(self, grace: float = DRAIN_SECONDS) -> None:
-        """Drain, stop listening, and close the store.
+        """End streams and waits, stop listening, and close the store.
 
         `grace` is how many seconds peers have that do not read what they are sent.
         """
@@ -154,8 +190,23 @@ class Server:
         self._health.close()
         self._engine.drain()
         await self._grpc.stop(grace)
+        await self._stop_metrics()
         self._engine.close()
         self._store.close()
+        _log.info("stopped", extra={"address": self.address})
+
+    async def _observed(self, engine: Host) -> Observer:
+        """Who counts what happens: whoever publishes it, or nobody."""
+        if self._metrics is None:
+            return NOBODY
+        self._meter = Meter(self._metrics, engine.census)
+        engine.observe(self._meter.observer)
+        await self._meter.start()
+        return self._meter.observer
+
+    async def _stop_metrics(self) -> None:
+        if self._meter is not None:
+            await self._meter.stop()
 
 
 def _keepalive_options(keepalive: timedelta) -> tuple[tuple[str, int], ...]:
@@ -177,12 +228,12 @@ def _certificates(security: Security) -> Certificates | None:
     return Certificates(security.tls_cert, security.tls_key, security.client_ca)
 
 
-def _interceptors(security: Security) -> tuple[grpc.aio.ServerInterceptor, ...]:
+def _tokens(security: Security) -> Reloading[TokenTable] | None:
     if security.token_file is None:
-        return ()
+        return None
     from .security import token_file
 
-    return (service.Admission(token_file.reloading(security.token_file).current),)
+    return token_file.reloading(security.token_file)
 
 
 def _listen(

@@ -14,11 +14,14 @@ Knows nothing about where tokens come from, or what the calls do.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
 
+from durabletask.protocol import methods
+from durabletask.sidecar.observing import NOBODY
 from durabletask.sidecar.security import token_table
 
 from . import health, rpc
@@ -27,13 +30,17 @@ from .errors import PermissionDeniedError, UnauthenticatedError, code_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from durabletask.sidecar.observing import Observer
     from durabletask.sidecar.security.token_table import TokenTable
 
     # Of any messages: to the types of gRPC an interceptor is one for all methods.
     Handler = grpc.RpcMethodHandler[Any, Any]
     Metadata = Iterable[tuple[str, str | bytes]]
 
+_log = logging.getLogger("durabletask.sidecar")
+
 _OPEN = f"/{health.SERVICE}/"
+_PATHS = frozenset(method.path for method in methods.ALL)
 # Of a task hub's name, in the text of a refusal.
 _SHOWN = 100
 
@@ -41,8 +48,9 @@ _SHOWN = 100
 class Admission(grpc.aio.ServerInterceptor):
     """Refuses calls, and ends streams whose token no longer holds with their next response."""
 
-    def __init__(self, table: Callable[[], TokenTable]) -> None:
+    def __init__(self, table: Callable[[], TokenTable], observer: Observer = NOBODY) -> None:
         self._table = table
+        self._observer = observer
 
     async def intercept_service(
         self,
@@ -55,6 +63,7 @@ class Admission(grpc.aio.ServerInterceptor):
         try:
             table = self._admit(metadata)
         except (UnauthenticatedError, PermissionDeniedError) as error:
+            self._tell(handler_call_details.method, code_of(error))
             return _refusal(error)
         handler = await continuation(handler_call_details)
         if handler is None or not handler.response_streaming:
@@ -66,6 +75,12 @@ class Admission(grpc.aio.ServerInterceptor):
         table = self._table()
         check(table, metadata)
         return table
+
+    def _tell(self, path: str, code: grpc.StatusCode) -> None:
+        # Under no name that a caller made up: whoever counts remembers each for good.
+        name = path.rpartition("/")[2] if path in _PATHS else "unknown"
+        self._observer.answered(name, code.name, self._observer.ticks())
+        _log.debug("a call was refused", extra={"method": name, "status": code.name})
 
     def _revocable(self, handler: Handler, metadata: Metadata, table: TokenTable) -> Handler:
         behaviour: Any = handler.unary_stream

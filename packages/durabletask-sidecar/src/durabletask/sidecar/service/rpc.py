@@ -128,8 +128,13 @@ def _caller(context: Context) -> Caller:
 
 async def _abort(method: Method, error: Exception, context: Context) -> NoReturn:
     code = code_of(error)
+    hub = hub_of(dict(context.invocation_metadata() or ()))
+    about = {"hub": hub, "method": method.name, "status": code.name}
     if code is grpc.StatusCode.INTERNAL:
-        _log.exception("%s failed", method.name, exc_info=error)
+        _log.error("a call failed", exc_info=error, extra=about)
+    else:
+        # Without the text, which may hold what the caller sent.
+        _log.debug("a call was refused", extra=about)
     await context.abort(code, _details(error))
 
 

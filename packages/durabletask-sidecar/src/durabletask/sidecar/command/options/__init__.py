@@ -11,12 +11,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from . import dialect, network, security, storage
+from . import dialect, logs, network, operations, security, storage
 
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["FOR_EXEC", "FOR_SERVE", "Group", "dialect", "network", "security", "storage"]
+__all__ = [
+    "FOR_EXEC",
+    "FOR_SERVE",
+    "Group",
+    "dialect",
+    "logs",
+    "network",
+    "operations",
+    "security",
+    "storage",
+]
 
 
 class Group(Protocol):
@@ -32,9 +42,12 @@ FOR_SERVE: tuple[Group, ...] = (
     security,
     storage,
     dialect,
+    operations,
+    logs,
 )
 
 FOR_EXEC: tuple[Group, ...] = (
     storage,
     dialect,
+    logs,
 )
