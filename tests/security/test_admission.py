@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -22,7 +23,10 @@ from builders.sidecar import PATIENCE, complete, schedule
 from durabletask.protocol import messages, methods
 from durabletask.protocol.methods import Method
 from durabletask.sidecar import Security
+from durabletask.sidecar.observing import Nobody
+from durabletask.sidecar.security.token_table import parse
 from durabletask.sidecar.server import Server
+from durabletask.sidecar.service import Admission
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -55,6 +59,28 @@ INTRUDERS = {
 each_intruder = pytest.mark.parametrize(
     ("metadata", "code"), INTRUDERS.values(), ids=INTRUDERS.keys()
 )
+
+
+@dataclass
+class Details:
+    """What an interceptor learns of a call."""
+
+    method: str
+    invocation_metadata: Any
+
+
+class Counted(Nobody):
+    """Counts how calls were answered."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[str, str]] = []
+
+    def answered(self, method: str, status: str, since: float) -> None:
+        self.answers.append((method, status))
+
+
+async def nobody_calls(_details: Any) -> Any:
+    raise AssertionError("a call was let in")
 
 
 @pytest.fixture
@@ -117,6 +143,17 @@ async def test_refusals_do_not_tell_whether_a_request_is_well_formed_or_a_method
 
     assert malformed == unheard_of
     assert malformed.code is code
+
+
+async def test_refused_calls_are_counted_under_no_name_that_a_caller_made_up() -> None:
+    counted = Counted()
+    admission = Admission(lambda: parse(TOKENS), counted)
+
+    for path in (methods.HELLO.path, "/TaskHubSidecarService/MadeUp", "made up"):
+        await admission.intercept_service(nobody_calls, Details(path, bearer(BILLING, "orders")))
+
+    denied = "PERMISSION_DENIED"
+    assert counted.answers == [("Hello", denied), ("unknown", denied), ("unknown", denied)]
 
 
 async def test_an_intruder_changes_nothing(server: Server, owner: Authorized) -> None:

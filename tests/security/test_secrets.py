@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from builders.command import PATIENCE, address_in, run, running
 from builders.security import ADMIN, BILLING, ORDERS, TOKENS, Authority, bearer, connected, replace
 from durabletask.protocol import methods
 from durabletask.sidecar import Security
@@ -84,16 +83,28 @@ def test_the_command_does_not_quote_a_broken_file(tmp_path: Path) -> None:
     replace(key, key.read_text().replace("BEGIN", "BEGUN"))
     secured = ["--tls-cert", str(cert), "--tls-key", str(key), "--token-file", str(tokens)]
 
-    ended = subprocess.run(
-        [sys.executable, "-m", "durabletask.sidecar", "--port", "0", *secured],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    ended = run("--port", "0", *secured)
 
     assert str(key) in ended.stderr
     assert leaked(ended.stderr, lines_of(key)) == []
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+async def test_the_command_shows_no_token_even_when_it_logs_everything(
+    tmp_path: Path, log_format: str
+) -> None:
+    replace(tmp_path / "tokens", TOKENS)
+    options = ("--log-level", "debug", "--log-format", log_format, "--token-file", "tokens")
+    with running("--port", "0", *options, cwd=tmp_path) as (process, line):
+        for token in (ORDERS, BILLING, WRONG):
+            async with connected(address_in(line), None, *bearer(token, "orders")) as peer:
+                for method in methods.ALL[:8]:
+                    await peer.seen(method, b"\xff")
+        process.terminate()
+        written = "".join(process.communicate(timeout=PATIENCE))
+
+    assert "PERMISSION_DENIED" in written
+    assert leaked(written) == []
 
 
 def test_neither_value_shows_a_secret(tmp_path: Path) -> None:

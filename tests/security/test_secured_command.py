@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 
+from builders.command import PATIENCE, address_in, run, running
 from builders.security import ORDERS, TOKENS, Authority, bearer, connected, replace
 from durabletask.protocol import methods
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-SIDECAR = [sys.executable, "-m", "durabletask.sidecar", "--port", "0"]
-PATIENCE = 30
 
 
 @pytest.fixture
@@ -29,34 +23,9 @@ def files(tmp_path: Path) -> Authority:
     return authority
 
 
-@contextmanager
-def running(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The command, started in a folder, and the address that it said."""
-    process = subprocess.Popen(
-        [*SIDECAR, *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        assert process.stdout is not None
-        try:
-            yield process, process.stdout.readline().split(" listens on ")[1].split(",")[0]
-        finally:
-            process.kill()
-
-
 def refused(folder: Path, *arguments: str) -> str:
     """What it says that does not start."""
-    ended = subprocess.run(
-        [*SIDECAR, *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    ended = run("--port", "0", *arguments, cwd=folder)
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert ended.stderr.count("\n") == 1
@@ -77,7 +46,8 @@ async def test_it_asks_for_what_it_was_told_to(
         replace(tmp_path / "sidecar.toml", "\n".join(lines))
         arguments = ("--config", "sidecar.toml")
 
-    with running(tmp_path, *arguments) as (_, address):
+    with running("--port", "0", *arguments, cwd=tmp_path) as (_, line):
+        address = address_in(line)
         trusted, owner = files.trusted(files), bearer(ORDERS, "orders")
         async with connected(address, trusted, *owner) as peer:
             assert await peer.start(instance_id="a") == "a"
@@ -109,8 +79,8 @@ def test_what_is_given_by_halves_is_one_clear_error(tmp_path: Path, option: str)
     assert "tls-cert" in refused(tmp_path, option, "server.pem")
 
 
-def test_an_open_sidecar_warns_on_standard_error(tmp_path: Path) -> None:
-    with running(tmp_path, "--host", "0.0.0.0") as (process, _):
+def test_an_open_sidecar_warns_on_standard_error() -> None:
+    with running("--port", "0", "--host", "0.0.0.0") as (process, _):
         process.terminate()
         _, said = process.communicate(timeout=PATIENCE)
 
@@ -118,8 +88,8 @@ def test_an_open_sidecar_warns_on_standard_error(tmp_path: Path) -> None:
     assert said.count("lets everybody in") == 1
 
 
-def test_one_on_loopback_says_nothing(tmp_path: Path) -> None:
-    with running(tmp_path) as (process, _):
+def test_one_on_loopback_says_nothing() -> None:
+    with running("--port", "0") as (process, _):
         process.terminate()
         _, said = process.communicate(timeout=PATIENCE)
 

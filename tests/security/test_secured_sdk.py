@@ -15,7 +15,7 @@ from builders.security import BILLING, ORDERS, TOKENS, Authority, bearer, replac
 from durabletask.client import AsyncTaskHubGrpcClient, TaskHubGrpcClient
 from durabletask.sidecar import Security, Sidecar
 from durabletask.transport import grpc_transport
-from durabletask.transport.errors import SidecarError
+from durabletask.transport.errors import SidecarError, SidecarUnavailableError
 from durabletask.worker import TaskHubGrpcWorker
 
 if TYPE_CHECKING:
@@ -110,6 +110,22 @@ def test_a_refusal_tells_the_user_what_is_wrong(
         client.schedule_new_orchestration("greeting")
 
     assert BILLING not in str(raised.value)
+
+
+@pytest.mark.parametrize("mistake", ["plain text", "no certificate", "no trust"])
+def test_a_handshake_that_fails_tells_the_user_to_look_at_tls(
+    secured: str, authority: Authority, tmp_path: Path, mistake: str
+) -> None:
+    secure: dict[str, Any] = {
+        "plain text": False,
+        "no certificate": authority.trusted(),
+        "no trust": Authority(tmp_path, "stranger").trusted(authority),
+    }
+    with (
+        TaskHubGrpcClient(host_address=secured, secure_channel=secure[mistake]) as client,
+        pytest.raises(SidecarUnavailableError, match="both sides speak TLS"),
+    ):
+        client.get_orchestration_state("a")
 
 
 def test_an_authority_of_ones_own_may_come_from_the_environment(
