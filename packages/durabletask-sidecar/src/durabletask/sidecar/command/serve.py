@@ -16,7 +16,7 @@ from durabletask.sidecar.logs import configure
 from durabletask.sidecar.server import Server
 
 from . import config
-from .options import FOR_SERVE, dialect, logs, network, operations, storage
+from .options import FOR_SERVE, dialect, logs, network, operations, security, storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +52,7 @@ def _server(options: argparse.Namespace) -> Server:
         synchronous=stored.synchronous,
         dialect=dialect.read(options),
         metrics=operations.read(options).metrics,
+        security=security.read(options),
     )
 
 

@@ -114,20 +114,21 @@ def _read(
         raise DecodeError(f"{method.name} needs a {method.request}, but: {error}") from error
 
 
+def hub_of(metadata: Mapping[str, str | bytes]) -> str:
+    """The task hub that a call is for."""
+    return str(metadata.get("taskhub") or _DEFAULT_HUB)
+
+
 def _caller(context: Context) -> Caller:
     metadata = dict(context.invocation_metadata() or ())
-    hub = _hub(metadata)
+    hub = hub_of(metadata)
     check_length("the name of the task hub", hub)
     return Caller(hub, metadata)
 
 
-def _hub(metadata: Mapping[str, str | bytes]) -> str:
-    return str(metadata.get("taskhub") or _DEFAULT_HUB)
-
-
 async def _abort(method: Method, error: Exception, context: Context) -> NoReturn:
     code = code_of(error)
-    hub = _hub(dict(context.invocation_metadata() or ()))
+    hub = hub_of(dict(context.invocation_metadata() or ()))
     about = {"hub": hub, "method": method.name, "status": code.name}
     if code is grpc.StatusCode.INTERNAL:
         _log.error("a call failed", exc_info=error, extra=about)

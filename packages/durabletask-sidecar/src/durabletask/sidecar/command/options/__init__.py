@@ -11,12 +11,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from . import dialect, logs, network, operations, storage
+from . import dialect, logs, network, operations, security, storage
 
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["FOR_EXEC", "FOR_SERVE", "Group", "dialect", "logs", "network", "operations", "storage"]
+__all__ = [
+    "FOR_EXEC",
+    "FOR_SERVE",
+    "Group",
+    "dialect",
+    "logs",
+    "network",
+    "operations",
+    "security",
+    "storage",
+]
 
 
 class Group(Protocol):
@@ -29,6 +39,7 @@ class Group(Protocol):
 
 FOR_SERVE: tuple[Group, ...] = (
     network,
+    security,
     storage,
     dialect,
     operations,
