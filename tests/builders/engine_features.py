@@ -254,6 +254,21 @@ def _patches(stage: Stage) -> None:
     assert stage.result("named") == "new"
 
 
+@feature("restart")
+def _restart(stage: Stage) -> None:
+    def echo(_ctx: task.OrchestrationContext, value: Any) -> Any:
+        return value
+
+    stage.host(echo)
+    instance_id = stage.start(echo, input="again")
+    stage.wait(instance_id)
+
+    again = stage.client.restart_orchestration(instance_id, restart_with_new_instance_id=True)
+
+    assert again != instance_id
+    assert stage.output(again) == "again"
+
+
 @feature("rewind")
 def _rewind(stage: Stage) -> None:
     def shaky(_ctx: task.ActivityContext, _: Any) -> str:

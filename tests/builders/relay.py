@@ -31,9 +31,9 @@ class Relay(grpc.GenericRpcHandler):
 
     def service(self, call: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
         if call.method.endswith(_STREAMS):
-            ask = self._engine.unary_stream(call.method)
+            ask: Any = self._engine.unary_stream(call.method)
             return grpc.unary_stream_rpc_method_handler(lambda *told: self._stream(ask, *told))
-        once = self._engine.unary_unary(call.method)
+        once: Any = self._engine.unary_unary(call.method)
         return grpc.unary_unary_rpc_method_handler(lambda *told: _answer(once, *told))
 
     def _stream(self, ask: Any, request: bytes, context: Any) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tools.engines.cells import GO, OURS
+from tools.engines.features import GO, OURS
 from tools.peer import go
 
 from builders import interop
@@ -73,28 +73,49 @@ class Stage:
 
     def status(self, instance_id: str) -> OrchestrationStatus | None:
         state = self.client.get_orchestration_state(instance_id)
-        return state and state.runtime_status
+        return None if state is None else state.runtime_status
 
     def reaches(self, instance_id: str, status: OrchestrationStatus) -> None:
         """Wait for a status, which the API has no call for."""
-        deadline = time.monotonic() + PATIENCE
-        while self.status(instance_id) is not status:
-            assert time.monotonic() < deadline, f"{instance_id} did not reach {status.name}"
-            time.sleep(0.02)
+        _until(lambda: self.status(instance_id) is status, f"{instance_id} is {status.name}")
+
+    def records(self, instance_id: str, kind: str, **told: Any) -> None:
+        """Wait until the instance's history holds an event of that class that tells this."""
+
+        def is_recorded() -> bool:
+            history = self.client.get_orchestration_history(instance_id)
+            return any(
+                type(event).__name__ == kind
+                and all(getattr(event, name) == value for name, value in told.items())
+                for event in history
+            )
+
+        _until(is_recorded, f"the history of {instance_id} has {kind}")
+
+
+def _until(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, f"not in {PATIENCE} seconds: {what}"
+        time.sleep(0.02)
 
 
 @contextmanager
-def stage_at(address: str) -> Iterator[Stage]:
+def stage_at(address: str, *, dialect: str | None = None) -> Iterator[Stage]:
     """A stage on the engine at this address."""
     with (
-        TaskHubGrpcWorker(host_address=address) as worker,
-        TaskHubGrpcClient(host_address=address) as client,
+        TaskHubGrpcWorker(host_address=address, dialect=dialect) as worker,
+        TaskHubGrpcClient(host_address=address, dialect=dialect) as client,
     ):
         yield Stage(address, client, worker)
 
 
 @contextmanager
-def stage_on(engine: str, folder: Path) -> Iterator[Stage]:
+def stage_on(engine: str, folder: Path, *, dialect: str | None = None) -> Iterator[Stage]:
     """A stage on an engine of its own, which keeps its data in this folder."""
-    with interop.needed(), ENGINES[engine](folder) as address, stage_at(address) as stage:
+    with (
+        interop.needed(),
+        ENGINES[engine](folder) as address,
+        stage_at(address, dialect=dialect) as stage,
+    ):
         yield stage

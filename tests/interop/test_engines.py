@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tools.engines.cells import FEATURES, GO, NOT_PASSED, OURS, PLAYED
+from tools.engines.features import FEATURES, GO, NOT_PASSED, OURS, PLAYED
 
 from builders import engine_features, interop
 from builders.engine_features import double
@@ -82,6 +82,9 @@ INSTEAD: dict[tuple[str, str], Callable[[Stage], None]] = {
     ("entities", GO): _entities_are_refused,
     ("versioning", GO): _the_version_is_dropped,
     ("patches", OURS): _patches_are_refused,
+    ("restart", GO): _is_refused(
+        lambda stage: stage.client.restart_orchestration("one"), sent=False, text="schedule a new"
+    ),
     ("rewind", GO): _is_refused(
         lambda stage: stage.client.rewind_orchestration("one"), sent=False, text="schedule a new"
     ),
