@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .engine.transition import Reply
     from .leases import Lease
     from .notices import Notices
+    from .observing import Census, Observer
     from .store import Reader
 
 
@@ -50,9 +51,26 @@ class Host:
         self.dispatcher = Dispatcher(source, clock, lambda work: tokens.make(work, new_id()))
         self.completions = Completions(self.dispatcher, self._commits, committer)
 
+    def observe(self, observer: Observer) -> None:
+        """Let somebody count what happens from now on."""
+        for each in (self._commits, self.dispatcher, self.completions):
+            each.observer = observer
+
+    def census(self) -> Census:
+        """How much work waits, and how much is out."""
+        return self.dispatcher.census()
+
     def start(self) -> None:
         """Take up what the store remembers."""
         self._commits.start()
+
+    def retire(self) -> None:
+        """Hand no more work out; everything else goes on."""
+        self.dispatcher.retire()
+
+    async def wait_returned(self) -> None:
+        """Return once no worker owes an answer."""
+        await self.dispatcher.wait_returned()
 
     def drain(self) -> None:
         """Send workers and waiters away; what is under way is still stored."""

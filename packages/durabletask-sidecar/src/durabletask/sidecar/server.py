@@ -1,16 +1,21 @@
 """Start, drain and stop one sidecar on the running event loop.
 
-    new --start--> serving --stop--> draining --> stopped
+    new --start--> serving --drain--> draining --stop--> stopping --> stopped
+                      +-------------- stop -----------------^
 
-While it drains, streams end cleanly, waits are answered with UNAVAILABLE, and
-completions of work that is still out are stored.
+While it drains, it hands out no more work and tells probes so; workers may complete what they
+have, and all other calls are served. When it stops, streams end cleanly, waits are answered
+with UNAVAILABLE, and completions under way are stored.
 
 Knows nothing about command lines or threads.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import uuid
+from contextlib import suppress
 from datetime import timedelta
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
@@ -22,11 +27,16 @@ from .clock import Clock, SystemClock
 from .committer import Committer
 from .host import Host
 from .listening import check_free, free_port, hosts, target
+from .metrics import Meter, Metrics
+from .observing import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .observing import Observer
     from .store import Store
+
+_log = logging.getLogger("durabletask.sidecar")
 
 # The largest message that our own workers and clients send.
 _MAX_MESSAGE = 64 * 1024 * 1024
@@ -63,6 +73,8 @@ class Server:
 
     `dialect` is what peers are taken for that do not show whose they are: "taskhub" for
     Microsoft's, "dapr" for Dapr's; "auto" takes them for Microsoft's until they show Dapr's.
+
+    `metrics` says where to publish metrics; it needs the extra of that name.
     """
 
     def __init__(
@@ -73,6 +85,7 @@ class Server:
         *,
         synchronous: str = "full",
         dialect: str = "auto",
+        metrics: Metrics | None = None,
         clock: Clock | None = None,
         keepalive: timedelta = KEEPALIVE,
         store: Store | None = None,
@@ -82,13 +95,16 @@ class Server:
         self._host = host
         self._port = port
         self._synchronous = synchronous
-        self._dialect = service.NAMES[dialect]
+        self._dialect = service.named(dialect)
+        self._metrics = metrics
+        self._meter: Meter | None = None
         self._clock = clock or SystemClock()
         self._keepalive = keepalive
         self._lasting_store = store
         self._make_host = make_host
         self._store: Store | None = None
         self._engine: Host | None = None
+        self._health = service.Health()
         self._grpc: grpc.aio.Server | None = None
 
     @property
@@ -101,6 +117,11 @@ class Server:
         """Where it remembers, in words for the user."""
         return "memory" if self._path is None else fspath(self._path)
 
+    @property
+    def metrics_address(self) -> str | None:
+        """Where metrics are published, as `host:port`; None when they are not."""
+        return None if self._meter is None else self._meter.address
+
     async def start(self) -> None:
         """Open the store, then listen; raise StoreError or OSError and leave nothing open."""
         places = hosts(self._host)
@@ -109,30 +130,65 @@ class Server:
         self._store = self._lasting_store or _open(self._path, self._synchronous)
         self._engine = self._make_host(Committer(self._store), self._clock, _new_id)
         try:
+            observer = await self._observed(self._engine)
             # What may fail comes first: gRPC gives a port back only after it has served it.
             self._engine.start()
             self._grpc = grpc.aio.server(options=(*_OPTIONS, *_keepalive_options(self._keepalive)))
-            self._grpc.add_generic_rpc_handlers((service.handlers(self._engine, self._dialect),))
+            self._grpc.add_generic_rpc_handlers(
+                (service.handlers(self._engine, self._dialect, observer), self._health.handlers())
+            )
             self._port = self._port or free_port(places)
             for place in places:
                 self._port = _listen(self._grpc, place, self._port)
             await self._grpc.start()
+            _log.info("serving", extra={"address": self.address, "storage": self.storage})
         except BaseException:
+            await self._stop_metrics()
             self._engine.close()
             self._store.close()
             raise
 
+    async def drain(self, patience: float) -> None:
+        """Hand out no more work, and wait so many seconds at most for what is out.
+
+        What is still out then is handed out anew by whoever starts on the same file.
+        """
+        if self._engine is None:
+            return
+        _log.info("draining", extra={"address": self.address})
+        self._health.drain()
+        self._engine.retire()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._engine.wait_returned()
+
     async def stop(self, grace: float = DRAIN_SECONDS) -> None:
-        """Drain, stop listening, and close the store.
+        """End streams and waits, stop listening, and close the store.
 
         `grace` is how many seconds peers have that do not read what they are sent.
         """
         if self._engine is None or self._grpc is None or self._store is None:
             return
+        self._health.close()
         self._engine.drain()
         await self._grpc.stop(grace)
+        await self._stop_metrics()
         self._engine.close()
         self._store.close()
+        _log.info("stopped", extra={"address": self.address})
+
+    async def _observed(self, engine: Host) -> Observer:
+        """Who counts what happens: whoever publishes it, or nobody."""
+        if self._metrics is None:
+            return NOBODY
+        self._meter = Meter(self._metrics, engine.census)
+        engine.observe(self._meter.observer)
+        await self._meter.start()
+        return self._meter.observer
+
+    async def _stop_metrics(self) -> None:
+        if self._meter is not None:
+            await self._meter.stop()
 
 
 def _keepalive_options(keepalive: timedelta) -> tuple[tuple[str, int], ...]:
