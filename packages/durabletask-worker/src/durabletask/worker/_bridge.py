@@ -7,8 +7,8 @@ its kind. Each call then costs a hop between threads; everything else is the sam
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ._threads import Threads
