@@ -88,8 +88,9 @@ class Instance:
         return self.status in {"COMPLETED", "FAILED", "TERMINATED"}
 
     def asked(self) -> list[tuple[int, str]]:
-        """Everything it has asked for, with its number."""
-        return [(it.id, which(it)) for decision in self.decisions for it in decision.actions]
+        """Everything it has asked for, with its number as its execution counts."""
+        asked = (it for decision in self.decisions for it in decision.actions)
+        return [(it.id % 1000 if it.id > 0 else it.id, which(it)) for it in asked]
 
 
 class Hub:

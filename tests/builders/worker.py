@@ -156,7 +156,7 @@ class ScriptedSidecar:
             raise self._refusals[method.name].popleft()
         return self.responses.get(method.name) or method.response_class()()
 
-    async def settle(self) -> Engine:
+    async def settle(self, *, timeout: float | None = None) -> Engine:  # noqa: ASYNC109 - the seam's
         return self.engine
 
     def stream(

@@ -98,11 +98,29 @@ def test_a_child_that_is_called_again_has_a_new_number_and_its_old_id() -> None:
     hub.advance(DAY)
 
     called = [a for d in instance.decisions for a in d.actions if a.create_sub_orchestration]
-    assert [(a.id, a.create_sub_orchestration.instance_id) for a in called] == [  # type: ignore[union-attr]
-        (1, f"{ID}:0001"),
-        (3, f"{ID}:0001"),
-    ]
+    first, again = (a.id for a in called)
+    assert again == first + 2
+    ids = [a.create_sub_orchestration.instance_id for a in called]  # type: ignore[union-attr]
+    assert ids == 2 * [f"{ID}:{first:04x}"]
     assert instance.output == '"done"'
+
+
+def test_no_two_executions_have_a_number_in_common() -> None:
+    """An engine that answers the one with what the other has asked for does no harm then."""
+
+    def renewed(ctx: OrchestrationContext, generation: int) -> Generator[Task[Any], Any, Any]:
+        yield ctx.create_timer(SECOND)
+        if generation < 3:
+            ctx.continue_as_new(generation + 1)
+
+    hub = Hub(renewed, settings=DAPR)
+    instance = hub.run("renewed", 1)
+    hub.advance(DAY)
+
+    timers = [a.id for d in instance.decisions for a in d.actions if a.create_timer]
+    assert instance.status == "COMPLETED"
+    assert len(timers) == len(set(timers))
+    assert len({number // 1000 for number in timers}) == 3
 
 
 @pytest.mark.parametrize("wrote", [DAPR, Settings()], ids=["fresh", "same"])

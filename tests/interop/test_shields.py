@@ -29,8 +29,13 @@ STALLED = {OURS: OrchestrationStatus.STALLED, GO: OrchestrationStatus.RUNNING}
 
 
 @pytest.fixture(params=PLAYED)
-def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
-    with stage_on(request.param, tmp_path) as stage:
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def stage(engine: str, tmp_path: Path) -> Iterator[Stage]:
+    with stage_on(engine, tmp_path) as stage:
         yield stage
 
 
@@ -191,7 +196,57 @@ def test_what_is_asked_for_with_a_continuation_is_done(stage: Stage) -> None:
     assert stage.output("listener") == [[0, 1, 2], "told by the last"]
 
 
-@pytest.mark.parametrize("engine", PLAYED)
+def test_a_timer_of_an_older_execution_leaves_the_next_alone(stage: Stage) -> None:
+    def renewed(ctx: task.OrchestrationContext, generation: str) -> Any:
+        timer = ctx.create_timer(timedelta(seconds=0.3 if generation == "old" else 1))
+        if generation == "old":
+            yield task.when_any([timer, ctx.wait_for_external_event("go")])
+            ctx.continue_as_new("new")
+            return None
+        before = ctx.current_utc_datetime
+        yield timer
+        return (ctx.current_utc_datetime - before).total_seconds()
+
+    stage.host(renewed)
+    instance_id = stage.started(renewed, input="old")
+
+    stage.client.raise_orchestration_event(instance_id, "go")
+
+    assert stage.output(instance_id) >= 1
+
+
+def test_a_result_of_an_older_execution_leaves_the_next_alone(stage: Stage, engine: str) -> None:
+    begun, released = threading.Event(), threading.Event()
+
+    def answers(_ctx: task.ActivityContext, generation: str) -> str:
+        if generation == "old":
+            begun.set()
+            assert released.wait(PATIENCE)
+        return generation
+
+    def renewed(ctx: task.OrchestrationContext, generation: str) -> Any:
+        if generation == "old":
+            ctx.call_activity(answers, input=generation)
+            yield ctx.wait_for_external_event("go")
+            ctx.continue_as_new("new")
+            return None
+        yield ctx.wait_for_external_event("go")
+        return (yield ctx.call_activity(answers, input=generation))
+
+    stage.host(renewed, activities=(answers,))
+    instance_id = stage.started(renewed, input="old")
+    assert begun.wait(PATIENCE)
+    stage.client.raise_orchestration_event(instance_id, "go")
+    stage.records(instance_id, "ExecutionStartedEvent", input='"new"')
+
+    released.set()
+    if engine == GO:
+        stage.records(instance_id, "TaskCompletedEvent", result='"old"')
+    stage.client.raise_orchestration_event(instance_id, "go")
+
+    assert stage.output(instance_id) == "new"
+
+
 def test_what_no_worker_has_the_version_for_waits(engine: str, tmp_path: Path) -> None:
     def first(ctx: task.OrchestrationContext, _: Any) -> Any:
         yield ctx.wait_for_external_event("go")

@@ -89,7 +89,7 @@ class Engine:
         for action in response.actions:
             if (task := action.schedule_task) is not None:
                 self.history.append(events.task_scheduled(action.id, task.name))
-                self._inbox.append(events.task_completed(action.id, str(action.id)))
+                self._inbox.append(events.task_completed(action.id, str(action.id % 1000)))
 
     def tells_history(self) -> None:
         """From now on the whole history can be asked for."""

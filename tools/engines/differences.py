@@ -73,23 +73,22 @@ SHIELDS: dict[str, Difference] = {
         "all of it is done: the orchestration continues in the turn after",
         source("runtimestate/applier.go"),
     ),
+    "a_timer_of_an_older_execution_leaves_the_next_alone": Difference(
+        "fires a timer that was set before an orchestration continued as new into the execution "
+        "after, under its number alone",
+        "nothing: no two executions have a number in common",
+        source("runtimestate/applier.go"),
+    ),
+    "a_result_of_an_older_execution_leaves_the_next_alone": Difference(
+        "takes the result of an activity from before for that of the execution after, if both have "
+        "the same id, and drops the right one",
+        "the right one: no two executions have an id in common",
+        source("runtimestate/dedup/set.go"),
+    ),
 }
 """What our SDK makes good; by the name of the test in `tests/interop/test_shields.py`."""
 
 DIFFERENCES: dict[str, Difference] = {
-    "a_timer_of_an_older_execution_wakes_the_next": Difference(
-        "fires a timer that was set before an orchestration continued as new into the execution "
-        "after, where another may have its id",
-        "that other timer fires early; wait for the first, or have no other under its number",
-        source("runtimestate/applier.go"),
-    ),
-    "a_result_of_an_older_execution_is_lost_with_that_of_the_next": Difference(
-        "takes the result of an activity from before for that of the execution after, if both have "
-        "the same id, and drops the right one",
-        "the worker takes no wrong result, but the right one never comes: `TimeoutError` at the "
-        "deadline of who waits; wait for activities before you continue as new",
-        source("runtimestate/dedup/set.go"),
-    ),
     "the_id_of_what_has_ended_stays_taken": Difference(
         "never gives the id of an instance free, on SQLite",
         "`InstanceExistsError`, whatever the `reuse_id_policy`; purge the instance first",

@@ -15,7 +15,8 @@ class EngineTraits:
     """What the engine does with actions; the defaults are those of Microsoft's dialect.
 
     `name` is for error texts. An engine with `unique_numbers` answers each number once and for
-    all, so that a call which is made again needs another; elsewhere it keeps its number, as the
+    all, and answers to one execution come to the next: a call that is made again needs another
+    number, and each execution numbers of its own. Elsewhere a call keeps its number, as the
     histories of the official SDK have it. `has_entities` tells whether it knows messages to
     entities. An engine that `records_versions` keeps with each turn which code took it, and
     can wait for a worker that has that code; it also gives calls an identity that their

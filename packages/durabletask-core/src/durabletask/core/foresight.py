@@ -1,8 +1,8 @@
 """What history records further on: the only look ahead that a replay takes.
 
-A call that is made again has its old number in some histories and a fresh one in others, by
-the engine and the SDK that wrote them. Which it was, only the record of that attempt tells,
-and that comes after the code has gone on to ask for more. So this one question may be asked
+By the engine and the SDK that wrote a history, numbers begin at 1 or elsewhere, and a call that
+is made again has its old number or a fresh one. Which it was, only the records of the actions
+tell, and they come after the code has gone on to ask for more. So these questions may be asked
 of what has not been replayed yet.
 
 Knows nothing about retries.
@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from durabletask.core import actions
+from durabletask.core import actions, records
+from durabletask.protocol.oneofs import which
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,12 @@ class Foresight:
         self._events = events
         self._last = None
 
+    def first_number(self) -> int | None:
+        """The number of the first action that is recorded further on; None if there is none."""
+        position = self.taken - self._begins
+        ahead = (event.event_id for event in self._events[position:] if _is_action(event))
+        return next(ahead, None)
+
     def records(self, method: str, number: int, name: str) -> bool:
         """Whether history records such a call, under that number, further on."""
         if self._last is None:
@@ -47,6 +54,10 @@ class Foresight:
                 if (called := _call(event)) is not None
             }
         return self._last.get((method, number, name), -1) >= self.taken
+
+
+def _is_action(event: messages.HistoryEvent) -> bool:
+    return which(event) in records.KINDS
 
 
 def _call(event: messages.HistoryEvent) -> tuple[str, int, str] | None:

@@ -26,6 +26,10 @@ class Ledger:
         self._last_number = 0
         self._unconfirmed: dict[int, Action] = {}
 
+    def begin_after(self, number: int) -> None:
+        """Let the first number be the one after that."""
+        self._last_number = number
+
     def next_number(self) -> int:
         """The next free number. Gaps do no harm, so a call that raises may leave one."""
         self._last_number += 1

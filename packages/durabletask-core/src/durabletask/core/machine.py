@@ -35,6 +35,7 @@ from durabletask.core.ending import (
     how,
     unwritten,
 )
+from durabletask.core.numbering import base_of
 from durabletask.core.outcome import Raised, Returned
 from durabletask.core.pause import Pause
 from durabletask.core.payloads import serialized
@@ -227,6 +228,9 @@ class OrchestrationMachine:
             self._app_id = event.router.target_app_id or event.router.source_app_id
         if not context.clock.is_set and event.timestamp is not None:
             context.clock.now = event.timestamp
+        unique = self._settings.engine.unique_numbers
+        base = base_of(self._execution_id, context.foresight, unique=unique)
+        context.ledger.begin_after(base)
 
     def _call(self, started: messages.ExecutionStartedEvent) -> Callable[[], Any]:
         function = self._function(started)
