@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -22,7 +23,7 @@ from builders.security import (
 from builders.sidecar import PATIENCE, complete, schedule
 from durabletask.protocol import messages, methods
 from durabletask.protocol.methods import Method
-from durabletask.sidecar import Security
+from durabletask.sidecar import ManualClock, Security
 from durabletask.sidecar.observing import Nobody
 from durabletask.sidecar.security.token_table import parse
 from durabletask.sidecar.server import Server
@@ -290,6 +291,25 @@ async def test_a_worker_whose_token_was_taken_away_gets_nothing_more(
         # What it would have been sent is there for others.
         await successor.decide(await successor.work().next(), complete(1, '"done"'))
         assert (await successor.completed("a")).output == '"done"'
+
+
+async def test_a_worker_without_work_whose_token_was_taken_away_is_sent_off_by_its_next_ping(
+    tokens: Path,
+) -> None:
+    clock = ManualClock()
+    server = Server(clock=clock, security=Security(token_file=tokens))
+    await server.start()
+    try:
+        async with connected(server.address, None, *bearer(ORDERS, "orders")) as owner:
+            worker = owner.work()
+            await worker.opened()
+            replace(tokens, f"orders {NEW}")
+
+            clock.advance(timedelta(seconds=30))
+
+            assert await worker.status() is UNAUTHENTICATED
+    finally:
+        await server.stop()
 
 
 async def test_a_worker_whose_token_stays_notices_nothing_of_a_new_file(
