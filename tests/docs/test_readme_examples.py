@@ -1,4 +1,4 @@
-"""Do the READMEs tell the truth? Every Python block in them runs, against a sidecar of its own."""
+"""Do the READMEs and docs tell the truth? Every Python block in them runs, on a sidecar of its own."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from durabletask.task import OrchestrationContext
 from durabletask.worker import TaskHubGrpcWorker
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-READMES = sorted([ROOT / "README.md", *ROOT.glob("packages/*/README.md")])
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("packages/*/README.md"), *ROOT.glob("docs/*.md")])
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    readme: str
+    page: str
     code: str
 
 
 def blocks() -> Iterator[Block]:
-    for readme in READMES:
-        name = readme.parent.name if readme.parent != ROOT else "root"
-        for code in re.findall(r"```python\n(.*?)```", readme.read_text(), re.DOTALL):
+    for page in PAGES:
+        name = str(page.relative_to(ROOT))
+        for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
             yield Block(name, code)
 
 
@@ -45,7 +45,7 @@ def address() -> Iterator[str]:
         yield running
 
 
-@pytest.mark.parametrize("block", list(blocks()), ids=lambda block: block.readme)
+@pytest.mark.parametrize("block", list(blocks()), ids=lambda block: block.page)
 def test_every_python_block_runs(block: Block, address: str, tmp_path: Path) -> None:
     # The second is where the emulator of the hosted scheduler listens.
     program = block.code.replace("localhost:4001", address).replace("localhost:8080", address)
@@ -64,7 +64,7 @@ def test_every_python_block_runs(block: Block, address: str, tmp_path: Path) -> 
 
 
 def test_the_first_program_prints_its_greetings(tmp_path: Path) -> None:
-    program = next(block.code for block in blocks() if block.readme == "root")
+    program = next(block.code for block in blocks() if block.page == "README.md")
 
     done = subprocess.run(
         [sys.executable, "-c", program],

@@ -1,4 +1,7 @@
-"""A sidecar on a SQLite file, a worker and a client, once warm and once replayed from nothing."""
+"""A sidecar on a SQLite file, a worker and a client, each scenario in several ways.
+
+Warm, replayed from nothing, and warm in Dapr's dialect, unless the module's `WAYS` leave one out.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 
 # Against hangs only: far beyond what any scenario needs.
 PATIENCE = 30
+
+_DAPRS = "warm in Dapr's dialect"
+_WAYS = ("warm", "replayed", _DAPRS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +54,25 @@ class Scenario:
         return self.wait(self.start(orchestrator, **options))
 
 
-@pytest.fixture(params=["warm", "replayed"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "scenario" in metafunc.fixturenames:
+        ways = getattr(metafunc.module, "WAYS", _WAYS)
+        metafunc.parametrize("scenario", ways, indirect=True)
+
+
+@pytest.fixture
 def scenario(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scenario]:
-    sessions = 1000 if request.param == "warm" else 0
+    sessions = 0 if request.param == "replayed" else 1000
+    dialect = "dapr" if request.param == _DAPRS else "taskhub"
     with Sidecar(tmp_path / "tasks.db") as address:
 
         def new_worker() -> TaskHubGrpcWorker:
-            return TaskHubGrpcWorker(host_address=address, max_cached_orchestrations=sessions)
+            return TaskHubGrpcWorker(
+                host_address=address, max_cached_orchestrations=sessions, dialect=dialect
+            )
 
-        with new_worker() as worker, TaskHubGrpcClient(host_address=address) as client:
+        with (
+            new_worker() as worker,
+            TaskHubGrpcClient(host_address=address, dialect=dialect) as client,
+        ):
             yield Scenario(address, worker, client, new_worker)

@@ -14,6 +14,9 @@ from durabletask.entities import DurableEntity, EntityContext, EntityInstanceId
 if TYPE_CHECKING:
     from e2e.conftest import Scenario
 
+# Dapr's dialect has no entities.
+WAYS = ("warm", "replayed")
+
 
 def counter(ctx: EntityContext, amount: int) -> int:
     value: int = ctx.get_state(int, 0)

@@ -15,7 +15,7 @@ import pytest
 from builders.transport import QuickClock, answers, never, raw_sidecar, refuses
 from durabletask.grpc_options import GrpcChannelOptions
 from durabletask.protocol import codec, dialects, messages, methods
-from durabletask.transport import calls, channel, grpc_async_transport, grpc_transport
+from durabletask.transport import async_calls, calls, channel, grpc_async_transport, grpc_transport
 from durabletask.transport.errors import (
     InstanceNotFoundError,
     ProtocolError,
@@ -56,7 +56,7 @@ class Line:
         }
         if self.is_async:
             source = channel.async_source(address, False, None, None, None)
-            return calls.GrpcAsyncTransport(source, **settings)
+            return async_calls.GrpcAsyncTransport(source, **settings)
         return calls.GrpcTransport(channel.source(address, False, None, None, None), **settings)
 
     def channel(self, address: str) -> Any:

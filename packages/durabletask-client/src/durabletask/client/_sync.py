@@ -42,10 +42,11 @@ class TaskHubGrpcClient:
     """Starts orchestrations and looks after them; safe to share between threads.
 
     Without `host_address` the sidecar is where `DURABLETASK_ENDPOINT` says, else where Dapr's
-    `DAPR_GRPC_ENDPOINT` or `DAPR_GRPC_PORT` do, else at `localhost:4001`. The prefixes `https://` and `grpcs://` force TLS, `http://` and
-    `grpc://` forbid it. A `channel` remains the caller's: it is never closed, and the options
-    for channels, `interceptors` and `metadata` are not used with it. A `transport` carries
-    the calls in place of gRPC; `close()` closes it.
+    `DAPR_GRPC_ENDPOINT` or `DAPR_GRPC_PORT` do, else at `localhost:4001`. The prefixes
+    `https://` and `grpcs://` force TLS, `http://` and `grpc://` forbid it. A `channel` remains
+    the caller's: it is never closed, and the options for channels, `interceptors` and
+    `metadata` are not used with it. A `transport` carries the calls in place of gRPC; `close()`
+    closes it.
 
     `dialect` is the contract that the engine speaks: "taskhub" for Microsoft's, "dapr" for
     Dapr's, "auto" to find it out, once for each channel. None is what `DURABLETASK_DIALECT`

@@ -235,11 +235,11 @@ def grpc_async_transport(
         health: When to give up a channel that seems broken; by default after five failures in
             a row, and every 30 seconds at most.
     """
-    from durabletask.transport import calls
+    from durabletask.transport import async_calls
     from durabletask.transport import channel as channels
 
     source = channels.async_source(address, secure, channel, interceptors, channel_options)
-    return calls.GrpcAsyncTransport(
+    return async_calls.GrpcAsyncTransport(
         source,
         metadata=_metadata(address, secure, channel, metadata, dialect),
         dialect=dialect,

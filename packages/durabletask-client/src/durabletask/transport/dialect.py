@@ -8,7 +8,7 @@
               known, or not passed on --> Dapr's;  unknown --> Microsoft's;  else --> undecided
 
 Both contracts are served under the same names, so nothing but such a question tells them
-apart. The questions and what their answers mean stand here; `calls.py` asks them, once for
+apart. The questions and what their answers mean stand here; `inquiry.py` has them asked, once for
 each channel.
 
 Pure: knows nothing about gRPC, and the environment is an argument.

@@ -1,7 +1,7 @@
 """The questions to one engine, in the terms of gRPC; `dialect.py` says what they mean.
 
-Makes no call: `calls.py` puts the question, from a thread or from an event loop, and tells
-what became of it.
+Makes no call: `calls.py` puts the question from a thread, `async_calls.py` from an event loop,
+and tells what became of it.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from durabletask.core import actions
+from durabletask.core import actions, answers, records
 from durabletask.core.context import ReplayedContext
 from durabletask.core.decision import Decision, Note
 from durabletask.core.driver import Driver
@@ -51,6 +51,7 @@ from durabletask.serialization import discovery
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from durabletask.core.answers import Answered
     from durabletask.core.outcome import Outcome
     from durabletask.core.registry import Registry
     from durabletask.core.settings import Settings
@@ -149,6 +150,10 @@ class OrchestrationMachine:
         handler = self._HANDLERS.get(kind)
         if handler is not None:
             handler(self, event, getattr(event, kind))
+        elif kind in records.KINDS:
+            self._confirm(kind, event)
+        elif kind in answers.KINDS:
+            self._go_on(answers.hand_over(self._context, kind, getattr(event, kind)))
         elif kind not in _IGNORED:
             self._note(
                 logging.WARNING,
@@ -267,65 +272,11 @@ class OrchestrationMachine:
             self._context.ledger.abandon()
             self._end(Terminated(terminated.input))
 
-    def _on_task_scheduled(
-        self, event: messages.HistoryEvent, scheduled: messages.TaskScheduledEvent
-    ) -> None:
-        self._confirm(event.event_id, actions.CALL_ACTIVITY, scheduled.name)
-        self._context.activities.recorded(event.event_id, scheduled.task_execution_id)
-
-    def _on_sub_orchestration_instance_created(
-        self,
-        event: messages.HistoryEvent,
-        created: messages.SubOrchestrationInstanceCreatedEvent,
-    ) -> None:
-        self._confirm(event.event_id, actions.CALL_SUB_ORCHESTRATOR, created.name)
-
-    def _on_timer_created(
-        self, event: messages.HistoryEvent, _created: messages.TimerCreatedEvent
-    ) -> None:
-        self._confirm(event.event_id, actions.CREATE_TIMER)
-
-    def _on_event_sent(self, event: messages.HistoryEvent, sent: messages.EventSentEvent) -> None:
-        self._confirm(event.event_id, actions.SEND_EVENT, sent.name, sent.instance_id)
-
-    def _on_entity_operation_called(
-        self, event: messages.HistoryEvent, called: messages.EntityOperationCalledEvent
-    ) -> None:
-        target = called.target_instance_id or ""
-        self._confirm(event.event_id, actions.CALL_ENTITY, called.operation, target)
-        self._context.entity_calls.recorded(event.event_id, called.request_id)
-
-    def _on_entity_operation_signaled(
-        self, event: messages.HistoryEvent, signaled: messages.EntityOperationSignaledEvent
-    ) -> None:
-        target = signaled.target_instance_id or ""
-        self._confirm(event.event_id, actions.SIGNAL_ENTITY, signaled.operation, target)
-
-    def _on_entity_lock_requested(
-        self, event: messages.HistoryEvent, requested: messages.EntityLockRequestedEvent
-    ) -> None:
-        target = ", ".join(requested.lock_set)
-        self._confirm(event.event_id, actions.LOCK_ENTITIES, target=target)
-        self._context.sections.recorded(requested.critical_section_id)
-
-    def _on_entity_unlock_sent(
-        self, event: messages.HistoryEvent, unlock: messages.EntityUnlockSentEvent
-    ) -> None:
-        # The unlocks of a section leave in one turn; to the official SDK any one speaks for all,
-        # so an engine may not keep their numbers.
-        if self._is_mismatched:
-            return
-        ledger, section_id = self._context.ledger, unlock.critical_section_id
-        try:
-            ledger.confirm_alike(event.event_id, actions.UNLOCK_ENTITIES, section_id)
-        except NonDeterminismError as mismatch:
-            self._contradict(mismatch)
-
-    def _confirm(self, number: int, method: str, name: str = "", target: str = "") -> None:
+    def _confirm(self, kind: str, event: messages.HistoryEvent) -> None:
         if self._is_mismatched:
             return
         try:
-            self._context.ledger.confirm(number, method, name, target)
+            records.confirm(self._context, kind, event)
         except NonDeterminismError as mismatch:
             self._contradict(mismatch)
 
@@ -341,61 +292,14 @@ class OrchestrationMachine:
             inner=ending.details if isinstance(ending, Failed) else None,
         )
 
-    def _on_task_completed(
-        self, _event: messages.HistoryEvent, done: messages.TaskCompletedEvent
-    ) -> None:
-        known = self._context.activities.complete(
-            done.task_scheduled_id, done.result, done.task_execution_id
-        )
-        self._went_on("activity", done.task_scheduled_id, known=known)
-
-    def _on_task_failed(
-        self, _event: messages.HistoryEvent, failed: messages.TaskFailedEvent
-    ) -> None:
-        known = self._context.activities.fail(
-            failed.task_scheduled_id, failed.failure_details, failed.task_execution_id
-        )
-        self._went_on("activity", failed.task_scheduled_id, known=known)
-
-    def _on_sub_orchestration_instance_completed(
-        self,
-        _event: messages.HistoryEvent,
-        done: messages.SubOrchestrationInstanceCompletedEvent,
-    ) -> None:
-        known = self._context.children.complete(done.task_scheduled_id, done.result)
-        self._went_on("sub-orchestration", done.task_scheduled_id, known=known)
-
-    def _on_sub_orchestration_instance_failed(
-        self,
-        _event: messages.HistoryEvent,
-        failed: messages.SubOrchestrationInstanceFailedEvent,
-    ) -> None:
-        known = self._context.children.fail(failed.task_scheduled_id, failed.failure_details)
-        self._went_on("sub-orchestration", failed.task_scheduled_id, known=known)
-
-    def _on_timer_fired(
-        self, _event: messages.HistoryEvent, fired: messages.TimerFiredEvent
-    ) -> None:
-        known = self._context.timers.fired(fired.timer_id, fired.fire_at)
-        self._went_on("timer", fired.timer_id, known=known)
-
-    def _on_entity_operation_completed(
-        self, _event: messages.HistoryEvent, done: messages.EntityOperationCompletedEvent
-    ) -> None:
-        known = self._context.entity_calls.complete(done.request_id, done.output)
-        self._went_on("entity call", done.request_id, known=known)
-
-    def _on_entity_operation_failed(
-        self, _event: messages.HistoryEvent, failed: messages.EntityOperationFailedEvent
-    ) -> None:
-        known = self._context.entity_calls.fail(failed.request_id, failed.failure_details)
-        self._went_on("entity call", failed.request_id, known=known)
-
-    def _on_entity_lock_granted(
-        self, _event: messages.HistoryEvent, granted: messages.EntityLockGrantedEvent
-    ) -> None:
-        known = self._context.sections.granted(granted.critical_section_id)
-        self._went_on("lock request", granted.critical_section_id, known=known)
+    def _go_on(self, answered: Answered) -> None:
+        if answered.is_awaited:
+            self._advance()
+        else:
+            self._note(
+                logging.DEBUG,
+                f"left out an answer of {answered.what} #{answered.number}: nobody waits for it",
+            )
 
     def _on_event_raised(
         self, event: messages.HistoryEvent, raised: messages.EventRaisedEvent
@@ -405,15 +309,6 @@ class OrchestrationMachine:
         else:
             self._context.events.arrive(event, raised)
             self._advance()
-
-    def _went_on(self, kind: str, number: int | str, *, known: bool) -> None:
-        if known:
-            self._advance()
-        else:
-            # Engines repeat an answer when a lease is lost; cancelled timers fire all the same.
-            self._note(
-                logging.DEBUG, f"left out an answer of {kind} #{number}: nobody waits for it"
-            )
 
     def _advance(self) -> None:
         while self._ending is None and self._driver.is_ready:
@@ -512,23 +407,7 @@ class OrchestrationMachine:
         "execution_suspended": _on_execution_suspended,
         "execution_resumed": _on_execution_resumed,
         "execution_terminated": _on_execution_terminated,
-        "task_scheduled": _on_task_scheduled,
-        "task_completed": _on_task_completed,
-        "task_failed": _on_task_failed,
-        "sub_orchestration_instance_created": _on_sub_orchestration_instance_created,
-        "sub_orchestration_instance_completed": _on_sub_orchestration_instance_completed,
-        "sub_orchestration_instance_failed": _on_sub_orchestration_instance_failed,
-        "timer_created": _on_timer_created,
-        "timer_fired": _on_timer_fired,
-        "event_sent": _on_event_sent,
         "event_raised": _on_event_raised,
-        "entity_operation_called": _on_entity_operation_called,
-        "entity_operation_signaled": _on_entity_operation_signaled,
-        "entity_operation_completed": _on_entity_operation_completed,
-        "entity_operation_failed": _on_entity_operation_failed,
-        "entity_lock_requested": _on_entity_lock_requested,
-        "entity_lock_granted": _on_entity_lock_granted,
-        "entity_unlock_sent": _on_entity_unlock_sent,
     }
 
 
@@ -549,15 +428,4 @@ _IGNORED = frozenset({
 })  # fmt: skip
 
 # The code has ended, but history may still contradict it, and events may be carried over.
-_HEARD_AFTER_THE_END = frozenset({
-    "task_scheduled",
-    "sub_orchestration_instance_created",
-    "timer_created",
-    "event_sent",
-    "entity_operation_called",
-    "entity_operation_signaled",
-    "entity_lock_requested",
-    "entity_unlock_sent",
-    "event_raised",
-    "execution_terminated",
-})  # fmt: skip
+_HEARD_AFTER_THE_END = records.KINDS | {"event_raised", "execution_terminated"}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, dialects, messages
 
-from .store.splicing import PAST_EVENTS, spliced
+from .store.splicing import decoded, spliced
 
 if TYPE_CHECKING:
     from .store import Key
@@ -30,10 +30,8 @@ def event(raw: bytes) -> bytes:
 
 def events(history: bytes) -> bytes:
     """Stored history in Dapr's numbers, in the same form."""
-    # Of a request for a turn, which has the events in the same place in both.
-    request = codec.decode(messages.OrchestratorRequest, history)
-    encoded = (codec.encode(each, dialects.DAPR) for each in request.past_events)
-    return spliced(encoded, PAST_EVENTS)
+    # A request for a turn has them in the same place in both dialects.
+    return spliced(codec.encode(each, dialects.DAPR) for each in decoded(history))
 
 
 class Transcripts:

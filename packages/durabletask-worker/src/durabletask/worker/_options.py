@@ -16,8 +16,8 @@ class ConcurrencyOptions:
 
     Synchronous activities run on at most `maximum_thread_pool_workers` threads, and
     entities on as many of their own; `async def` activities on the worker's event loop.
-    Orchestrators have threads of their own and never wait behind either. A value left at None gets its default:
-    100 work items a CPU, and as many threads as CPUs plus four.
+    Orchestrators have threads of their own and never wait behind either. A value left at None
+    gets its default: 100 work items a CPU, and as many threads as CPUs plus four.
 
     Example:
         ```python

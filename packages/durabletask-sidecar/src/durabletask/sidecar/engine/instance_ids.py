@@ -1,4 +1,4 @@
-"""Which ids an orchestration may have."""
+"""Which ids an orchestration may have, and which one it is given."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import unicodedata
 
 # Ids are keys, and travel in headers and error texts.
 LONGEST = 1000
+
+
+def of_child(parent_id: str, number: int) -> str:
+    """The id of what the action of that number starts, when it names none (engine.md 2.3)."""
+    return f"{parent_id}:{number:04x}"
 
 
 def complaint(instance_id: str) -> str | None:

@@ -163,7 +163,7 @@ def _create_sub_orchestration(
     if draft.has_child(task_id):
         return
     parent = draft.instance
-    child_id = action.instance_id or f"{parent.instance_id}:{task_id:04x}"
+    child_id = action.instance_id or instance_ids.of_child(parent.instance_id, task_id)
     event = events.sub_orchestration_instance_created(
         task_id,
         action.name,
@@ -232,7 +232,7 @@ def fail_child(draft: Draft, task_id: int, complaint: str) -> None:
 def _create_detached_orchestration(
     draft: Draft, action_id: int, action: messages.CreateDetachedOrchestrationAction
 ) -> None:
-    instance_id = action.instance_id or f"{draft.instance.instance_id}:{action_id:04x}"
+    instance_id = action.instance_id or instance_ids.of_child(draft.instance.instance_id, action_id)
     draft.record(
         events.detached_orchestration_instance_created(action_id, instance_id, at=draft.now)
     )

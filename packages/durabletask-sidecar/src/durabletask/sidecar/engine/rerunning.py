@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import messages, oneofs
 
-from . import detached, instance_ids, orchestrator_actions, rewinding
+from . import detached, instance_ids
 from .commands import StartChild
 from .draft import Draft
+from .resumption import resume
 from .state import Instance, Origin, Progress
 from .transition import AlreadyExists, InvalidArgument, NotFound, Transition, refuse
 from .unanswered import unanswered
@@ -101,7 +102,7 @@ def _renamed(event: messages.HistoryEvent, instance_id: str) -> messages.History
     created = event.sub_orchestration_instance_created
     if created is None:
         return event
-    child_id = f"{instance_id}:{event.event_id:04x}"
+    child_id = instance_ids.of_child(instance_id, event.event_id)
     return replace(event, sub_orchestration_instance_created=replace(created, instance_id=child_id))
 
 
@@ -140,11 +141,7 @@ def _begin(
     draft = Draft(Instance(instance_id, origin, progress), now)
     for event in history:
         draft.record(_under(instance_id, execution_id, event))
-    open_ = unanswered(history)
-    rewinding.set_going(draft, open_)
-    for task_id, created in open_.children.items():
-        _start_child(draft, task_id, created)
-    draft.nudge()
+    resume(draft, unanswered(history), StartChild)
     clock = max((each.timestamp for each in history if each.timestamp), default=None)
     return draft.finish(turn_at=clock)._replace(origin=origin)
 
@@ -171,16 +168,3 @@ def _under(
     identity = messages.OrchestrationInstance(instance_id=instance_id, execution_id=execution_id)
     started = replace(event.execution_started, orchestration_instance=identity)
     return replace(event, execution_started=started)
-
-
-def _start_child(
-    draft: Draft, task_id: int, created: messages.SubOrchestrationInstanceCreatedEvent
-) -> None:
-    complaint = orchestrator_actions.child_complaint(created.instance_id, created.name)
-    if complaint is not None:
-        orchestrator_actions.fail_child(draft, task_id, complaint)
-        return
-    draft.add_child(task_id, created.instance_id)
-    start = orchestrator_actions.child_start(draft.instance, created)
-    link = orchestrator_actions.link_to(draft.instance, task_id)
-    draft.tell(created.instance_id, StartChild(start, link))

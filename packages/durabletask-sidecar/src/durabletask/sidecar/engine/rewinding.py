@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, events, messages
 
-from . import children, endings, entity_messages, instances, orchestrator_actions
+from . import children, endings, entity_messages, instances
 from .commands import RewindChild
 from .draft import Draft
 from .inbox import RowKind
+from .resumption import resume
 from .state import Instance
 from .transition import FailedPrecondition, Transition, refuse
 from .unanswered import unanswered
@@ -33,15 +34,13 @@ if TYPE_CHECKING:
 
     NewId = Callable[[], str]
 
-_FAILED = 3
-
 
 def rewind(
     instance: Instance | None, instance_id: str, command: Rewind, now: datetime, _new_id: NewId
 ) -> Transition:
     if instance is None:
         return instances.missing(instance_id)
-    if instance.progress.status != _FAILED:
+    if instance.progress.status != messages.OrchestrationStatus.FAILED:
         status = instance.progress.status.name
         text = f"'{instance_id}' is {status}; only an instance that has FAILED can be rewound"
         return refuse(FailedPrecondition(text))
@@ -72,7 +71,7 @@ def rewind_child(
         return instances.create(instance, instance_id, command.start, now, new_id, parent)
     if not _is_child_of(instance, parent):
         return Transition(follow_ups=(children.id_is_taken(instance_id, parent),))
-    if instance.progress.status == _FAILED:
+    if instance.progress.status == messages.OrchestrationStatus.FAILED:
         rewound = _rewound_child(instance, command, now)
         return _begin(Draft(instance, now), rewound)._replace(parent=parent)
     if instance.is_live:
@@ -193,44 +192,14 @@ def _go_on(
     )
     draft = Draft(renewed, now)
     draft.record_encoded(codec.encode(event) for event in history)
-    set_going(draft, open_)
-    _rewind_children(draft, open_, _reason(command))
-    draft.nudge()
+    reason = _reason(command)
+    resume(draft, open_, lambda start, link: RewindChild(start, link, reason))
     transition = draft.finish(turn_at=command.turn.at)
     return transition._replace(
         origin=renewed.origin,
         inbox_keep=tuple(row.number for row in renewed.inbox),
         tasks_add=(*renewed.tasks.values(), *transition.tasks_add),
     )
-
-
-def set_going(draft: Draft, open_: Unanswered) -> None:
-    """Ask again for what is under way in a history whose answers were dropped.
-
-    But for sub-orchestrations, which may be there already.
-    """
-    for task_id, task in open_.tasks.items():
-        if not draft.has_task(task_id):
-            orchestrator_actions.hand_out_task(draft, task_id, task)
-    for timer_id, fire_at in open_.timers.items():
-        orchestrator_actions.set_timer(draft, timer_id, fire_at)
-    for call in open_.calls.values():
-        entity_messages.call_entity(draft, call)
-    for section, request in open_.locks.items():
-        entity_messages.request_lock(draft, section, request.lock_set)
-
-
-def _rewind_children(draft: Draft, open_: Unanswered, reason: str | None) -> None:
-    parent = draft.instance
-    for task_id, created in open_.children.items():
-        complaint = orchestrator_actions.child_complaint(created.instance_id, created.name)
-        if complaint is not None:
-            orchestrator_actions.fail_child(draft, task_id, complaint)
-            continue
-        draft.add_child(task_id, created.instance_id)
-        start = orchestrator_actions.child_start(parent, created)
-        link = orchestrator_actions.link_to(parent, task_id)
-        draft.tell(created.instance_id, RewindChild(start, link, reason))
 
 
 def _reason(command: CompleteTurn) -> str | None:

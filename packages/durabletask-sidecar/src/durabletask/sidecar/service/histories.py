@@ -11,10 +11,11 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from durabletask.protocol import codec, messages, wire
+from durabletask.protocol import messages, wire
 from durabletask.sidecar.engine.instances import not_found
 from durabletask.sidecar.engine.transition import NotFound
 from durabletask.sidecar.store import Key
+from durabletask.sidecar.store.splicing import decoded, spans
 
 from .errors import RefusedError
 from .ids import INSTANCE_ID, check_length
@@ -55,9 +56,7 @@ class Histories:
         """The same for Dapr's, which takes it in one piece."""
         self._found(request.instance_id, caller)
         history = self._host.reader.history(Key(caller.hub, request.instance_id))
-        # Stored events stand in the place that a request for a turn has them in.
-        past_events = codec.decode(messages.OrchestratorRequest, history).past_events
-        return messages.GetInstanceHistoryResponse(events=past_events)
+        return messages.GetInstanceHistoryResponse(events=decoded(history))
 
     def _found(self, instance_id: str, caller: Caller) -> Instance:
         check_length(INSTANCE_ID, instance_id)
@@ -75,7 +74,7 @@ async def _sent(history: bytes) -> AsyncIterator[bytes]:
 def chunks(history: bytes, most_bytes: int = _LARGEST_CHUNK) -> Iterator[bytes]:
     """The events as messages of a stream; one that is larger than a message may be, alone."""
     chunk = bytearray()
-    for start, stop in _spans(history):
+    for start, stop in spans(history):
         event = wire.length_delimited(_EVENTS, history[start:stop])
         if chunk and len(chunk) + len(event) > most_bytes:
             yield bytes(chunk)
@@ -83,12 +82,3 @@ def chunks(history: bytes, most_bytes: int = _LARGEST_CHUNK) -> Iterator[bytes]:
         chunk += event
     if chunk:
         yield bytes(chunk)
-
-
-def _spans(history: bytes) -> Iterator[tuple[int, int]]:
-    """Where each event begins and ends."""
-    end, pos = len(history), 0
-    while pos < end:
-        _, pos = wire.tag_at(history, pos)
-        start, pos = wire.span_at(history, pos, end)
-        yield start, pos

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 class Instances:
     """What a client may ask of the sidecar."""
 
-    def __init__(self, host: Host, dialects: Dialects) -> None:
+    def __init__(self, host: Host, spoken: Dialects) -> None:
         self._host = host
-        self._dialects = dialects
+        self._spoken = spoken
 
     async def start(
         self, request: messages.CreateInstanceRequest, caller: Caller
@@ -70,7 +70,7 @@ class Instances:
             return frozenset(policy.replaceable_status)
         # Microsoft's clients say when they asked, Dapr's have no word for it.
         may_be_daprs = request.request_time is None and not request.enforce_unique_instance_id
-        if may_be_daprs and self._dialects.is_daprs(caller.hub):
+        if may_be_daprs and self._spoken.is_daprs(caller.hub):
             return frozenset(TERMINAL_STATUSES)
         return frozenset()
 
@@ -100,7 +100,7 @@ class Instances:
         is_reached: Callable[[Instance], bool],
     ) -> messages.GetInstanceResponse:
         instance = await self._host.wait(caller.hub, request.instance_id, is_reached)
-        if instance is None and self._dialects.is_daprs(caller.hub):
+        if instance is None and self._spoken.is_daprs(caller.hub):
             raise RefusedError(not_found(request.instance_id))
         return _response(instance, request)
 

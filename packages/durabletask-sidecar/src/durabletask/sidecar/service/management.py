@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from durabletask.protocol import codec, messages
+from durabletask.protocol import messages
 from durabletask.sidecar import purge
 from durabletask.sidecar.engine.commands import Restart, Rewind, StartFrom, Terminate
 from durabletask.sidecar.engine.instances import not_found
 from durabletask.sidecar.engine.transition import ACCEPTED, FailedPrecondition, InvalidArgument
 from durabletask.sidecar.store import Key
 from durabletask.sidecar.store.queries import InstanceQuery
+from durabletask.sidecar.store.splicing import decoded
 
 from .errors import RefusedError
 from .execution import execute
@@ -32,9 +33,9 @@ _MOST_SKIPPED = 500
 class Management:
     """What an operator may ask of the sidecar."""
 
-    def __init__(self, host: Host, dialects: Dialects) -> None:
+    def __init__(self, host: Host, spoken: Dialects) -> None:
         self._host = host
-        self._dialects = dialects
+        self._spoken = spoken
 
     async def rewind(
         self, request: messages.RewindInstanceRequest, caller: Caller
@@ -59,7 +60,7 @@ class Management:
         history = self._host.reader.history(Key(caller.hub, source_id))
         command = StartFrom(
             source_id,
-            codec.decode(messages.OrchestratorRequest, history).past_events,
+            decoded(history),
             request.event_id,
             request.input,
             request.overwrite_input,
@@ -119,7 +120,7 @@ class Management:
     def _check_purge(self, request: messages.PurgeInstancesRequest, caller: Caller) -> None:
         """Dapr's clients are told why nothing is purged; Microsoft's see it by the count."""
         name = request.instance_id
-        is_daprs = self._dialects.is_daprs(caller.hub) and not request.is_orchestration
+        is_daprs = self._spoken.is_daprs(caller.hub) and not request.is_orchestration
         if name is None or request.force or not is_daprs:
             return
         instance = self._host.instance(caller.hub, name)

@@ -46,13 +46,13 @@ _MOST_DIGITS = 18
 class WorkItems:
     """What a worker may ask of the sidecar."""
 
-    def __init__(self, host: Host, dialects: Dialects) -> None:
+    def __init__(self, host: Host, spoken: Dialects) -> None:
         self._host = host
-        self._dialects = dialects
+        self._spoken = spoken
 
     def dialect_of_worker(self, raw: bytes, _caller: Caller) -> Dialect | None:
         """The dialect of an encoded request for work."""
-        return self._dialects.of_worker(raw)
+        return self._spoken.of_worker(raw)
 
     def dialect_of_answer(self, raw: bytes, caller: Caller) -> Dialect | None:
         """The dialect of an encoded answer to a turn: that of the stream it was sent on.
@@ -86,14 +86,14 @@ class WorkItems:
         appetite = lease.stream.appetite
         if appetite.dialect is None:
             self._host.dispatcher.restate(lease.stream, replace(appetite, dialect=dialect))
-            self._dialects.note(appetite.hub, dialect)
+            self._spoken.note(appetite.hub, dialect)
 
     @asynccontextmanager
     async def get_work_items(
         self, request: messages.GetWorkItemsRequest, caller: Caller
     ) -> AsyncGenerator[AsyncIterator[bytes], None]:
         stream = self._host.dispatcher.open(_appetite(request, caller))
-        self._dialects.note(caller.hub, caller.dialect)
+        self._spoken.note(caller.hub, caller.dialect)
         pings = Pings(stream, self._host.link_clock)
         try:
             yield _items(stream)
