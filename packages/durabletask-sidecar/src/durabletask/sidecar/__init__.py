@@ -15,14 +15,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .clock import Clock, ManualClock, SystemClock
     from .embed import Sidecar
+    from .engine.limits import Limits
     from .metrics import Metrics
     from .server import Server
     from .store import StoreError
 
-__all__ = ["Clock", "ManualClock", "Metrics", "Server", "Sidecar", "StoreError", "SystemClock"]
+__all__ = [
+    "Clock",
+    "Limits",
+    "ManualClock",
+    "Metrics",
+    "Server",
+    "Sidecar",
+    "StoreError",
+    "SystemClock",
+]
 
 _MODULES = {
     "Clock": "clock",
+    "Limits": "engine.limits",
     "ManualClock": "clock",
     "Metrics": "metrics",
     "Server": "server",

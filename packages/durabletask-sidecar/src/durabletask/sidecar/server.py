@@ -20,6 +20,7 @@ import grpc
 from . import service
 from .clock import Clock, SystemClock
 from .committer import Committer
+from .engine.limits import DEFAULT
 from .host import Host
 from .listening import check_free, free_port, hosts, target
 from .metrics import Meter, Metrics
@@ -28,14 +29,11 @@ from .observing import NOBODY
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .engine.limits import Limits
     from .observing import Observer
     from .store import Store
 
-# The largest message that our own workers and clients send.
-_MAX_MESSAGE = 64 * 1024 * 1024
-
 _OPTIONS = (
-    ("grpc.max_receive_message_length", _MAX_MESSAGE),
     ("grpc.max_send_message_length", -1),
     # Above some 1,000 calls in flight gRPC's server answers a part of them with CANCELLED.
     ("grpc.server.max_pending_requests", 100_000),
@@ -67,6 +65,8 @@ class Server:
     `dialect` is what peers are taken for that do not show whose they are: "taskhub" for
     Microsoft's, "dapr" for Dapr's; "auto" takes them for Microsoft's until they show Dapr's.
 
+    `limits` says how much there may be of everything.
+
     `metrics` says where to publish metrics; it needs the extra of that name.
     """
 
@@ -78,6 +78,7 @@ class Server:
         *,
         synchronous: str = "full",
         dialect: str = "auto",
+        limits: Limits = DEFAULT,
         metrics: Metrics | None = None,
         clock: Clock | None = None,
         keepalive: timedelta = KEEPALIVE,
@@ -89,6 +90,7 @@ class Server:
         self._port = port
         self._synchronous = synchronous
         self._dialect = service.named(dialect)
+        self._limits = limits
         self._metrics = metrics
         self._meter: Meter | None = None
         self._clock = clock or SystemClock()
@@ -121,12 +123,23 @@ class Server:
         for place in places:
             check_free(place, self._port)
         self._store = self._lasting_store or _open(self._path, self._synchronous)
-        self._engine = self._make_host(Committer(self._store), self._clock, _new_id)
+        try:
+            committer = Committer(self._store, self._limits)
+        except BaseException:
+            self._store.close()
+            raise
+        self._engine = self._make_host(committer, self._clock, _new_id)
         try:
             observer = await self._observed(self._engine)
             # What may fail comes first: gRPC gives a port back only after it has served it.
             self._engine.start()
-            self._grpc = grpc.aio.server(options=(*_OPTIONS, *_keepalive_options(self._keepalive)))
+            self._grpc = grpc.aio.server(
+                options=(
+                    *_OPTIONS,
+                    *_keepalive_options(self._keepalive),
+                    _message_option(self._limits),
+                )
+            )
             self._grpc.add_generic_rpc_handlers(
                 (service.handlers(self._engine, self._dialect, observer), self._health.handlers())
             )
@@ -176,6 +189,11 @@ def _keepalive_options(keepalive: timedelta) -> tuple[tuple[str, int], ...]:
         # What newer versions of gRPC go by instead.
         ("grpc.http2.ping_timeout_ms", milliseconds // 2),
     )
+
+
+def _message_option(limits: Limits) -> tuple[str, int]:
+    most = limits.message_bytes
+    return ("grpc.max_receive_message_length", -1 if most is None else most)
 
 
 def _listen(server: grpc.aio.Server, host: str, port: int) -> int:

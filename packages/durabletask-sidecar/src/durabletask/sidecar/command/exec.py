@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from durabletask.sidecar.embed import Sidecar
 
 from . import config
-from .options import FOR_EXEC, dialect, storage
+from .options import FOR_EXEC, dialect, limits, storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,12 @@ def run(arguments: Sequence[str]) -> int:
 
 def _sidecar(options: argparse.Namespace) -> Sidecar:
     stored = storage.read(options)
-    return Sidecar(stored.path, synchronous=stored.synchronous, dialect=dialect.read(options))
+    return Sidecar(
+        stored.path,
+        synchronous=stored.synchronous,
+        dialect=dialect.read(options),
+        limits=limits.read(options),
+    )
 
 
 def _run(command: list[str], address: str) -> int:

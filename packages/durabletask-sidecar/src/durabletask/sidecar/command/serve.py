@@ -14,7 +14,7 @@ from durabletask.sidecar._version import __version__
 from durabletask.sidecar.server import Server
 
 from . import config
-from .options import FOR_SERVE, dialect, network, operations, storage
+from .options import FOR_SERVE, dialect, limits, network, operations, storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +47,7 @@ def _server(options: argparse.Namespace) -> Server:
         listening.port,
         synchronous=stored.synchronous,
         dialect=dialect.read(options),
+        limits=limits.read(options),
         metrics=operated.metrics,
     )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import messages
 
-from . import admission, commands, endings, limits, payloads, turns
+from . import admission, commands, endings, limits, turns
 from .draft import Draft
 from .state import blank
 from .transition import Exhausted, Transition, refuse
@@ -153,7 +153,7 @@ def _end_what_outgrows(
     failure = messages.TaskFailureDetails(
         error_type="HistoryTooLong", error_message=complaint, is_non_retriable=True
     )
-    failing = replace(command, actions=[payloads.failed(failure)])
+    failing = replace(command, actions=[endings.failing(failure)])
     return turns.complete(instance, instance_id, failing, around.now, around.new_id)
 
 

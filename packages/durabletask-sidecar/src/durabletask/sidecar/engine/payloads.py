@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import codec, messages, oneofs
 
+from . import endings
 from . import limits as limits_
 from .failure_details import shortened
 
@@ -64,7 +65,7 @@ def of_turn(command: CompleteTurn, limits: Limits) -> CompleteTurn:
         command = replace(command, custom_status=None, keeps_status=True)
     found = found or complaint(_of_actions(command.actions), limits)
     if found is not None:
-        return replace(command, actions=[failed(_too_large(found))])
+        return replace(command, actions=[endings.failing(_too_large(found))])
     return replace(command, actions=[_with_short_failure(each, limits) for each in command.actions])
 
 
@@ -101,16 +102,6 @@ def within(failure: messages.TaskFailureDetails, limits: Limits) -> messages.Tas
         return failure
     text = limits_.complaint(f"(cut: the failure has {size} bytes", limit, _LIMIT, _ADVICE) + ")"
     return shortened(failure, limit // _WIDEST, text)
-
-
-def failed(failure: messages.TaskFailureDetails) -> messages.OrchestratorAction:
-    """The action that ends an orchestration in a failure."""
-    return messages.OrchestratorAction(
-        id=-1,
-        complete_orchestration=messages.CompleteOrchestrationAction(
-            orchestration_status=messages.OrchestrationStatus.FAILED, failure_details=failure
-        ),
-    )
 
 
 def _too_large(text: str) -> messages.TaskFailureDetails:

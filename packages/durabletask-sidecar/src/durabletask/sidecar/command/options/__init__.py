@@ -11,12 +11,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from . import dialect, network, operations, storage
+from . import dialect, limits, network, operations, storage
 
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["FOR_EXEC", "FOR_SERVE", "Group", "dialect", "network", "operations", "storage"]
+__all__ = [
+    "FOR_EXEC",
+    "FOR_SERVE",
+    "Group",
+    "dialect",
+    "limits",
+    "network",
+    "operations",
+    "storage",
+]
 
 
 class Group(Protocol):
@@ -31,10 +40,12 @@ FOR_SERVE: tuple[Group, ...] = (
     network,
     storage,
     dialect,
+    limits,
     operations,
 )
 
 FOR_EXEC: tuple[Group, ...] = (
     storage,
     dialect,
+    limits,
 )
