@@ -72,6 +72,9 @@ _HINTS = {
     ),
 }
 
+# A sidecar that names the option which sets a limit has said what to do.
+_NAMED_LIMIT = "--max-"
+
 
 def kind_of(refusal: Refusal) -> type[SidecarError]:
     """The class of the error that a refusal means."""
@@ -169,7 +172,7 @@ def _protocol(refusal: Refusal) -> str:
 
 
 def _refused(refusal: Refusal) -> str:
-    hint = _HINTS.get(refusal.status, "")
+    hint = "" if _NAMED_LIMIT in refusal.details else _HINTS.get(refusal.status, "")
     said = refusal.details or "no reason given"
     return (
         f"{refusal.address} refused {refusal.method}{_about(refusal)}: "

@@ -164,7 +164,7 @@ def _too_long(
     if progress is None or progress.is_terminal or transition.origin is not None:
         return None
     events = progress.history_length
-    size = command.turn.generation_bytes + sum(map(len, transition.events))
+    size = command.turn.generation_bytes + sum(map(_stored_size, transition.events))
     for name, value, unit in (
         ("history_events", events, "events"),
         ("history_bytes", size, "bytes"),
@@ -174,6 +174,11 @@ def _too_long(
             found = f"The history of '{instance_id}' would have {value} {unit} after this turn"
             return limits.complaint(found, limit, name, _ADVICE)
     return None
+
+
+def _stored_size(event: bytes) -> int:
+    """Bytes of an event in a history, where a tag and its length stand before it."""
+    return 1 + (len(event).bit_length() + 6) // 7 + len(event)
 
 
 _ADVICE = (
