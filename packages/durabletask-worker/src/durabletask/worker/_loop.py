@@ -225,7 +225,8 @@ class WorkItemLoop:
                 # The first failures are news; the thousandth is told ten times in all. That
                 # a sidecar is full stays true for long, and is told once.
                 was_crowded_out = self._is_crowded_out
-                self._is_crowded_out = status_of(error) == "RESOURCE_EXHAUSTED"
+                status = None if error is None else status_of(error)
+                self._is_crowded_out = status == "RESOURCE_EXHAUSTED"
                 is_news = failures & (failures - 1) == 0
                 if self._is_crowded_out:
                     is_news = not was_crowded_out
