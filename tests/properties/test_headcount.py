@@ -37,14 +37,13 @@ IDS = st.sampled_from(["a", "b", "c", "d"])
 MOST = 3
 
 
-class Moody(SqliteStore):
-    """Fails when told to, before or after everything is written."""
+class FullDisk(SqliteStore):
+    """Fails while it is told to."""
 
-    mood = ""
+    is_full = False
 
     def commit(self, changes: Sequence[Change | EntityChange]) -> None:
-        mood, self.mood = self.mood, ""
-        if mood == "before":
+        if self.is_full:
             raise StoreError("the disk is full")
         super().commit(changes)
 
@@ -60,7 +59,7 @@ class Headcount(RuleBasedStateMachine):
 
     def open(self, path: str) -> None:
         self.path = path
-        self.store = Moody(path, synchronous="normal")
+        self.store = FullDisk(path, synchronous="normal")
         self.hub = Hub(self.store, instances=MOST)
 
     def teardown(self) -> None:
@@ -110,10 +109,10 @@ class Headcount(RuleBasedStateMachine):
 
     @rule()
     def fail_next_commit(self) -> None:
-        self.store.mood = "before"
+        self.store.is_full = True
         with suppress(StoreError):
             self.hub.commit(("a", StartInstance("order")), ("b", Terminate()))
-        self.store.mood = ""
+        self.store.is_full = False
 
     @rule()
     def cut_the_power(self) -> None:

@@ -9,8 +9,8 @@ Those that end, or continue as new, may do it however long they are.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from durabletask.protocol import messages
 
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from .state import Instance
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What a command is carried out in, besides its instance."""
 
     now: datetime
@@ -47,22 +46,9 @@ class Surroundings:
         return limits.complaint(found, limit, "instances", advice)
 
 
-# (the instance before, its id, the command, what its rule decided, the surroundings)
+# (the instance before, its id, the command, what its rule decided, the surroundings) -> that
+# decision, or the one that takes its place because it would break a limit
 Bound = Callable[["Instance | None", str, Any, Transition, Surroundings], Transition]
-
-
-def hold(
-    instance: Instance | None,
-    instance_id: str,
-    command: commands.OrchestrationCommand,
-    transition: Transition,
-    around: Surroundings,
-) -> Transition:
-    """The transition, or the one that takes its place because it would break a limit."""
-    bound = _BOUNDS.get(type(command))
-    if bound is None:
-        return transition
-    return bound(instance, instance_id, command, transition, around)
 
 
 def _refuse_one_too_many(
@@ -186,7 +172,7 @@ _ADVICE = (
     "sub-orchestrations, or raise the limit."
 )
 
-_BOUNDS: dict[type, Bound] = {
+BOUNDS: dict[type, Bound] = {
     commands.StartInstance: _refuse_one_too_many,
     commands.StartFrom: _refuse_one_too_many,
     commands.Restart: _refuse_one_too_many,

@@ -67,5 +67,8 @@ def apply(
     its task hub have not ended. Refusals are part of the answer, never exceptions.
     """
     transition = _RULES[type(command)](instance, instance_id, command, now, new_id)
+    hold = bounds.BOUNDS.get(type(command))
+    if hold is None:
+        return transition
     around = bounds.Surroundings(now, new_id, limits, alive)
-    return bounds.hold(instance, instance_id, command, transition, around)
+    return hold(instance, instance_id, command, transition, around)

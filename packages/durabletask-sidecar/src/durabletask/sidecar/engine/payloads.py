@@ -66,7 +66,10 @@ def of_turn(command: CompleteTurn, limits: Limits) -> CompleteTurn:
     found = found or complaint(_of_actions(command.actions), limits)
     if found is not None:
         return replace(command, actions=[endings.failing(_too_large(found))])
-    return replace(command, actions=[_with_short_failure(each, limits) for each in command.actions])
+    if any(_has_failed(each) for each in command.actions):
+        short = [_with_short_failure(each, limits) for each in command.actions]
+        return replace(command, actions=short)
+    return command
 
 
 def of_batch(command: CompleteBatch, limits: Limits) -> CompleteBatch:
@@ -112,6 +115,11 @@ def _too_large(text: str) -> messages.TaskFailureDetails:
 
 def _sentence(text: str) -> str:
     return text[0].upper() + text[1:]
+
+
+def _has_failed(action: messages.OrchestratorAction) -> bool:
+    ending = action.complete_orchestration
+    return ending is not None and ending.failure_details is not None
 
 
 def _with_short_failure(
