@@ -18,7 +18,14 @@ from durabletask.transport.errors import SidecarError
 if TYPE_CHECKING:
     from e2e.conftest import Scenario
 
-LIMITS = Limits(payload_bytes=5000, history_events=100, waiting=50, instances=5, streams=1)
+LIMITS = Limits(
+    message_bytes=50_000,
+    payload_bytes=5000,
+    history_events=100,
+    waiting=50,
+    instances=5,
+    streams=1,
+)
 
 LARGE = "x" * 6000
 
@@ -91,6 +98,28 @@ def test_an_orchestration_that_passes_on_too_much_has_failed_and_others_go_on(
     assert state.failure_details is not None
     assert state.failure_details.error_type == "PayloadTooLarge"
     assert place in state.failure_details.message
+    assert scenario.run(healthy).get_output() == "still alive"
+
+
+async def returns_too_much(ctx: task.OrchestrationContext) -> None:
+    await ctx.call_activity(grow, input=60_000)
+
+
+async def asks_too_much(ctx: task.OrchestrationContext) -> None:
+    # None of the inputs is too large, but there are many of them.
+    await task.when_all([ctx.call_activity(echo, input="x" * 4000) for _ in range(20)])
+
+
+@pytest.mark.parametrize("careless", [returns_too_much, asks_too_much])
+def test_an_answer_that_is_larger_than_a_message_fails_its_work_and_not_the_worker(
+    scenario: Scenario, careless: Any
+) -> None:
+    scenario.host(careless, healthy, activities=(grow, echo))
+    state = scenario.run(careless)
+
+    assert state.runtime_status is OrchestrationStatus.FAILED
+    assert state.failure_details is not None
+    assert "the limit for a message to the sidecar is 50,000" in state.failure_details.message
     assert scenario.run(healthy).get_output() == "still alive"
 
 
