@@ -7,72 +7,19 @@ Knows nothing about any one engine.
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from durabletask import task
-from durabletask.client import OrchestrationQuery, OrchestrationState, OrchestrationStatus
+from durabletask.client import OrchestrationQuery, OrchestrationStatus
 from durabletask.entities import EntityContext, EntityInstanceId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from durabletask.client import TaskHubGrpcClient
-    from durabletask.worker import TaskHubGrpcWorker
-
-# Against hangs only: far beyond what any claim needs.
-PATIENCE = 30
+    from builders.stages import Stage
 
 FEATURES: dict[str, Callable[[Stage], None]] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """An engine with nothing else on it, a worker that is not started yet, and a client."""
-
-    client: TaskHubGrpcClient
-    worker: TaskHubGrpcWorker
-    calls: Counter[str] = field(default_factory=Counter)
-
-    def host(self, *orchestrators: Any, activities: tuple[Any, ...] = ()) -> None:
-        for orchestrator in orchestrators:
-            self.worker.add_orchestrator(orchestrator)
-        for activity in activities:
-            self.worker.add_activity(activity)
-        self.worker.start()
-
-    def start(self, orchestrator: Any, **options: Any) -> str:
-        return self.client.schedule_new_orchestration(orchestrator, **options)
-
-    def started(self, orchestrator: Any, **options: Any) -> str:
-        instance_id = self.start(orchestrator, **options)
-        self.client.wait_for_orchestration_start(instance_id, timeout=PATIENCE)
-        return instance_id
-
-    def wait(self, instance_id: str) -> OrchestrationState:
-        state = self.client.wait_for_orchestration_completion(instance_id, timeout=PATIENCE)
-        assert state is not None, f"{instance_id} does not exist"
-        return state
-
-    def result(self, orchestrator: Any, **options: Any) -> Any:
-        """What the orchestration returns; fails if it does not complete."""
-        state = self.wait(self.start(orchestrator, **options))
-        assert state.runtime_status is OrchestrationStatus.COMPLETED, state
-        return state.get_output()
-
-    def status(self, instance_id: str) -> OrchestrationStatus | None:
-        state = self.client.get_orchestration_state(instance_id)
-        return state and state.runtime_status
-
-    def reaches(self, instance_id: str, status: OrchestrationStatus) -> None:
-        """Wait for a status, which the API has no call for."""
-        deadline = time.monotonic() + PATIENCE
-        while self.status(instance_id) is not status:
-            assert time.monotonic() < deadline, f"{instance_id} did not reach {status.name}"
-            time.sleep(0.02)
 
 
 def feature(name: str) -> Callable[[Callable[[Stage], None]], Callable[[Stage], None]]:
@@ -284,6 +231,42 @@ def _versioning(stage: Stage) -> None:
     stage.host(versioned)
 
     assert stage.result(versioned, version="2.1") == "2.1"
+
+
+@feature("patches")
+def _patches(stage: Stage) -> None:
+    def patched(ctx: task.OrchestrationContext, number: int) -> Any:
+        if ctx.is_patched("double it"):
+            number = yield ctx.call_activity(double, input=number)
+        return number
+
+    def old(_ctx: task.OrchestrationContext, _: Any) -> str:
+        return "old"
+
+    def new(_ctx: task.OrchestrationContext, _: Any) -> str:
+        return "new"
+
+    stage.worker.orchestrator(name="named", version_name="1")(old)
+    stage.worker.orchestrator(name="named", version_name="2", is_latest=True)(new)
+    stage.host(patched, activities=(double,))
+
+    assert stage.result(patched, input=1) == 2
+    assert stage.result("named") == "new"
+
+
+@feature("restart")
+def _restart(stage: Stage) -> None:
+    def echo(_ctx: task.OrchestrationContext, value: Any) -> Any:
+        return value
+
+    stage.host(echo)
+    instance_id = stage.start(echo, input="again")
+    stage.wait(instance_id)
+
+    again = stage.client.restart_orchestration(instance_id, restart_with_new_instance_id=True)
+
+    assert again != instance_id
+    assert stage.output(again) == "again"
 
 
 @feature("rewind")

@@ -1,6 +1,6 @@
 """A relay between a worker and an engine that weighs the turns which pass through it.
 
-Knows no message but the outermost tag of a work item, so it passes on any dialect unchanged.
+Passes on every byte unchanged; it reads work items only to tell a turn from other work.
 """
 
 from __future__ import annotations
@@ -11,26 +11,29 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from durabletask.protocol import codec, messages
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A work item begins with the tag of what it asks for; that of a turn is field 1.
-_TURN = b"\x0a"
+    from durabletask.protocol.dialects import Dialect
+
 _STREAMS = ("/GetWorkItems", "/StreamInstanceHistory")
 
 
 class Relay(grpc.GenericRpcHandler):
     """Remembers the size of every turn, in the order in which they were sent."""
 
-    def __init__(self, engine: grpc.Channel) -> None:
+    def __init__(self, engine: grpc.Channel, dialect: Dialect) -> None:
         self.turns: list[int] = []
         self._engine = engine
+        self._dialect = dialect
 
     def service(self, call: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
         if call.method.endswith(_STREAMS):
-            ask = self._engine.unary_stream(call.method)
+            ask: Any = self._engine.unary_stream(call.method)
             return grpc.unary_stream_rpc_method_handler(lambda *told: self._stream(ask, *told))
-        once = self._engine.unary_unary(call.method)
+        once: Any = self._engine.unary_unary(call.method)
         return grpc.unary_unary_rpc_method_handler(lambda *told: _answer(once, *told))
 
     def _stream(self, ask: Any, request: bytes, context: Any) -> Iterator[bytes]:
@@ -38,11 +41,15 @@ class Relay(grpc.GenericRpcHandler):
         context.add_callback(answers.cancel)
         try:
             for item in answers:
-                if item.startswith(_TURN):
+                if self._is_turn(item):
                     self.turns.append(len(item))
                 yield item
         except grpc.RpcError as error:
             context.abort(error.code(), error.details())  # type: ignore[attr-defined]
+
+    def _is_turn(self, item: bytes) -> bool:
+        work = codec.decode(messages.WorkItem, item, self._dialect)
+        return work.orchestrator_request is not None
 
 
 def _answer(ask: Any, request: bytes, context: Any) -> bytes:
@@ -55,11 +62,11 @@ def _answer(ask: Any, request: bytes, context: Any) -> bytes:
 
 
 @contextmanager
-def relay(address: str) -> Iterator[tuple[str, list[int]]]:
+def relay(address: str, dialect: Dialect) -> Iterator[tuple[str, list[int]]]:
     """Relay to the engine at this address; yields the relay's own, and the turns' sizes."""
     with grpc.insecure_channel(address) as engine, ThreadPoolExecutor(16) as pool:
         server = grpc.server(pool)
-        relaying = Relay(engine)
+        relaying = Relay(engine, dialect)
         server.add_generic_rpc_handlers([relaying])
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()

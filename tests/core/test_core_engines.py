@@ -303,7 +303,7 @@ def test_what_is_carried_over_to_the_next_run_is_an_event_that_was_raised() -> N
     machine = machine_for(again, settings=DAPR)
     machine.turn([*beginning("again"), events.event_sent(17, ID, "kept", "1")])
 
-    decision = machine.turn([events.event_raised("first")])
+    decision = machine.turn([events.orchestrator_started(START), events.event_raised("first")])
 
     assert [which(event) for event in end_of(decision).carryover_events] == ["event_raised"]
 
@@ -315,6 +315,139 @@ def test_on_other_engines_such_a_record_is_one_of_ones_own() -> None:
     decision = machine.turn([events.event_sent(17, ID, "go", "1")])
 
     assert end_of(decision).failure_details is not None
+
+
+# Continuing as new.
+
+
+def sends_and_continues(ctx: OrchestrationContext, save_events: bool) -> None:
+    ctx.send_event("another", "go")
+    ctx.continue_as_new(None, save_events=save_events)
+
+
+def turn(*new: messages.HistoryEvent) -> list[messages.HistoryEvent]:
+    return [events.orchestrator_started(START), *new]
+
+
+def paused(*, save_events: bool = False) -> OrchestrationMachine:
+    """A machine whose orchestration has asked for a pause, timer 3, to continue as new."""
+    machine = machine_for(sends_and_continues, settings=DAPR)
+    decision = machine.turn(beginning("sends_and_continues", "true" if save_events else "false"))
+    assert kinds(decision) == ["send_event", "create_timer"]
+    assert not decision.ended
+    recorded = [events.event_sent(1, "another", "go"), events.timer_created(3, START)]
+    machine.replay(recorded)
+    return machine
+
+
+def test_what_else_is_asked_for_leaves_a_turn_before_the_continuation() -> None:
+    """Elsewhere it leaves with it; durabletask-go would drop it."""
+    machine = paused()
+
+    decision = machine.turn(turn(events.timer_fired(3, START)))
+
+    assert [(it.id, which(it)) for it in decision.actions] == [(2, "complete_orchestration")]
+    elsewhere = machine_for(sends_and_continues).turn(beginning("sends_and_continues", "false"))
+    assert kinds(elsewhere) == ["send_event", "complete_orchestration"]
+
+
+def test_an_execution_that_continues_in_its_first_turn_pauses_and_others_do_not() -> None:
+    """durabletask-go counts first turns in a row, and gives up after twenty."""
+
+    def at_once(ctx: OrchestrationContext) -> None:
+        ctx.continue_as_new(None)
+
+    def later(ctx: OrchestrationContext) -> Generator[Task[Any], Any, None]:
+        yield ctx.wait_for_external_event("go")
+        ctx.continue_as_new(None)
+
+    waits = machine_for(later, settings=DAPR)
+    waits.turn(beginning("later"))
+
+    first = machine_for(at_once, settings=DAPR).turn(beginning("at_once"))
+    second = waits.turn(turn(events.event_raised("go")))
+
+    assert kinds(first) == ["create_timer"]
+    assert kinds(second) == ["complete_orchestration"]
+
+
+@pytest.mark.parametrize("save_events", [True, False])
+def test_an_event_that_comes_during_the_pause_goes_to_the_next_execution(
+    *, save_events: bool
+) -> None:
+    """Without a pause it would have found the next execution there."""
+    machine = paused(save_events=save_events)
+
+    machine.turn(turn(events.event_raised("late")))
+    end = end_of(machine.turn(turn(events.timer_fired(3, START))))
+
+    assert end.orchestration_status is messages.OrchestrationStatus.CONTINUED_AS_NEW
+    assert [event.event_raised.name for event in end.carryover_events if event.event_raised] == [
+        "late"
+    ]
+
+
+def test_a_pause_is_over_when_its_own_timer_fires() -> None:
+    machine = paused()
+
+    waiting = machine.turn(turn(events.timer_fired(7, START)))
+
+    assert (kinds(waiting), waiting.ended) == ([], False)
+    assert machine.turn(turn(events.timer_fired(3, START))).ended
+
+
+def test_a_suspension_during_the_pause_holds_the_continuation() -> None:
+    machine = paused()
+
+    machine.turn(turn(events.execution_suspended()))
+    held = machine.turn(turn(events.timer_fired(3, START)))
+    decision = machine.turn(turn(events.execution_resumed()))
+
+    assert not held.ended
+    assert end_of(decision).orchestration_status is messages.OrchestrationStatus.CONTINUED_AS_NEW
+
+
+def test_a_termination_during_the_pause_is_the_end() -> None:
+    decision = paused().turn(turn(events.execution_terminated('"enough"')))
+
+    assert decision.ended
+    assert end_of(decision).orchestration_status is messages.OrchestrationStatus.TERMINATED
+
+
+def test_a_call_that_was_to_be_made_again_is_not_during_the_pause() -> None:
+    def gives_up(ctx: OrchestrationContext) -> Generator[Task[Any], Any, None]:
+        ctx.call_activity("flaky", retry_policy=POLICY)
+        yield ctx.wait_for_external_event("go")
+        ctx.send_event("another", "go")
+        ctx.continue_as_new(None)
+
+    machine = machine_for(gives_up, settings=DAPR)
+    machine.turn(beginning("gives_up"))
+    machine.replay([events.task_scheduled(1, "flaky")])
+    machine.turn(turn(events.task_failed(1, failure())))
+    machine.replay([events.timer_created(2, START + SECOND)])
+    machine.turn(turn(events.event_raised("go")))
+    machine.replay([events.event_sent(3, "another", "go"), events.timer_created(5, START)])
+
+    decision = machine.turn(turn(events.timer_fired(2, START + SECOND)))
+
+    assert kinds(decision) == []
+
+
+def test_a_replay_of_a_pause_decides_what_the_living_machine_does() -> None:
+    def generations(ctx: OrchestrationContext, number: int) -> int | None:
+        ctx.send_event("another", "go")
+        if number == 3:
+            return number
+        ctx.continue_as_new(number + 1)
+        return None
+
+    hub = Hub(generations, settings=DAPR, sessions="both")
+    instance = hub.run("generations", input=0)
+    hub.advance(timedelta(0))
+
+    assert instance.output == "3"
+    assert instance.generation == 3
 
 
 # Entities.

@@ -21,6 +21,11 @@ pytestmark = pytest.mark.timeout(600)
 _SCENARIOS = peer.FOLDER / "scenarios"
 NAMES = interop.names(_SCENARIOS.glob("*.py"), r"^@scenario\(.*\)\ndef (\w+)\(")
 
+# Which worker is asked first is chance, on both backends; in the other scenario it is certain.
+ALSO_HEARD = {
+    "what_one_worker_rejects_another_takes": "what_every_worker_rejects_waits_for_one_that_fits",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Play:
@@ -36,6 +41,7 @@ def play(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with interop.needed():
         peer.python()
     names = interop.chosen(request)
+    names += [other for name, other in ALSO_HEARD.items() if name in names and other not in names]
     folder = tmp_path_factory.mktemp("official")
     with interop.listening_sidecar(folder) as (address, logged), ThreadPoolExecutor() as pool:
         played = pool.map(lambda where: peer.run(_SCENARIOS, where, *names), [address, "official"])
@@ -49,7 +55,8 @@ def test_the_official_sdk_finds_that(play: Play, name: str) -> None:
     error, theirs = play.ours[name].error, play.theirs[name].error
 
     assert error is None, f"{error}\non its own backend: {theirs or 'fulfilled'}"
-    assert play.ours[name].heard <= play.theirs[name].heard
+    also = play.theirs[ALSO_HEARD.get(name, name)].heard
+    assert play.ours[name].heard <= play.theirs[name].heard | also
 
 
 def test_the_official_sdk_has_nothing_else_to_say(play: Play) -> None:

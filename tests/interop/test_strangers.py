@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tools import peer
+from tools.engines.strangers import NOT_IN_SDK, SCENARIOS, STRANGERS
 from tools.peer import dapr, go, java, javascript
 
 from builders import interop
@@ -22,20 +23,7 @@ if TYPE_CHECKING:
 # The first run installs the SDKs.
 pytestmark = pytest.mark.timeout(900)
 
-SCENARIOS = {
-    "chain": "a_chain_hands_on_its_results",
-    "fan-out": "a_fan_out_keeps_the_order_of_its_inputs",
-    "retry": "an_activity_is_tried_again_until_it_succeeds",
-    "child": "children_return_their_results",
-    "timer": "a_timer_fires_no_earlier_than_asked",
-    "event race": "a_timer_and_an_event_race",
-    "continue-as-new fifty times": "continuing_as_new_fifty_times_starts_over",
-    "suspend and resume": "what_is_suspended_waits_until_it_is_resumed",
-    "terminate": "what_is_terminated_ends_with_the_output_it_is_given",
-    "failure details": "a_failure_tells_what_went_wrong",
-}
-
-STRANGERS: dict[str, Callable[..., str]] = {
+RUN: dict[str, Callable[..., str]] = {
     "durabletask for Python (Microsoft)": lambda *told: peer.run(peer.FOLDER / "scenarios", *told),
     "durabletask-js (Microsoft)": lambda *told: javascript.run(
         javascript.FOLDER / "play.js", *told
@@ -46,8 +34,6 @@ STRANGERS: dict[str, Callable[..., str]] = {
     "durabletask-client for Java (Dapr)": java.run,
 }
 
-NOT_OFFERED = {("durabletask-js (Dapr)", "retry"): "the SDK has no retry policy"}
-
 # What it warns of on any engine is known from its own; `test_official_python.py` compares.
 LOUD = "durabletask for Python (Microsoft)"
 
@@ -57,7 +43,7 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, interop.Ends]:
     folder = tmp_path_factory.mktemp("strangers")
     with interop.needed(), interop.listening_sidecar(folder) as (address, logged):
         with ThreadPoolExecutor(len(STRANGERS)) as pool:
-            printed = pool.map(lambda name: STRANGERS[name](address, *_offered(name)), STRANGERS)
+            printed = pool.map(lambda name: RUN[name](address, *_offered(name)), STRANGERS)
             ends = dict(zip(STRANGERS, map(interop.read, printed), strict=True))
         assert logged == []
     return ends
@@ -65,13 +51,13 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, interop.Ends]:
 
 def _offered(stranger: str) -> list[str]:
     pairs = SCENARIOS.items()
-    return [name for feature, name in pairs if (stranger, feature) not in NOT_OFFERED]
+    return [name for feature, name in pairs if (feature, stranger) not in NOT_IN_SDK]
 
 
 @pytest.mark.parametrize("feature", SCENARIOS)
 @pytest.mark.parametrize("stranger", STRANGERS)
 def test_a_stranger_is_served(plays: dict[str, interop.Ends], stranger: str, feature: str) -> None:
-    if why := NOT_OFFERED.get((stranger, feature)):
+    if why := NOT_IN_SDK.get((feature, stranger)):
         assert SCENARIOS[feature] not in plays[stranger], f"it is offered now: {why}"
         return
 

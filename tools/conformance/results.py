@@ -52,7 +52,7 @@ class Results:
         test = name.partition("[")[0]
         result = self.by_test.setdefault((file.rpartition("/")[2], test), Result())
         if report.skipped:
-            result.reason = result.reason or _reason(report)
+            result.reason = result.reason or reason(report)
             return
         result.outcome = max(result.outcome, Outcome.PASSED if report.passed else Outcome.FAILED)
 
@@ -64,7 +64,8 @@ def run() -> Mapping[Key, Result]:
     return results.by_test
 
 
-def _reason(report: pytest.TestReport) -> str:
+def reason(report: pytest.TestReport) -> str:
+    """Why the test of that report was skipped."""
     # Of a skipped test it is file, line and text.
     text = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
     return text.removeprefix("Skipped: ")

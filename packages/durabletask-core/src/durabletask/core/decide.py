@@ -74,7 +74,7 @@ def mismatched(instance_id: str, why: str) -> Decision:
 
 def without_version() -> Decision:
     """The worker may not run that version: an engine that knows of versions waits for another."""
-    return Decision(actions=(ending_action(-1, Stalled(), []),), ended=True)
+    return Decision(actions=(ending_action(-1, Stalled()),), ended=True)
 
 
 def rewind(
@@ -109,7 +109,7 @@ def _stays_failed(instance_id: str, locked: list[str]) -> Decision:
         "section before what may fail."
     )
     details = details_from_exception(error)
-    action = ending_action(-1, Failed(details), [])
+    action = ending_action(-1, Failed(details))
     return Decision(actions=(action,), ended=True, notes=(Note(logging.WARNING, str(error)),))
 
 

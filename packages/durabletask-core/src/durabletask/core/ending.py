@@ -84,9 +84,9 @@ def unwritten(result: Any, problem: BaseException) -> JsonEncodeOutputException:
 
 
 def ending_action(
-    number: int, ending: Ending, kept_events: Sequence[messages.HistoryEvent]
+    number: int, ending: Ending, carried: Sequence[messages.HistoryEvent] = ()
 ) -> messages.OrchestratorAction:
-    """The action for that ending; `kept_events` are those that nobody waited for."""
+    """The action for that ending; the events that are `carried` go to the next execution."""
     from durabletask.protocol import messages
 
     if isinstance(ending, Stalled):
@@ -95,13 +95,13 @@ def ending_action(
             orchestration_version_not_available=messages.OrchestrationVersionNotAvailableAction(),
         )
     return messages.OrchestratorAction(
-        id=number, complete_orchestration=_completion(ending, kept_events)
+        id=number, complete_orchestration=_completion(ending, carried)
     )
 
 
 def _completion(
     ending: Completed | Failed | Terminated | ContinuedAsNew,
-    kept_events: Sequence[messages.HistoryEvent],
+    carried: Sequence[messages.HistoryEvent],
 ) -> messages.CompleteOrchestrationAction:
     from durabletask.protocol import messages
 
@@ -114,10 +114,10 @@ def _completion(
             return complete(orchestration_status=status.FAILED, failure_details=to_message(details))
         case Terminated(output):
             return complete(orchestration_status=status.TERMINATED, result=output)
-        case ContinuedAsNew(new_input, save_events, new_version):
+        case ContinuedAsNew(new_input, _, new_version):
             return complete(
                 orchestration_status=status.CONTINUED_AS_NEW,
                 result=new_input,
                 new_version=new_version,
-                carryover_events=list(kept_events) if save_events else [],
+                carryover_events=list(carried),
             )

@@ -19,13 +19,15 @@ class EngineTraits:
     histories of the official SDK have it. `has_entities` tells whether it knows messages to
     entities. An engine that `records_versions` keeps with each turn which code took it, and
     can wait for a worker that has that code; it also gives calls an identity that their
-    attempts share, and tells timers by what they are for.
+    attempts share, and tells timers by what they are for. An engine that `continues_alone` drops
+    whatever an answer asks for beside the continuation as new.
     """
 
     name: str = "this engine"
     unique_numbers: bool = False
     has_entities: bool = True
     records_versions: bool = False
+    continues_alone: bool = False
 
     def check_entities(self, operation: str) -> None:
         """UnsupportedByEngineError where there are no entities."""
@@ -54,4 +56,10 @@ MICROSOFT = EngineTraits()
 
 def of_dapr(name: str) -> EngineTraits:
     """What engines of Dapr's dialect have in common."""
-    return EngineTraits(name=name, unique_numbers=True, has_entities=False, records_versions=True)
+    return EngineTraits(
+        name=name,
+        unique_numbers=True,
+        has_entities=False,
+        records_versions=True,
+        continues_alone=True,
+    )

@@ -36,6 +36,7 @@ from durabletask.core.ending import (
     unwritten,
 )
 from durabletask.core.outcome import Raised, Returned
+from durabletask.core.pause import Pause
 from durabletask.core.payloads import serialized
 from durabletask.core.suspension import Suspension
 from durabletask.failures import (
@@ -72,6 +73,13 @@ class OrchestrationMachine:
         self._context = ReplayedContext(instance_id, settings)
         self._driver = Driver()
         self._suspension = Suspension()
+        context = self._context
+        self._pause = Pause(
+            context.ledger,
+            context.timers,
+            context.clock,
+            is_needed=settings.engine.continues_alone,
+        )
         self._name: str | None = None
         self._ending: Ending | None = None
         self._ending_number = 0
@@ -145,7 +153,7 @@ class OrchestrationMachine:
             kind, event = "event_raised", _as_raised(event)
         if self._suspension.is_on and self._suspension.hold(kind, event):
             return
-        if self._ending is not None and kind not in _HEARD_AFTER_THE_END:
+        if self._ending is not None and not self._hears_after_the_end(kind, event):
             return
         handler = self._HANDLERS.get(kind)
         if handler is not None:
@@ -160,6 +168,9 @@ class OrchestrationMachine:
                 f"left out an event of kind '{kind or 'unknown'}', which this version of the SDK "
                 "does not know: a newer one may be needed",
             )
+
+    def _hears_after_the_end(self, kind: str, event: messages.HistoryEvent) -> bool:
+        return kind in _HEARD_AFTER_THE_END or self._pause.hears(kind, event)
 
     def _is_delivery(self, event: messages.HistoryEvent) -> bool:
         """Whether the event is one that another instance sent, or this one sent itself.
@@ -176,6 +187,7 @@ class OrchestrationMachine:
     def _on_orchestrator_started(
         self, event: messages.HistoryEvent, started: messages.OrchestratorStartedEvent
     ) -> None:
+        self._pause.next_turn()
         if started.version is not None:
             self._context.patches.learn(started.version)
         if event.timestamp is not None:
@@ -306,6 +318,7 @@ class OrchestrationMachine:
     ) -> None:
         if self._ending is not None:
             self._context.events.keep(event, raised)
+            self._pause.arrived(event)
         else:
             self._context.events.arrive(event, raised)
             self._advance()
@@ -356,6 +369,9 @@ class OrchestrationMachine:
         self._context.sections.leave()
         if not self._ending_number:
             self._ending_number = self._context.ledger.next_number()
+        self._pause.end()
+        if isinstance(ending, ContinuedAsNew):
+            self._pause.begin()
 
     def _decide(self) -> Decision:
         try:
@@ -369,7 +385,7 @@ class OrchestrationMachine:
         return Decision(
             actions=tuple(decided),
             custom_status=self._context.custom_status,
-            ended=self._ending is not None,
+            ended=self._ending is not None and not self._pause.is_on,
             notes=tuple(notes),
             version_name=self._context.patches.version_name,
             patches=self._context.patches.taken,
@@ -378,11 +394,16 @@ class OrchestrationMachine:
     def _actions(self) -> list[messages.OrchestratorAction]:
         context, ending = self._context, self._ending
         decided = [action.message() for action in context.ledger.outstanding()]
-        if ending is not None:
-            decided.append(ending_action(self._ending_number, ending, context.events.kept()))
+        if ending is not None and not self._pause.is_on:
+            decided.append(ending_action(self._ending_number, ending, self._carried(ending)))
         if self._app_id and self._settings.engine.records_versions:
             self._route(decided)
         return decided
+
+    def _carried(self, ending: Ending) -> list[messages.HistoryEvent]:
+        """The events that nobody has got and the next execution is to have."""
+        keeps_all = isinstance(ending, ContinuedAsNew) and ending.save_events
+        return self._context.events.kept() if keeps_all else self._pause.late
 
     def _route(self, decided: list[messages.OrchestratorAction]) -> None:
         """Tell whose actions these are: Dapr's older engines do not find out by themselves."""

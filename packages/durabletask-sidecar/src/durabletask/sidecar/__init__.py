@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .embed import Sidecar
     from .engine.limits import Limits
     from .metrics import Metrics
+    from .security import Security, SecurityError
     from .server import Server
     from .store import StoreError
 
@@ -25,6 +26,8 @@ __all__ = [
     "Limits",
     "ManualClock",
     "Metrics",
+    "Security",
+    "SecurityError",
     "Server",
     "Sidecar",
     "StoreError",
@@ -36,6 +39,8 @@ _MODULES = {
     "Limits": "engine.limits",
     "ManualClock": "clock",
     "Metrics": "metrics",
+    "Security": "security",
+    "SecurityError": "security",
     "Server": "server",
     "Sidecar": "embed",
     "StoreError": "store",

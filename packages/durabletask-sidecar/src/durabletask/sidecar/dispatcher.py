@@ -9,6 +9,7 @@ Knows nothing about gRPC and nothing about what a completion means.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,7 +24,6 @@ from .streams import Appetite, WorkStream
 from .work import Kind, Work, WorkKey
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
     from datetime import datetime
 
@@ -50,6 +50,10 @@ class WorkSource(Protocol):
         The future is done once the failure is stored, or cannot be.
         """
         ...
+
+
+def _about(work: Work) -> dict[str, str]:
+    return {"hub": work.hub, "instance": work.instance_id, "kind": work.kind.value}
 
 
 @dataclass(slots=True)
@@ -80,7 +84,9 @@ class Dispatcher:
         self._leases = Leases()
         self._returns: dict[WorkKey, int] = {}
         self._resting: dict[WorkKey, _Rest] = {}
+        self._is_retiring = False
         self._is_draining = False
+        self._came_back = asyncio.Event()
         self.observer: Observer = NOBODY
 
     def open(self, appetite: Appetite) -> WorkStream:
@@ -88,11 +94,12 @@ class Dispatcher:
 
         Raises CrowdedError when there are enough of them, ShuttingDownError at the end.
         """
-        if self._is_draining:
+        if self._is_retiring:
             raise ShuttingDownError
         self._check_room()
         stream = WorkStream(appetite)
         self._streams.add(stream)
+        _log.info("a worker came", extra={"hub": appetite.hub})
         self._backlog.join(stream)
         self.pump()
         return stream
@@ -107,6 +114,7 @@ class Dispatcher:
     def close(self, stream: WorkStream) -> None:
         """Part with a worker; what it holds goes to others at once."""
         self._streams.discard(stream)
+        _log.info("a worker left", extra={"hub": stream.appetite.hub})
         self._backlog.leave(stream)
         stream.close()
         if self._is_draining:
@@ -126,8 +134,19 @@ class Dispatcher:
         stream.appetite = appetite
         self._backlog.join(stream)
 
+    def retire(self) -> None:
+        """Hand nothing out any more and admit nobody; what is out may still be completed."""
+        self._is_retiring = True
+
+    async def wait_returned(self) -> None:
+        """Return once no worker owes an answer."""
+        while self._leases.is_any_out():
+            self._came_back.clear()
+            await self._came_back.wait()
+
     def drain(self) -> None:
-        """End every stream and admit no more; completions under way still count."""
+        """End every stream; completions under way still count."""
+        self.retire()
         self._is_draining = True
         for rest in self._resting.values():
             rest.alarm.cancel()
@@ -147,7 +166,7 @@ class Dispatcher:
 
     def pump(self) -> None:
         """Hand out all that there is room for."""
-        if self._is_draining:
+        if self._is_retiring:
             return
         for work, stream in self._backlog.assignments():
             self._hand_out(work, stream)
@@ -183,6 +202,7 @@ class Dispatcher:
     def abandon(self, lease: Lease) -> None:
         """Offer work anew that its worker does not want, to others first."""
         self.observer.abandoned(lease.work.kind)
+        _log.debug("a worker gave work back", extra=_about(lease.work))
         if not self._release(lease):
             return
         key = lease.work.key
@@ -229,7 +249,7 @@ class Dispatcher:
         try:
             item = self._source.load(lease)
         except Exception:  # noqa: BLE001 - one unreadable instance must not stop all others
-            _log.exception("cannot prepare work for instance '%s'", work.instance_id)
+            _log.exception("cannot prepare work", extra=_about(work))
             self._leases.release(lease)
             self._rest(lease, doublings=3)
             return
@@ -251,6 +271,7 @@ class Dispatcher:
         """End the lease; true when the work was not revoked or leased anew meanwhile."""
         is_current = self._leases.of(lease.work.key) is lease
         self._leases.release(lease)
+        self._came_back.set()
         return is_current
 
     def _rest(self, lease: Lease, doublings: int) -> None:

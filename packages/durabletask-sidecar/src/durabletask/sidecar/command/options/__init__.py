@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from . import dialect, limits, network, operations, storage
+from . import dialect, limits, logs, network, operations, security, storage
 
 if TYPE_CHECKING:
     import argparse
@@ -22,8 +22,10 @@ __all__ = [
     "Group",
     "dialect",
     "limits",
+    "logs",
     "network",
     "operations",
+    "security",
     "storage",
 ]
 
@@ -38,14 +40,17 @@ class Group(Protocol):
 
 FOR_SERVE: tuple[Group, ...] = (
     network,
+    security,
     storage,
     dialect,
     limits,
     operations,
+    logs,
 )
 
 FOR_EXEC: tuple[Group, ...] = (
     storage,
     dialect,
     limits,
+    logs,
 )

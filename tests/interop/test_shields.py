@@ -1,0 +1,219 @@
+"""What durabletask-go does in another way than ours, and our SDK does not let its users feel.
+
+The same claims on both engines. `docs/engines.md` says of each what durabletask-go does.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tools.engines.features import GO, OURS, PLAYED
+
+from builders.stages import PATIENCE, Stage, stage_at, stage_on
+from durabletask import task
+from durabletask.client import OrchestrationStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# The first run builds the engine.
+pytestmark = pytest.mark.timeout(600)
+
+SOON = timedelta(milliseconds=20)
+
+STALLED = {OURS: OrchestrationStatus.STALLED, GO: OrchestrationStatus.RUNNING}
+
+
+@pytest.fixture(params=PLAYED)
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    with stage_on(request.param, tmp_path) as stage:
+        yield stage
+
+
+def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:
+    return (yield ctx.wait_for_external_event("end"))
+
+
+def test_a_sent_event_is_an_event_to_its_target(stage: Stage) -> None:
+    def sends(ctx: task.OrchestrationContext, target: str) -> Any:
+        ctx.send_event(target, "end", data="another's")
+        ctx.send_event(ctx.instance_id, "end", data="my own")
+        return (yield ctx.wait_for_external_event("end"))
+
+    stage.host(sends, waiting)
+    target = stage.started(waiting)
+
+    assert stage.result(sends, input=target) == "my own"
+    assert stage.output(target) == "another's"
+
+
+def test_every_attempt_of_a_retried_call_has_its_answer(stage: Stage) -> None:
+    def shaky(_ctx: task.ActivityContext, name: str) -> int:
+        stage.calls[name] += 1
+        if stage.calls[name] < 4:
+            raise OSError("not yet")
+        return stage.calls[name]
+
+    def child(ctx: task.OrchestrationContext, _: Any) -> int:
+        return shaky(task.ActivityContext("", 0), ctx.instance_id)
+
+    def persistent(ctx: task.OrchestrationContext, _: Any) -> Any:
+        policy = task.RetryPolicy(first_retry_interval=SOON, max_number_of_attempts=4)
+        return (
+            yield task.when_all(
+                [
+                    ctx.call_activity(shaky, input="one", retry_policy=policy),
+                    ctx.call_activity(shaky, input="other", retry_policy=policy),
+                    ctx.call_sub_orchestrator(child, retry_policy=policy),
+                ]
+            )
+        )
+
+    stage.host(persistent, child, activities=(shaky,))
+
+    assert stage.result(persistent)[:2] == [4, 4]
+
+
+def test_a_start_does_not_wait_for_a_worker(stage: Stage) -> None:
+    instance_id = stage.start(waiting)
+
+    assert stage.status(instance_id) is OrchestrationStatus.PENDING
+    stage.host(waiting)
+    stage.client.wait_for_orchestration_start(instance_id, timeout=PATIENCE)
+    stage.client.raise_orchestration_event(instance_id, "end", data="begun after all")
+    assert stage.output(instance_id) == "begun after all"
+
+
+def test_a_terminated_child_tells_its_parent_why(stage: Stage) -> None:
+    def parent(ctx: task.OrchestrationContext, _: Any) -> Any:
+        try:
+            yield ctx.call_sub_orchestrator(waiting, instance_id="child")
+        except task.TaskFailedError as failed:
+            return str(failed)
+
+    stage.host(parent, waiting)
+    instance_id = stage.start(parent)
+    stage.reaches("child", OrchestrationStatus.RUNNING)
+
+    stage.client.terminate_orchestration("child", output="because")
+
+    assert "terminated" in stage.output(instance_id)
+
+
+def test_two_suspends_need_one_resume(stage: Stage) -> None:
+    stage.host(waiting)
+    instance_id = stage.started(waiting)
+
+    stage.client.suspend_orchestration(instance_id)
+    stage.client.suspend_orchestration(instance_id)
+    stage.client.raise_orchestration_event(instance_id, "end", data="over")
+    stage.reaches(instance_id, OrchestrationStatus.SUSPENDED)
+    stage.client.resume_orchestration(instance_id)
+
+    assert stage.output(instance_id) == "over"
+
+
+def test_a_resume_of_what_runs_changes_nothing(stage: Stage) -> None:
+    stage.host(waiting)
+    instance_id = stage.started(waiting)
+
+    stage.client.resume_orchestration(instance_id)
+    stage.client.raise_orchestration_event(instance_id, "end", data="over")
+
+    assert stage.output(instance_id) == "over"
+
+
+def test_work_that_ends_during_a_suspension_is_done_once(stage: Stage) -> None:
+    begun, released = threading.Event(), threading.Event()
+
+    def slow(_ctx: task.ActivityContext, name: str) -> str:
+        stage.calls[name] += 1
+        begun.set()
+        assert released.wait(PATIENCE)
+        return name
+
+    def two_steps(ctx: task.OrchestrationContext, _: Any) -> Any:
+        first = yield ctx.call_activity(slow, input="first")
+        return first, (yield ctx.call_activity(slow, input="second"))
+
+    stage.host(two_steps, activities=(slow,))
+    instance_id = stage.started(two_steps)
+    assert begun.wait(PATIENCE)
+    stage.client.suspend_orchestration(instance_id)
+    stage.reaches(instance_id, OrchestrationStatus.SUSPENDED)
+
+    released.set()
+    for _ in range(3):
+        stage.client.raise_orchestration_event(instance_id, "nobody waits for it")
+    stage.client.resume_orchestration(instance_id)
+
+    assert stage.output(instance_id) == ["first", "second"]
+    assert stage.calls == {"first": 1, "second": 1}
+
+
+def test_a_loop_of_continue_as_new_has_no_end_but_its_own(stage: Stage) -> None:
+    def counts(ctx: task.OrchestrationContext, number: int) -> int | None:
+        if number == 50:
+            return number
+        ctx.continue_as_new(number + 1)
+        return None
+
+    stage.host(counts)
+
+    assert stage.result(counts, input=0) == 50
+
+
+def test_what_is_asked_for_with_a_continuation_is_done(stage: Stage) -> None:
+    def noted(_ctx: task.ActivityContext, number: int) -> None:
+        stage.calls[str(number)] += 1
+
+    def tells(ctx: task.OrchestrationContext, number: int) -> Any:
+        if number == 3:
+            yield ctx.create_timer(SOON)
+            ctx.send_event("listener", "end", data="told by the last")
+            return
+        ctx.call_activity(noted, input=number)
+        ctx.send_event("listener", "count", data=number)
+        ctx.continue_as_new(number + 1)
+
+    def listener(ctx: task.OrchestrationContext, _: Any) -> Any:
+        counted = yield task.when_all([ctx.wait_for_external_event("count") for _ in range(3)])
+        return counted, (yield ctx.wait_for_external_event("end"))
+
+    stage.host(tells, listener, activities=(noted,))
+    stage.started(listener, instance_id="listener")
+    stage.start(tells, input=0)
+
+    assert stage.output("listener") == [[0, 1, 2], "told by the last"]
+
+
+@pytest.mark.parametrize("engine", PLAYED)
+def test_what_no_worker_has_the_version_for_waits(engine: str, tmp_path: Path) -> None:
+    def first(ctx: task.OrchestrationContext, _: Any) -> Any:
+        yield ctx.wait_for_external_event("go")
+        return "first", (yield ctx.wait_for_external_event("end"))
+
+    def second(_ctx: task.OrchestrationContext, _: Any) -> str:
+        return "second"
+
+    with stage_on(engine, tmp_path, dialect="dapr") as stage:
+        stage.worker.orchestrator(name="versioned", version_name="1", is_latest=True)(first)
+        stage.worker.start()
+        instance_id = stage.started("versioned")
+        stage.worker.stop()
+        with stage_at(stage.address, dialect="dapr") as newer:
+            newer.worker.orchestrator(name="versioned", version_name="2", is_latest=True)(second)
+            newer.worker.start()
+            newer.client.raise_orchestration_event(instance_id, "go")
+            newer.reaches(instance_id, STALLED[engine])
+            newer.records(instance_id, "EventRaisedEvent")
+            assert newer.result("versioned") == "second"
+
+        stage.worker.start()
+        stage.client.raise_orchestration_event(instance_id, "end", data="over")
+
+        assert stage.output(instance_id) == ["first", "over"]

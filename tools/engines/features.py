@@ -1,0 +1,147 @@
+"""What our SDK can do on which engine: every cell that is not simply passed, and why.
+
+`tests/interop/test_engines.py` holds the engines to it; the texts are what a user sees.
+
+Knows nothing about tests or their results.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from durabletask.protocol import dialects, methods
+
+from .upstream import source
+
+if TYPE_CHECKING:
+    from durabletask.protocol.dialects import Dialect
+    from durabletask.protocol.methods import Method
+
+OURS = "durabletask-sidecar"
+GO = "durabletask-go 0.14.0"
+
+
+@dataclass(frozen=True, slots=True)
+class NotPassed:
+    """A feature that an engine has not, or has not right; `seen` is what the user gets."""
+
+    kind: str
+    seen: str
+    reference: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.seen} ({self.reference})"
+
+
+@dataclass(frozen=True, slots=True)
+class Unplayed:
+    """An engine that no test run can have, and why."""
+
+    name: str
+    dialect: Dialect
+    reason: str
+
+
+NOT_OFFERED, DEFECT = "not offered by the engine", "fails because of its defect"
+
+FEATURES = (
+    "activities",
+    "retries",
+    "sub-orchestrations",
+    "timers",
+    "events",
+    "send_event",
+    "continue-as-new",
+    "suspend",
+    "terminate recursive",
+    "purge",
+    "entities",
+    "versioning",
+    "patches",
+    "restart",
+    "rewind",
+    "rerun",
+    "history",
+    "list ids",
+    "queries",
+    "stateful history",
+)
+
+PLAYED = (OURS, GO)
+
+UNPLAYED = (
+    Unplayed(
+        "Dapr 1.18 (daprd)",
+        dialects.DAPR,
+        "[daprd](https://github.com/dapr/dapr) needs Dapr's placement and scheduler services beside "
+        "it, which no package registry serves. It is built on durabletask-go and has its contract.",
+    ),
+    Unplayed(
+        "Durable Task Scheduler",
+        dialects.TASKHUB,
+        "it is a service in Azure, whose emulator comes as a container image only. What "
+        "`durabletask-scheduler` sends is tested against a double in "
+        "[tests/scheduler](../tests/scheduler).",
+    ),
+)
+
+NOT_PASSED: dict[tuple[str, str], NotPassed] = {
+    ("entities", GO): NotPassed(
+        NOT_OFFERED,
+        "`UnsupportedByEngineError` in an orchestrator and `UnsupportedOperationError` from the "
+        "client, before anything is sent: the engine dies of an action that it does not know",
+        source("runtimestate/applier.go"),
+    ),
+    ("versioning", GO): NotPassed(
+        DEFECT,
+        "it drops the version, so `ctx.version` is None, and the client warns of that; versions by "
+        "name work, see patches",
+        source("executor.go"),
+    ),
+    ("patches", OURS): NotPassed(
+        NOT_OFFERED,
+        '`UnsupportedByEngineError`, which says to compare `ctx.version`; under `dialect="dapr"` '
+        "it has them",
+        "Microsoft's contract has no place for them",
+    ),
+    ("restart", GO): NotPassed(
+        NOT_OFFERED,
+        "`UnsupportedOperationError`, before anything is sent",
+        "its contract has no RestartInstance",
+    ),
+    ("rewind", GO): NotPassed(
+        NOT_OFFERED,
+        "`UnsupportedOperationError`, before anything is sent",
+        "its contract has no RewindInstance",
+    ),
+    ("rerun", GO): NotPassed(
+        NOT_OFFERED,
+        "`UnsupportedOperationError`: the call is there, and its SQLite backend does not have it",
+        source("sqlite/sqlite.go"),
+    ),
+    ("queries", GO): NotPassed(
+        NOT_OFFERED,
+        "`UnsupportedOperationError`, before anything is sent, which names `list_instance_ids`",
+        "its contract has no QueryInstances",
+    ),
+}
+
+_NEEDED: dict[str, tuple[Method, ...]] = {
+    "entities": (methods.COMPLETE_ENTITY_TASK,),
+    "restart": (methods.RESTART_INSTANCE,),
+    "rewind": (methods.REWIND_INSTANCE,),
+    "rerun": (methods.RERUN_ORCHESTRATION_FROM_EVENT,),
+    "queries": (methods.QUERY_INSTANCES,),
+}
+"""Calls without which an engine cannot have the feature."""
+
+
+def unplayed(feature: str, engine: Unplayed) -> str:
+    """What is known of a feature on an engine that no test run can have."""
+    missing = [
+        each.name for each in _NEEDED.get(feature, ()) if engine.dialect not in each.dialects
+    ]
+    if missing:
+        return f"{NOT_OFFERED}: its contract has no {missing[0]}"
+    return "not run"

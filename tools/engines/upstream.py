@@ -1,0 +1,15 @@
+"""Where it can be read what durabletask-go does."""
+
+from __future__ import annotations
+
+_SOURCE = "https://github.com/dapr/durabletask-go/blob/v0.14.0/backend"
+
+
+def source(file: str) -> str:
+    """A link to a file of the version that is played."""
+    return f"[{file}]({_SOURCE}/{file})"
+
+
+def issue(number: int, repository: str = "dapr") -> str:
+    """A link to a report of the defect."""
+    return f"[{repository}#{number}](https://github.com/dapr/{repository}/issues/{number})"
