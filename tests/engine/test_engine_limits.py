@@ -39,6 +39,7 @@ from durabletask.sidecar.engine.transition import (
     Purged,
 )
 from durabletask.sidecar.store import Key
+from durabletask.sidecar.store.memory import MemoryStore
 
 if TYPE_CHECKING:
     from durabletask.sidecar.engine.commands import Command
@@ -52,6 +53,11 @@ TEN = "1234567890"
 def detached(id: int, instance_id: str) -> Any:
     action = messages.CreateDetachedOrchestrationAction(instance_id=instance_id, name="ship")
     return messages.OrchestratorAction(id=id, create_detached_orchestration=action)
+
+
+def rewinding(history: list[Any]) -> Any:
+    action = messages.RewindOrchestrationAction(new_history=history)
+    return messages.OrchestratorAction(id=-1, rewind_orchestration=action)
 
 
 def failed_with(hub: Hub, instance_id: str = "a") -> messages.TaskFailureDetails:
@@ -189,18 +195,26 @@ def test_a_custom_status_that_is_too_large_fails_its_orchestration_which_keeps_t
     assert hub.state().progress.custom_status == "fine"
 
 
-def test_of_a_failure_that_is_too_large_the_kind_and_the_beginning_are_kept() -> None:
+@pytest.mark.parametrize("is_final", [False, True])
+def test_of_a_failure_that_is_too_large_the_kind_and_the_beginning_are_kept(
+    *, is_final: bool
+) -> None:
     """What retries go by must not depend on how long a text is."""
     hub = Hub(payload_bytes=1000)
     hub.start()
     hub.decide(schedule(1))
-    details = failure("x" * 2000, error_type="TimeoutError", stack_trace="y" * 2000)
+    details = failure(
+        "x" * 2000,
+        error_type="TimeoutError",
+        stack_trace="y" * 2000,
+        is_non_retriable=is_final,
+    )
 
     hub.finish(sole_task(hub), failure=details)
 
     (event,) = hub.taken().new
     told = event.task_failed.failure_details
-    assert (told.error_type, told.is_non_retriable) == ("TimeoutError", False)
+    assert (told.error_type, told.is_non_retriable) == ("TimeoutError", is_final)
     assert told.error_message.startswith("x" * 250 + " (cut: the failure has 40")
     assert told.stack_trace is None
 
@@ -340,6 +354,39 @@ def test_an_orchestration_of_any_length_may_end_or_continue_as_new(
 
     assert hub.status() is status
     assert len(hub.tasks) == (0 if status is Status.RUNNING else 2)
+
+
+def test_one_that_outgrew_a_limit_goes_on_when_that_is_raised_and_it_is_rewound() -> None:
+    store = MemoryStore()
+    narrow = Hub(store, history_events=6)
+    narrow.start()
+    narrow.decide(schedule(1))
+    narrow.finish_next("one")
+    narrow.decide(schedule(2), schedule(3))
+    assert narrow.status() is Status.FAILED
+
+    wide = Hub(store, history_events=7)
+    wide.do(Rewind())
+    past = wide.taken().request.past_events
+    wide.decide(rewinding([event for event in past if event.execution_completed is None]))
+    wide.decide(end(result="done"))
+
+    assert wide.state().progress.output == "done"
+    assert "task_completed" in wide.history_kinds()
+
+
+def test_a_rewound_history_is_counted_once() -> None:
+    """The new one takes the place of the old one, and is not added to it."""
+    hub = Hub(history_bytes=600)
+    hub.start()
+    hub.decide(schedule(1, input="x" * 200), fail())
+
+    hub.do(Rewind())
+    past = hub.taken().request.past_events
+    hub.decide(rewinding([event for event in past if event.execution_completed is None]))
+
+    assert hub.status() is Status.RUNNING
+    assert 300 < len(hub.store.history(Key(HUB, "a"))) < 600
 
 
 def test_a_parent_hears_of_a_child_that_grew_too_long() -> None:

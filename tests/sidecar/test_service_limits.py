@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 
+from builders.command import PATIENCE, address_in, run, running
 from builders.sidecar import Peer, complete, connected, schedule, serving
 from durabletask.protocol import messages, methods
 from durabletask.sidecar import Limits
@@ -200,3 +202,35 @@ async def _first_item(peer: Peer) -> Any:
     while True:
         with suppress(grpc.aio.AioRpcError):
             return await peer.work().next()
+
+
+async def test_a_sidecar_that_was_killed_knows_how_many_orchestrations_are_alive(
+    tmp_path: Path,
+) -> None:
+    arguments = ("--port", "0", "--db", str(tmp_path / "tasks.db"), "--max-instances", "2")
+    with running(*arguments) as (process, line):
+        async with connected(address_in(line)) as peer:
+            await peer.start(instance_id="a")
+            await peer.start(instance_id="b")
+            process.kill()
+            process.wait(PATIENCE)
+
+    with running(*arguments) as (_, line):
+        async with connected(address_in(line)) as peer:
+            request = messages.CreateInstanceRequest(name="order", instance_id="c")
+            code, text = await peer.refusal(methods.START_INSTANCE, request)
+
+    assert code is EXHAUSTED
+    assert "2 orchestrations of this task hub have not ended; the limit is 2" in text
+
+
+def test_exec_keeps_to_the_limits_too() -> None:
+    program = (
+        "from durabletask.client import TaskHubGrpcClient\n"
+        "TaskHubGrpcClient().schedule_new_orchestration('order', input='x' * 100)\n"
+    )
+
+    ended = run("exec", "--max-payload-bytes", "10", "--", sys.executable, "-c", program)
+
+    assert ended.returncode == 1
+    assert "the limit is 10 (payload_bytes, --max-payload-bytes)" in ended.stderr

@@ -104,9 +104,8 @@ def _fail_unheard(
     draft = Draft(begun, around.now)
     draft.record_encoded(row.event for row in transition.inbox_add)
     ended = endings.end(draft, messages.OrchestrationStatus.FAILED, failure=failure, event_id=-1)
-    return ended._replace(
-        origin=transition.origin, follow_ups=(*transition.follow_ups, *ended.follow_ups)
-    )
+    # What it replaces has ended, and nobody has to hear of it.
+    return ended._replace(origin=transition.origin)
 
 
 def _unwanted(instance_id: str, around: Surroundings) -> messages.TaskFailureDetails | None:
