@@ -194,9 +194,10 @@ def test_arguments_that_make_no_sense_end_with_code_two(arguments: list[str]) ->
     assert "usage:" in ended.stderr
 
 
-def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("arguments", [["--version"], ["serve", "--version"]])
+def test_it_tells_its_version(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        command.main(["--version"])
+        command.main(arguments)
 
     assert ended.value.code == 0
     assert re.fullmatch(r"durabletask-sidecar \d+\.\d+\.\d+\n", capsys.readouterr().out)

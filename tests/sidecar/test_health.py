@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -79,6 +80,28 @@ async def test_a_watcher_sees_the_end_coming_and_is_let_go(peer: Peer, service: 
     assert await watching.read() == NOT_SERVING
     assert await watching.read() is grpc.aio.EOF
     assert await watching.code() is grpc.StatusCode.OK
+
+
+async def test_while_it_drains_it_answers_that_it_does_not_serve(peer: Peer) -> None:
+    await peer.server.drain(0)
+
+    assert await check(peer, OF_SIDECAR) == NOT_SERVING
+    assert SERVING not in await check(peer, b"", "List")
+
+
+async def test_a_watcher_is_kept_while_it_drains(peer: Peer) -> None:
+    watching = watch(peer, OF_SERVER)
+    await watching.read()
+    await peer.server.drain(0)
+    assert await watching.read() == NOT_SERVING
+
+    ending = asyncio.create_task(watching.read())
+    # What the sidecar had sent before it answered these would be here.
+    for _ in range(3):
+        await check(peer, OF_SERVER)
+
+    assert not ending.done()
+    ending.cancel()
 
 
 async def test_a_watcher_of_a_service_that_is_not_here_waits_until_the_end(peer: Peer) -> None:

@@ -57,7 +57,7 @@ class Threaded:
     def stream(self, *_: object, **__: object) -> Stream:
         return self.opened
 
-    def settle(self) -> Engine:
+    def settle(self, *, timeout: float | None = None) -> Engine:
         self.callers.append(threading.current_thread())
         return OURS
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ._threads import Threads
@@ -51,9 +52,13 @@ class BridgedTransport:
         self._threads.submit((answer, call))
         return await answer
 
-    async def settle(self) -> Engine:
+    async def settle(
+        self,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - the sidecar has to know it too
+    ) -> Engine:
         answer: asyncio.Future[Engine] = asyncio.get_running_loop().create_future()
-        self._threads.submit((answer, self._transport.settle))
+        self._threads.submit((answer, partial(self._transport.settle, timeout=timeout)))
         return await answer
 
     def stream(

@@ -84,7 +84,7 @@ def _greeting(server: Server) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="durabletask-sidecar",
-        usage="%(prog)s [options]\n       %(prog)s exec [options] -- COMMAND…",
+        usage="%(prog)s [serve] [options]\n       %(prog)s exec [options] -- COMMAND…",
         description="A Durable Task engine: workers and clients connect to it over gRPC.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
