@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from durabletask.protocol import codec, messages, oneofs
 from durabletask.sidecar.committer import Committer, Submission
 from durabletask.sidecar.engine.commands import CompleteActivity, CompleteTurn, StartInstance
+from durabletask.sidecar.engine.limits import Limits
 from durabletask.sidecar.store import Key
 from durabletask.sidecar.store.memory import MemoryStore
 
@@ -49,9 +50,11 @@ class Turn(NamedTuple):
 class Hub:
     """One task hub over a store."""
 
-    def __init__(self, store: Store | None = None, *, now: datetime = EPOCH) -> None:
+    def __init__(
+        self, store: Store | None = None, *, now: datetime = EPOCH, **limits: int | None
+    ) -> None:
         self.store: Store = MemoryStore() if store is None else store
-        self.committer = Committer(self.store)
+        self.committer = Committer(self.store, Limits(**limits))
         self.now = now
         self.tasks: list[ReadyTask] = []
         """The activities that the sidecar would have handed out, oldest first."""

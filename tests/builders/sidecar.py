@@ -242,6 +242,11 @@ class Items:
         code: grpc.StatusCode = await self._call.code()
         return code
 
+    async def details(self) -> str:
+        """What the sidecar said about how the stream ended, once it has."""
+        details: str | None = await self._call.details()
+        return details or ""
+
     def cancel(self) -> None:
         self._call.cancel()
 

@@ -578,6 +578,24 @@ def test_the_outstanding_tasks_of_an_instance_come_oldest_first(store: Store) ->
     )
 
 
+def test_those_that_have_not_ended_are_counted_by_task_hub(store: Store) -> None:
+    hub = Hub(store)
+    for id in ("a", "b", "c"):
+        hub.start(id)
+    hub.decide(end(), to="a")
+    hub.do(Suspend(), "b")
+    other = Submission("other", "a", StartInstance("order"))
+    hub.committer.commit([other], now=hub.now, new_id=lambda: "e")
+
+    assert dict(store.alive()) == {HUB: 2, "other": 1}
+
+    store.wipe("other")
+    hub.do(Terminate(), "b")
+    hub.do(Terminate(), "c")
+
+    assert dict(store.alive()) == {}
+
+
 def test_task_hubs_know_nothing_of_each_other(store: Store) -> None:
     committer = Committer(store)
     ids = iter("123456789")

@@ -1,6 +1,7 @@
 """A sidecar on a SQLite file, a worker and a client, each scenario in several ways.
 
 Warm, replayed from nothing, and warm in Dapr's dialect, unless the module's `WAYS` leave one out.
+The sidecar has the module's `LIMITS`, if it names any.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from durabletask.client import OrchestrationState, TaskHubGrpcClient
-from durabletask.sidecar import Sidecar
+from durabletask.sidecar import Limits, Sidecar
 from durabletask.worker import TaskHubGrpcWorker
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def scenario(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scenario]:
     sessions = 0 if request.param == "replayed" else 1000
     dialect = "dapr" if request.param == _DAPRS else "taskhub"
-    with Sidecar(tmp_path / "tasks.db") as address:
+    limits = getattr(request.module, "LIMITS", Limits())
+    with Sidecar(tmp_path / "tasks.db", limits=limits) as address:
 
         def new_worker() -> TaskHubGrpcWorker:
             return TaskHubGrpcWorker(

@@ -11,7 +11,16 @@ import pytest
 from builders.command import run
 from durabletask.sidecar.__main__ import main
 from durabletask.sidecar.command import config
-from durabletask.sidecar.command.options import FOR_EXEC, FOR_SERVE, dialect, network, storage
+from durabletask.sidecar.command.options import (
+    FOR_EXEC,
+    FOR_SERVE,
+    dialect,
+    limits,
+    network,
+    storage,
+)
+from durabletask.sidecar.engine.limits import Limits, flag
+from durabletask.sidecar.engine.limits import names as limit_names
 from durabletask.sidecar.server import Server
 
 if TYPE_CHECKING:
@@ -38,6 +47,53 @@ def test_a_file_says_what_flags_say(file: Path) -> None:
     assert network.read(options) == network.Network("127.0.0.1", 0)
     assert storage.read(options) == storage.Storage("tasks.db", "normal")
     assert dialect.read(options) == "dapr"
+
+
+def test_limits_are_numbers_sizes_or_none(file: Path) -> None:
+    text = """
+        max-payload-bytes = "2 MiB"
+        max_history_bytes = "none"
+        max_instances = 7
+        max-message-bytes = 1048576
+    """
+
+    assert limits.read(parsed(file, text, "--max-instances", "8")) == Limits(
+        payload_bytes=2 * 1024 * 1024, history_bytes=None, instances=8, message_bytes=1024 * 1024
+    )
+
+
+def test_without_a_word_the_limits_are_the_defaults(file: Path) -> None:
+    assert limits.read(parsed(file, "")) == Limits()
+
+
+@pytest.mark.parametrize("command", ["serve", "exec"])
+@pytest.mark.parametrize("name", limit_names())
+def test_every_limit_has_a_flag_that_is_named_in_the_help(
+    command: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+
+    assert f"{flag(name)} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("max-streams = 0", "max-streams: streams is a number from 1 on, or None; not 0"),
+        ("max-streams = '1MiB'", "max-streams: '1MiB' is not a number, nor none"),
+        ("max-payload-bytes = '1 mile'", "'1 mile' is not a number of bytes such as 1048576"),
+        ("max-id-length = 1001", "max-id-length: id_length is 1000 at most; not 1001"),
+        ("max-streams = -1", "max-streams: '-1' is not a number, nor none"),
+    ],
+)
+def test_a_limit_that_cannot_be_is_told_in_one_line(
+    file: Path, capsys: pytest.CaptureFixture[str], line: str, says: str
+) -> None:
+    file.write_text(line)
+
+    assert main(["--config", str(file)]) == 2
+    assert says in capsys.readouterr().err
 
 
 def test_a_flag_wins_over_the_file(file: Path) -> None:

@@ -168,6 +168,14 @@ def test_a_message_too_large_says_what_to_do_with_large_data() -> None:
     assert "reference" in text
 
 
+def test_a_sidecar_that_names_a_limit_has_said_what_to_do() -> None:
+    said = "2 streams are open; the limit is 2 (streams, --max-streams). Stop some."
+
+    text = refusals.text_of(refusal("RESOURCE_EXHAUSTED", details=said))
+
+    assert text.endswith(f"{said} (RESOURCE_EXHAUSTED).")
+
+
 @BASES
 @pytest.mark.parametrize("code", StatusCode, ids=lambda code: code.name)
 def test_an_error_is_ours_and_grpcs_at_once(code: StatusCode, base: type[grpc.RpcError]) -> None:

@@ -317,6 +317,38 @@ async def test_the_thousandth_failure_is_not_as_loud_as_the_first(
     assert len(warnings) == 7
 
 
+async def test_a_sidecar_that_is_full_is_asked_ever_less_often_and_told_of_once(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    waits = []
+    for attempt in range(1, 9):
+        stream = await bench.sidecar.opened(attempt)
+        stream.fail(refusal("RESOURCE_EXHAUSTED", "the limit is 1 (--max-streams)"))
+        waits.append(await bench.let_it_dial())
+    stream = await bench.sidecar.opened(9)
+    stream.send(b"work")
+    await settle()
+
+    assert waits == [0.5, 1, 2, 4, 8, 15, 15, 15]
+    connected, full, admitted = (each.getMessage() for each in caplog.records)
+    assert connected.startswith("Connected to")
+    assert "--max-streams" in full
+    assert admitted == "The sidecar at the scripted sidecar has room for this worker now."
+
+
+async def test_a_sidecar_that_is_full_again_is_told_of_again(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    for attempt, status in enumerate(["RESOURCE_EXHAUSTED", "UNAVAILABLE", "RESOURCE_EXHAUSTED"]):
+        stream = await bench.sidecar.opened(attempt + 1)
+        stream.fail(refusal(status))
+        await bench.let_it_dial()
+
+    warnings = [each for each in caplog.records if each.levelno == logging.WARNING]
+    assert len(warnings) == 3
+
+
 @pytest.mark.parametrize(
     ("message", "seconds", "wait"),
     [(b"work", 0, 0.5), (None, 5, 0.5), (None, 4, 4)],

@@ -72,6 +72,9 @@ _HINTS = {
     ),
 }
 
+# A sidecar that names the option which sets a limit has said what to do.
+_NAMED_LIMIT = "--max-"
+
 
 # What gRPC says where somebody listens, but the two do not come together. Should the texts ever
 # change, the advice is the one for an address where nobody does.
@@ -180,7 +183,7 @@ def _protocol(refusal: Refusal) -> str:
 
 
 def _refused(refusal: Refusal) -> str:
-    hint = _HINTS.get(refusal.status, "")
+    hint = "" if _NAMED_LIMIT in refusal.details else _HINTS.get(refusal.status, "")
     said = refusal.details or "no reason given"
     return (
         f"{refusal.address} refused {refusal.method}{_about(refusal)}: "

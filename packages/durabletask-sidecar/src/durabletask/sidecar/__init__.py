@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .clock import Clock, ManualClock, SystemClock
     from .embed import Sidecar
+    from .engine.limits import Limits
     from .metrics import Metrics
     from .security import Security, SecurityError
     from .server import Server
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Clock",
+    "Limits",
     "ManualClock",
     "Metrics",
     "Security",
@@ -34,6 +36,7 @@ __all__ = [
 
 _MODULES = {
     "Clock": "clock",
+    "Limits": "engine.limits",
     "ManualClock": "clock",
     "Metrics": "metrics",
     "Security": "security",

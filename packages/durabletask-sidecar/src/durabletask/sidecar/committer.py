@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from durabletask.protocol import dialects
 
 from . import items, notices, transcripts
-from .engine import turns
+from .engine import limits, turns
 from .engine.entities import batches
+from .headcount import Headcount
 from .hot import Hot
 from .sessions import Known
 from .step import Step, Submission
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .engine.commands import TurnTaken
     from .engine.entities.commands import BatchTaken
     from .engine.entities.state import Entity
+    from .engine.limits import Limits
     from .engine.state import Instance
     from .engine.transition import Reply
     from .items import TurnForm
@@ -71,8 +73,12 @@ class PreparedBatch:
 class Committer:
     """The one who writes to the store."""
 
-    def __init__(self, store: Store, *, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(
+        self, store: Store, limits: Limits = limits.DEFAULT, *, most_bytes: int = _MOST_BYTES
+    ) -> None:
+        self.limits = limits
         self._store = store
+        self._headcount = Headcount(store.alive())
         self._instances: Hot[Instance] = Hot(store.load, most_bytes)
         self._entities: Hot[Entity] = Hot(store.load_entity, most_bytes)
         self._transcripts = Transcripts()
@@ -93,6 +99,10 @@ class Committer:
         self._trim()
         return self._entities.find(Key(hub, entity_id))
 
+    def alive(self, hub: str) -> int:
+        """How many orchestrations of the task hub have not ended."""
+        return self._headcount.of(hub)
+
     def commit(
         self, submissions: Sequence[Submission], *, now: datetime, new_id: Callable[[], str]
     ) -> Commit:
@@ -100,7 +110,15 @@ class Committer:
 
         When the store raises, nothing has happened: not in the store, and not here.
         """
-        step = Step(self._store, self._instances, self._entities, now, new_id)
+        step = Step(
+            self._store,
+            self._instances,
+            self._entities,
+            self._headcount,
+            self.limits,
+            now=now,
+            new_id=new_id,
+        )
         try:
             replies = [step.carry_out(submission) for submission in submissions]
             changes = step.changes()
@@ -109,7 +127,9 @@ class Committer:
         except BaseException:
             # They were changed in place; the store still has them as they were.
             self._forget(step.touched)
+            self._headcount.take_back()
             raise
+        self._headcount.keep()
         self._forget(step.gone)
         self._instances.weigh(change.key for change in changes)
         self._entities.weigh(change.key for change in changes)
@@ -141,7 +161,7 @@ class Committer:
         key = Key(hub, instance_id)
         history = self._store.history(key)
         past = form.past(history)
-        turn = turns.prepare(instance, now, room - len(past))
+        turn = turns.prepare(instance, now, room - len(past), len(history))
         if turn is None:
             return None
         if form.dialect is dialects.DAPR:
@@ -207,6 +227,7 @@ class Committer:
     def wipe(self, hub: str) -> None:
         """Forget everything in the task hub; StoreError means that nothing is forgotten."""
         self._store.wipe(hub)
+        self._headcount.forget(hub)
         self._instances.forget_hub(hub)
         self._entities.forget_hub(hub)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from . import responses, tokens
 from .committer import Submission
+from .engine import endings
 from .engine.commands import CompleteActivity, CompleteTurn
 from .engine.entities.commands import CompleteBatch
 from .engine.transition import ACCEPTED, Accepted, InvalidArgument
@@ -150,7 +151,7 @@ class Completions:
         failure = responses.too_large(size, lease.stream.appetite.max_message)
         command: Completion
         if lease.turn is not None:
-            command = CompleteTurn(lease.turn, [responses.failed(failure)])
+            command = CompleteTurn(lease.turn, [endings.failing(failure)])
         elif lease.batch is not None:
             command = CompleteBatch(lease.batch, (), (), failure=failure)
         else:

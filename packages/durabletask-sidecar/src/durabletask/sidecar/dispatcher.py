@@ -16,9 +16,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from .backlog import Backlog
+from .engine.limits import DEFAULT, complaint
 from .leases import Lease, Leases
 from .observing import NOBODY, Census
-from .outages import ShuttingDownError
+from .outages import CrowdedError, ShuttingDownError
 from .streams import Appetite, WorkStream
 from .work import Kind, Work, WorkKey
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .clock import Alarm, Clock
+    from .engine.limits import Limits
     from .engine.transition import Reply
     from .observing import Observer
 
@@ -66,10 +68,17 @@ class _Rest:
 class Dispatcher:
     """Ready work on one side, streams on the other, leases between them."""
 
-    def __init__(self, source: WorkSource, clock: Clock, new_token: Callable[[Work], str]) -> None:
+    def __init__(
+        self,
+        source: WorkSource,
+        clock: Clock,
+        new_token: Callable[[Work], str],
+        limits: Limits = DEFAULT,
+    ) -> None:
         self._source = source
         self._clock = clock
         self._new_token = new_token
+        self._limits = limits
         self._backlog = Backlog()
         self._streams: set[WorkStream] = set()
         self._leases = Leases()
@@ -81,15 +90,26 @@ class Dispatcher:
         self.observer: Observer = NOBODY
 
     def open(self, appetite: Appetite) -> WorkStream:
-        """Admit a worker, and give it what it has room for."""
+        """Admit a worker, and give it what it has room for.
+
+        Raises CrowdedError when there are enough of them, ShuttingDownError at the end.
+        """
         if self._is_retiring:
             raise ShuttingDownError
+        self._check_room()
         stream = WorkStream(appetite)
         self._streams.add(stream)
         _log.info("a worker came", extra={"hub": appetite.hub})
         self._backlog.join(stream)
         self.pump()
         return stream
+
+    def _check_room(self) -> None:
+        limit = self._limits.exceeded("streams", len(self._streams) + 1)
+        if limit is not None:
+            found = f"{len(self._streams)} streams of work items are open"
+            advice = "Stop workers that are not needed, or raise the limit."
+            raise CrowdedError(complaint(found, limit, "streams", advice))
 
     def close(self, stream: WorkStream) -> None:
         """Part with a worker; what it holds goes to others at once."""

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
+from .engine.limits import DEFAULT
 from .server import DRAIN_SECONDS, Server
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .clock import Clock
+    from .engine.limits import Limits
     from .metrics import Metrics
     from .security import Security
 
@@ -49,6 +51,7 @@ class Sidecar:
         port: int = 0,
         synchronous: str = "full",
         dialect: str = "auto",
+        limits: Limits = DEFAULT,
         metrics: Metrics | None = None,
         clock: Clock | None = None,
         security: Security | None = None,
@@ -59,6 +62,7 @@ class Sidecar:
             port,
             synchronous=synchronous,
             dialect=dialect,
+            limits=limits,
             metrics=metrics,
             clock=clock,
             security=security,

@@ -48,7 +48,9 @@ class Host:
         self._committer = committer
         self._commits = GroupCommit(committer, clock, new_id, self._publish)
         source = Source(committer, clock, self._refuse)
-        self.dispatcher = Dispatcher(source, clock, lambda work: tokens.make(work, new_id()))
+        self.dispatcher = Dispatcher(
+            source, clock, lambda work: tokens.make(work, new_id()), committer.limits
+        )
         self.completions = Completions(self.dispatcher, self._commits, committer)
 
     def observe(self, observer: Observer) -> None:

@@ -46,13 +46,3 @@ def too_large(size: int, limit: int) -> messages.TaskFailureDetails:
         ),
         is_non_retriable=True,
     )
-
-
-def failed(failure: messages.TaskFailureDetails) -> messages.OrchestratorAction:
-    """The action that ends an orchestration in a failure."""
-    return messages.OrchestratorAction(
-        id=-1,
-        complete_orchestration=messages.CompleteOrchestrationAction(
-            orchestration_status=messages.OrchestrationStatus.FAILED, failure_details=failure
-        ),
-    )

@@ -25,6 +25,7 @@ import grpc
 from . import service
 from .clock import Clock, SystemClock
 from .committer import Committer
+from .engine.limits import DEFAULT
 from .host import Host
 from .listening import check_free, free_port, hosts, is_loopback, target
 from .metrics import Meter, Metrics
@@ -34,6 +35,7 @@ from .security import Security, exposure
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .engine.limits import Limits
     from .observing import Observer
     from .security.certificates import Certificates
     from .security.reloading import Reloading
@@ -42,11 +44,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("durabletask.sidecar")
 
-# The largest message that our own workers and clients send.
-_MAX_MESSAGE = 64 * 1024 * 1024
-
 _OPTIONS = (
-    ("grpc.max_receive_message_length", _MAX_MESSAGE),
     ("grpc.max_send_message_length", -1),
     # Above some 1,000 calls in flight gRPC's server answers a part of them with CANCELLED.
     ("grpc.server.max_pending_requests", 100_000),
@@ -78,6 +76,8 @@ class Server:
     `dialect` is what peers are taken for that do not show whose they are: "taskhub" for
     Microsoft's, "dapr" for Dapr's; "auto" takes them for Microsoft's until they show Dapr's.
 
+    `limits` says how much there may be of everything.
+
     `security` says who may connect and call; None lets in whoever can reach the port.
 
     `metrics` says where to publish metrics; it needs the extra of that name.
@@ -91,6 +91,7 @@ class Server:
         *,
         synchronous: str = "full",
         dialect: str = "auto",
+        limits: Limits = DEFAULT,
         metrics: Metrics | None = None,
         clock: Clock | None = None,
         keepalive: timedelta = KEEPALIVE,
@@ -103,6 +104,7 @@ class Server:
         self._port = port
         self._synchronous = synchronous
         self._dialect = service.named(dialect)
+        self._limits = limits
         self._metrics = metrics
         self._meter: Meter | None = None
         self._clock = clock or SystemClock()
@@ -140,14 +142,19 @@ class Server:
         for place in places:
             check_free(place, self._port)
         self._store = self._lasting_store or _open(self._path, self._synchronous)
-        self._engine = self._make_host(Committer(self._store), self._clock, _new_id)
+        try:
+            committer = Committer(self._store, self._limits)
+        except BaseException:
+            self._store.close()
+            raise
+        self._engine = self._make_host(committer, self._clock, _new_id)
         try:
             observer = await self._observed(self._engine)
             # What may fail comes first: gRPC gives a port back only after it has served it.
             self._engine.start()
             self._grpc = grpc.aio.server(
                 interceptors=[service.Admission(tokens.current, observer)] if tokens else [],
-                options=(*_OPTIONS, *_keepalive_options(self._keepalive)),
+                options=(*_OPTIONS, *_options(self._keepalive, self._limits)),
             )
             self._grpc.add_generic_rpc_handlers(
                 (service.handlers(self._engine, self._dialect, observer), self._health.handlers())
@@ -209,9 +216,11 @@ class Server:
             await self._meter.stop()
 
 
-def _keepalive_options(keepalive: timedelta) -> tuple[tuple[str, int], ...]:
+def _options(keepalive: timedelta, limits: Limits) -> tuple[tuple[str, int], ...]:
     milliseconds = int(keepalive.total_seconds() * 1000)
+    most = limits.message_bytes
     return (
+        ("grpc.max_receive_message_length", -1 if most is None else most),
         ("grpc.keepalive_time_ms", milliseconds),
         ("grpc.keepalive_timeout_ms", milliseconds // 2),
         # What newer versions of gRPC go by instead.

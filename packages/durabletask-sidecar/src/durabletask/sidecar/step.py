@@ -11,12 +11,12 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .engine import apply
+from .engine import admission, apply
 from .engine.entities import rules
 from .engine.entities import state as entity_state
 from .engine.entities.commands import EntityCommand
 from .engine.state import blank
-from .engine.transition import Purged
+from .engine.transition import Purged, Refusal
 from .store import Change, EntityChange, Key
 
 if TYPE_CHECKING:
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
     from .engine.commands import Command
     from .engine.entities.state import Entity, EntityTransition
+    from .engine.limits import Limits
     from .engine.state import Instance
     from .engine.transition import ForChildren, Reply, Transition
+    from .headcount import Headcount
     from .hot import Hot
     from .store import Store
 
@@ -52,12 +54,17 @@ class Step:
         store: Store,
         instances: Hot[Instance],
         entities: Hot[Entity],
+        headcount: Headcount,
+        limits: Limits,
+        *,
         now: datetime,
         new_id: Callable[[], str],
     ) -> None:
         self._store = store
         self._instances = instances
         self._entities = entities
+        self._headcount = headcount
+        self._limits = limits
         self._now = now
         self._new_id = new_id
         self._transitions: dict[Key, list[Transition]] = {}
@@ -87,7 +94,10 @@ class Step:
     def carry_out(self, submission: Submission) -> Reply:
         """Apply one command and all that follow from it; the reply is the first one's."""
         key = Key(submission.hub, submission.instance_id)
-        first = self._apply(key, submission.command)
+        command = self._admitted(key, submission.command)
+        if isinstance(command, Refusal):
+            return command
+        first = self._apply(key, command)
         if not first.follow_ups and first.for_children is None:
             return first.reply
         removed = int(first.removes)
@@ -109,11 +119,24 @@ class Step:
                 waiting.append((target, following))
         return Purged(removed) if isinstance(first.reply, Purged) else first.reply
 
+    def _admitted(self, key: Key, command: Command) -> Command | Refusal:
+        is_entitys = isinstance(command, EntityCommand)
+        target = self._entity(key) if is_entitys else self._instance(key)
+        return admission.admit(target, key.instance_id, command, self._limits)
+
     def _apply(self, key: Key, command: Command) -> Transition | EntityTransition:
         if isinstance(command, EntityCommand):
             return self._apply_to_entity(key, command)
         instance = self._instance(key)
-        transition = apply(instance, key.instance_id, command, now=self._now, new_id=self._new_id)
+        transition = apply(
+            instance,
+            key.instance_id,
+            command,
+            now=self._now,
+            new_id=self._new_id,
+            limits=self._limits,
+            alive=self._headcount.of(key.hub),
+        )
         if transition.changes:
             # Before anything is changed, so that a failure finds what there is to forget.
             self._transitions.setdefault(key, []).append(transition)
@@ -139,6 +162,7 @@ class Step:
         return transition
 
     def _absorb(self, key: Key, instance: Instance | None, transition: Transition) -> None:
+        self._headcount.follow(key.hub, instance, transition)
         if instance is None:
             instance = blank(key.instance_id, transition)
             self._instances.put(key, instance)

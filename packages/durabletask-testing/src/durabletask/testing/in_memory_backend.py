@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from durabletask.sidecar.embed import Sidecar
-from durabletask.sidecar.history_limit import LimitedHost
+from durabletask.sidecar.engine.limits import Limits
+from durabletask.sidecar.host import Host
 from durabletask.sidecar.server import DRAIN_SECONDS, Server
 
 from ._hub_store import HubStore
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from durabletask.sidecar.clock import Clock
     from durabletask.sidecar.committer import Committer
-    from durabletask.sidecar.host import Host
 
 _HOST = "localhost"
 
@@ -29,8 +29,8 @@ class InMemoryOrchestrationBackend:
 
     It listens on the loopback interface, IPv4 and IPv6 alike; with `port` 0 on a port that
     is free, and after a restart on that one again. What it knows outlives a restart, but
-    not `reset`. An orchestration whose history has more than `max_history_size` events
-    fails as soon as its worker answers again.
+    not `reset`. An orchestration fails when a turn that does not end it would give its history
+    more than `max_history_size` events.
 
     Example:
         with InMemoryOrchestrationBackend(port=0) as backend:
@@ -39,7 +39,8 @@ class InMemoryOrchestrationBackend:
     """
 
     def __init__(self, max_history_size: int = 10000, port: int = 50051) -> None:
-        self._max_history_size = max_history_size
+        # No turn leaves a history of one event or none: 1 allows as little as 0.
+        self._limits = Limits(history_events=max(1, max_history_size))
         self._port = port
         self._store = HubStore()
         self._host: Host | None = None
@@ -94,11 +95,12 @@ class InMemoryOrchestrationBackend:
             host=_HOST,
             port=self._port,
             store=self._store,
+            limits=self._limits,
             make_host=self._make_host,
         )
 
     def _make_host(self, committer: Committer, clock: Clock, new_id: Callable[[], str]) -> Host:
-        self._host = LimitedHost(committer, clock, new_id, max_history_size=self._max_history_size)
+        self._host = Host(committer, clock, new_id)
         return self._host
 
 

@@ -74,6 +74,7 @@ class WorkItemLoop:
         self._draw = draw
         self._log = log
         self._connection = Connection()
+        self._is_crowded_out = False
         self._silence = Silence(resilience.silent_disconnect_timeout_seconds, clock)
 
     async def run(self) -> None:
@@ -172,6 +173,7 @@ class WorkItemLoop:
             with self._silence.ends_this_task():
                 async for raw in stream:
                     heard_anything = True
+                    self._note_room()
                     await self._take(raw, peer)
         except FellSilentError:
             return Seen.SILENT
@@ -179,6 +181,12 @@ class WorkItemLoop:
             if heard_anything or self._clock.time() - opened_at >= SETTLED_AFTER:
                 self._see(Seen.SETTLED)
         return Seen.GOODBYE
+
+    def _note_room(self) -> None:
+        """Tell that a sidecar that was full has admitted this worker."""
+        if self._is_crowded_out:
+            self._is_crowded_out = False
+            self._log.info("The sidecar at %s has room for this worker now.", self._address)
 
     async def _take(self, raw: bytes, peer: Peer) -> None:
         if self._connection.link is not Link.STREAMING:
@@ -202,7 +210,9 @@ class WorkItemLoop:
         failures = self._connection.failures
         match seen:
             case Seen.READY:
-                self._log.info("Connected to the sidecar at %s.", self._address)
+                # A full sidecar refuses the stream only after it was asked for.
+                level = logging.DEBUG if self._is_crowded_out else logging.INFO
+                self._log.log(level, "Connected to the sidecar at %s.", self._address)
             case Seen.GOODBYE:
                 self._log.info("The sidecar at %s ended the stream; dialing again.", self._address)
             case Seen.SILENT:
@@ -212,8 +222,14 @@ class WorkItemLoop:
                     self._resilience.silent_disconnect_timeout_seconds,
                 )
             case Seen.LOST | Seen.UNHEARD:
-                # The first failures are news; the thousandth is told ten times in all.
+                # The first failures are news; the thousandth is told ten times in all. That
+                # a sidecar is full stays true for long, and is told once.
+                was_crowded_out = self._is_crowded_out
+                status = None if error is None else status_of(error)
+                self._is_crowded_out = status == "RESOURCE_EXHAUSTED"
                 is_news = failures & (failures - 1) == 0
+                if self._is_crowded_out:
+                    is_news = not was_crowded_out
                 self._log.log(
                     logging.WARNING if is_news else logging.DEBUG,
                     "No connection to the sidecar at %s, attempt %d, trying again: %s",

@@ -16,7 +16,7 @@ from durabletask.sidecar.logs import configure
 from durabletask.sidecar.server import Server
 
 from . import config
-from .options import FOR_SERVE, dialect, logs, network, operations, security, storage
+from .options import FOR_SERVE, dialect, limits, logs, network, operations, security, storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +51,7 @@ def _server(options: argparse.Namespace) -> Server:
         listening.port,
         synchronous=stored.synchronous,
         dialect=dialect.read(options),
+        limits=limits.read(options),
         metrics=operations.read(options).metrics,
         security=security.read(options),
     )

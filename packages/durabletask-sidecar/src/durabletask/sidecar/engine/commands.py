@@ -162,6 +162,8 @@ class TurnTaken:
     new_events: tuple[bytes, ...]
     rewinds: bool = False
     """It asks for a new history, and for nothing else."""
+    generation_bytes: int = 0
+    """Of the history, as it was stored when the turn was prepared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,16 @@ def end(
     )
 
 
+def failing(failure: messages.TaskFailureDetails) -> messages.OrchestratorAction:
+    """The action that ends an orchestration in a failure."""
+    return messages.OrchestratorAction(
+        id=-1,
+        complete_orchestration=messages.CompleteOrchestrationAction(
+            orchestration_status=messages.OrchestrationStatus.FAILED, failure_details=failure
+        ),
+    )
+
+
 def notice(
     parent: ParentLink,
     child_id: str,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import (
     activities,
+    bounds,
     children,
     commands,
     entity_answers,
@@ -16,10 +17,12 @@ from . import (
     rewinding,
     turns,
 )
+from .limits import DEFAULT
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from .limits import Limits
     from .state import Instance
     from .transition import Transition
 
@@ -55,10 +58,17 @@ def apply(
     *,
     now: datetime,
     new_id: Callable[[], str],
+    limits: Limits = DEFAULT,
+    alive: int = 0,
 ) -> Transition:
     """Say what the command does; nothing is changed.
 
-    `instance` is None when there is none of that id. Refusals are part of the answer,
-    never exceptions.
+    `instance` is None when there is none of that id; `alive` is how many orchestrations of
+    its task hub have not ended. Refusals are part of the answer, never exceptions.
     """
-    return _RULES[type(command)](instance, instance_id, command, now, new_id)
+    transition = _RULES[type(command)](instance, instance_id, command, now, new_id)
+    hold = bounds.BOUNDS.get(type(command))
+    if hold is None:
+        return transition
+    around = bounds.Surroundings(now, new_id, limits, alive)
+    return hold(instance, instance_id, command, transition, around)

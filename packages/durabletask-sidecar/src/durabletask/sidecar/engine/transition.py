@@ -57,6 +57,13 @@ class FailedPrecondition:
 
 
 @dataclass(frozen=True, slots=True)
+class Exhausted:
+    """There is no room for it now; there may be later."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stale:
     """The work that was completed is no longer wanted: redelivered, replaced or ended."""
 
@@ -70,7 +77,7 @@ class Purged:
     count: int
 
 
-Refusal = NotFound | AlreadyExists | InvalidArgument | FailedPrecondition | Stale
+Refusal = NotFound | AlreadyExists | InvalidArgument | FailedPrecondition | Exhausted | Stale
 Reply = Accepted | Purged | Refusal
 
 ACCEPTED = Accepted()

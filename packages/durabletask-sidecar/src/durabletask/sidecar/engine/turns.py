@@ -31,10 +31,13 @@ _TICK = timedelta(microseconds=1)
 _FRAME = 8
 
 
-def prepare(instance: Instance, now: datetime, room: int) -> TurnTaken | None:
+def prepare(
+    instance: Instance, now: datetime, room: int, history_bytes: int = 0
+) -> TurnTaken | None:
     """What the next turn sees; None when there is nothing to do for an orchestrator.
 
-    `room` is how many bytes of events the message has room for.
+    `room` is how many bytes of events the message has room for, `history_bytes` how many are
+    stored.
     """
     due_at = instance.due_at()
     if due_at is None or due_at > now:
@@ -52,6 +55,7 @@ def prepare(instance: Instance, now: datetime, room: int) -> TurnTaken | None:
         consumed=tuple(row.number for row in batch),
         new_events=(started, *(row.event for row in batch if row.kind is not RowKind.NUDGE)),
         rewinds=any(row.kind is RowKind.REWIND for row in batch),
+        generation_bytes=history_bytes,
     )
 
 

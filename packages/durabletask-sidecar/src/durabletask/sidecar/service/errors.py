@@ -14,6 +14,7 @@ from durabletask.protocol.codec import DecodeError
 from durabletask.sidecar.engine.transition import (
     Accepted,
     AlreadyExists,
+    Exhausted,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -22,7 +23,7 @@ from durabletask.sidecar.engine.transition import (
     Reply,
     Stale,
 )
-from durabletask.sidecar.outages import ShuttingDownError, StorageError
+from durabletask.sidecar.outages import CrowdedError, ShuttingDownError, StorageError
 from durabletask.sidecar.store import StoreError
 
 
@@ -47,6 +48,8 @@ _CODES: dict[type, grpc.StatusCode] = {
     NotFound: grpc.StatusCode.NOT_FOUND,
     AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
+    Exhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    CrowdedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     DecodeError: grpc.StatusCode.INVALID_ARGUMENT,
     ShuttingDownError: grpc.StatusCode.UNAVAILABLE,
     StorageError: grpc.StatusCode.UNAVAILABLE,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from durabletask.sidecar.engine.entities.state import Entity, EntityTransition
@@ -106,6 +106,10 @@ class Reader(Protocol):
 
     def next_due(self, after: datetime) -> datetime | None:
         """When the next orchestration or entity becomes due after that time."""
+        ...
+
+    def alive(self) -> Mapping[str, int]:
+        """How many orchestrations have not ended, of each task hub that has any."""
         ...
 
     def outstanding_tasks(self) -> Iterable[tuple[Key, TaskRow]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from collections import Counter
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from .queries import EntitySummary, InstanceSummary
 from .splicing import spliced
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from durabletask.sidecar.engine.state import ParentLink, TaskRow
@@ -75,6 +76,9 @@ class MemoryStore:
     def next_due(self, after: datetime) -> datetime | None:
         first = self._behind(after)
         return self._by_time[first][0] if first < len(self._by_time) else None
+
+    def alive(self) -> Mapping[str, int]:
+        return Counter(key.hub for key, instance in self._instances.items() if instance.is_live)
 
     def outstanding_tasks(self) -> Iterator[tuple[Key, TaskRow]]:
         for key, instance in self._instances.items():

@@ -34,7 +34,7 @@ from .queries import EntitySummary, InstanceSummary
 from .writing import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from os import PathLike
 
@@ -128,6 +128,9 @@ class SqliteStore:
     def next_due(self, after: datetime) -> datetime | None:
         ((found,),) = self._query(statements.NEXT_DUE, 2 * (rows.micros(after),))
         return rows.moment(found)
+
+    def alive(self) -> Mapping[str, int]:
+        return dict(self._query(statements.ALIVE, ()))
 
     def outstanding_tasks(self) -> Iterator[tuple[Key, TaskRow]]:
         for hub, instance_id, *columns in self._query(statements.OUTSTANDING_TASKS, ()):

@@ -75,6 +75,16 @@ NEXT_DUE = """
     )
 """
 
+# All less those that have ended: both are in indexes, and the rows need not be read.
+ALIVE = """
+    SELECT hub, all_of_them - coalesce(ended, 0)
+    FROM (SELECT hub, count(*) AS all_of_them FROM origins GROUP BY hub)
+    LEFT JOIN (
+        SELECT hub, count(*) AS ended FROM progress WHERE completed_at IS NOT NULL GROUP BY hub
+    ) USING (hub)
+    WHERE all_of_them > coalesce(ended, 0)
+"""
+
 OUTSTANDING_TASKS = """
     SELECT hub, instance_id, number, task_id, execution_id, name, version, request
     FROM tasks ORDER BY hub, instance_id, number

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from . import dialect, logs, network, operations, security, storage
+from . import dialect, limits, logs, network, operations, security, storage
 
 if TYPE_CHECKING:
     import argparse
@@ -21,6 +21,7 @@ __all__ = [
     "FOR_SERVE",
     "Group",
     "dialect",
+    "limits",
     "logs",
     "network",
     "operations",
@@ -42,6 +43,7 @@ FOR_SERVE: tuple[Group, ...] = (
     security,
     storage,
     dialect,
+    limits,
     operations,
     logs,
 )
@@ -49,5 +51,6 @@ FOR_SERVE: tuple[Group, ...] = (
 FOR_EXEC: tuple[Group, ...] = (
     storage,
     dialect,
+    limits,
     logs,
 )
