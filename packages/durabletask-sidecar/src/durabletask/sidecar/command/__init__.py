@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from durabletask.sidecar.metrics import MissingExtraError
 from durabletask.sidecar.store import StoreError
 
+from .backup import run as run_backup
 from .config import ConfigError
 from .exec import run as run_exec
 from .serve import run as run_serve
@@ -26,6 +27,7 @@ _CANNOT_START = 2
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "serve": run_serve,
     "exec": run_exec,
+    "backup": run_backup,
 }
 """Each takes its arguments and returns the exit code."""
 
