@@ -228,7 +228,7 @@ async def make_backup(source: Path, target: Path) -> None:
 async def keep_starting(peer: Peer, acknowledged: list[str]) -> None:
     for number in itertools.count():
         instance_id = await peer.start(instance_id=f"i{number}", input=f'"{number}"')
-        acknowledged.append(instance_id)  # noqa: PERF401 - others look while it grows
+        acknowledged.append(instance_id)
 
 
 async def answer_all(peer: Peer, count: int) -> None:
