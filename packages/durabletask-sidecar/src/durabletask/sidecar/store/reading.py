@@ -82,6 +82,9 @@ class SqliteReader:
         for hub, instance_id, *columns in self._query(statements.OUTSTANDING_TASKS, ()):
             yield Key(hub, instance_id), rows.task_row(columns)
 
+    def hubs(self) -> list[str]:
+        return [hub for (hub,) in self._query(statements.HUBS, ())]
+
     def instances(
         self, hub: str, query: InstanceQuery, *, after: tuple[datetime, str] | None = None
     ) -> Iterator[InstanceSummary]:

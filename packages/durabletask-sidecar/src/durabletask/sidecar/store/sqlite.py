@@ -71,6 +71,15 @@ class SqliteStore(SqliteReader):
             self._writer.wipe(hub)
         self._histories.forget(hub)
 
+    def trim(self, most_bytes: int) -> bool:
+        ((page_size,),) = self._query("PRAGMA page_size", ())
+        self._query(f"PRAGMA incremental_vacuum({max(1, most_bytes // page_size)})", ())
+        ((free,),) = self._query("PRAGMA freelist_count", ())
+        if not free:
+            # The file ends earlier by the log; with a checkpoint, also on the disk.
+            self._query("PRAGMA wal_checkpoint(PASSIVE)", ())
+        return bool(free)
+
     def close(self) -> None:
         if self._is_open:
             self._is_open = False
