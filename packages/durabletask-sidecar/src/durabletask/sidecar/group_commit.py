@@ -137,13 +137,13 @@ class GroupCommit:
         try:
             commit = self._committer.commit(submissions, now=now, new_id=self._new_id)
         except StoreError as error:
-            _log.exception("cannot store %d changes", len(batch))
+            _log.exception("cannot store changes", extra={"changes": len(batch)})
             self.observer.commit_failed()
             _fail(batch, error)
         except Exception as error:  # noqa: BLE001 - those who wait must learn of it
             # A defect of ours that one submission meets. Which one is found by trying, and
             # the others must not suffer for it.
-            _log.exception("cannot carry out %d changes", len(batch))
+            _log.exception("cannot carry out changes", extra=_about(batch))
             if len(batch) == 1:
                 _fail(batch, error)
                 return
@@ -198,6 +198,12 @@ class GroupCommit:
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm = self._due_at = None
+
+
+def _about(batch: Sequence[_Pending]) -> dict[str, str | int]:
+    if len(batch) > 1:
+        return {"changes": len(batch)}
+    return {"hub": batch[0].submission.hub, "instance": batch[0].submission.instance_id}
 
 
 def _fail(batch: Sequence[_Pending], error: Exception) -> None:

@@ -1,16 +1,21 @@
 """Start, drain and stop one sidecar on the running event loop.
 
-    new --start--> serving --stop--> draining --> stopped
+    new --start--> serving --drain--> draining --stop--> stopping --> stopped
+                      +-------------- stop -----------------^
 
-While it drains, streams end cleanly, waits are answered with UNAVAILABLE, and
-completions of work that is still out are stored.
+While it drains, it hands out no more work and tells probes so; workers may complete what they
+have, and all other calls are served. When it stops, streams end cleanly, waits are answered
+with UNAVAILABLE, and completions under way are stored.
 
 Knows nothing about command lines or threads.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import uuid
+from contextlib import suppress
 from datetime import timedelta
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
 
     from .observing import Observer
     from .store import Store
+
+_log = logging.getLogger("durabletask.sidecar")
 
 # The largest message that our own workers and clients send.
 _MAX_MESSAGE = 64 * 1024 * 1024
@@ -134,14 +141,29 @@ class Server:
             for place in places:
                 self._port = _listen(self._grpc, place, self._port)
             await self._grpc.start()
+            _log.info("serving", extra={"address": self.address, "storage": self.storage})
         except BaseException:
             await self._stop_metrics()
             self._engine.close()
             self._store.close()
             raise
 
+    async def drain(self, patience: float) -> None:
+        """Hand out no more work, and wait so many seconds at most for what is out.
+
+        What is still out then is handed out anew by whoever starts on the same file.
+        """
+        if self._engine is None:
+            return
+        _log.info("draining", extra={"address": self.address})
+        self._health.drain()
+        self._engine.retire()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._engine.wait_returned()
+
     async def stop(self, grace: float = DRAIN_SECONDS) -> None:
-        """Drain, stop listening, and close the store.
+        """End streams and waits, stop listening, and close the store.
 
         `grace` is how many seconds peers have that do not read what they are sent.
         """
@@ -153,6 +175,7 @@ class Server:
         await self._stop_metrics()
         self._engine.close()
         self._store.close()
+        _log.info("stopped", extra={"address": self.address})
 
     async def _observed(self, engine: Host) -> Observer:
         """Who counts what happens: whoever publishes it, or nobody."""

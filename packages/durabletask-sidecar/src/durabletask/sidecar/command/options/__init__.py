@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from . import dialect, network, operations, storage
+from . import dialect, logs, network, operations, storage
 
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["FOR_EXEC", "FOR_SERVE", "Group", "dialect", "network", "operations", "storage"]
+__all__ = ["FOR_EXEC", "FOR_SERVE", "Group", "dialect", "logs", "network", "operations", "storage"]
 
 
 class Group(Protocol):
@@ -32,9 +32,11 @@ FOR_SERVE: tuple[Group, ...] = (
     storage,
     dialect,
     operations,
+    logs,
 )
 
 FOR_EXEC: tuple[Group, ...] = (
     storage,
     dialect,
+    logs,
 )
