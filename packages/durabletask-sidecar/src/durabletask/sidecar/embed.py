@@ -16,6 +16,7 @@ from .server import DRAIN_SECONDS, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from datetime import timedelta
     from os import PathLike
     from types import TracebackType
 
@@ -36,6 +37,8 @@ class Sidecar:
             client = TaskHubGrpcClient(host_address=address)
             ...
 
+    With a `retention` it forgets orchestrations that ended longer ago than that.
+
     Entering raises `StoreError` when the file cannot be used, and `OSError` when the
     port cannot. Leaving ends the streams of connected workers and frees port and file.
     """
@@ -49,6 +52,7 @@ class Sidecar:
         synchronous: str = "full",
         dialect: str = "auto",
         metrics: Metrics | None = None,
+        retention: timedelta | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._make_server: Callable[[], Server] = lambda: Server(
@@ -58,6 +62,7 @@ class Sidecar:
             synchronous=synchronous,
             dialect=dialect,
             metrics=metrics,
+            retention=retention,
             clock=clock,
         )
         self._running: _Running | None = None

@@ -118,9 +118,9 @@ class Retention:
         await self._sleep_until(now + max(_SHORTEST_REST, _REST * (now - began)))
 
     async def _sleep_until(self, when: datetime) -> None:
-        awake = asyncio.get_running_loop().create_future()
-        alarm = self._host.clock.call_at(when, lambda: awake.done() or awake.set_result(None))
+        awake = asyncio.Event()
+        alarm = self._host.clock.call_at(when, awake.set)
         try:
-            await awake
+            await awake.wait()
         finally:
             alarm.cancel()

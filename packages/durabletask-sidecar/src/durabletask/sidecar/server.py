@@ -29,6 +29,7 @@ from .host import Host
 from .listening import check_free, free_port, hosts, target
 from .metrics import Meter, Metrics
 from .observing import NOBODY
+from .retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +76,8 @@ class Server:
     Microsoft's, "dapr" for Dapr's; "auto" takes them for Microsoft's until they show Dapr's.
 
     `metrics` says where to publish metrics; it needs the extra of that name.
+
+    `retention` is how long orchestrations are remembered that have ended; None is for good.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Server:
         synchronous: str = "full",
         dialect: str = "auto",
         metrics: Metrics | None = None,
+        retention: timedelta | None = None,
         clock: Clock | None = None,
         keepalive: timedelta = KEEPALIVE,
         store: Store | None = None,
@@ -98,6 +102,8 @@ class Server:
         self._dialect = service.named(dialect)
         self._metrics = metrics
         self._meter: Meter | None = None
+        self._kept = retention
+        self._retention: Retention | None = None
         self._clock = clock or SystemClock()
         self._keepalive = keepalive
         self._lasting_store = store
@@ -141,6 +147,9 @@ class Server:
             for place in places:
                 self._port = _listen(self._grpc, place, self._port)
             await self._grpc.start()
+            if self._kept is not None:
+                self._retention = Retention(self._engine, self._kept)
+                self._retention.start()
             _log.info("serving", extra={"address": self.address, "storage": self.storage})
         except BaseException:
             await self._stop_metrics()
@@ -170,6 +179,8 @@ class Server:
         if self._engine is None or self._grpc is None or self._store is None:
             return
         self._health.close()
+        if self._retention is not None:
+            await self._retention.close()
         self._engine.drain()
         await self._grpc.stop(grace)
         await self._stop_metrics()

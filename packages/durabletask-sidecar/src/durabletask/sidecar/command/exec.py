@@ -16,7 +16,7 @@ from durabletask.sidecar.embed import Sidecar
 from durabletask.sidecar.logs import configure
 
 from . import config
-from .options import FOR_EXEC, dialect, logs, storage
+from .options import FOR_EXEC, dialect, logs, retention, storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,12 @@ def run(arguments: Sequence[str]) -> int:
 
 def _sidecar(options: argparse.Namespace) -> Sidecar:
     stored = storage.read(options)
-    return Sidecar(stored.path, synchronous=stored.synchronous, dialect=dialect.read(options))
+    return Sidecar(
+        stored.path,
+        synchronous=stored.synchronous,
+        retention=retention.read(options),
+        dialect=dialect.read(options),
+    )
 
 
 def _run(command: list[str], address: str) -> int:

@@ -16,7 +16,7 @@ from durabletask.sidecar.logs import configure
 from durabletask.sidecar.server import Server
 
 from . import config
-from .options import FOR_SERVE, dialect, logs, network, operations, storage
+from .options import FOR_SERVE, dialect, logs, network, operations, retention, storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ examples:
   durabletask-sidecar --config sidecar.toml  take options from a file
   durabletask-sidecar exec -- python app.py  serve while app.py runs
 
-see also: durabletask-sidecar exec --help
+see also: durabletask-sidecar exec, backup, check, each with --help
 """
 
 
@@ -52,6 +52,7 @@ def _server(options: argparse.Namespace) -> Server:
         synchronous=stored.synchronous,
         dialect=dialect.read(options),
         metrics=operations.read(options).metrics,
+        retention=retention.read(options),
     )
 
 
@@ -82,7 +83,8 @@ def _greeting(server: Server) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="durabletask-sidecar",
-        usage="%(prog)s [options]\n       %(prog)s exec [options] -- COMMAND…",
+        usage="%(prog)s [options]\n       %(prog)s exec [options] -- COMMAND…\n"
+        "       %(prog)s backup --db FILE TARGET\n       %(prog)s check FILE",
         description="A Durable Task engine: workers and clients connect to it over gRPC.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

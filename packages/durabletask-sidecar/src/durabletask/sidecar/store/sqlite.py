@@ -73,7 +73,12 @@ class SqliteStore(SqliteReader):
 
     def trim(self, most_bytes: int) -> bool:
         ((page_size,),) = self._query("PRAGMA page_size", ())
-        self._query(f"PRAGMA incremental_vacuum({max(1, most_bytes // page_size)})", ())
+        pages = max(1, most_bytes // page_size)
+        try:
+            # A script, since every page is a row without columns, and a query ends at the first.
+            self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
+        except sqlite3.Error as error:
+            raise StoreError(f"the file cannot be made smaller: {error}") from error
         ((free,),) = self._query("PRAGMA freelist_count", ())
         if not free:
             # The file ends earlier by the log; with a checkpoint, also on the disk.

@@ -11,12 +11,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from . import dialect, logs, network, operations, storage
+from . import dialect, logs, network, operations, retention, storage
 
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["FOR_EXEC", "FOR_SERVE", "Group", "dialect", "logs", "network", "operations", "storage"]
+__all__ = [
+    "FOR_EXEC",
+    "FOR_SERVE",
+    "Group",
+    "dialect",
+    "logs",
+    "network",
+    "operations",
+    "retention",
+    "storage",
+]
 
 
 class Group(Protocol):
@@ -30,6 +40,7 @@ class Group(Protocol):
 FOR_SERVE: tuple[Group, ...] = (
     network,
     storage,
+    retention,
     dialect,
     operations,
     logs,
@@ -37,6 +48,7 @@ FOR_SERVE: tuple[Group, ...] = (
 
 FOR_EXEC: tuple[Group, ...] = (
     storage,
+    retention,
     dialect,
     logs,
 )

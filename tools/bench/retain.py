@@ -1,0 +1,261 @@
+"""Old instances that are purged beside 100 orchestrations a second: who feels it?
+
+One file with 50,000 instances that ended 40 days ago. The sidecar, in a process of its own
+with full synchronisation, is started on it twice: without retention, and with `--retain 30`.
+Both times as many orchestrations are started a second, at fixed moments, and a client waits
+for each. Measured is the time from that moment to the client's answer; with retention, while
+old instances are purged and their space is given back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import sqlite3
+import sys
+import tempfile
+import time
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tools.bench.processes import sidecar
+
+from durabletask import transport
+from durabletask.protocol import codec, dialects, messages, methods
+from durabletask.sidecar.committer import Committer, Submission
+from durabletask.sidecar.engine.commands import CompleteTurn, StartInstance
+from durabletask.sidecar.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from tools.bench.processes import Running
+
+HUB = "default"
+TARGET = 2.0
+_AGE = timedelta(days=40)
+_RETAIN = ("--retain", "30")
+_PAYLOAD = '"' + 1000 * "x" + '"'
+_SMALL = '"' + 100 * "x" + '"'
+_BATCH = 1000
+_ROOMY = 1 << 30
+_MIB = 1024 * 1024
+_PATIENCE = 60.0
+# Imports and first connections are not what is measured.
+_WARM_UP = 3.0
+
+
+def fill(file: Path, count: int) -> None:
+    """Make the file, with so many instances that ended long ago."""
+    numbers = itertools.count()
+    store = SqliteStore(file, synchronous="normal")
+    committer = Committer(store)
+
+    def commit(submissions: list[Submission]) -> None:
+        now = datetime.now(UTC) - _AGE
+        committer.commit(submissions, now=now, new_id=lambda: f"{next(numbers):032x}")
+
+    for first in range(0, count, _BATCH):
+        names = [f"old-{number}" for number in range(first, min(first + _BATCH, count))]
+        commit([Submission(HUB, name, StartInstance("old", _PAYLOAD)) for name in names])
+        commit([Submission(HUB, name, _end(committer, name)) for name in names])
+    store.close()
+
+
+def _end(committer: Committer, name: str) -> CompleteTurn:
+    now = datetime.now(UTC)
+    prepared = committer.prepare_turn(HUB, name, token="", now=now, room=_ROOMY)
+    assert prepared is not None
+    return CompleteTurn(prepared.turn, [_completion(1, _PAYLOAD)])
+
+
+def _completion(number: int, result: str) -> messages.OrchestratorAction:
+    return messages.OrchestratorAction(
+        id=number,
+        complete_orchestration=messages.CompleteOrchestrationAction(
+            orchestration_status=messages.OrchestrationStatus.COMPLETED, result=result
+        ),
+    )
+
+
+@dataclass(slots=True)
+class Load:
+    """Orchestrations that are started at fixed moments, and a worker for them."""
+
+    link: transport.AsyncTransport
+    rate: int
+    activities: int
+    """How many each orchestration calls, one after the other."""
+    latencies: list[float] = field(default_factory=list)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def run(self, name: str, goes_on: Callable[[], bool]) -> None:
+        """Keep it up for as long as `goes_on`, which is asked once a second."""
+        working = asyncio.create_task(self._work())
+        began = time.perf_counter()
+        for number in itertools.count():
+            if number % self.rate == 0 and not await asyncio.to_thread(goes_on):
+                break
+            moment = began + number / self.rate
+            await asyncio.sleep(moment - time.perf_counter())
+            self._spawn(self._one(f"{name}-{number}", moment))
+        async with asyncio.timeout(_PATIENCE):
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+        working.cancel()
+
+    async def _one(self, instance_id: str, moment: float) -> None:
+        start = messages.CreateInstanceRequest(instance_id=instance_id, name="live", input=_SMALL)
+        await self.link.unary(methods.START_INSTANCE, start, timeout=_PATIENCE)
+        wanted = messages.GetInstanceRequest(instance_id=instance_id)
+        await self.link.unary(methods.WAIT_FOR_INSTANCE_COMPLETION, wanted, timeout=_PATIENCE)
+        self.latencies.append(time.perf_counter() - moment)
+
+    async def _work(self) -> None:
+        asked = messages.GetWorkItemsRequest(
+            max_concurrent_orchestration_work_items=1000, max_concurrent_activity_work_items=1000
+        )
+        async for raw in self.link.stream(methods.GET_WORK_ITEMS, asked):
+            item = codec.decode(messages.WorkItem, raw, dialects.TASKHUB)
+            if item.orchestrator_request is not None:
+                self._spawn(self._decide(item, item.orchestrator_request))
+            elif item.activity_request is not None:
+                self._spawn(self._finish(item, item.activity_request))
+
+    async def _decide(self, item: messages.WorkItem, turn: messages.OrchestratorRequest) -> None:
+        events = (*turn.past_events, *turn.new_events)
+        done = sum(event.task_completed is not None for event in events)
+        task = messages.ScheduleTaskAction(name="work", input=_SMALL)
+        goes_on = messages.OrchestratorAction(id=done + 1, schedule_task=task)
+        response = messages.OrchestratorResponse(
+            instance_id=turn.instance_id,
+            actions=[goes_on if done < self.activities else _completion(done + 1, _SMALL)],
+            completion_token=item.completion_token,
+        )
+        await self.link.unary(methods.COMPLETE_ORCHESTRATOR_TASK, response, timeout=_PATIENCE)
+
+    async def _finish(self, item: messages.WorkItem, task: messages.ActivityRequest) -> None:
+        instance = task.orchestration_instance
+        assert instance is not None
+        response = messages.ActivityResponse(
+            instance_id=instance.instance_id,
+            task_id=task.task_id,
+            result=_SMALL,
+            completion_token=item.completion_token,
+        )
+        await self.link.unary(methods.COMPLETE_ACTIVITY_TASK, response, timeout=_PATIENCE)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+@asynccontextmanager
+async def _connected(address: str) -> AsyncIterator[transport.AsyncTransport]:
+    link = transport.grpc_async_transport(address)
+    try:
+        yield link
+    finally:
+        await link.close()
+
+
+async def measured(
+    running: Running, arguments: argparse.Namespace, goes_on: Callable[[], bool]
+) -> list[float]:
+    """Seconds that each orchestration took."""
+    async with _connected(running.address) as link:
+        load = Load(link, arguments.rate, arguments.activities)
+        await load.run(f"warm-{running.pid}", _for(_WARM_UP))
+        load.latencies.clear()
+        await load.run(f"live-{running.pid}", goes_on)
+        return load.latencies
+
+
+def _for(seconds: float) -> Callable[[], bool]:
+    end = time.perf_counter() + seconds
+    return lambda: time.perf_counter() < end
+
+
+@dataclass(slots=True)
+class File:
+    """What is left of old instances in the file, as somebody else's connection sees it."""
+
+    path: Path
+    began: float = field(default_factory=time.perf_counter)
+    purged_after: float | None = None
+    given_back_after: float | None = None
+
+    def is_busy(self) -> bool:
+        """Whether there are still old instances, or pages that nothing is stored in."""
+        with closing(sqlite3.connect(self.path)) as connection:
+            old = connection.execute(
+                "SELECT 1 FROM origins WHERE hub = ? AND instance_id LIKE 'old-%' LIMIT 1", (HUB,)
+            ).fetchone()
+            free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+        spent = time.perf_counter() - self.began
+        if old is None and self.purged_after is None:
+            self.purged_after = spent
+        if old is None and not free:
+            self.given_back_after = spent
+        return self.given_back_after is None
+
+    def mib(self) -> float:
+        return self.path.stat().st_size / _MIB
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="hatch run bench retain", description=__doc__)
+    parser.add_argument("--instances", type=int, default=50_000, help="how many are old")
+    parser.add_argument("--rate", type=int, default=100, help="orchestrations a second")
+    parser.add_argument("--activities", type=int, default=0, help="how many each of them calls")
+    parser.add_argument("--seconds", type=float, default=30, help="how long without retention")
+    parser.add_argument("--most-seconds", type=float, default=240, help="how long with it, at most")
+    arguments = parser.parse_args(argv)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "tasks.db")
+        _say(f"filling a file with {arguments.instances} old instances …")
+        fill(path, arguments.instances)
+        _say("without retention …")
+        with sidecar(path) as running:
+            without = asyncio.run(measured(running, arguments, _for(arguments.seconds)))
+        before = File(path).mib()
+        _say("with retention …")
+        with sidecar(path, *_RETAIN) as running:
+            file, is_in_time = File(path), _for(arguments.most_seconds)
+            beside = asyncio.run(
+                measured(running, arguments, lambda: is_in_time() and file.is_busy())
+            )
+        return report(without, beside, before, file)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def report(without: list[float], beside: list[float], before: float, file: File) -> int:
+    ratio = _share(beside, 0.99) / _share(without, 0.99)
+    for who, latencies in (("without retention", without), ("while it purges", beside)):
+        figures = "".join(
+            f"  p{100 * s:.0f} {1000 * _share(latencies, s):7.1f} ms" for s in (0.5, 0.99)
+        )
+        print(f"{who:20}{figures}  of {len(latencies)} orchestrations")
+    print(f"ratio of p99        {ratio:6.2f}  at most {TARGET}")
+    print(f"all purged after    {_seconds(file.purged_after)}")
+    print(f"space back after    {_seconds(file.given_back_after)}")
+    print(f"file                {before:6.1f} MiB before, {file.mib():.1f} MiB after")
+    is_done = file.given_back_after is not None
+    return 0 if is_done and ratio <= TARGET else 1
+
+
+def _share(latencies: list[float], share: float) -> float:
+    return sorted(latencies)[int(len(latencies) * share)]
+
+
+def _seconds(span: float | None) -> str:
+    return "not in time" if span is None else f"{span:6.1f} s"
