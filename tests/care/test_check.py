@@ -192,8 +192,9 @@ def test_wherever_a_page_is_damaged_it_is_said_and_never_a_traceback(
         codes.append(code)
         assert lines[0].startswith("file " if code == 1 else "durabletask-sidecar: "), lines
 
-    # Only without the table of tables nothing can be read.
-    assert sorted(codes) == [1] * (len(codes) - 1) + [2]
+    # Where the schema is damaged, which has several pages, nothing can be read.
+    assert set(codes) == {1, 2}
+    assert codes.count(1) > codes.count(2)
 
 
 def test_a_file_that_was_cut_off_is_said_to_be(
