@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tools.prove.__main__ import main
 from tools.prove.page import holds, page
 from tools.prove.parts import Line, parts
