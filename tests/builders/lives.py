@@ -7,10 +7,15 @@ workers hold must be what the model says; in the end all is given back and nothi
 from __future__ import annotations
 
 import itertools
+import os
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -27,6 +32,7 @@ from durabletask.sidecar.engine.transition import Purged
 from durabletask.sidecar.outages import StorageError
 from durabletask.sidecar.store.memory import MemoryStore
 from durabletask.sidecar.store.queries import EntityQuery, InstanceQuery
+from durabletask.sidecar.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -109,6 +115,8 @@ class Lives(RuleBasedStateMachine):
     """Over a store in memory."""
 
     most_bytes = 1 << 30
+    compared: ClassVar[int] = 0
+    """How often all of a sidecar was compared with the model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -385,6 +393,7 @@ class Lives(RuleBasedStateMachine):
     # How it is compared.
 
     def compare(self) -> None:
+        type(self).compared += 1
         for held in [each for each in self.hands.values() if self.is_void(each)]:
             self.drop(held)
         for worker in self.sidecar.workers:
@@ -480,6 +489,40 @@ class Lives(RuleBasedStateMachine):
         holds = None if holder is None else (holder.instance_id, holder.critical_section_id)
         assert (entity.progress.state, holds) == (expected.state, expected.holder)
         assert _inbox(entity.queue) == Counter((row.event, row.at) for row in expected.queue)
+
+
+class LivesInAFile(Lives):
+    """The same over a file, with nothing kept in memory between two commits."""
+
+    most_bytes = 0
+
+    def __init__(self) -> None:
+        parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self.folder = TemporaryDirectory(dir=parent)
+        super().__init__()
+
+    @property
+    def path(self) -> Path:
+        return Path(self.folder.name) / "tasks.db"
+
+    def reopen(self) -> Store:
+        return SqliteStore(self.path, synchronous="normal")
+
+    def teardown(self) -> None:
+        try:
+            super().teardown()
+        finally:
+            self.folder.cleanup()
+
+    def check_empty(self) -> None:
+        super().check_empty()
+        with closing(sqlite3.connect(self.path)) as file:
+            tables = file.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+            rows = {
+                name: file.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+                for (name,) in tables.fetchall()
+            }
+        assert set(rows.values()) == {0}, rows
 
 
 @dataclass(slots=True)
