@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from builders import model_words as words
 from builders.engine import EPOCH, HUB, failure
@@ -45,42 +45,66 @@ if TYPE_CHECKING:
 INSTANCES = ("a", "b", "c")
 ENTITIES = ("@e@1", "@e@2", "@e@3")
 # The engine's own names for children among them; one that a client starts as well.
-CHILDREN = ("", "", "k", "c")
+CHILDREN = ("", "k", "b", "c")
 
 ids = st.sampled_from(INSTANCES)
 entities = st.sampled_from(ENTITIES)
 numbers = st.integers(1, 4)
 minutes = st.integers(-1, 3)
 picks = st.integers(0, 7)
-fates = st.sampled_from([Fate.STORED] * 12 + [Fate.REFUSED, Fate.DIES_BEFORE, Fate.DIES_AFTER])
+fates = st.sampled_from([Fate.STORED] * 30 + [Fate.REFUSED, Fate.DIES_BEFORE, Fate.DIES_AFTER])
+
+
+def mixed(*weighted: tuple[int, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
+    """One of these, each as often as its weight; `one_of` takes equal ones for one."""
+    drawn = [strategy for weight, strategy in weighted for _ in range(weight)]
+    return st.sampled_from(drawn).flatmap(lambda strategy: strategy)
+
+
+def told(kind: str, *rest: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.tuples(st.just(kind), *rest)
+
 
 # What an orchestrator asks for, but for what only its turn can tell: times and fresh ids.
-actions = st.one_of(
-    *[st.tuples(st.just("task"), numbers)] * 2,
-    st.tuples(st.just("timer"), numbers, minutes),
-    *[st.tuples(st.just("child"), numbers, st.sampled_from(CHILDREN), st.just("x"))] * 2,
-    st.tuples(st.just("send"), numbers, st.sampled_from([*INSTANCES, "nobody"])),
-    st.tuples(st.just("signal"), numbers, entities),
-    st.tuples(st.just("call"), numbers, entities),
-    *[st.tuples(st.just("lock"), numbers, st.lists(entities, min_size=1, max_size=3))] * 2,
-    *[st.tuples(st.just("unlock"), numbers, picks)] * 2,
+actions = mixed(
+    (3, told("task", numbers)),
+    (1, told("timer", numbers, minutes)),
+    (3, told("child", numbers, st.sampled_from(CHILDREN), st.just("x"))),
+    (1, told("send", numbers, st.sampled_from([*INSTANCES, "nobody"]))),
+    (1, told("kill", numbers, st.sampled_from([*INSTANCES, "k"]), st.booleans())),
+    (1, told("signal", numbers, entities)),
+    (2, told("call", numbers, entities)),
+    (2, told("lock", numbers, st.lists(entities, min_size=1, max_size=3))),
+    (1, told("unlock", numbers, picks)),
 )
 asked = st.lists(actions, max_size=4)
-kills = st.tuples(st.just("kill"), numbers, ids, st.booleans())
-endings = st.one_of(
-    *[st.none()] * 5,
-    *[st.tuples(st.just("again"), st.lists(st.just("carried"), max_size=2))] * 3,
-    st.just(("complete", "1")),
-    st.just(("fail",)),
-    kills,
+endings = mixed(
+    (8, st.none()),
+    (3, told("again", st.lists(st.just("carried"), max_size=2))),
+    (1, st.just(("complete", "1"))),
+    (1, st.just(("fail",))),
 )
 answers = st.tuples(asked, endings, st.booleans())
-works = st.one_of(
-    *[st.tuples(st.just("turn"), picks, st.lists(answers, min_size=1, max_size=4), fates)] * 3,
-    st.tuples(st.just("task"), picks, st.integers(1, 3), st.booleans(), fates),
-    st.tuples(st.just("batch"), picks, st.integers(0, 3), st.booleans(), fates),
+works = mixed(
+    (6, told("turn", picks, st.lists(answers, min_size=1, max_size=4), fates)),
+    (2, told("task", picks, st.integers(1, 3), st.booleans(), fates)),
+    (2, told("batch", picks, st.integers(0, 3), st.booleans(), fates)),
+    (1, told("late", picks, fates)),
+    (1, told("twice", picks, fates)),
 )
 replaces = st.sampled_from([frozenset(), OVER, OVER | {"PENDING", "RUNNING", "SUSPENDED"}])
+
+# The names are those of the methods that make a deed of it.
+asks = mixed(
+    (3, told("start", ids, minutes, replaces)),
+    (5, told("raise_event", ids)),
+    (1, told("suspend", ids)),
+    (2, told("resume", ids)),
+    (1, told("terminate", ids, st.booleans())),
+    (1, told("purge", ids, st.booleans())),
+    (2, told("signal", entities, minutes)),
+    (1, told("purge_entity", entities)),
+)
 
 
 class Deed(NamedTuple):
@@ -139,40 +163,22 @@ class Lives(RuleBasedStateMachine):
     def begin(self) -> None:
         self.act([self.start("a", 0, frozenset()), self.start("b", 0, frozenset())])
 
-    @rule(id=ids, delay=minutes, over=replaces, fate=fates)
-    def client_starts(self, id: str, delay: int, over: frozenset[str], fate: Fate) -> None:
-        self.act([self.start(id, delay, over)], fate)
-
-    @rule(several=st.lists(ids, min_size=1, max_size=3), fate=fates)
-    def clients_raise_events(self, several: list[str], fate: Fate) -> None:
-        self.act([self.raise_event(id) for id in several], fate)
-
-    @rule(id=ids, resumes=st.booleans(), fate=fates)
-    def client_suspends_or_resumes(self, id: str, resumes: bool, fate: Fate) -> None:
-        suspend, resume = (commands.Suspend(), "suspend"), (commands.Resume(), "resume")
-        self.act([self.ask(id, *(resume if resumes else suspend))], fate)
-
-    @rule(id=ids, purges=st.sampled_from([True, True, False]), recurse=st.booleans(), fate=fates)
-    def client_terminates_or_purges(self, id: str, purges: bool, recurse: bool, fate: Fate) -> None:
-        self.act([(self.purge if purges else self.terminate)(id, recurse)], fate)
-
-    @rule(id=entities, delay=minutes, purges=st.sampled_from([False, False, True]), fate=fates)
-    def client_signals_or_purges_entity(
-        self, id: str, delay: int, purges: bool, fate: Fate
-    ) -> None:
-        request, at = f"r{next(self.fresh)}", self.at(delay)
-        command = entity_commands.SignalEntity(request, "add", scheduled_at=at)
-        signal = self.ask(id, command, "signal_entity", request, at)
-        self.act([self.purge_entity(id) if purges else signal], fate)
+    @rule(asks=st.lists(asks, min_size=1, max_size=3), fate=fates)
+    def clients_ask(self, asks: list[tuple[Any, ...]], fate: Fate) -> None:
+        self.act([getattr(self, what)(*args) for what, *args in asks], fate)
 
     # What workers do.
 
-    @rule(works=st.lists(works, min_size=1, max_size=6))
+    @rule(works=st.lists(works, min_size=4, max_size=10))
     def workers_work(self, works: list[tuple[Any, ...]]) -> None:
         """Most of what happens, so it is one rule, which comes several times over."""
         for kind, pick, *how, fate in works:
             held = self.held(kind)
-            if held:
+            if kind == "late" and self.late:
+                self.work_too_late(pick)
+            elif kind == "twice" and self.hands:
+                self.work_twice(pick)
+            elif held:
                 first = pick % len(held)
                 getattr(self, f"work_on_{kind}")([*held[first:], *held[:first]], *how, fate)
 
@@ -189,12 +195,8 @@ class Lives(RuleBasedStateMachine):
     def work_on_task(self, tasks: list[Held], count: int, fails: bool, fate: Fate) -> None:
         self.act([self.finish(held, None if fails else "done") for held in tasks[:count]], fate)
 
-    def work_on_batch(self, batches: list[Held], count: int, signals: bool, fate: Fate) -> None:
-        self.act([self.operate(batches[0], count, signals)], fate)
-
-    @precondition(lambda self: self.late)
-    @rule(pick=st.integers(0, 30))
-    def worker_answers_too_late(self, pick: int) -> None:
+    def work_too_late(self, pick: int) -> None:
+        """Answer what was answered, or is void, or was handed out by a life before this one."""
         held = self.late[-1 - pick % len(self.late)]
         if held.kind == "task":
             self.act([self.finish(held, "late")])
@@ -203,9 +205,10 @@ class Lives(RuleBasedStateMachine):
         else:
             self.act([self.operate(held, 9, signals=False)._replace(model=_nothing)])
 
-    @precondition(lambda self: self.hands)
-    @rule(pick=picks)
-    def worker_answers_twice(self, pick: int) -> None:
+    def work_on_batch(self, batches: list[Held], count: int, signals: bool, fate: Fate) -> None:
+        self.act([self.operate(batches[0], count, signals)], fate)
+
+    def work_twice(self, pick: int) -> None:
         held = list(self.hands.values())[pick % len(self.hands)]
         if held.kind == "task":
             deed = self.finish(held, "done")
@@ -217,7 +220,15 @@ class Lives(RuleBasedStateMachine):
 
     # What else happens.
 
-    @rule(which=st.integers(0, 1))
+    @rule(what=st.sampled_from(["time", "time", "worker 0", "worker 1", "sidecar"]))
+    def something_else_happens(self, what: str) -> None:
+        if what == "time":
+            self.time_passes(90)
+        elif what == "sidecar":
+            self.sidecar_dies()
+        else:
+            self.worker_reconnects(int(what[-1]))
+
     def worker_reconnects(self, which: int) -> None:
         with self.steps():
             worker = self.sidecar.workers[which]
@@ -225,13 +236,11 @@ class Lives(RuleBasedStateMachine):
                 self.drop(held)
             self.sidecar.reconnect(worker)
 
-    @rule()
     def sidecar_dies(self) -> None:
         with self.steps():
             self.drop_all()
             self.sidecar.die()
 
-    @rule(seconds=st.integers(1, 120))
     def time_passes(self, seconds: int) -> None:
         with self.steps():
             self.sidecar.wait(timedelta(seconds=seconds))
@@ -291,11 +300,22 @@ class Lives(RuleBasedStateMachine):
         input = next(self.fresh)
         return self.ask(id, commands.RaiseEvent("raised", input), "raise_event", "raised", input)
 
+    def suspend(self, id: str) -> Deed:
+        return self.ask(id, commands.Suspend(), "suspend")
+
+    def resume(self, id: str) -> Deed:
+        return self.ask(id, commands.Resume(), "resume")
+
     def terminate(self, id: str, recurse: bool) -> Deed:
         return self.ask(id, commands.Terminate("stop", recurse), "terminate", "stop", recurse)
 
     def purge(self, id: str, recurse: bool) -> Deed:
         return self.ask(id, commands.Purge(recurse), "purge", recurse)
+
+    def signal(self, id: str, delay: int) -> Deed:
+        request, at = f"r{next(self.fresh)}", self.at(delay)
+        command = entity_commands.SignalEntity(request, "add", scheduled_at=at)
+        return self.ask(id, command, "signal_entity", request, at)
 
     def purge_entity(self, id: str) -> Deed:
         return self.ask(id, entity_commands.PurgeEntity(), "purge_entity")

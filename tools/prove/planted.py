@@ -102,16 +102,16 @@ FAULTS = (
         "kept = []",
     ),
     Fault(
-        "what was carried before overtakes what is carried now",
-        "engine/draft.py",
-        "row._replace(number=self._next_row(), visible_at=self.now)",
-        "row._replace(visible_at=self.now)",
+        "carried events arrive in the wrong order",
+        "engine/generations.py",
+        "for event in completion.carryover_events:",
+        "for event in reversed(completion.carryover_events):",
     ),
     Fault(
-        "carried events are lost at the next continue-as-new",
-        "engine/inbox.py",
-        "return self in (RowKind.CONTROL, RowKind.CARRIED, RowKind.EVENT)",
-        "return self in (RowKind.CONTROL, RowKind.EVENT)",
+        "events that continue-as-new carries are lost",
+        "engine/draft.py",
+        "carried = [row for row in self._inbox_add if row.kind is RowKind.CARRIED]",
+        "carried = []",
     ),
     Fault(
         "results of the old generation reach the new one",
@@ -270,10 +270,10 @@ FAULTS = (
         "pass",
     ),
     Fault(
-        "events that came during a turn are handed to nobody",
+        "two workers have a turn of one instance",
         "dispatcher.py",
-        "self.offer(lease.again)",
-        "pass",
+        "lease = self._leases.of(work.key)",
+        "lease = None",
     ),
     Fault(
         "a lease is not given back",
