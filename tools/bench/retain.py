@@ -17,22 +17,21 @@ import sqlite3
 import sys
 import tempfile
 import time
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tools.bench.processes import sidecar
+from tools.bench.steady import PAYLOAD, Load, completion, connected
 
-from durabletask import transport
-from durabletask.protocol import codec, dialects, messages, methods
 from durabletask.sidecar.committer import Committer, Submission
 from durabletask.sidecar.engine.commands import CompleteTurn, StartInstance
 from durabletask.sidecar.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from tools.bench.processes import Running
 
@@ -40,11 +39,9 @@ HUB = "default"
 TARGET = 2.0
 _AGE = timedelta(days=40)
 _RETAIN = ("--retain", "30")
-_PAYLOAD = '"' + 100 * "x" + '"'
 _BATCH = 1000
 _ROOMY = 1 << 30
 _MIB = 1024 * 1024
-_PATIENCE = 60.0
 # Imports and first connections are not what is measured.
 _WARM_UP = 3.0
 
@@ -61,7 +58,7 @@ def fill(file: Path, count: int) -> None:
 
     for first in range(0, count, _BATCH):
         names = [f"old-{number}" for number in range(first, min(first + _BATCH, count))]
-        commit([Submission(HUB, name, StartInstance("old", _PAYLOAD)) for name in names])
+        commit([Submission(HUB, name, StartInstance("old", PAYLOAD)) for name in names])
         commit([Submission(HUB, name, _end(committer, name)) for name in names])
     store.close()
 
@@ -70,105 +67,14 @@ def _end(committer: Committer, name: str) -> CompleteTurn:
     now = datetime.now(UTC)
     prepared = committer.prepare_turn(HUB, name, token="", now=now, room=_ROOMY)
     assert prepared is not None
-    return CompleteTurn(prepared.turn, [_completion(1, _PAYLOAD)])
-
-
-def _completion(number: int, result: str) -> messages.OrchestratorAction:
-    return messages.OrchestratorAction(
-        id=number,
-        complete_orchestration=messages.CompleteOrchestrationAction(
-            orchestration_status=messages.OrchestrationStatus.COMPLETED, result=result
-        ),
-    )
-
-
-@dataclass(slots=True)
-class Load:
-    """Orchestrations that are started at fixed moments, and a worker for them."""
-
-    link: transport.AsyncTransport
-    rate: int
-    activities: int
-    """How many each orchestration calls, one after the other."""
-    latencies: list[float] = field(default_factory=list)
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-
-    async def run(self, name: str, goes_on: Callable[[], bool]) -> None:
-        """Keep it up for as long as `goes_on`, which is asked once a second."""
-        working = asyncio.create_task(self._work())
-        began = time.perf_counter()
-        for number in itertools.count():
-            if number % self.rate == 0 and not await asyncio.to_thread(goes_on):
-                break
-            moment = began + number / self.rate
-            await asyncio.sleep(moment - time.perf_counter())
-            self._spawn(self._one(f"{name}-{number}", moment))
-        async with asyncio.timeout(_PATIENCE):
-            while self._tasks:
-                await asyncio.wait(self._tasks)
-        working.cancel()
-
-    async def _one(self, instance_id: str, moment: float) -> None:
-        start = messages.CreateInstanceRequest(instance_id=instance_id, name="live", input=_PAYLOAD)
-        await self.link.unary(methods.START_INSTANCE, start, timeout=_PATIENCE)
-        wanted = messages.GetInstanceRequest(instance_id=instance_id)
-        await self.link.unary(methods.WAIT_FOR_INSTANCE_COMPLETION, wanted, timeout=_PATIENCE)
-        self.latencies.append(time.perf_counter() - moment)
-
-    async def _work(self) -> None:
-        asked = messages.GetWorkItemsRequest(
-            max_concurrent_orchestration_work_items=1000, max_concurrent_activity_work_items=1000
-        )
-        async for raw in self.link.stream(methods.GET_WORK_ITEMS, asked):
-            item = codec.decode(messages.WorkItem, raw, dialects.TASKHUB)
-            if item.orchestrator_request is not None:
-                self._spawn(self._decide(item, item.orchestrator_request))
-            elif item.activity_request is not None:
-                self._spawn(self._finish(item, item.activity_request))
-
-    async def _decide(self, item: messages.WorkItem, turn: messages.OrchestratorRequest) -> None:
-        events = (*turn.past_events, *turn.new_events)
-        done = sum(event.task_completed is not None for event in events)
-        task = messages.ScheduleTaskAction(name="work", input=_PAYLOAD)
-        goes_on = messages.OrchestratorAction(id=done + 1, schedule_task=task)
-        response = messages.OrchestratorResponse(
-            instance_id=turn.instance_id,
-            actions=[goes_on if done < self.activities else _completion(done + 1, _PAYLOAD)],
-            completion_token=item.completion_token,
-        )
-        await self.link.unary(methods.COMPLETE_ORCHESTRATOR_TASK, response, timeout=_PATIENCE)
-
-    async def _finish(self, item: messages.WorkItem, task: messages.ActivityRequest) -> None:
-        instance = task.orchestration_instance
-        assert instance is not None
-        response = messages.ActivityResponse(
-            instance_id=instance.instance_id,
-            task_id=task.task_id,
-            result=_PAYLOAD,
-            completion_token=item.completion_token,
-        )
-        await self.link.unary(methods.COMPLETE_ACTIVITY_TASK, response, timeout=_PATIENCE)
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-
-@asynccontextmanager
-async def _connected(address: str) -> AsyncIterator[transport.AsyncTransport]:
-    link = transport.grpc_async_transport(address)
-    try:
-        yield link
-    finally:
-        await link.close()
+    return CompleteTurn(prepared.turn, [completion(1, PAYLOAD)])
 
 
 async def measured(
     running: Running, arguments: argparse.Namespace, *phases: Callable[[], bool]
 ) -> list[list[float]]:
     """Seconds that each orchestration took, phase by phase; each lasts as long as it says."""
-    async with _connected(running.address) as link:
+    async with connected(running.address) as link:
         load = Load(link, arguments.rate, arguments.activities)
         await load.run(f"warm-{running.pid}", _for(_WARM_UP))
         measured = []
