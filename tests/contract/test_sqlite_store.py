@@ -278,3 +278,19 @@ def test_a_store_that_cannot_be_read_says_so(hub: Hub, path: Path) -> None:
 
     with pytest.raises(StoreError, match="cannot be read"):
         hub.store.load(KEY)
+
+
+def test_each_step_gives_back_what_it_is_told_and_the_last_says_so(path: Path) -> None:
+    with closing(SqliteStore(path)) as store:
+        hub = Hub(store)
+        for name in "ab":
+            hub.start(name, input="x" * 200_000)
+        store.wipe(HUB)
+        free = look(path, "PRAGMA freelist_count")
+
+        assert store.trim(10 * 4096)
+        assert look(path, "PRAGMA freelist_count") == free - 10
+
+        assert not store.trim(1000 * 4096)
+        assert look(path, "PRAGMA freelist_count") == 0
+        assert path.stat().st_size < 200_000

@@ -653,3 +653,28 @@ def test_texts_come_back_whatever_they_hold(store: Store, text: str) -> None:
 def test_closing_twice_does_no_harm(store: Store) -> None:
     store.close()
     store.close()
+
+
+def test_the_hubs_are_those_that_have_orchestrations(store: Store) -> None:
+    assert list(store.hubs()) == []
+
+    store.commit([begun(Key(hub, name)) for hub in ("green", "blue") for name in ("a", "b")])
+    assert list(store.hubs()) == ["blue", "green"]
+
+    store.wipe("blue")
+    assert list(store.hubs()) == ["green"]
+
+
+def test_space_is_given_back_in_steps_and_nothing_is_lost(store: Store) -> None:
+    large = replace(ORIGIN, input="x" * 200_000)
+    store.commit([begun(Key("blue", name), large) for name in "abc"])
+    store.commit([begun(Key("green", name), large) for name in "abc"])
+    store.wipe("blue")
+
+    while store.trim(50_000):
+        pass
+
+    for name in "abc":
+        instance = store.load(Key("green", name))
+        assert instance is not None
+        assert instance.origin == large

@@ -188,3 +188,17 @@ def test_an_orchestration_may_terminate_itself() -> None:
     hub.decide(kill(1, "a"))
 
     assert hub.status() is Status.TERMINATED
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_it_does_not_reach_past_a_child_that_has_ended(together: bool) -> None:
+    """Whether that was long ago or in the same commit: commits decide when, never what."""
+    hub = Hub()
+    family(hub)
+    steps = [("b", Terminate()), ("a", Terminate(recursive=True))]
+
+    for commands in [steps] if together else [[step] for step in steps]:
+        hub.commit(*commands)
+
+    assert hub.status("a") is Status.TERMINATED
+    assert hub.status("c") is Status.RUNNING

@@ -32,9 +32,10 @@ class Running:
 
 
 @contextmanager
-def sidecar(file: Path) -> Iterator[Running]:
+def sidecar(file: Path, *options: str) -> Iterator[Running]:
     """Started on the file, with full synchronisation; stopped in the end."""
     command = [sys.executable, "-m", "durabletask.sidecar", "--port", "0", "--db", str(file)]
+    command += options
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -224,6 +224,10 @@ class Committer:
         """When time alone makes somebody ready next; None when it never does."""
         return self._store.next_due(now)
 
+    def trim(self, most_bytes: int) -> bool:
+        """Give up to so much unused space of the store back; whether there is more."""
+        return self._store.trim(most_bytes)
+
     def wipe(self, hub: str) -> None:
         """Forget everything in the task hub; StoreError means that nothing is forgotten."""
         self._store.wipe(hub)

@@ -17,6 +17,7 @@ from .server import DRAIN_SECONDS, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from datetime import timedelta
     from os import PathLike
     from types import TracebackType
 
@@ -39,8 +40,11 @@ class Sidecar:
             client = TaskHubGrpcClient(host_address=address)
             ...
 
+    With a `retention` it forgets orchestrations that ended longer ago than that.
+
     Entering raises `StoreError` when the file cannot be used, `SecurityError` when a file of
-    certificates or tokens cannot, and `OSError` when the port cannot. Leaving ends the streams of connected workers and frees port and file.
+    certificates or tokens cannot, and `OSError` when the port cannot. Leaving ends the streams
+    of connected workers and frees port and file.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Sidecar:
         dialect: str = "auto",
         limits: Limits = DEFAULT,
         metrics: Metrics | None = None,
+        retention: timedelta | None = None,
         clock: Clock | None = None,
         security: Security | None = None,
     ) -> None:
@@ -64,6 +69,7 @@ class Sidecar:
             dialect=dialect,
             limits=limits,
             metrics=metrics,
+            retention=retention,
             clock=clock,
             security=security,
         )

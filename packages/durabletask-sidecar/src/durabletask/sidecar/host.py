@@ -107,6 +107,10 @@ class Host:
                 return instance
             await self._waiters.wait_changed(hub, instance_id)
 
+    def trim(self, most_bytes: int) -> bool:
+        """Give up to so much unused space of the store back; whether there is more."""
+        return self._committer.trim(most_bytes)
+
     def wipe(self, hub: str) -> None:
         """Forget everything in the task hub; workers stay connected."""
         self._committer.wipe(hub)

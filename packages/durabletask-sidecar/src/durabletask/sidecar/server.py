@@ -30,6 +30,7 @@ from .host import Host
 from .listening import check_free, free_port, hosts, is_loopback, target
 from .metrics import Meter, Metrics
 from .observing import NOBODY
+from .retention import Retention
 from .security import Security, exposure
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class Server:
     `security` says who may connect and call; None lets in whoever can reach the port.
 
     `metrics` says where to publish metrics; it needs the extra of that name.
+
+    `retention` is how long orchestrations are remembered that have ended; None is for good.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Server:
         dialect: str = "auto",
         limits: Limits = DEFAULT,
         metrics: Metrics | None = None,
+        retention: timedelta | None = None,
         clock: Clock | None = None,
         keepalive: timedelta = KEEPALIVE,
         store: Store | None = None,
@@ -107,6 +111,8 @@ class Server:
         self._limits = limits
         self._metrics = metrics
         self._meter: Meter | None = None
+        self._kept = retention
+        self._retention: Retention | None = None
         self._clock = clock or SystemClock()
         self._keepalive = keepalive
         self._lasting_store = store
@@ -163,6 +169,9 @@ class Server:
             for place in places:
                 self._port = _listen(self._grpc, place, self._port, certificates)
             await self._grpc.start()
+            if self._kept is not None:
+                self._retention = Retention(self._engine, self._kept)
+                self._retention.start()
             _log.info("serving", extra={"address": self.address, "storage": self.storage})
         except BaseException:
             await self._stop_metrics()
@@ -195,6 +204,8 @@ class Server:
         if self._engine is None or self._grpc is None or self._store is None:
             return
         self._health.close()
+        if self._retention is not None:
+            await self._retention.close()
         self._engine.drain()
         await self._grpc.stop(grace)
         await self._stop_metrics()

@@ -198,6 +198,11 @@ class Step:
         """The children in the store, and as this commit has changed them."""
         find = self._store.live_children if for_children.live_only else self._store.children
         stored = (Key(parent.hub, child) for child in find(parent))
-        found = dict.fromkeys(child for child in stored if child not in self._parents)
-        found |= self._children.get(parent, {})
+        found = [child for child in stored if child not in self._parents]
+        touched = self._children.get(parent, {})
+        found += [key for key in touched if self._is_live(key) or not for_children.live_only]
         return [(child, for_children.command) for child in found]
+
+    def _is_live(self, key: Key) -> bool:
+        instance = self._instance(key)
+        return instance is not None and instance.is_live

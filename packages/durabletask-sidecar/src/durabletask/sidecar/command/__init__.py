@@ -15,6 +15,8 @@ from durabletask.sidecar.metrics import MissingExtraError
 from durabletask.sidecar.security import SecurityError
 from durabletask.sidecar.store import StoreError
 
+from .backup import run as run_backup
+from .check import run as run_check
 from .config import ConfigError
 from .exec import run as run_exec
 from .serve import run as run_serve
@@ -27,6 +29,8 @@ _CANNOT_START = 2
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "serve": run_serve,
     "exec": run_exec,
+    "backup": run_backup,
+    "check": run_check,
 }
 """Each takes its arguments and returns the exit code."""
 

@@ -16,7 +16,7 @@ from durabletask.sidecar.embed import Sidecar
 from durabletask.sidecar.logs import configure
 
 from . import config
-from .options import FOR_EXEC, dialect, limits, logs, storage
+from .options import FOR_EXEC, dialect, limits, logs, retention, storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +47,7 @@ def _sidecar(options: argparse.Namespace) -> Sidecar:
     return Sidecar(
         stored.path,
         synchronous=stored.synchronous,
+        retention=retention.read(options),
         dialect=dialect.read(options),
         limits=limits.read(options),
     )

@@ -16,7 +16,17 @@ from durabletask.sidecar.logs import configure
 from durabletask.sidecar.server import Server
 
 from . import config
-from .options import FOR_SERVE, dialect, limits, logs, network, operations, security, storage
+from .options import (
+    FOR_SERVE,
+    dialect,
+    limits,
+    logs,
+    network,
+    operations,
+    retention,
+    security,
+    storage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +41,7 @@ examples:
   durabletask-sidecar --config sidecar.toml  take options from a file
   durabletask-sidecar exec -- python app.py  serve while app.py runs
 
-see also: durabletask-sidecar exec --help
+see also: durabletask-sidecar exec, backup, check, each with --help
 """
 
 
@@ -54,6 +64,7 @@ def _server(options: argparse.Namespace) -> Server:
         limits=limits.read(options),
         metrics=operations.read(options).metrics,
         security=security.read(options),
+        retention=retention.read(options),
     )
 
 
@@ -84,7 +95,8 @@ def _greeting(server: Server) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="durabletask-sidecar",
-        usage="%(prog)s [serve] [options]\n       %(prog)s exec [options] -- COMMAND…",
+        usage="%(prog)s [serve] [options]\n       %(prog)s exec [options] -- COMMAND…\n"
+        "       %(prog)s backup --db FILE TARGET\n       %(prog)s check FILE",
         description="A Durable Task engine: workers and clients connect to it over gRPC.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

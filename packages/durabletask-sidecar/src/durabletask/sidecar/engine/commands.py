@@ -104,6 +104,8 @@ class Purge:
     recursive: bool = False
     even_live: bool = False
     """Ends it first; for the children of one that is purged."""
+    ended_before: datetime | None = None
+    """Spares one that ended since, or has not ended; None spares none for its age."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,3 +26,8 @@ def call(request_id: str) -> str:
 
 def lock(critical_section_id: str) -> str:
     return f"lock:{critical_section_id}"
+
+
+def is_lock(name: str) -> bool:
+    """Whether the name is one of a critical section."""
+    return name.startswith(lock(""))

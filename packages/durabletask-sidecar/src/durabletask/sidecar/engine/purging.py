@@ -29,6 +29,8 @@ def purge(
     """
     if instance is None or (instance.is_live and not command.even_live):
         return Transition(reply=Purged(0))
+    if command.ended_before is not None and _is_younger(instance, command.ended_before):
+        return Transition(reply=Purged(0))
     recursion = ForChildren(Purge(recursive=True, even_live=True), live_only=False)
     return Transition(
         reply=Purged(1),
@@ -38,3 +40,8 @@ def purge(
         ),
         for_children=recursion if command.recursive else None,
     )
+
+
+def _is_younger(instance: Instance, age: datetime) -> bool:
+    completed_at = instance.progress.completed_at
+    return completed_at is None or completed_at >= age

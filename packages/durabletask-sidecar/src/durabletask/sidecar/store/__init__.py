@@ -116,6 +116,10 @@ class Reader(Protocol):
         """Every activity without an outcome; those of one instance oldest first."""
         ...
 
+    def hubs(self) -> Iterable[str]:
+        """The task hubs that have orchestrations."""
+        ...
+
     def instances(
         self, hub: str, query: InstanceQuery, *, after: tuple[datetime, str] | None = None
     ) -> Iterable[InstanceSummary]:
@@ -142,6 +146,10 @@ class Store(Reader, Protocol):
 
     def wipe(self, hub: str) -> None:
         """Forget everything in the task hub."""
+        ...
+
+    def trim(self, most_bytes: int) -> bool:
+        """Give up to so much space back that nothing is stored in; whether there is more."""
         ...
 
     def close(self) -> None:

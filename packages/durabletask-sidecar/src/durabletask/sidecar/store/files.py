@@ -93,6 +93,55 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
+def log_size(path: Path) -> int:
+    """How many bytes wait beside the file to be written into it."""
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that sees one moment of a file, whoever writes to it meanwhile.
+
+    Raises StoreError when it cannot be read, ForeignFileError when it is not ours, or of
+    another version than this code. The file itself is never opened but by SQLite: where a
+    sidecar lives in this very process, to close the file would drop SQLite's locks on it.
+    """
+    if not path.is_file():
+        raise StoreError(f"there is no file {path}")
+    # Who may not write leaves an empty log behind. Who may, writes when it closes what a
+    # sidecar that was killed has left in the log; so only where there is nothing in it.
+    mode = "ro" if log_size(path) else "rw"
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    try:
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+    except sqlite3.Error as error:
+        raise StoreError(f"cannot open {path}: {error}") from error
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("BEGIN")
+        _check_current(connection, path)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise StoreError(f"cannot read {path}: {error}") from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_current(connection: sqlite3.Connection, path: Path) -> None:
+    version = _version(connection, path)
+    if version == 0:
+        raise ForeignFileError(f"{path} is empty; name a file that a sidecar has written")
+    if version < len(_migrations()):
+        raise ForeignFileError(
+            f"{path} was written by an older durabletask-sidecar; start this one on it once, "
+            "which brings it up to date"
+        )
+
+
 def _migrate(connection: sqlite3.Connection, version: int) -> None:
     for number, script in enumerate(_migrations()[version:], version + 1):
         # One script with its own transaction: executescript commits what is open.

@@ -85,6 +85,9 @@ class MemoryStore:
             for row in instance.tasks.values():
                 yield key, row
 
+    def hubs(self) -> Iterable[str]:
+        return sorted({key.hub for key in self._instances})
+
     def instances(
         self, hub: str, query: InstanceQuery, *, after: tuple[datetime, str] | None = None
     ) -> Iterator[InstanceSummary]:
@@ -122,6 +125,9 @@ class MemoryStore:
         for key in [key for key in self._entities if key.hub == hub]:
             del self._entities[key]
             self._schedule(key, None)
+
+    def trim(self, most_bytes: int) -> bool:  # noqa: ARG002 - there is none to give back
+        return False
 
     def close(self) -> None:
         """Nothing is held."""

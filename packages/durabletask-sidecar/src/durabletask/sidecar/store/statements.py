@@ -47,6 +47,42 @@ LOAD_HISTORY = """
     SELECT events FROM history WHERE hub = ? AND instance_id = ? ORDER BY first_event
 """
 
+LOAD_PIECES = """
+    SELECT first_event, events FROM history
+    WHERE hub = ? AND instance_id = ? ORDER BY first_event
+"""
+
+LOAD_DUE = "SELECT due_at FROM progress WHERE hub = ? AND instance_id = ?"
+LOAD_ENTITY_DUE = "SELECT due_at FROM entities WHERE hub = ? AND entity_id = ?"
+
+ALL_INSTANCES = "SELECT hub, instance_id FROM origins ORDER BY hub, instance_id"
+ALL_ENTITIES = "SELECT hub, entity_id FROM entities ORDER BY hub, entity_id"
+
+# Rows of instances, or of entities, that are not there.
+ORPHANS = tuple(
+    (
+        table,
+        f"""
+        SELECT DISTINCT hub, {name} FROM {table}
+        WHERE NOT EXISTS (
+            SELECT 1 FROM {owner} AS owner
+            WHERE owner.hub = {table}.hub AND owner.{name} = {table}.{name}
+        )
+        """,
+    )
+    for table, owner, name in (
+        ("origins", "progress", "instance_id"),
+        ("progress", "origins", "instance_id"),
+        ("history", "origins", "instance_id"),
+        ("inbox", "origins", "instance_id"),
+        ("tasks", "origins", "instance_id"),
+        ("children", "origins", "instance_id"),
+        ("calls", "origins", "instance_id"),
+        ("locks", "origins", "instance_id"),
+        ("entity_queue", "entities", "entity_id"),
+    )
+)
+
 LIVE_CHILDREN = f"""
     SELECT origins.instance_id
     FROM origins JOIN progress USING (hub, instance_id)
@@ -54,6 +90,17 @@ LIVE_CHILDREN = f"""
 """
 
 CHILDREN = "SELECT instance_id FROM origins WHERE hub = ? AND parent_id = ?"
+
+# From one to the next in the index, for looking at every row takes long.
+HUBS = """
+    WITH RECURSIVE found (hub) AS (
+        SELECT min(hub) FROM origins
+        UNION ALL
+        SELECT (SELECT min(hub) FROM origins WHERE origins.hub > found.hub)
+        FROM found WHERE found.hub IS NOT NULL
+    )
+    SELECT hub FROM found WHERE hub IS NOT NULL
+"""
 
 # An entity has no name here: it is in its id.
 DUE = """

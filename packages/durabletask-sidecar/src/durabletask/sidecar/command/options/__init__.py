@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from . import dialect, limits, logs, network, operations, security, storage
+from . import dialect, limits, logs, network, operations, retention, security, storage
 
 if TYPE_CHECKING:
     import argparse
@@ -25,6 +25,7 @@ __all__ = [
     "logs",
     "network",
     "operations",
+    "retention",
     "security",
     "storage",
 ]
@@ -42,6 +43,7 @@ FOR_SERVE: tuple[Group, ...] = (
     network,
     security,
     storage,
+    retention,
     dialect,
     limits,
     operations,
@@ -50,6 +52,7 @@ FOR_SERVE: tuple[Group, ...] = (
 
 FOR_EXEC: tuple[Group, ...] = (
     storage,
+    retention,
     dialect,
     limits,
     logs,

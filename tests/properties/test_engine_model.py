@@ -1,0 +1,18 @@
+"""A sidecar does what the model says, whatever happens, over memory and over a file.
+
+`hatch run prove model` leads many more of these lives, and another seed's every time.
+"""
+
+from __future__ import annotations
+
+import pytest
+from tools.prove.model import lead
+
+from builders.lives import Lives, LivesInAFile
+
+SEED = 6
+
+
+@pytest.mark.parametrize("lives", [Lives, LivesInAFile])
+def test_a_sidecar_differs_from_the_model_in_nothing(lives: type[Lives]) -> None:
+    lead(lives, SEED, examples=60)
