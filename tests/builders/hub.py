@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from durabletask.sidecar.engine.commands import Command
-    from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.notices import Notices, ReadyTask
     from durabletask.sidecar.store import Store
@@ -254,16 +253,19 @@ class Ending:
         return self.status, self.output
 
 
-def endings(store: Store, instance_ids: Iterable[str]) -> dict[str, Ending]:
-    """What the store holds of these instances."""
-    return {id: _ending(stored(store, id), store.history(Key(HUB, id))) for id in instance_ids}
+def endings(store: Store, instance_ids: Iterable[str]) -> dict[str, Ending | None]:
+    """What the store holds of these instances; None of one that is not there."""
+    return {id: _ending(store, Key(HUB, id)) for id in instance_ids}
 
 
 def leftovers(store: Store, instance_ids: Iterable[str]) -> list[str]:
     """Rows that wait for something, though nothing will happen any more."""
     found = [f"task {row.key} of {key.instance_id}" for key, row in store.outstanding_tasks()]
     for id in instance_ids:
-        instance = stored(store, id)
+        instance = store.load(Key(HUB, id))
+        if instance is None:
+            found += [f"history of {id}"] if store.history(Key(HUB, id)) else []
+            continue
         found += [f"inbox row {row.number} of {id}" for row in instance.inbox]
         found += [f"child {row.child_id} of {id}" for row in instance.children.values()]
         found += [f"call of {row.entity_id} by {id}" for row in instance.calls.values()]
@@ -281,15 +283,12 @@ def entity_states(store: Store) -> dict[str, str | None]:
     return {entity.entity_id: entity.progress.state for entity in found}
 
 
-def stored(store: Store, instance_id: str) -> Instance:
-    instance = store.load(Key(HUB, instance_id))
-    assert instance is not None, f"'{instance_id}' is lost"
-    return instance
-
-
-def _ending(instance: Instance, history: bytes) -> Ending:
+def _ending(store: Store, key: Key) -> Ending | None:
+    instance = store.load(key)
+    if instance is None:
+        return None
     progress = instance.progress
-    past = codec.decode(messages.OrchestratorRequest, history).past_events
+    past = codec.decode(messages.OrchestratorRequest, store.history(key)).past_events
     return Ending(
         progress.status.name,
         progress.output,
@@ -307,6 +306,11 @@ def _anonymous(event: messages.HistoryEvent) -> messages.HistoryEvent:
             started.orchestration_instance.execution_id = None
         if started.parent_instance and started.parent_instance.orchestration_instance:
             started.parent_instance.orchestration_instance.execution_id = None
+    rewound = event.execution_rewound
+    if rewound is not None:
+        rewound.parent_execution_id = None
+        if rewound.parent_instance and rewound.parent_instance.orchestration_instance:
+            rewound.parent_instance.orchestration_instance.execution_id = None
     called = event.entity_operation_called
     if called is not None:
         called.parent_execution_id = None

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from builders.hub import HOUR, NOON, Call, Scenario
 from durabletask.entities import EntityContext, EntityInstanceId
 from durabletask.sidecar.engine.commands import (
+    Purge,
     RaiseEvent,
     Resume,
+    Rewind,
     StartInstance,
     Suspend,
     Terminate,
@@ -156,6 +158,22 @@ def hoarder(ctx: OrchestrationContext, _: Any) -> Orchestration:
     yield ctx.wait_for_external_event("never")
 
 
+def guardian(ctx: OrchestrationContext, _: Any) -> Orchestration:
+    return (yield ctx.call_sub_orchestrator(hoarder))
+
+
+def deserter(ctx: OrchestrationContext, _: Any) -> str:
+    """Leaves a child behind that lives and holds a lock."""
+    ctx.call_sub_orchestrator(hoarder)
+    return "gone"
+
+
+def hopeless(ctx: OrchestrationContext, _: Any) -> Orchestration:
+    """Fails as often as it is tried, and its child with it."""
+    good = yield ctx.call_activity(double, input=1)
+    yield ctx.call_sub_orchestrator(leaf, input=good)
+
+
 ORCHESTRATORS = (
     chain,
     fan_out,
@@ -171,6 +189,9 @@ ORCHESTRATORS = (
     careless,
     transfer,
     hoarder,
+    guardian,
+    deserter,
+    hopeless,
 )
 
 
@@ -214,6 +235,23 @@ SCENARIOS = {
     "a lock taken back": scenario(
         start("hoarder"), start("transfer", "5", id="b"), Call(Terminate('"enough"'))
     ),
+    "suspended between generations": scenario(
+        start("eternal", "0"),
+        Call(Suspend("wait")),
+        Call(RaiseEvent("early", '"bird"')),
+        Call(Resume("go on")),
+        Call(RaiseEvent("late", '"owl"')),
+    ),
+    "a family terminated that holds a lock": scenario(
+        start("guardian"),
+        start("transfer", "5", id="b"),
+        Call(Terminate('"enough"', recursive=True)),
+    ),
+    "purged": scenario(start("family"), Call(Purge(recursive=True)), start("chain")),
+    "purged with a child that holds a lock": scenario(
+        start("deserter"), start("transfer", "5", id="b"), Call(Purge(recursive=True))
+    ),
+    "rewound": scenario(start("hopeless"), Call(Rewind("try again"))),
     "many at once": scenario(
         start("family"), start("race", id="b"), start("chain", id="c", scheduled_start=NOON + HOUR)
     ),
