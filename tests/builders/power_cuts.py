@@ -115,7 +115,9 @@ class Aftermath:
 
     @property
     def results(self) -> dict[str, tuple[str, str | None] | None]:
-        return {id: ending and ending.result for id, ending in self.endings.items()}
+        return {
+            id: None if ending is None else ending.result for id, ending in self.endings.items()
+        }
 
 
 def aftermath(store: SqliteStore, outside: Outside, instance_ids: Iterable[str]) -> Aftermath:
