@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from builders import engine, engine_entities
-from builders.engine import Status
 from durabletask.protocol import codec, events, messages, oneofs
 
 if TYPE_CHECKING:
@@ -108,5 +107,3 @@ _ACTIONS: dict[str, Callable[..., Any]] = {
     "fail": lambda _: engine.fail(),
     "again": _again,
 }
-
-REPLACEABLE = {Status[name] for name in ("COMPLETED", "FAILED", "TERMINATED", "CANCELED")}

@@ -115,7 +115,9 @@ class Aftermath:
 
     @property
     def results(self) -> dict[str, tuple[str, str | None] | None]:
-        return {id: ending and ending.result for id, ending in self.endings.items()}
+        return {
+            id: None if ending is None else ending.result for id, ending in self.endings.items()
+        }
 
 
 def aftermath(store: SqliteStore, outside: Outside, instance_ids: Iterable[str]) -> Aftermath:
@@ -158,7 +160,7 @@ class Stage:
     ) -> tuple[Aftermath, Counter[Activity]]:
         """A power cut at that commit and the life after it; what may have run once more."""
         outside = Outside.of(self.scenario)
-        remains = self.cut(outside, self.folder / f"{survives}.db", survives, moment)
+        remains = self.cut(outside, self.folder / f"{moment.value}-{survives}.db", survives, moment)
         # An activity runs again only when its outcome was not committed.
         lost = Counter(outside.in_flight if moment is Moment.BEFORE else ())
         return self.recover(outside, remains, instance_ids), lost

@@ -15,4 +15,4 @@ SEED = 6
 
 @pytest.mark.parametrize("lives", [Lives, LivesInAFile])
 def test_a_sidecar_differs_from_the_model_in_nothing(lives: type[Lives]) -> None:
-    lead(lives, SEED, examples=60)
+    lead(lives, SEED, examples=30)

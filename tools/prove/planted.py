@@ -162,12 +162,6 @@ FAULTS = (
         "pass",
     ),
     Fault(
-        "a child's result reaches another generation of its parent",
-        "engine/children.py",
-        "if instance.origin.execution_id != command.parent_execution_id:",
-        "if False:",
-    ),
-    Fault(
         "a parent goes on waiting for a child that has answered",
         "engine/children.py",
         "draft.remove_child(command.task_id)",
