@@ -84,6 +84,17 @@ def test_the_root_installs_the_union_of_the_members() -> None:
     assert sources <= set(root["tool"]["mypy"]["mypy_path"])
 
 
+def test_the_root_has_every_extra_of_the_members() -> None:
+    root = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras: dict[str, list[str]] = {}
+    for package in PACKAGES:
+        extras |= project(package).get("optional-dependencies", {})
+
+    assert root["project"].get("optional-dependencies", {}) == extras
+    for lines in extras.values():
+        assert set(lines) <= set(root["tool"]["hatch"]["envs"]["default"]["dependencies"])
+
+
 def test_the_import_contracts_name_every_subpackage() -> None:
     root = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

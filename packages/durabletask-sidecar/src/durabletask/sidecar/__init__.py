@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .clock import Clock, ManualClock, SystemClock
     from .embed import Sidecar
+    from .metrics import Metrics
     from .server import Server
     from .store import StoreError
 
-__all__ = ["Clock", "ManualClock", "Server", "Sidecar", "StoreError", "SystemClock"]
+__all__ = ["Clock", "ManualClock", "Metrics", "Server", "Sidecar", "StoreError", "SystemClock"]
 
 _MODULES = {
     "Clock": "clock",
     "ManualClock": "clock",
+    "Metrics": "metrics",
     "Server": "server",
     "Sidecar": "embed",
     "StoreError": "store",

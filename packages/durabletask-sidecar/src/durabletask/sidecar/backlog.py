@@ -11,7 +11,7 @@ Knows nothing about leases, bytes or time.
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -182,6 +182,13 @@ class Backlog:
         if home is None or home.is_closed or not home.appetite.accepts(work):
             return None
         return home
+
+    def census(self) -> Counter[Kind]:
+        """How much of each kind is queued."""
+        counts: Counter[Kind] = Counter()
+        for (kind, *_), lane in self._busy.items():
+            counts[kind] += len(lane.queue)
+        return counts
 
     def is_empty(self) -> bool:
         return not self._queued

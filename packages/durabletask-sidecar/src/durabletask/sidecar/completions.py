@@ -15,6 +15,7 @@ from .committer import Submission
 from .engine.commands import CompleteActivity, CompleteTurn
 from .engine.entities.commands import CompleteBatch
 from .engine.transition import ACCEPTED, Accepted, InvalidArgument
+from .observing import NOBODY
 from .sessions import Known
 from .work import Kind
 
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
 
     from .committer import Committer
     from .dispatcher import Dispatcher
-    from .engine.commands import Command, TurnTaken
+    from .engine.commands import TurnTaken
     from .engine.transition import Reply
     from .group_commit import GroupCommit
     from .leases import Lease
+    from .observing import Completion, Observer
 
 
 class Completions:
@@ -38,6 +40,7 @@ class Completions:
         self._dispatcher = dispatcher
         self._commits = commits
         self._committer = committer
+        self.observer: Observer = NOBODY
 
     def turn_of(self, hub: str, token: str, instance_id: str) -> Lease | None:
         """The lease that an answer to a turn is for; None when it is over."""
@@ -98,7 +101,10 @@ class Completions:
         command = CompleteActivity(task.key, response.result, response.failure_details)
         lease = self._dispatcher.find(token)
         if lease is None:
-            await self._commits.submit(Submission(task.hub, task.instance_id, command))
+            await self._commits.submit(
+                Submission(task.hub, task.instance_id, command),
+                stored=lambda reply: self._tell(Kind.ACTIVITY, command, reply),
+            )
         else:
             await self._settle(lease, command)
 
@@ -138,7 +144,7 @@ class Completions:
     def refuse(self, lease: Lease, size: int) -> asyncio.Future[Reply]:
         """Fail work that its worker could not receive; sent, it would break the stream."""
         failure = responses.too_large(size, lease.stream.appetite.max_message)
-        command: Command
+        command: Completion
         if lease.turn is not None:
             command = CompleteTurn(lease.turn, [responses.failed(failure)])
         elif lease.batch is not None:
@@ -147,7 +153,7 @@ class Completions:
             command = CompleteActivity(str(lease.work.task_key), failure=failure)
         return self._submit(lease, command, failed=self._dispatcher.abandon)
 
-    async def _settle(self, lease: Lease, command: Command) -> None:
+    async def _settle(self, lease: Lease, command: Completion) -> None:
         """Store a completion; one that comes twice shares the fate of the first."""
         if lease.settling is None:
             lease.settling = self._submit(lease, command, failed=self._dispatcher.unsettle)
@@ -155,15 +161,20 @@ class Completions:
         await asyncio.shield(lease.settling)
 
     def _submit(
-        self, lease: Lease, command: Command, *, failed: Callable[[Lease], None]
+        self, lease: Lease, command: Completion, *, failed: Callable[[Lease], None]
     ) -> asyncio.Future[Reply]:
         return self._commits.submit(
             Submission(lease.work.hub, lease.work.instance_id, command),
-            stored=lambda reply: self._stored(lease, reply),
+            stored=lambda reply: self._stored(lease, command, reply),
             failed=lambda: failed(lease),
         )
 
-    def _stored(self, lease: Lease, reply: Reply) -> None:
+    def _tell(self, kind: Kind, completion: Completion, reply: Reply) -> None:
+        if isinstance(reply, Accepted):
+            self.observer.completed(kind, completion)
+
+    def _stored(self, lease: Lease, completion: Completion, reply: Reply) -> None:
+        self._tell(lease.work.kind, completion, reply)
         is_taken = isinstance(reply, Accepted)
         if lease.turn is not None and is_taken and lease.stream.appetite.keeps_sessions:
             self._note_session(lease, lease.turn)

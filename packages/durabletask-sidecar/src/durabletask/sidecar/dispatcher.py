@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from .backlog import Backlog
 from .leases import Lease, Leases
+from .observing import NOBODY, Census
 from .outages import ShuttingDownError
 from .streams import Appetite, WorkStream
 from .work import Kind, Work, WorkKey
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from .clock import Alarm, Clock
     from .engine.transition import Reply
+    from .observing import Observer
 
 _log = logging.getLogger("durabletask.sidecar")
 
@@ -70,6 +72,7 @@ class Dispatcher:
         self._returns: dict[WorkKey, int] = {}
         self._resting: dict[WorkKey, _Rest] = {}
         self._is_draining = False
+        self.observer: Observer = NOBODY
 
     def open(self, appetite: Appetite) -> WorkStream:
         """Admit a worker, and give it what it has room for."""
@@ -91,6 +94,7 @@ class Dispatcher:
             return
         for lease in self._leases.held_by(stream):
             if lease.settling is None:
+                self.observer.lost(lease.work.kind)
                 self._take_back(lease)
         self.pump()
 
@@ -158,6 +162,7 @@ class Dispatcher:
 
     def abandon(self, lease: Lease) -> None:
         """Offer work anew that its worker does not want, to others first."""
+        self.observer.abandoned(lease.work.kind)
         if not self._release(lease):
             return
         key = lease.work.key
@@ -239,6 +244,12 @@ class Dispatcher:
 
         alarm = self._clock.call_at(self._clock.now() + pause, end)
         self._resting[work.key] = _Rest(work, lease.stream, alarm)
+
+    def census(self) -> Census:
+        """How much waits, and how much is out."""
+        waiting = self._backlog.census()
+        waiting.update(kind for kind, *_ in self._resting)
+        return Census(waiting, self._leases.census(), len(self._streams))
 
     @property
     def is_idle(self) -> bool:

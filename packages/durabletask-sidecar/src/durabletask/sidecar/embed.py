@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .clock import Clock
+    from .metrics import Metrics
 
 _Result = TypeVar("_Result")
 
@@ -47,10 +48,17 @@ class Sidecar:
         port: int = 0,
         synchronous: str = "full",
         dialect: str = "auto",
+        metrics: Metrics | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._make_server: Callable[[], Server] = lambda: Server(
-            path, host, port, synchronous=synchronous, dialect=dialect, clock=clock
+            path,
+            host,
+            port,
+            synchronous=synchronous,
+            dialect=dialect,
+            metrics=metrics,
+            clock=clock,
         )
         self._running: _Running | None = None
 

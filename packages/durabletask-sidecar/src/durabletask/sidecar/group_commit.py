@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from .observing import NOBODY
 from .outages import StorageError
 from .store import StoreError
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .committer import Commit, Committer, Submission
     from .engine.transition import Reply
     from .notices import Notices
+    from .observing import Observer
 
 _log = logging.getLogger("durabletask.sidecar")
 
@@ -69,6 +71,7 @@ class GroupCommit:
         self._clock = clock
         self._new_id = new_id
         self._publish = publish
+        self.observer: Observer = NOBODY
         self._pending: list[_Pending] = []
         self._is_scheduled = False
         self._alarm: Alarm | None = None
@@ -130,10 +133,12 @@ class GroupCommit:
 
     def _store(self, batch: Sequence[_Pending], now: datetime) -> None:
         submissions = [pending.submission for pending in batch]
+        since = self.observer.ticks()
         try:
             commit = self._committer.commit(submissions, now=now, new_id=self._new_id)
         except StoreError as error:
             _log.exception("cannot store %d changes", len(batch))
+            self.observer.commit_failed()
             _fail(batch, error)
         except Exception as error:  # noqa: BLE001 - those who wait must learn of it
             # A defect of ours that one submission meets. Which one is found by trying, and
@@ -145,6 +150,7 @@ class GroupCommit:
             for pending in batch:
                 self._store([pending], now)
         else:
+            self.observer.committed(len(batch), since)
             self._announce(batch, commit)
 
     def _announce(self, batch: Sequence[_Pending], commit: Commit) -> None:

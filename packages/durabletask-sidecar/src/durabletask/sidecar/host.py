@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .engine.transition import Reply
     from .leases import Lease
     from .notices import Notices
+    from .observing import Census, Observer
     from .store import Reader
 
 
@@ -49,6 +50,15 @@ class Host:
         source = Source(committer, clock, self._refuse)
         self.dispatcher = Dispatcher(source, clock, lambda work: tokens.make(work, new_id()))
         self.completions = Completions(self.dispatcher, self._commits, committer)
+
+    def observe(self, observer: Observer) -> None:
+        """Let somebody count what happens from now on."""
+        for each in (self._commits, self.dispatcher, self.completions):
+            each.observer = observer
+
+    def census(self) -> Census:
+        """How much work waits, and how much is out."""
+        return self.dispatcher.census()
 
     def start(self) -> None:
         """Take up what the store remembers."""

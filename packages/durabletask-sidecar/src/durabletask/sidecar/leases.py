@@ -8,6 +8,7 @@ Knows nothing about what a worker does with the work, or how it is sent.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -84,6 +85,10 @@ class Leases:
     def is_any_out(self) -> bool:
         """Whether some worker still owes an answer."""
         return bool(self._by_token)
+
+    def census(self) -> Counter[Kind]:
+        """How much of each kind is out."""
+        return Counter(lease.work.kind for lease in self._by_token.values())
 
     def find(self, token: str) -> Lease | None:
         return self._by_token.get(token)

@@ -22,10 +22,13 @@ from .clock import Clock, SystemClock
 from .committer import Committer
 from .host import Host
 from .listening import check_free, free_port, hosts, target
+from .metrics import Meter, Metrics
+from .observing import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .observing import Observer
     from .store import Store
 
 # The largest message that our own workers and clients send.
@@ -63,6 +66,8 @@ class Server:
 
     `dialect` is what peers are taken for that do not show whose they are: "taskhub" for
     Microsoft's, "dapr" for Dapr's; "auto" takes them for Microsoft's until they show Dapr's.
+
+    `metrics` says where to publish metrics; it needs the extra of that name.
     """
 
     def __init__(
@@ -73,6 +78,7 @@ class Server:
         *,
         synchronous: str = "full",
         dialect: str = "auto",
+        metrics: Metrics | None = None,
         clock: Clock | None = None,
         keepalive: timedelta = KEEPALIVE,
         store: Store | None = None,
@@ -82,13 +88,16 @@ class Server:
         self._host = host
         self._port = port
         self._synchronous = synchronous
-        self._dialect = service.NAMES[dialect]
+        self._dialect = service.named(dialect)
+        self._metrics = metrics
+        self._meter: Meter | None = None
         self._clock = clock or SystemClock()
         self._keepalive = keepalive
         self._lasting_store = store
         self._make_host = make_host
         self._store: Store | None = None
         self._engine: Host | None = None
+        self._health = service.Health()
         self._grpc: grpc.aio.Server | None = None
 
     @property
@@ -101,6 +110,11 @@ class Server:
         """Where it remembers, in words for the user."""
         return "memory" if self._path is None else fspath(self._path)
 
+    @property
+    def metrics_address(self) -> str | None:
+        """Where metrics are published, as `host:port`; None when they are not."""
+        return None if self._meter is None else self._meter.address
+
     async def start(self) -> None:
         """Open the store, then listen; raise StoreError or OSError and leave nothing open."""
         places = hosts(self._host)
@@ -109,15 +123,19 @@ class Server:
         self._store = self._lasting_store or _open(self._path, self._synchronous)
         self._engine = self._make_host(Committer(self._store), self._clock, _new_id)
         try:
+            observer = await self._observed(self._engine)
             # What may fail comes first: gRPC gives a port back only after it has served it.
             self._engine.start()
             self._grpc = grpc.aio.server(options=(*_OPTIONS, *_keepalive_options(self._keepalive)))
-            self._grpc.add_generic_rpc_handlers((service.handlers(self._engine, self._dialect),))
+            self._grpc.add_generic_rpc_handlers(
+                (service.handlers(self._engine, self._dialect, observer), self._health.handlers())
+            )
             self._port = self._port or free_port(places)
             for place in places:
                 self._port = _listen(self._grpc, place, self._port)
             await self._grpc.start()
         except BaseException:
+            await self._stop_metrics()
             self._engine.close()
             self._store.close()
             raise
@@ -129,10 +147,25 @@ class Server:
         """
         if self._engine is None or self._grpc is None or self._store is None:
             return
+        self._health.close()
         self._engine.drain()
         await self._grpc.stop(grace)
+        await self._stop_metrics()
         self._engine.close()
         self._store.close()
+
+    async def _observed(self, engine: Host) -> Observer:
+        """Who counts what happens: whoever publishes it, or nobody."""
+        if self._metrics is None:
+            return NOBODY
+        self._meter = Meter(self._metrics, engine.census)
+        engine.observe(self._meter.observer)
+        await self._meter.start()
+        return self._meter.observer
+
+    async def _stop_metrics(self) -> None:
+        if self._meter is not None:
+            await self._meter.stop()
 
 
 def _keepalive_options(keepalive: timedelta) -> tuple[tuple[str, int], ...]:

@@ -11,34 +11,43 @@ import grpc
 
 from durabletask.protocol import messages, methods
 from durabletask.sidecar._version import __version__
+from durabletask.sidecar.observing import NOBODY
 
 from . import rpc
 from .entities import Entities
+from .health import Health
 from .histories import Histories
 from .hubs import Hubs
 from .instances import Instances
 from .management import Management
+from .measured import measured
 from .queries import Queries
-from .spoken import NAMES, Dialects
+from .spoken import Dialects, named
 from .work_items import WorkItems
 
 if TYPE_CHECKING:
     from durabletask.protocol.dialects import Dialect
     from durabletask.sidecar.host import Host
+    from durabletask.sidecar.observing import Observer
 
 # Our own worker and client recognize by it what else they may use.
 _ENGINE = ("x-durabletask-engine", f"durabletask-sidecar/{__version__}")
 
 
-__all__ = ["NAMES", "handlers"]
+__all__ = ["Health", "handlers", "named"]
 
 
-def handlers(host: Host, default: Dialect | None = None) -> grpc.GenericRpcHandler:
+def handlers(
+    host: Host, default: Dialect | None = None, observer: Observer = NOBODY
+) -> grpc.GenericRpcHandler:
     """All methods of the protocol.
 
     `default` is the dialect of callers that show none.
     """
-    return grpc.method_handlers_generic_handler(methods.SERVICE, _served(host, Dialects(default)))
+    served = _served(host, Dialects(default))
+    if observer is not NOBODY:
+        served = measured(served, observer)
+    return grpc.method_handlers_generic_handler(methods.SERVICE, served)
 
 
 def _served(host: Host, spoken: Dialects) -> dict[str, rpc.Handler]:

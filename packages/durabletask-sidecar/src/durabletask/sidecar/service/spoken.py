@@ -17,8 +17,14 @@ from durabletask.protocol.dialects import DAPR, TASKHUB
 if TYPE_CHECKING:
     from durabletask.protocol.dialects import Dialect
 
-NAMES: dict[str, Dialect | None] = {"auto": None, "taskhub": TASKHUB, "dapr": DAPR}
-"""What callers that do not say are taken for; `auto`: Microsoft's until they show Dapr's."""
+_NAMES: dict[str, Dialect | None] = {"auto": None, "taskhub": TASKHUB, "dapr": DAPR}
+
+
+def named(name: str) -> Dialect | None:
+    """What callers are taken for that do not say; `auto`: Microsoft's until they show Dapr's."""
+    if name not in _NAMES:
+        raise ValueError(f"the dialect is one of {', '.join(_NAMES)}, not {name!r}")
+    return _NAMES[name]
 
 
 class Dialects:

@@ -1,0 +1,41 @@
+"""The command `durabletask-sidecar`: which word runs which sub-command.
+
+Without one it serves. What keeps a sub-command from starting is told in one line, with
+exit code 2.
+
+Knows nothing about the engine: it reads arguments and runs a `Server`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from durabletask.sidecar.metrics import MissingExtraError
+from durabletask.sidecar.store import StoreError
+
+from .config import ConfigError
+from .exec import run as run_exec
+from .serve import run as run_serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_CANNOT_START = 2
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "serve": run_serve,
+    "exec": run_exec,
+}
+"""Each takes its arguments and returns the exit code."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    run = COMMANDS.get(arguments[0]) if arguments else None
+    try:
+        return run_serve(arguments) if run is None else run(arguments[1:])
+    except (StoreError, ConfigError, MissingExtraError, OSError) as error:
+        print(f"durabletask-sidecar: {error}", file=sys.stderr)  # noqa: T201 - a command's output
+        return _CANNOT_START
