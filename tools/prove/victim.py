@@ -6,6 +6,7 @@ Knows nothing about the attacks.
 from __future__ import annotations
 
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _PATIENCE = 30
 
@@ -31,6 +32,12 @@ class Victim:
         self.address = found[0]
         self._process = process
         self._log = log
+
+    def may_write(self, most: int | None) -> None:
+        """Let no file of its grow beyond so many bytes from now on; Linux only."""
+        unlimited = resource.RLIM_INFINITY
+        limit = (unlimited if most is None else most, unlimited)
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, limit)
 
     @property
     def is_alive(self) -> bool:
@@ -55,22 +62,28 @@ SIDECAR = ("-m", "durabletask.sidecar")
 
 
 @contextmanager
-def sidecar(program: Sequence[str] = SIDECAR) -> Iterator[Victim]:
-    """Started on a file of its own, which is gone afterwards; stopped in the end.
+def sidecar(
+    program: Sequence[str] = SIDECAR,
+    *,
+    file: Path | None = None,
+    prepare: Callable[[], None] | None = None,
+) -> Iterator[Victim]:
+    """Started on the file, or on one that is gone afterwards; stopped in the end.
 
     `program` is what Python runs: one that is not quite the sidecar shows whether an attack
-    finds out.
+    finds out. `prepare` takes something away from the process before it begins.
     """
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
-        options = ("--port", "0", "--db", str(Path(folder, "tasks.db")))
+        path = file or Path(folder, "tasks.db")
         with (
             log.open("w") as stderr,
             subprocess.Popen(
-                [sys.executable, *program, *options],
+                [sys.executable, *program, "--port", "0", "--db", str(path)],
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
+                preexec_fn=prepare,  # noqa: PLW1509 - there are no other threads at the time
             ) as process,
         ):
             try:
@@ -78,3 +91,16 @@ def sidecar(program: Sequence[str] = SIDECAR) -> Iterator[Victim]:
             finally:
                 process.terminate()
                 process.wait(_PATIENCE)
+
+
+def refusal(file: Path, prepare: Callable[[], None] | None = None) -> tuple[int, str]:
+    """What a sidecar that must not start returns, and what it says."""
+    done = subprocess.run(
+        [sys.executable, *SIDECAR, "--port", "0", "--db", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE,
+        check=False,
+        preexec_fn=prepare,
+    )
+    return done.returncode, done.stderr

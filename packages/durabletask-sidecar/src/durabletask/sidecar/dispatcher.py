@@ -9,7 +9,6 @@ Knows nothing about gRPC and nothing about what a completion means.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -19,6 +18,7 @@ from .leases import Lease, Leases
 from .observing import NOBODY, Census
 from .outages import ShuttingDownError
 from .streams import Appetite, WorkStream
+from .trouble import Trouble
 from .work import Kind, Work, WorkKey
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from .clock import Alarm, Clock
     from .engine.transition import Reply
     from .observing import Observer
-
-_log = logging.getLogger("durabletask.sidecar")
 
 _LONGEST_REST = timedelta(minutes=1)
 
@@ -72,6 +70,7 @@ class Dispatcher:
         self._returns: dict[WorkKey, int] = {}
         self._resting: dict[WorkKey, _Rest] = {}
         self._is_draining = False
+        self._reading = Trouble("prepare work")
         self.observer: Observer = NOBODY
 
     def open(self, appetite: Appetite) -> WorkStream:
@@ -179,6 +178,7 @@ class Dispatcher:
         A worker that holds it keeps its slot for it until it has answered.
         """
         self._backlog.drop(key)
+        self._reading.end(key)
         self._returns.pop(key, None)
         rest = self._resting.pop(key, None)
         if rest is not None:
@@ -208,11 +208,12 @@ class Dispatcher:
         lease = self._leases.grant(self._new_token(work), work, stream)
         try:
             item = self._source.load(lease)
-        except Exception:  # noqa: BLE001 - one unreadable instance must not stop all others
-            _log.exception("cannot prepare work for instance '%s'", work.instance_id)
+        except Exception as error:  # noqa: BLE001 - one unreadable instance must not stop all others
+            self._reading.note(error, work.key, whose=f" of '{work.instance_id}'")
             self._leases.release(lease)
             self._rest(lease, doublings=3)
             return
+        self._reading.end(work.key)
         if item is None:
             self._returns.pop(work.key, None)
             self._leases.release(lease)

@@ -6,7 +6,6 @@ through, so that a turn costs a copy and not a query.
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +21,7 @@ from . import (
     ReadyBatch,
     ReadyTurn,
     StoreError,
+    UnreadableError,
     entity_rows,
     files,
     querying,
@@ -74,6 +74,10 @@ class SqliteStore:
         origins = self._query(statements.LOAD_ORIGIN, key)
         if not origins:
             return None
+        with _whole(key.instance_id):
+            return self._instance(key, origins[0])
+
+    def _instance(self, key: Key, origin: Sequence[Any]) -> Instance:
         (progress,) = self._query(statements.LOAD_PROGRESS, key)
         tasks = map(rows.task_row, self._query(statements.LOAD_TASKS, key))
         children = (ChildRow(*columns) for columns in self._query(statements.LOAD_CHILDREN, key))
@@ -81,7 +85,7 @@ class SqliteStore:
         locks = map(rows.lock_row, self._query(statements.LOAD_LOCKS, key))
         return Instance(
             key.instance_id,
-            rows.origin(origins[0]),
+            rows.origin(origin),
             rows.progress(progress),
             Inbox(map(rows.inbox_row, self._query(statements.LOAD_INBOX, key))),
             {task.number: task for task in tasks},
@@ -94,8 +98,9 @@ class SqliteStore:
         found = self._query(statements.LOAD_ENTITY, key)
         if not found:
             return None
-        messages = map(entity_rows.message_row, self._query(statements.LOAD_MESSAGES, key))
-        return Entity(key.instance_id, entity_rows.progress(found[0]), MessageQueue(messages))
+        with _whole(key.instance_id):
+            messages = map(entity_rows.message_row, self._query(statements.LOAD_MESSAGES, key))
+            return Entity(key.instance_id, entity_rows.progress(found[0]), MessageQueue(messages))
 
     def history(self, key: Key) -> bytes:
         kept = self._histories.get(key)
@@ -137,19 +142,24 @@ class SqliteStore:
         self, hub: str, query: InstanceQuery, *, after: tuple[datetime, str] | None = None
     ) -> Iterator[InstanceSummary]:
         for instance_id, *columns in self._read(*querying.instances(hub, query, after)):
-            origin = rows.origin(columns[: rows.ORIGIN_WIDTH])
-            progress = rows.progress(columns[rows.ORIGIN_WIDTH :])
+            with _whole(instance_id):
+                origin = rows.origin(columns[: rows.ORIGIN_WIDTH])
+                progress = rows.progress(columns[rows.ORIGIN_WIDTH :])
             yield InstanceSummary(instance_id, origin, progress)
 
     def ended(
         self, hub: str, query: EndedQuery, *, after: tuple[datetime, str] | None = None
     ) -> Iterator[tuple[datetime, str]]:
         for completed_at, instance_id in self._read(*querying.ended(hub, query, after)):
-            yield rows.known_moment(completed_at), instance_id
+            with _whole(instance_id):
+                ended_at = rows.known_moment(completed_at)
+            yield ended_at, instance_id
 
     def entities(self, hub: str, query: EntityQuery, *, after: str = "") -> Iterator[EntitySummary]:
         for entity_id, *columns, backlog in self._read(*querying.entities(hub, query, after)):
-            yield EntitySummary(entity_id, entity_rows.progress(columns), backlog)
+            with _whole(entity_id):
+                progress = entity_rows.progress(columns)
+            yield EntitySummary(entity_id, progress, backlog)
 
     def wipe(self, hub: str) -> None:
         with self._transaction():
@@ -168,8 +178,8 @@ class SqliteStore:
     def _read(self, statement: str, parameters: Sequence[Any]) -> Iterator[Any]:
         try:
             yield from self._connection.execute(statement, parameters)
-        except sqlite3.Error as error:
-            raise StoreError(f"the store cannot be read: {error}") from error
+        except files.FAILURES as error:
+            raise UnreadableError(f"the store cannot be read: {files.reason(error)}") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -177,9 +187,10 @@ class SqliteStore:
             self._connection.execute("BEGIN IMMEDIATE")
             yield
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except files.FAILURES as error:
             self._roll_back()
-            raise StoreError(f"the commit failed and nothing of it is stored: {error}") from error
+            reason = files.reason(error)
+            raise StoreError(f"the commit failed and nothing of it is stored: {reason}") from error
         except BaseException:
             self._roll_back()
             raise
@@ -187,6 +198,17 @@ class SqliteStore:
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+
+@contextmanager
+def _whole(whose: str) -> Iterator[None]:
+    """Say whose rows they are that no longer mean anything."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UnreadableError(
+            f"what is stored of '{whose}' is damaged: {files.reason(error)}"
+        ) from error
 
 
 def _ready(
