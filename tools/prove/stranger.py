@@ -32,7 +32,8 @@ _CHANNEL = (
 class Stranger:
     """One connection."""
 
-    def __init__(self, channel: grpc.aio.Channel, patience: float = PATIENCE) -> None:
+    def __init__(self, address: str, channel: grpc.aio.Channel, patience: float) -> None:
+        self.address = address
         self._channel = channel
         self._patience = patience
 
@@ -170,4 +171,4 @@ def _next_action(request: Any) -> Any:
 async def connected(address: str, patience: float = PATIENCE) -> AsyncIterator[Stranger]:
     """Somebody with a connection; `patience` is in seconds."""
     async with grpc.aio.insecure_channel(address, _CHANNEL) as channel:
-        yield Stranger(channel, patience)
+        yield Stranger(address, channel, patience)
