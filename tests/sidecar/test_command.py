@@ -10,53 +10,18 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 
+from builders.command import PATIENCE, SIDECAR, address_in, run, running
 from builders.sidecar import connected, serving
 from durabletask.protocol import messages, methods
 from durabletask.sidecar import __main__ as command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-SIDECAR = [sys.executable, "-m", "durabletask.sidecar"]
-PATIENCE = 30
-
-
-@contextmanager
-def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The command once it has said where it listens, and the line that said so."""
-    process = subprocess.Popen(
-        [*SIDECAR, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    with process:
-        assert process.stdout is not None
-        try:
-            yield process, process.stdout.readline()
-        finally:
-            process.kill()
-
-
-def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*SIDECAR, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        cwd=cwd,
-        check=False,
-    )
-
-
-def address_in(line: str) -> str:
-    found = re.search(r"127\.0\.0\.1:\d+", line)
-    assert found, line
-    return found.group()
 
 
 async def test_it_says_where_it_listens_and_what_it_remembers(tmp_path: Path) -> None:
@@ -75,7 +40,7 @@ async def test_without_a_file_it_says_that_it_remembers_nothing() -> None:
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_drains_and_stops_it(signum: signal.Signals) -> None:
-    with running("--port", "0") as (process, line):
+    with running("--port", "0", "--drain-seconds", "0") as (process, line):
         async with connected(address_in(line)) as peer:
             await peer.start()
             items = peer.work()
@@ -212,6 +177,11 @@ def test_a_killed_sidecar_leaves_a_file_that_can_be_used(tmp_path: Path) -> None
         ["--port", "-1"],
         ["--nonsense"],
         ["--dialect", "klingon"],
+        ["--drain-seconds", "-1"],
+        ["--drain-seconds", "nan"],
+        ["--log-level", "loud"],
+        ["--log-format", "xml"],
+        ["--metrics-port", "x"],
         ["exec"],
         ["exec", "--"],
     ],

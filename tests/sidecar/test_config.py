@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from builders.command import run
 from durabletask.sidecar.__main__ import main
 from durabletask.sidecar.command import config
 from durabletask.sidecar.command.options import FOR_EXEC, FOR_SERVE, dialect, network, storage
@@ -97,7 +99,7 @@ def test_a_file_that_is_missing_is_one_clear_line(
 def test_exec_has_a_file_too_and_takes_no_flag_of_its_command_for_it(file: Path) -> None:
     assert storage.read(parsed(file, "db = 'tasks.db'", groups=FOR_EXEC)).path == "tasks.db"
 
-    assert main(["exec", "--", "true", "--config", "nowhere.toml"]) == 0
+    assert run("exec", "--", sys.executable, "-c", "", "--config", "none.toml").returncode == 0
 
 
 def test_a_server_says_which_dialects_there_are() -> None:

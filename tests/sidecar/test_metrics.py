@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from builders.sidecar import PATIENCE, Peer, complete, failed, schedule, serving
+from builders.command import address_in, running
+from builders.sidecar import PATIENCE, Peer, complete, connected, failed, schedule, serving
 from durabletask.protocol import messages, methods
 from durabletask.sidecar import Metrics
 from durabletask.sidecar.server import Server
@@ -61,6 +63,9 @@ class Scrape:
         assert len(found) == 1, (name, labels, found)
         return found[0]
 
+    def total(self, name: str) -> float:
+        return sum(each.value for each in self._samples if each.name == name)
+
     def labels(self) -> set[str]:
         return {label for sample in self._samples for label in sample.labels}
 
@@ -79,6 +84,14 @@ async def scrape(peer: Peer) -> Scrape:
     head, body = await fetch(peer.server.metrics_address, "GET /metrics HTTP/1.1\r\nHost: x")
     assert head.startswith("HTTP/1.1 200 OK")
     return Scrape(body)
+
+
+async def scrape_after_calls(peer: Peer, count: int) -> Scrape:
+    """What is found once so many calls are counted: who is refused hears it a moment earlier."""
+    async with asyncio.timeout(PATIENCE):
+        while (seen := await scrape(peer)).total(RPCS) < count:
+            pass
+    return seen
 
 
 async def a_turn(peer: Peer, instance_id: str = "a") -> tuple[Any, Any]:
@@ -185,7 +198,7 @@ async def test_calls_are_counted_by_method_and_status(peer: Peer) -> None:
         await peer.start()
     await peer.refusal(methods.GET_INSTANCE, b"\xff")
 
-    seen = await scrape(peer)
+    seen = await scrape_after_calls(peer, 3)
 
     assert seen.value(RPCS, method="StartInstance", status="OK") == 1
     assert seen.value(RPCS, method="StartInstance", status="ALREADY_EXISTS") == 1
@@ -196,10 +209,9 @@ async def test_calls_are_counted_by_method_and_status(peer: Peer) -> None:
 async def test_a_stream_is_counted_when_it_ends(peer: Peer) -> None:
     items, _ = await a_turn(peer)
     items.cancel()
-    other = peer.work()
-    await other.next()
 
-    assert (await scrape(peer)).value(RPCS, method="GetWorkItems", status="CANCELLED") == 1
+    seen = await scrape_after_calls(peer, 2)
+    assert seen.value(RPCS, method="GetWorkItems", status="CANCELLED") == 1
 
 
 async def test_commits_are_timed_and_what_shares_one_is_counted(peer: Peer) -> None:
@@ -307,6 +319,18 @@ async def test_the_page_is_gone_when_the_server_has_stopped() -> None:
 
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(host, int(port))
+
+
+async def test_the_command_says_where_its_metrics_are() -> None:
+    with running("--port", "0", "--metrics-port", "0") as (_, line):
+        async with connected(address_in(line)) as peer:
+            await peer.start()
+        found = re.search(r"metrics: http://(\S+)/metrics", line)
+        assert found, line
+
+        _, body = await fetch(found.group(1), "GET /metrics HTTP/1.1")
+
+    assert Scrape(body).value(RPCS, method="StartInstance", status="OK") == 1
 
 
 async def test_without_a_port_there_is_no_page() -> None:

@@ -51,9 +51,10 @@ def test_many_that_fail_in_one_way_are_told_of_once(
     trouble: Trouble, caplog: pytest.LogCaptureFixture
 ) -> None:
     for key in range(5000):
-        trouble.note(FULL, key, whose=f" of '{key}'")
+        trouble.note(FULL, key, {"instance": str(key)})
 
-    assert told(caplog) == ["cannot store it of '0': disk is full"]
+    assert told(caplog) == ["cannot store it: disk is full"]
+    assert vars(caplog.records[0])["instance"] == "0"
 
 
 def test_one_that_is_damaged_does_not_hide_that_the_disk_is_full_the_second_time(

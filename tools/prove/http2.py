@@ -54,7 +54,8 @@ def _headers(method: Method, stream: int) -> bytes:
 
 
 def _text(text: str) -> bytes:
-    return bytes((len(text),)) + text.encode()
+    raw = text.encode(errors="surrogateescape")
+    return bytes((len(raw),)) + raw
 
 
 def _frame(kind: int, flags: int, stream: int, content: bytes) -> bytes:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import codec, dialects, messages, methods, oneofs
+from durabletask.protocol.methods import Method
 from durabletask.sidecar import ManualClock, Sidecar
 from durabletask.sidecar.clock import SystemClock
 from durabletask.sidecar.server import Server
@@ -57,7 +58,12 @@ async def cut_frames(seed: int) -> str:
     async with _attacked(SIDECAR) as (victim, stranger):
         before = victim.open_files()
         for _ in range(_CUTS):
-            await _say(victim.address, _cut(rng), resets=rng.random() < 0.5)
+            said, resets = _cut(rng), rng.random() < 0.5
+            try:
+                await _say(victim.address, said, resets=resets)
+            except ConnectionError:
+                # One before was a path that is no text.
+                await stranger.ask(methods.HELLO, messages.Empty())
         await _settled(victim, stranger, before)
     return f"{_CUTS} connections, none left open"
 
@@ -101,6 +107,22 @@ def _lies(rng: random.Random) -> bytes:
         (http2.lying_call(methods.GET_INSTANCE, promised), http2.lying_frame(promised))
     )
     return http2.hello() + lying
+
+
+async def path_that_is_no_text(_seed: int) -> str:
+    """grpcio's server ends itself of a path that is no UTF-8; another takes its place."""
+    times = 5
+    with sidecar() as victim:
+        async with connected(victim.address) as stranger:
+            for number in range(times):
+                path = Method("Start\udcff", "Empty", "Empty")
+                reader, writer = await _dial(victim.address)
+                writer.write(http2.hello() + http2.call(path, b""))
+                await _end(reader)
+                writer.close()
+                assert await stranger.completes_an_orchestration(HUB, f"after-{number}")
+        assert victim.is_alive
+    return f"{times} times, and served anew"
 
 
 async def _say(address: str, told: bytes, *, resets: bool) -> None:
@@ -235,10 +257,13 @@ class _Wall:
     """The machine's clock, which somebody sets."""
 
     def __init__(self) -> None:
-        self.ahead = timedelta(0)
+        self._ahead = timedelta(0)
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
+        return datetime.now(UTC) + self._ahead
+
+    def set(self, when: datetime) -> None:
+        self._ahead = when - datetime.now(UTC)
 
 
 async def jumping_clock(seed: int) -> str:
@@ -263,7 +288,7 @@ async def jumping_clock(seed: int) -> str:
             wait = timedelta(milliseconds=rng.choice((0, 30)))
             action = _timer(number, turn.new_events[0].timestamp + max(jump, wait))
             await _decide(stranger, turn, action)
-            wall.ahead += jump
+            wall.set(clock.now() + jump)
         end = messages.CompleteOrchestrationAction()
         last = await _turn(items)
         fired += [each.timer_fired.timer_id for each in last.new_events if each.timer_fired]
@@ -314,7 +339,10 @@ async def _attacked(program: tuple[str, ...]) -> AsyncIterator[tuple[Victim, Str
             assert not stuck, stuck
             assert await stranger.completes_an_orchestration(HUB, "afterwards")
         assert victim.is_alive
-        assert not victim.logged, victim.logged
+        # gRPC complains of headers that it cannot read, and of paths that it ends of.
+        complaints = [line for line in victim.logged if " durabletask.sidecar: " in line]
+        defects = [line for line in complaints if "serving anew" not in line]
+        assert not defects, defects
 
 
 @asynccontextmanager
@@ -353,6 +381,7 @@ async def _dial(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWrite
 
 CASES: dict[str, Callable[[int], Coroutine[Any, Any, str]]] = {
     "frames cut in the middle": cut_frames,
+    "paths that are no text": path_that_is_no_text,
     "connections that say nothing": silent_connections,
     "a peer that stops reading": peer_that_stops_reading,
     "a half-open stream": half_open_stream,

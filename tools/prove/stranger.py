@@ -40,13 +40,15 @@ class Stranger:
     async def send(self, method: Method, raw: bytes, headers: Any = ()) -> bytes:
         """Send bytes; a refusal raises grpc.aio.AioRpcError."""
         call: Any = self._channel.unary_unary(method.path)
-        answer: bytes = await call(raw, metadata=headers, timeout=self._patience)
+        answer: bytes = await call(
+            raw, metadata=headers, timeout=self._patience, wait_for_ready=True
+        )
         return answer
 
     def listen(self, method: Method, raw: bytes, headers: Any = ()) -> Any:
         """Open a stream; for ever, if the sidecar does not end it."""
         call: Any = self._channel.unary_stream(method.path)
-        return call(raw, metadata=headers)
+        return call(raw, metadata=headers, wait_for_ready=True)
 
     async def ask(self, method: Method, request: Any, *, hub: str = "default") -> Any:
         """Send a message as Microsoft's clients do, and read the answer."""

@@ -9,6 +9,8 @@ Knows nothing about gRPC and nothing about what a completion means.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -22,13 +24,14 @@ from .trouble import Trouble
 from .work import Kind, Work, WorkKey
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
     from datetime import datetime
 
     from .clock import Alarm, Clock
     from .engine.transition import Reply
     from .observing import Observer
+
+_log = logging.getLogger("durabletask.sidecar")
 
 _LONGEST_REST = timedelta(minutes=1)
 
@@ -46,6 +49,10 @@ class WorkSource(Protocol):
         The future is done once the failure is stored, or cannot be.
         """
         ...
+
+
+def _about(work: Work) -> dict[str, str]:
+    return {"hub": work.hub, "instance": work.instance_id, "kind": work.kind.value}
 
 
 @dataclass(slots=True)
@@ -69,16 +76,19 @@ class Dispatcher:
         self._leases = Leases()
         self._returns: dict[WorkKey, int] = {}
         self._resting: dict[WorkKey, _Rest] = {}
+        self._is_retiring = False
         self._is_draining = False
         self._reading = Trouble("prepare work")
+        self._came_back = asyncio.Event()
         self.observer: Observer = NOBODY
 
     def open(self, appetite: Appetite) -> WorkStream:
         """Admit a worker, and give it what it has room for."""
-        if self._is_draining:
+        if self._is_retiring:
             raise ShuttingDownError
         stream = WorkStream(appetite)
         self._streams.add(stream)
+        _log.info("a worker came", extra={"hub": appetite.hub})
         self._backlog.join(stream)
         self.pump()
         return stream
@@ -86,6 +96,7 @@ class Dispatcher:
     def close(self, stream: WorkStream) -> None:
         """Part with a worker; what it holds goes to others at once."""
         self._streams.discard(stream)
+        _log.info("a worker left", extra={"hub": stream.appetite.hub})
         self._backlog.leave(stream)
         stream.close()
         if self._is_draining:
@@ -105,8 +116,19 @@ class Dispatcher:
         stream.appetite = appetite
         self._backlog.join(stream)
 
+    def retire(self) -> None:
+        """Hand nothing out any more and admit nobody; what is out may still be completed."""
+        self._is_retiring = True
+
+    async def wait_returned(self) -> None:
+        """Return once no worker owes an answer."""
+        while self._leases.is_any_out():
+            self._came_back.clear()
+            await self._came_back.wait()
+
     def drain(self) -> None:
-        """End every stream and admit no more; completions under way still count."""
+        """End every stream; completions under way still count."""
+        self.retire()
         self._is_draining = True
         for rest in self._resting.values():
             rest.alarm.cancel()
@@ -126,7 +148,7 @@ class Dispatcher:
 
     def pump(self) -> None:
         """Hand out all that there is room for."""
-        if self._is_draining:
+        if self._is_retiring:
             return
         for work, stream in self._backlog.assignments():
             self._hand_out(work, stream)
@@ -162,6 +184,7 @@ class Dispatcher:
     def abandon(self, lease: Lease) -> None:
         """Offer work anew that its worker does not want, to others first."""
         self.observer.abandoned(lease.work.kind)
+        _log.debug("a worker gave work back", extra=_about(lease.work))
         if not self._release(lease):
             return
         key = lease.work.key
@@ -209,7 +232,7 @@ class Dispatcher:
         try:
             item = self._source.load(lease)
         except Exception as error:  # noqa: BLE001 - one unreadable instance must not stop all others
-            self._reading.note(error, work.key, whose=f" of '{work.instance_id}'")
+            self._reading.note(error, work.key, _about(work))
             self._leases.release(lease)
             self._rest(lease, doublings=3)
             return
@@ -232,6 +255,7 @@ class Dispatcher:
         """End the lease; true when the work was not revoked or leased anew meanwhile."""
         is_current = self._leases.of(lease.work.key) is lease
         self._leases.release(lease)
+        self._came_back.set()
         return is_current
 
     def _rest(self, lease: Lease, doublings: int) -> None:

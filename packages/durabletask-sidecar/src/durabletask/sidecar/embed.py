@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .metrics import Metrics
+    from .security import Security
 
 _Result = TypeVar("_Result")
 
@@ -36,8 +37,8 @@ class Sidecar:
             client = TaskHubGrpcClient(host_address=address)
             ...
 
-    Entering raises `StoreError` when the file cannot be used, and `OSError` when the
-    port cannot. Leaving ends the streams of connected workers and frees port and file.
+    Entering raises `StoreError` when the file cannot be used, `SecurityError` when a file of
+    certificates or tokens cannot, and `OSError` when the port cannot. Leaving ends the streams of connected workers and frees port and file.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Sidecar:
         dialect: str = "auto",
         metrics: Metrics | None = None,
         clock: Clock | None = None,
+        security: Security | None = None,
     ) -> None:
         self._make_server: Callable[[], Server] = lambda: Server(
             path,
@@ -59,6 +61,7 @@ class Sidecar:
             dialect=dialect,
             metrics=metrics,
             clock=clock,
+            security=security,
         )
         self._running: _Running | None = None
 

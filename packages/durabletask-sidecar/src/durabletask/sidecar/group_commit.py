@@ -152,8 +152,8 @@ class GroupCommit:
 
     def _note(self, error: Exception, submission: Submission) -> None:
         if _is_perhaps_of_one(error):
-            whose = f" of '{submission.instance_id}'"
-            self._storing.note(error, _key(submission), whose=whose)
+            about = {"hub": submission.hub, "instance": submission.instance_id}
+            self._storing.note(error, _key(submission), about)
         else:
             self._storing.note(error)
         if isinstance(error, StoreError):

@@ -64,6 +64,14 @@ class Host:
         """Take up what the store remembers."""
         self._commits.start()
 
+    def retire(self) -> None:
+        """Hand no more work out; everything else goes on."""
+        self.dispatcher.retire()
+
+    async def wait_returned(self) -> None:
+        """Return once no worker owes an answer."""
+        await self.dispatcher.wait_returned()
+
     def drain(self) -> None:
         """Send workers and waiters away; what is under way is still stored."""
         self.dispatcher.drain()

@@ -1,16 +1,21 @@
 """Start, drain and stop one sidecar on the running event loop.
 
-    new --start--> serving --stop--> draining --> stopped
+    new --start--> serving --drain--> draining --stop--> stopping --> stopped
+                      +-------------- stop -----------------^
 
-While it drains, streams end cleanly, waits are answered with UNAVAILABLE, and
-completions of work that is still out are stored.
+While it drains, it hands out no more work and tells probes so; workers may complete what they
+have, and all other calls are served. When it stops, streams end cleanly, waits are answered
+with UNAVAILABLE, and completions under way are stored.
 
 Knows nothing about command lines or threads.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import uuid
+from contextlib import suppress
 from datetime import timedelta
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
@@ -21,15 +26,22 @@ from . import service
 from .clock import Clock, SystemClock
 from .committer import Committer
 from .host import Host
-from .listening import check_free, free_port, hosts, target
+from .lasting import LastingServer
+from .listening import check_free, free_port, hosts, is_loopback, target
 from .metrics import Meter, Metrics
 from .observing import NOBODY
+from .security import Security, exposure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .observing import Observer
+    from .security.certificates import Certificates
+    from .security.reloading import Reloading
+    from .security.token_table import TokenTable
     from .store import Store
+
+_log = logging.getLogger("durabletask.sidecar")
 
 # The largest message that our own workers and clients send.
 _MAX_MESSAGE = 64 * 1024 * 1024
@@ -67,6 +79,8 @@ class Server:
     `dialect` is what peers are taken for that do not show whose they are: "taskhub" for
     Microsoft's, "dapr" for Dapr's; "auto" takes them for Microsoft's until they show Dapr's.
 
+    `security` says who may connect and call; None lets in whoever can reach the port.
+
     `metrics` says where to publish metrics; it needs the extra of that name.
     """
 
@@ -82,6 +96,7 @@ class Server:
         clock: Clock | None = None,
         keepalive: timedelta = KEEPALIVE,
         store: Store | None = None,
+        security: Security | None = None,
         make_host: Callable[[Committer, Clock, Callable[[], str]], Host] = Host,
     ) -> None:
         self._path = path
@@ -94,11 +109,12 @@ class Server:
         self._clock = clock or SystemClock()
         self._keepalive = keepalive
         self._lasting_store = store
+        self._security = security or Security()
         self._make_host = make_host
         self._store: Store | None = None
         self._engine: Host | None = None
         self._health = service.Health()
-        self._grpc: grpc.aio.Server | None = None
+        self._grpc: LastingServer | None = None
 
     @property
     def address(self) -> str:
@@ -116,7 +132,11 @@ class Server:
         return None if self._meter is None else self._meter.address
 
     async def start(self) -> None:
-        """Open the store, then listen; raise StoreError or OSError and leave nothing open."""
+        """Open the store, then listen.
+
+        Raises StoreError, SecurityError or OSError, and leaves nothing open.
+        """
+        certificates, tokens = _certificates(self._security), _tokens(self._security)
         places = hosts(self._host)
         for place in places:
             check_free(place, self._port)
@@ -126,22 +146,50 @@ class Server:
             observer = await self._observed(self._engine)
             # What may fail comes first: gRPC gives a port back only after it has served it.
             self._engine.start()
-            self._grpc = grpc.aio.server(options=(*_OPTIONS, *_keepalive_options(self._keepalive)))
-            self._grpc.add_generic_rpc_handlers(
-                (service.handlers(self._engine, self._dialect, observer), self._health.handlers())
-            )
             self._port = self._port or free_port(places)
-            for place in places:
-                self._port = _listen(self._grpc, place, self._port)
+            handlers = (
+                service.handlers(self._engine, self._dialect, observer),
+                self._health.handlers(),
+            )
+
+            def listening() -> grpc.aio.Server:
+                server = grpc.aio.server(
+                    interceptors=[service.Admission(tokens.current, observer)] if tokens else [],
+                    options=(*_OPTIONS, *_keepalive_options(self._keepalive)),
+                )
+                server.add_generic_rpc_handlers(handlers)
+                for place in places:
+                    self._port = _listen(server, place, self._port, certificates)
+                return server
+
+            self._grpc = LastingServer(listening)
             await self._grpc.start()
+            _log.info("serving", extra={"address": self.address, "storage": self.storage})
         except BaseException:
             await self._stop_metrics()
             self._engine.close()
             self._store.close()
             raise
+        if not is_loopback(self._host):
+            for warning in exposure.warnings(self.address, self._security):
+                _log.warning("%s", warning)
+
+    async def drain(self, patience: float) -> None:
+        """Hand out no more work, and wait so many seconds at most for what is out.
+
+        What is still out then is handed out anew by whoever starts on the same file.
+        """
+        if self._engine is None:
+            return
+        _log.info("draining", extra={"address": self.address})
+        self._health.drain()
+        self._engine.retire()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._engine.wait_returned()
 
     async def stop(self, grace: float = DRAIN_SECONDS) -> None:
-        """Drain, stop listening, and close the store.
+        """End streams and waits, stop listening, and close the store.
 
         `grace` is how many seconds peers have that do not read what they are sent.
         """
@@ -153,6 +201,7 @@ class Server:
         await self._stop_metrics()
         self._engine.close()
         self._store.close()
+        _log.info("stopped", extra={"address": self.address})
 
     async def _observed(self, engine: Host) -> Observer:
         """Who counts what happens: whoever publishes it, or nobody."""
@@ -178,9 +227,30 @@ def _keepalive_options(keepalive: timedelta) -> tuple[tuple[str, int], ...]:
     )
 
 
-def _listen(server: grpc.aio.Server, host: str, port: int) -> int:
+def _certificates(security: Security) -> Certificates | None:
+    if security.tls_cert is None or security.tls_key is None:
+        return None
+    # Each only where it is wanted: ssl takes a while to load.
+    from .security.certificates import Certificates
+
+    return Certificates(security.tls_cert, security.tls_key, security.client_ca)
+
+
+def _tokens(security: Security) -> Reloading[TokenTable] | None:
+    if security.token_file is None:
+        return None
+    from .security import token_file
+
+    return token_file.reloading(security.token_file)
+
+
+def _listen(
+    server: grpc.aio.Server, host: str, port: int, certificates: Certificates | None
+) -> int:
     try:
-        return server.add_insecure_port(target(host, port))
+        if certificates is None:
+            return server.add_insecure_port(target(host, port))
+        return server.add_secure_port(target(host, port), certificates.credentials())
     except RuntimeError as error:
         raise OSError(f"cannot listen on {target(host, port)}: {error}") from error
 

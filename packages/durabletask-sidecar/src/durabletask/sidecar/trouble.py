@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from .store import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Mapping
 
 _log = logging.getLogger("durabletask.sidecar")
 
@@ -37,11 +37,16 @@ class Trouble:
         """Whether something failed that did not go well since."""
         return bool(self._failing)
 
-    def note(self, error: Exception, key: Hashable = None, *, whose: str = "") -> None:
-        """Tell of the failure, unless it lasts, or others fail in the same way already."""
+    def note(
+        self, error: Exception, key: Hashable = None, about: Mapping[str, str] | None = None
+    ) -> None:
+        """Tell of the failure, unless it lasts, or others fail in the same way already.
+
+        `about` says whose it is, to those who read logs by machine.
+        """
         if not isinstance(error, StoreError):
             # Not the store's, but a defect of ours, and looked for each time that it shows.
-            _log.error("cannot %s%s", self._what, whose, exc_info=error)
+            _log.error("cannot %s", self._what, exc_info=error, extra=about)
             return
         text = str(error)
         if self._failing.get(key) == text:
@@ -52,7 +57,7 @@ class Trouble:
         self._failing[key] = text
         self._keys_by_text[text] += 1
         if self._keys_by_text[text] == 1 and len(self._keys_by_text) <= _MOST_TEXTS:
-            _log.error("cannot %s%s: %s", self._what, whose, text)
+            _log.error("cannot %s: %s", self._what, text, extra=about)
 
     def end(self, *keys: Hashable) -> None:
         """Take note that it went well for these."""

@@ -13,9 +13,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from durabletask.sidecar.embed import Sidecar
+from durabletask.sidecar.logs import configure
 
 from . import config
-from .options import FOR_EXEC, dialect, storage
+from .options import FOR_EXEC, dialect, logs, storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,7 @@ def run(arguments: Sequence[str]) -> int:
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         parser.error("name the command to run, as in: durabletask-sidecar exec -- python app.py")
+    configure(logs.read(options), sys.stderr)
     with _sidecar(options) as address:
         return _run(command, address)
 

@@ -8,16 +8,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 from durabletask.sidecar._version import __version__
+from durabletask.sidecar.logs import configure
 from durabletask.sidecar.server import Server
 
 from . import config
-from .options import FOR_SERVE, dialect, network, operations, storage
+from .options import FOR_SERVE, dialect, logs, network, operations, security, storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _EPILOG = """\
 examples:
@@ -34,34 +38,46 @@ see also: durabletask-sidecar exec --help
 def run(arguments: Sequence[str]) -> int:
     """Serve until told to stop; the exit code."""
     options = config.parse(_parser(), FOR_SERVE, arguments)
-    asyncio.run(_serve_until_told(_server(options)))
+    configure(logs.read(options), sys.stderr)
+    asyncio.run(_serve_until_told(_server(options), operations.read(options).drain_seconds))
     return 0
 
 
 def _server(options: argparse.Namespace) -> Server:
     stored, listening = storage.read(options), network.read(options)
-    operated = operations.read(options)
     return Server(
         stored.path,
         listening.host,
         listening.port,
         synchronous=stored.synchronous,
         dialect=dialect.read(options),
-        metrics=operated.metrics,
+        metrics=operations.read(options).metrics,
+        security=security.read(options),
     )
 
 
-async def _serve_until_told(server: Server) -> None:
+async def _serve_until_told(server: Server, drain_seconds: float) -> None:
     told = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, told.set)
+    loop = asyncio.get_running_loop()
+    for signum in _SIGNALS:
+        loop.add_signal_handler(signum, told.set)
     await server.start()
-    line = (
-        f"durabletask-sidecar {__version__} listens on {server.address}, storage: {server.storage}"
-    )
-    print(line, flush=True)  # noqa: T201 - scripts wait for this line
+    print(_greeting(server), flush=True)  # noqa: T201 - scripts wait for this line
     await told.wait()
+    for signum in _SIGNALS:
+        # Whoever sends a second one has waited long enough, and the file is always in order.
+        loop.remove_signal_handler(signum)
+        signal.signal(signum, signal.SIG_DFL)
+    await server.drain(drain_seconds)
     await server.stop()
+
+
+def _greeting(server: Server) -> str:
+    line = f"durabletask-sidecar {__version__} listens on {server.address}"
+    line += f", storage: {server.storage}"
+    if server.metrics_address is not None:
+        line += f", metrics: http://{server.metrics_address}/metrics"
+    return line
 
 
 def _parser() -> argparse.ArgumentParser:

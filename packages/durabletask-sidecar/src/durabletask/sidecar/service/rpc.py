@@ -10,7 +10,7 @@ Knows nothing about what the methods do.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -128,17 +128,27 @@ def _read(
         raise DecodeError(f"{method.name} needs a {method.request}, but: {error}") from error
 
 
+def hub_of(metadata: Mapping[str, str | bytes]) -> str:
+    """The task hub that a call is for."""
+    return str(metadata.get("taskhub") or _DEFAULT_HUB)
+
+
 def _caller(context: Context) -> Caller:
     metadata = dict(context.invocation_metadata() or ())
-    hub = str(metadata.get("taskhub") or _DEFAULT_HUB)
+    hub = hub_of(metadata)
     check_length("the name of the task hub", hub)
     return Caller(hub, metadata)
 
 
 async def _abort(method: Method, error: Exception, context: Context) -> NoReturn:
     code = code_of(error)
+    hub = hub_of(dict(context.invocation_metadata() or ()))
+    about = {"hub": hub, "method": method.name, "status": code.name}
     if code is grpc.StatusCode.INTERNAL:
-        _log.exception("%s failed", method.name, exc_info=error)
+        _log.error("a call failed", exc_info=error, extra=about)
+    else:
+        # Without the text, which may hold what the caller sent.
+        _log.debug("a call was refused", extra=about)
     await context.abort(code, _details(error))
 
 

@@ -126,21 +126,21 @@ class WorkItems:
         return messages.CompleteTaskResponse()
 
     async def abandon_turn(
-        self, request: messages.AbandonOrchestrationTaskRequest, _caller: Caller
+        self, request: messages.AbandonOrchestrationTaskRequest, caller: Caller
     ) -> messages.AbandonOrchestrationTaskResponse:
-        self._host.completions.abandon(Kind.TURN, request.completion_token)
+        self._host.completions.abandon(caller.hub, Kind.TURN, request.completion_token)
         return messages.AbandonOrchestrationTaskResponse()
 
     async def abandon_activity(
-        self, request: messages.AbandonActivityTaskRequest, _caller: Caller
+        self, request: messages.AbandonActivityTaskRequest, caller: Caller
     ) -> messages.AbandonActivityTaskResponse:
-        self._host.completions.abandon(Kind.ACTIVITY, request.completion_token)
+        self._host.completions.abandon(caller.hub, Kind.ACTIVITY, request.completion_token)
         return messages.AbandonActivityTaskResponse()
 
     async def abandon_batch(
-        self, request: messages.AbandonEntityTaskRequest, _caller: Caller
+        self, request: messages.AbandonEntityTaskRequest, caller: Caller
     ) -> messages.AbandonEntityTaskResponse:
-        self._host.completions.abandon(Kind.ENTITY, request.completion_token)
+        self._host.completions.abandon(caller.hub, Kind.ENTITY, request.completion_token)
         return messages.AbandonEntityTaskResponse()
 
 

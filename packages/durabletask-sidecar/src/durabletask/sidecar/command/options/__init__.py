@@ -11,12 +11,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from . import dialect, network, operations, storage
+from . import dialect, logs, network, operations, security, storage
 
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["FOR_EXEC", "FOR_SERVE", "Group", "dialect", "network", "operations", "storage"]
+__all__ = [
+    "FOR_EXEC",
+    "FOR_SERVE",
+    "Group",
+    "dialect",
+    "logs",
+    "network",
+    "operations",
+    "security",
+    "storage",
+]
 
 
 class Group(Protocol):
@@ -29,12 +39,15 @@ class Group(Protocol):
 
 FOR_SERVE: tuple[Group, ...] = (
     network,
+    security,
     storage,
     dialect,
     operations,
+    logs,
 )
 
 FOR_EXEC: tuple[Group, ...] = (
     storage,
     dialect,
+    logs,
 )

@@ -5,15 +5,13 @@ Knows nothing about how metrics are made.
 
 from __future__ import annotations
 
+import argparse
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from durabletask.sidecar.metrics import Metrics
 
 from .network import port
-
-if TYPE_CHECKING:
-    import argparse
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +19,7 @@ class Operations:
     """How the sidecar is watched."""
 
     metrics: Metrics | None
+    drain_seconds: float
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -38,9 +37,23 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="HOST",
         help="address to publish metrics on (default: %(default)s)",
     )
+    group.add_argument(
+        "--drain-seconds",
+        type=_seconds,
+        default=5.0,
+        metavar="SECONDS",
+        help="on SIGTERM and SIGINT, hand out no more work and wait so long for workers to "
+        "complete what they have; a second signal ends at once (default: %(default)g)",
+    )
 
 
 def read(options: argparse.Namespace) -> Operations:
-    if options.metrics_port is None:
-        return Operations(None)
-    return Operations(Metrics(options.metrics_port, options.metrics_host))
+    port, host = options.metrics_port, options.metrics_host
+    return Operations(None if port is None else Metrics(port, host), options.drain_seconds)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return seconds
