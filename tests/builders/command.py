@@ -17,10 +17,16 @@ PATIENCE = 30
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def running(
+    *arguments: str, cwd: Path | None = None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The command once it has said where it listens, and the line that said so."""
     process = subprocess.Popen(
-        [*SIDECAR, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*SIDECAR, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
     )
     with process:
         assert process.stdout is not None

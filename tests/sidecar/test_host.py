@@ -183,7 +183,7 @@ async def test_work_that_is_being_stored_cannot_be_abandoned() -> None:
     )
     await asyncio.sleep(0)
 
-    desk.host.completions.abandon(Kind.TURN, item.completion_token)
+    desk.host.completions.abandon("default", Kind.TURN, item.completion_token)
     await storing
 
     assert desk.committer.asked == 1
@@ -220,7 +220,7 @@ async def test_a_new_instance_need_not_sit_out_the_pause_of_the_old_one() -> Non
     await desk.start()
     worker = desk.worker()
     for _ in range(2):
-        desk.host.completions.abandon(Kind.TURN, (await taken(worker)).completion_token)
+        desk.host.completions.abandon("default", Kind.TURN, (await taken(worker)).completion_token)
 
     pending = frozenset({int(messages.OrchestrationStatus.PENDING)})
     await desk.host.execute("default", "a", StartInstance("other", replaceable=pending))

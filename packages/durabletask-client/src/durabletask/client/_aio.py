@@ -59,7 +59,7 @@ class AsyncTaskHubGrpcClient:
         log_formatter: logging.Formatter | None = None,
         logger: logging.Logger | None = None,
         channel: grpc.aio.Channel | None = None,
-        secure_channel: bool = False,
+        secure_channel: bool | grpc.ChannelCredentials = False,
         interceptors: Sequence[Any] | None = None,
         channel_options: GrpcChannelOptions | None = None,
         resiliency_options: GrpcClientResiliencyOptions | None = None,

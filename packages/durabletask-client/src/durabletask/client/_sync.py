@@ -42,10 +42,13 @@ class TaskHubGrpcClient:
     """Starts orchestrations and looks after them; safe to share between threads.
 
     Without `host_address` the sidecar is where `DURABLETASK_ENDPOINT` says, else where Dapr's
-    `DAPR_GRPC_ENDPOINT` or `DAPR_GRPC_PORT` do, else at `localhost:4001`. The prefixes `https://` and `grpcs://` force TLS, `http://` and
-    `grpc://` forbid it. A `channel` remains the caller's: it is never closed, and the options
-    for channels, `interceptors` and `metadata` are not used with it. A `transport` carries
-    the calls in place of gRPC; `close()` closes it.
+    `DAPR_GRPC_ENDPOINT` or `DAPR_GRPC_PORT` do, else at `localhost:4001`. The prefixes
+    `https://` and `grpcs://` force TLS, `http://` and `grpc://` forbid it; `secure_channel` asks
+    for it where there is none. True trusts gRPC's own list of authorities; credentials, such as
+    `grpc.ssl_channel_credentials(root_certificates=…)`, trust and show what they say. A
+    `channel` remains the caller's: it is never closed, and the options for channels,
+    `interceptors` and `metadata` are not used with it. A `transport` carries the calls in
+    place of gRPC; `close()` closes it.
 
     `dialect` is the contract that the engine speaks: "taskhub" for Microsoft's, "dapr" for
     Dapr's, "auto" to find it out, once for each channel. None is what `DURABLETASK_DIALECT`
@@ -72,7 +75,7 @@ class TaskHubGrpcClient:
         log_formatter: logging.Formatter | None = None,
         logger: logging.Logger | None = None,
         channel: grpc.Channel | None = None,
-        secure_channel: bool = False,
+        secure_channel: bool | grpc.ChannelCredentials = False,
         interceptors: Sequence[Any] | None = None,
         channel_options: GrpcChannelOptions | None = None,
         resiliency_options: GrpcClientResiliencyOptions | None = None,

@@ -177,7 +177,7 @@ class AsyncClientTransport(AsyncTransport, Protocol):
 def grpc_transport(
     address: str | None = None,
     *,
-    secure: bool = False,
+    secure: bool | grpc.ChannelCredentials = False,
     channel: grpc.Channel | None = None,
     interceptors: Sequence[Any] | None = None,
     channel_options: GrpcChannelOptions | None = None,
@@ -203,7 +203,7 @@ def grpc_transport(
 def grpc_async_transport(
     address: str | None = None,
     *,
-    secure: bool = False,
+    secure: bool | grpc.ChannelCredentials = False,
     channel: grpc.aio.Channel | None = None,
     interceptors: Sequence[Any] | None = None,
     channel_options: GrpcChannelOptions | None = None,
@@ -220,7 +220,8 @@ def grpc_async_transport(
         address: `None` means `DURABLETASK_ENDPOINT`, then `DAPR_GRPC_ENDPOINT`, then
             `DAPR_GRPC_PORT`, then `localhost:4001`. The prefixes `https://` and `grpcs://`
             force TLS, `http://` and `grpc://` forbid it.
-        secure: Use TLS when the address has no such prefix.
+        secure: Use TLS when the address has no such prefix; credentials say whom to trust and
+            what to show, where True goes by gRPC's own list of authorities.
         channel: A channel of the caller's, who closes it. `address`, `secure`,
             `interceptors`, `channel_options` and `metadata` are then not used.
         interceptors: gRPC's client interceptors; they see requests and responses as bytes.
@@ -250,7 +251,7 @@ def grpc_async_transport(
 
 def _metadata(
     address: str | None,
-    secure: bool,  # noqa: FBT001 - in the order of the transports' own parameters
+    secure: bool | grpc.ChannelCredentials,  # noqa: FBT001 - in the order of the transports
     channel: Any,
     metadata: Sequence[tuple[str, str | bytes]] | None,
     dialect: Dialect | None,
@@ -258,9 +259,11 @@ def _metadata(
     if channel is not None:
         return ()
     from durabletask.transport import address as addresses
-    from durabletask.transport import api_token
+    from durabletask.transport import api_token, bearer_token
 
-    is_near = addresses.resolve(address, secure=secure).is_loopback
+    resolved = addresses.resolve(address, secure=secure)
+    sent = tuple(metadata or ())
+    bearer_token.warn_if_exposed(sent, resolved)
     return api_token.with_token(
-        tuple(metadata or ()), dialect, is_likely=is_near or addresses.is_of_dapr(address)
+        sent, dialect, is_likely=resolved.is_loopback or addresses.is_of_dapr(address)
     )

@@ -60,33 +60,40 @@ class Address(NamedTuple):
 def resolve(
     host_address: str | None = None,
     *,
-    secure: bool = False,
+    secure: object = False,
     environment: Mapping[str, str] = os.environ,
 ) -> Address:
     """Find the sidecar's address and whether to use TLS, or raise ValueError if it is malformed.
 
-    `secure` holds only where the address has no prefix. A plaintext address without a port
+    `secure`, a bool or the credentials for TLS, holds only where the address has no prefix;
+    credentials and a prefix that forbids TLS are a ValueError, too. A plaintext address without a port
     means port 4001; with TLS it means 443, which is gRPC's default and what hosted
     schedulers listen on.
     """
     source, written = _first_said(host_address, environment)
-    target = written
+    target, speaks_tls = written, bool(secure)
     if source == DAPR_ENDPOINT_VARIABLE:
-        target, secure = _without_tls_query(target, secure=secure)
+        target, speaks_tls = _without_tls_query(target, secure=speaks_tls)
     prefix = _PREFIX.match(target)
     if prefix:
-        secure = prefix[1].lower() in _SECURE
+        speaks_tls = prefix[1].lower() in _SECURE
         # People copy addresses out of browsers, slash and all.
         target = target[prefix.end() :].rstrip("/")
     port = _DAPR_ENDPOINT_PORT if source == DAPR_ENDPOINT_VARIABLE else DEFAULT_PORT
     try:
-        target = _with_port(target or DEFAULT_ADDRESS, port, secure=secure)
+        target = _with_port(target or DEFAULT_ADDRESS, port, secure=speaks_tls)
     except ValueError as error:
         raise ValueError(
             f"{source} is {written!r}, but {error}: write host:port, as in 'localhost:4001' or "
             "'[::1]:4001', or https://host:port for TLS."
         ) from None
-    return Address(target, secure)
+    if not speaks_tls and not isinstance(secure, bool):
+        # In plain text nobody would look at them, and nobody would notice.
+        raise ValueError(
+            f"{source} is {written!r}, which forbids TLS, but there are credentials for it: "
+            "write https:// before the address, or nothing."
+        )
+    return Address(target, speaks_tls)
 
 
 def is_of_dapr(

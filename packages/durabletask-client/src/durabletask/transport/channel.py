@@ -14,7 +14,7 @@ import asyncio
 import os
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from durabletask.grpc_options import GrpcChannelOptions
     from durabletask.transport.address import Address
     from durabletask.transport.dialect import Engine
+
+# Credentials say which authorities to trust and what to show; True means gRPC's own.
+Secure: TypeAlias = bool | grpc.ChannelCredentials
 
 C = TypeVar("C", bound="grpc.Channel | grpc.aio.Channel")
 
@@ -168,7 +171,7 @@ class OwnChannel(Generic[C]):
 
 def source(
     host_address: str | None,
-    secure: bool,  # noqa: FBT001 - in the order of the transports' own parameters
+    secure: Secure,
     channel: grpc.Channel | None,
     interceptors: Sequence[Any] | None,
     channel_options: GrpcChannelOptions | None,
@@ -178,11 +181,12 @@ def source(
         return GivenChannel(channel, threading.Lock)
     address = addresses.resolve(host_address, secure=secure)
     options = options_for(address, channel_options)
+    credentials = _credentials(secure, address)
 
     def make() -> grpc.Channel:
         made = (
-            grpc.secure_channel(address.target, grpc.ssl_channel_credentials(), options)
-            if address.secure
+            grpc.secure_channel(address.target, credentials, options)
+            if credentials is not None
             else grpc.insecure_channel(address.target, options)
         )
         return grpc.intercept_channel(made, *interceptors) if interceptors else made
@@ -192,7 +196,7 @@ def source(
 
 def async_source(
     host_address: str | None,
-    secure: bool,  # noqa: FBT001 - in the order of the transports' own parameters
+    secure: Secure,
     channel: grpc.aio.Channel | None,
     interceptors: Sequence[Any] | None,
     channel_options: GrpcChannelOptions | None,
@@ -202,16 +206,26 @@ def async_source(
         return GivenChannel(channel, asyncio.Lock)
     address = addresses.resolve(host_address, secure=secure)
     options = options_for(address, channel_options)
+    credentials = _credentials(secure, address)
 
     def make() -> grpc.aio.Channel:
-        if address.secure:
+        if credentials is not None:
             return grpc.aio.secure_channel(
-                address.target, grpc.ssl_channel_credentials(), options, interceptors=interceptors
+                address.target, credentials, options, interceptors=interceptors
             )
         return grpc.aio.insecure_channel(address.target, options, interceptors=interceptors)
 
     # The loop itself, not its id(): a new loop may stand where an old one was.
     return OwnChannel(str(address), make, _process_and_loop, asyncio.Lock)
+
+
+def _credentials(secure: Secure, address: Address) -> grpc.ChannelCredentials | None:
+    """What to speak TLS with; None where it is not spoken."""
+    if not address.secure:
+        return None
+    if isinstance(secure, grpc.ChannelCredentials):
+        return secure
+    return grpc.ssl_channel_credentials()
 
 
 def _process_and_loop() -> tuple[int, asyncio.AbstractEventLoop | None]:

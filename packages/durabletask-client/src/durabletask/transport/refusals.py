@@ -73,6 +73,15 @@ _HINTS = {
 }
 
 
+# What gRPC says where somebody listens, but the two do not come together. Should the texts ever
+# change, the advice is the one for an address where nobody does.
+_BROKEN_OFF = ("handshake failed", "Socket closed")
+_CHECK_TLS = (
+    "Something listens there and broke off: check that both sides speak TLS (https:// before the "
+    "address, or secure_channel) or neither does, and that each trusts the other's certificate."
+)
+
+
 def kind_of(refusal: Refusal) -> type[SidecarError]:
     """The class of the error that a refusal means."""
     if refusal.method.startswith(_COMPLETIONS) and refusal.status in _LEASE_IS_GONE:
@@ -108,6 +117,8 @@ def _unavailable(refusal: Refusal) -> str:
         )
     else:
         happened = f"no sidecar answers at {refusal.address}{_as_said(refusal)}."
+    if any(sign in refusal.details for sign in _BROKEN_OFF):
+        return f"{happened} {_CHECK_TLS}"
     port = refusal.address.rpartition(":")[2]
     port = port if port.isdigit() else "4001"
     return (

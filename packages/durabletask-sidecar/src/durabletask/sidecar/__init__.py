@@ -16,15 +16,28 @@ if TYPE_CHECKING:
     from .clock import Clock, ManualClock, SystemClock
     from .embed import Sidecar
     from .metrics import Metrics
+    from .security import Security, SecurityError
     from .server import Server
     from .store import StoreError
 
-__all__ = ["Clock", "ManualClock", "Metrics", "Server", "Sidecar", "StoreError", "SystemClock"]
+__all__ = [
+    "Clock",
+    "ManualClock",
+    "Metrics",
+    "Security",
+    "SecurityError",
+    "Server",
+    "Sidecar",
+    "StoreError",
+    "SystemClock",
+]
 
 _MODULES = {
     "Clock": "clock",
     "ManualClock": "clock",
     "Metrics": "metrics",
+    "Security": "security",
+    "SecurityError": "security",
     "Server": "server",
     "Sidecar": "embed",
     "StoreError": "store",

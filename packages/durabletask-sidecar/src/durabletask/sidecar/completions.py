@@ -45,8 +45,13 @@ class Completions:
     def turn_of(self, hub: str, token: str, instance_id: str) -> Lease | None:
         """The lease that an answer to a turn is for; None when it is over."""
         if token:
-            return self._dispatcher.find(token)
+            return self._find(hub, token)
         return self._dispatcher.find_sole(Kind.TURN, hub, instance_id)
+
+    def _find(self, hub: str, token: str) -> Lease | None:
+        """The lease of that token, as far as callers of this task hub are concerned."""
+        lease = self._dispatcher.find(token)
+        return lease if lease is not None and lease.work.hub == hub else None
 
     async def complete_turn(self, hub: str, response: messages.OrchestratorResponse) -> None:
         """Commit what a worker decided; nothing happens when its lease is over."""
@@ -96,10 +101,11 @@ class Completions:
             )
             token = "" if lease is None else lease.token
         task = tokens.task_of(token)
-        if task is None:
+        # A token can be made up. It must not reach into a task hub that the caller may not enter.
+        if task is None or task.hub != hub:
             return
         command = CompleteActivity(task.key, response.result, response.failure_details)
-        lease = self._dispatcher.find(token)
+        lease = self._find(hub, token)
         if lease is None:
             await self._commits.submit(
                 Submission(task.hub, task.instance_id, command),
@@ -111,9 +117,7 @@ class Completions:
     async def complete_batch(self, hub: str, result: messages.EntityBatchResult) -> Reply:
         """Commit what the operations of an entity did; nothing when the lease is over."""
         token = result.completion_token
-        lease = (
-            self._dispatcher.find(token) if token else self._dispatcher.find_sole(Kind.ENTITY, hub)
-        )
+        lease = self._find(hub, token) if token else self._dispatcher.find_sole(Kind.ENTITY, hub)
         if lease is None and not token:
             # Dropped in silence, the batch would be out for ever.
             return InvalidArgument("the result has no completion token, and nothing else names it")
@@ -121,7 +125,7 @@ class Completions:
             return ACCEPTED
         if not result.results and result.failure_details is None:
             # Nothing was run. Sent again at once, it would come back for ever.
-            self.abandon(Kind.ENTITY, lease.token)
+            self.abandon(hub, Kind.ENTITY, lease.token)
             return ACCEPTED
         await self._settle(
             lease,
@@ -135,9 +139,9 @@ class Completions:
         )
         return ACCEPTED
 
-    def abandon(self, kind: Kind, token: str) -> None:
+    def abandon(self, hub: str, kind: Kind, token: str) -> None:
         """Take back work that its worker does not want."""
-        lease = self._dispatcher.find(token)
+        lease = self._find(hub, token)
         if lease is not None and lease.work.kind is kind and lease.settling is None:
             self._dispatcher.abandon(lease)
 

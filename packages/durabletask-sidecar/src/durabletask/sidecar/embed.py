@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .metrics import Metrics
+    from .security import Security
 
 _Result = TypeVar("_Result")
 
@@ -39,8 +40,9 @@ class Sidecar:
 
     With a `retention` it forgets orchestrations that ended longer ago than that.
 
-    Entering raises `StoreError` when the file cannot be used, and `OSError` when the
-    port cannot. Leaving ends the streams of connected workers and frees port and file.
+    Entering raises `StoreError` when the file cannot be used, `SecurityError` when a file of
+    certificates or tokens cannot, and `OSError` when the port cannot. Leaving ends the streams
+    of connected workers and frees port and file.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Sidecar:
         metrics: Metrics | None = None,
         retention: timedelta | None = None,
         clock: Clock | None = None,
+        security: Security | None = None,
     ) -> None:
         self._make_server: Callable[[], Server] = lambda: Server(
             path,
@@ -64,6 +67,7 @@ class Sidecar:
             metrics=metrics,
             retention=retention,
             clock=clock,
+            security=security,
         )
         self._running: _Running | None = None
 

@@ -7,6 +7,7 @@ Knows nothing about what is to be served.
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 
 LAST_PORT = 65535
@@ -25,6 +26,15 @@ def hosts(host: str) -> tuple[str, ...]:
         return (host,)
     # Without any, the first is the one to complain about.
     return tuple(each for each in _LOOPBACK if _is_free(each, 0)) or _LOOPBACK[:1]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens there; False where that is unknown."""
+    try:
+        addresses = {str(each[4][0]) for each in socket.getaddrinfo(host, 0)}
+        return all(ipaddress.ip_address(each.partition("%")[0]).is_loopback for each in addresses)
+    except (OSError, ValueError):
+        return False
 
 
 def free_port(hosts: tuple[str, ...]) -> int:

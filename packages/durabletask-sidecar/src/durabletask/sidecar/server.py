@@ -26,15 +26,20 @@ from . import service
 from .clock import Clock, SystemClock
 from .committer import Committer
 from .host import Host
-from .listening import check_free, free_port, hosts, target
+from .lasting import LastingServer
+from .listening import check_free, free_port, hosts, is_loopback, target
 from .metrics import Meter, Metrics
 from .observing import NOBODY
 from .retention import Retention
+from .security import Security, exposure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .observing import Observer
+    from .security.certificates import Certificates
+    from .security.reloading import Reloading
+    from .security.token_table import TokenTable
     from .store import Store
 
 _log = logging.getLogger("durabletask.sidecar")
@@ -75,6 +80,8 @@ class Server:
     `dialect` is what peers are taken for that do not show whose they are: "taskhub" for
     Microsoft's, "dapr" for Dapr's; "auto" takes them for Microsoft's until they show Dapr's.
 
+    `security` says who may connect and call; None lets in whoever can reach the port.
+
     `metrics` says where to publish metrics; it needs the extra of that name.
 
     `retention` is how long orchestrations are remembered that have ended; None is for good.
@@ -93,6 +100,7 @@ class Server:
         clock: Clock | None = None,
         keepalive: timedelta = KEEPALIVE,
         store: Store | None = None,
+        security: Security | None = None,
         make_host: Callable[[Committer, Clock, Callable[[], str]], Host] = Host,
     ) -> None:
         self._path = path
@@ -107,11 +115,12 @@ class Server:
         self._clock = clock or SystemClock()
         self._keepalive = keepalive
         self._lasting_store = store
+        self._security = security or Security()
         self._make_host = make_host
         self._store: Store | None = None
         self._engine: Host | None = None
         self._health = service.Health()
-        self._grpc: grpc.aio.Server | None = None
+        self._grpc: LastingServer | None = None
 
     @property
     def address(self) -> str:
@@ -129,7 +138,11 @@ class Server:
         return None if self._meter is None else self._meter.address
 
     async def start(self) -> None:
-        """Open the store, then listen; raise StoreError or OSError and leave nothing open."""
+        """Open the store, then listen.
+
+        Raises StoreError, SecurityError or OSError, and leaves nothing open.
+        """
+        certificates, tokens = _certificates(self._security), _tokens(self._security)
         places = hosts(self._host)
         for place in places:
             check_free(place, self._port)
@@ -139,13 +152,23 @@ class Server:
             observer = await self._observed(self._engine)
             # What may fail comes first: gRPC gives a port back only after it has served it.
             self._engine.start()
-            self._grpc = grpc.aio.server(options=(*_OPTIONS, *_keepalive_options(self._keepalive)))
-            self._grpc.add_generic_rpc_handlers(
-                (service.handlers(self._engine, self._dialect, observer), self._health.handlers())
-            )
             self._port = self._port or free_port(places)
-            for place in places:
-                self._port = _listen(self._grpc, place, self._port)
+            handlers = (
+                service.handlers(self._engine, self._dialect, observer),
+                self._health.handlers(),
+            )
+
+            def listening() -> grpc.aio.Server:
+                server = grpc.aio.server(
+                    interceptors=[service.Admission(tokens.current, observer)] if tokens else [],
+                    options=(*_OPTIONS, *_keepalive_options(self._keepalive)),
+                )
+                server.add_generic_rpc_handlers(handlers)
+                for place in places:
+                    self._port = _listen(server, place, self._port, certificates)
+                return server
+
+            self._grpc = LastingServer(listening)
             await self._grpc.start()
             if self._kept is not None:
                 self._retention = Retention(self._engine, self._kept)
@@ -156,6 +179,9 @@ class Server:
             self._engine.close()
             self._store.close()
             raise
+        if not is_loopback(self._host):
+            for warning in exposure.warnings(self.address, self._security):
+                _log.warning("%s", warning)
 
     async def drain(self, patience: float) -> None:
         """Hand out no more work, and wait so many seconds at most for what is out.
@@ -212,9 +238,30 @@ def _keepalive_options(keepalive: timedelta) -> tuple[tuple[str, int], ...]:
     )
 
 
-def _listen(server: grpc.aio.Server, host: str, port: int) -> int:
+def _certificates(security: Security) -> Certificates | None:
+    if security.tls_cert is None or security.tls_key is None:
+        return None
+    # Each only where it is wanted: ssl takes a while to load.
+    from .security.certificates import Certificates
+
+    return Certificates(security.tls_cert, security.tls_key, security.client_ca)
+
+
+def _tokens(security: Security) -> Reloading[TokenTable] | None:
+    if security.token_file is None:
+        return None
+    from .security import token_file
+
+    return token_file.reloading(security.token_file)
+
+
+def _listen(
+    server: grpc.aio.Server, host: str, port: int, certificates: Certificates | None
+) -> int:
     try:
-        return server.add_insecure_port(target(host, port))
+        if certificates is None:
+            return server.add_insecure_port(target(host, port))
+        return server.add_secure_port(target(host, port), certificates.credentials())
     except RuntimeError as error:
         raise OSError(f"cannot listen on {target(host, port)}: {error}") from error
 

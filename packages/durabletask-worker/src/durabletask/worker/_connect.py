@@ -29,7 +29,7 @@ _UNLIMITED = 2**31 - 1
 def connector(
     address: str | None,
     *,
-    secure: bool,
+    secure: bool | grpc.ChannelCredentials,
     channel: grpc.Channel | grpc.aio.Channel | None,
     interceptors: Sequence[Any] | None,
     channel_options: GrpcChannelOptions | None,
@@ -60,7 +60,7 @@ def connector(
 def announcement(
     address: str | None,
     *,
-    secure: bool,
+    secure: bool | grpc.ChannelCredentials,
     channel: grpc.Channel | grpc.aio.Channel | None,
     channel_options: GrpcChannelOptions | None,
 ) -> Metadata:

@@ -78,8 +78,10 @@ class TaskHubGrpcWorker(Registration):
         ```
 
     The sidecar is looked for at `host_address`, then at `DURABLETASK_ENDPOINT`, then at
-    `localhost:4001`. A `channel` stays the caller's: it is never closed or replaced, and
-    the other arguments about connecting are ignored.
+    `localhost:4001`. `secure_channel` asks for TLS: True trusts gRPC's own list of authorities;
+    credentials, such as `grpc.ssl_channel_credentials(root_certificates=…)`, trust and show
+    what they say. A `channel` stays the caller's: it is never closed or replaced, and the
+    other arguments about connecting are ignored.
 
     `max_cached_orchestrations` live orchestrations are kept in memory between their
     turns, which saves replaying their history; 0 replays it every time. `connect` makes
@@ -106,7 +108,7 @@ class TaskHubGrpcWorker(Registration):
         log_formatter: logging.Formatter | None = None,
         logger: logging.Logger | None = None,
         channel: grpc.Channel | grpc.aio.Channel | None = None,
-        secure_channel: bool = False,
+        secure_channel: bool | grpc.ChannelCredentials = False,
         interceptors: Sequence[Any] | None = None,
         channel_options: GrpcChannelOptions | None = None,
         resiliency_options: GrpcWorkerResiliencyOptions | None = None,

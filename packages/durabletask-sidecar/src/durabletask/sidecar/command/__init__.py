@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from durabletask.sidecar.metrics import MissingExtraError
+from durabletask.sidecar.security import SecurityError
 from durabletask.sidecar.store import StoreError
 
 from .backup import run as run_backup
@@ -40,6 +41,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     run = COMMANDS.get(arguments[0]) if arguments else None
     try:
         return run_serve(arguments) if run is None else run(arguments[1:])
-    except (StoreError, ConfigError, MissingExtraError, OSError) as error:
+    except (StoreError, SecurityError, ConfigError, MissingExtraError, OSError) as error:
         print(f"durabletask-sidecar: {error}", file=sys.stderr)  # noqa: T201 - a command's output
         return _CANNOT_START

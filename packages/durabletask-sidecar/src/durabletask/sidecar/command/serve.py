@@ -16,7 +16,7 @@ from durabletask.sidecar.logs import configure
 from durabletask.sidecar.server import Server
 
 from . import config
-from .options import FOR_SERVE, dialect, logs, network, operations, retention, storage
+from .options import FOR_SERVE, dialect, logs, network, operations, retention, security, storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +53,7 @@ def _server(options: argparse.Namespace) -> Server:
         dialect=dialect.read(options),
         metrics=operations.read(options).metrics,
         retention=retention.read(options),
+        security=security.read(options),
     )
 
 

@@ -14,6 +14,7 @@ from durabletask.sidecar._version import __version__
 from durabletask.sidecar.observing import NOBODY
 
 from . import rpc
+from .admission import Admission
 from .entities import Entities
 from .health import Health
 from .histories import Histories
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 _ENGINE = ("x-durabletask-engine", f"durabletask-sidecar/{__version__}")
 
 
-__all__ = ["Health", "handlers", "named"]
+__all__ = ["Admission", "Health", "handlers", "named"]
 
 
 def handlers(

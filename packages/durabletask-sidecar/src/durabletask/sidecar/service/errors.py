@@ -34,6 +34,14 @@ class RefusedError(Exception):
         super().__init__(refusal.text)
 
 
+class UnauthenticatedError(Exception):
+    """Who calls does not show who they are."""
+
+
+class PermissionDeniedError(Exception):
+    """Who calls is known, and may not do this here."""
+
+
 _CODES: dict[type, grpc.StatusCode] = {
     InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
     NotFound: grpc.StatusCode.NOT_FOUND,
@@ -43,6 +51,8 @@ _CODES: dict[type, grpc.StatusCode] = {
     ShuttingDownError: grpc.StatusCode.UNAVAILABLE,
     StorageError: grpc.StatusCode.UNAVAILABLE,
     StoreError: grpc.StatusCode.UNAVAILABLE,
+    UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
+    PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,
 }
 
 

@@ -89,11 +89,25 @@ def streaming(method: Method, handle: Streaming, *, shows: Shows | None = None) 
                 # Tells the peer that it is admitted, long before there is a first response.
                 await context.send_initial_metadata(())
                 async for response in responses:
-                    await context.write(response)
+                    await _write(response, context)
+        except _PeerGoneError:
+            return
         except Exception as error:  # noqa: BLE001 - every error becomes a status
             await _abort(method, error, context)
 
     return grpc.unary_stream_rpc_method_handler(serve)
+
+
+class _PeerGoneError(Exception):
+    """Nobody is there any more to be told anything."""
+
+
+async def _write(response: bytes, context: Context) -> None:
+    try:
+        await context.write(response)
+    except Exception as error:
+        # gRPC has no public name for it: its link broke in the middle of a message.
+        raise _PeerGoneError from error
 
 
 def _own(method: Method) -> Shows:
@@ -114,20 +128,21 @@ def _read(
         raise DecodeError(f"{method.name} needs a {method.request}, but: {error}") from error
 
 
+def hub_of(metadata: Mapping[str, str | bytes]) -> str:
+    """The task hub that a call is for."""
+    return str(metadata.get("taskhub") or _DEFAULT_HUB)
+
+
 def _caller(context: Context) -> Caller:
     metadata = dict(context.invocation_metadata() or ())
-    hub = _hub(metadata)
+    hub = hub_of(metadata)
     check_length("the name of the task hub", hub)
     return Caller(hub, metadata)
 
 
-def _hub(metadata: Mapping[str, str | bytes]) -> str:
-    return str(metadata.get("taskhub") or _DEFAULT_HUB)
-
-
 async def _abort(method: Method, error: Exception, context: Context) -> NoReturn:
     code = code_of(error)
-    hub = _hub(dict(context.invocation_metadata() or ()))
+    hub = hub_of(dict(context.invocation_metadata() or ()))
     about = {"hub": hub, "method": method.name, "status": code.name}
     if code is grpc.StatusCode.INTERNAL:
         _log.error("a call failed", exc_info=error, extra=about)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from . import dialect, logs, network, operations, retention, storage
+from . import dialect, logs, network, operations, retention, security, storage
 
 if TYPE_CHECKING:
     import argparse
@@ -25,6 +25,7 @@ __all__ = [
     "network",
     "operations",
     "retention",
+    "security",
     "storage",
 ]
 
@@ -39,6 +40,7 @@ class Group(Protocol):
 
 FOR_SERVE: tuple[Group, ...] = (
     network,
+    security,
     storage,
     retention,
     dialect,
