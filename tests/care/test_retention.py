@@ -183,7 +183,7 @@ async def test_many_go_in_small_commits_with_rests_in_between() -> None:
         await at_rest(peer, clock)
 
     assert sum(store.removed) == 95
-    assert max(store.removed) <= 20
+    assert max(store.removed) <= 10
 
 
 async def test_it_tries_again_when_the_store_is_well_again() -> None:

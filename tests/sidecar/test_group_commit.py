@@ -16,7 +16,7 @@ from durabletask.sidecar.engine.transition import ACCEPTED
 from durabletask.sidecar.group_commit import GroupCommit
 from durabletask.sidecar.notices import Notices
 from durabletask.sidecar.outages import StorageError
-from durabletask.sidecar.store import StoreError
+from durabletask.sidecar.store import StoreError, UnreadableError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,6 +33,7 @@ class Ledger:
     broken: Exception | None = None
     unreadable: Exception | None = None
     poisonous: str = ""
+    poison: Exception = field(default_factory=lambda: RuntimeError("poisoned"))
 
     def commit(self, submissions: Any, *, now: datetime, new_id: Any) -> Commit:
         self.attempts += 1
@@ -40,7 +41,7 @@ class Ledger:
             raise self.broken
         names = [submission.instance_id for submission in submissions]
         if self.poisonous in names:
-            raise RuntimeError("poisoned")
+            raise self.poison
         self.batches.append(names)
         return Commit((ACCEPTED,) * len(submissions), Notices())
 
@@ -281,3 +282,43 @@ async def test_closing_stores_what_is_pending_and_watches_no_more() -> None:
 
     assert pending.result() == ACCEPTED
     assert desk.clock.next_alarm() is None
+
+
+async def test_rows_that_cannot_be_read_fail_their_own_submission_only() -> None:
+    desk = Desk()
+    desk.ledger.poisonous = "b"
+    desk.ledger.poison = UnreadableError("what is stored of 'b' is damaged")
+
+    outcomes = await asyncio.gather(*map(desk.submit, "abc"), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [type(ACCEPTED), StorageError, type(ACCEPTED)]
+
+
+async def test_a_store_that_fails_at_every_commit_is_told_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    desk.ledger.broken = StoreError("disk full")
+    for _ in range(100):
+        with pytest.raises(StorageError):
+            await desk.submit("a")
+
+    desk.ledger.broken = None
+    await desk.submit("a")
+
+    assert len(caplog.records) == 2
+
+
+async def test_a_store_that_cannot_say_what_is_due_for_an_hour_is_told_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    desk.ledger.upcoming = desk.clock.now() + timedelta(seconds=1)
+    desk.commits.start()
+    desk.ledger.unreadable = StoreError("unreadable")
+
+    for _ in range(3600):
+        desk.clock.advance(timedelta(seconds=1))
+        await asyncio.sleep(0)
+
+    assert len(caplog.records) == 1

@@ -130,7 +130,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rate", type=int, default=100, help="orchestrations a second")
     parser.add_argument("--activities", type=int, default=0, help="how many each of them calls")
     parser.add_argument("--seconds", type=float, default=30, help="how long without retention")
-    parser.add_argument("--most-seconds", type=float, default=300, help="how long with it, at most")
+    parser.add_argument("--most-seconds", type=float, default=360, help="how long with it, at most")
     arguments = parser.parse_args(argv)
 
     with tempfile.TemporaryDirectory() as folder:

@@ -53,14 +53,17 @@ class SystemClock:
     """The machine's clock, which never runs backwards here and never stands still.
 
     `wall` is the clock that is right but may be set, `ticks` counts seconds whatever
-    happens to it.
+    happens to it. `longest_nap` is how late an alarm may learn that the clock was set forward.
     """
 
     def __init__(
         self,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),  # noqa: TID251 - this is the clock
         ticks: Callable[[], float] = time.monotonic,  # noqa: TID251 - this is the clock
+        *,
+        longest_nap: timedelta = _LONGEST_NAP,
     ) -> None:
+        self.longest_nap = longest_nap
         self._wall = wall
         self._ticks = ticks
         # When the wall clock was last believed.
@@ -91,7 +94,7 @@ class _SystemAlarm:
 
     def _nap(self) -> float:
         left = self.when - self._clock.now()
-        return max(timedelta(0), min(left, _LONGEST_NAP)).total_seconds()
+        return max(timedelta(0), min(left, self._clock.longest_nap)).total_seconds()
 
     def _look(self) -> None:
         if self._clock.now() >= self.when:

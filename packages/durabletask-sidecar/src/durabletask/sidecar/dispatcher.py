@@ -21,6 +21,7 @@ from .leases import Lease, Leases
 from .observing import NOBODY, Census
 from .outages import CrowdedError, ShuttingDownError
 from .streams import Appetite, WorkStream
+from .trouble import Trouble
 from .work import Kind, Work, WorkKey
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Dispatcher:
         self._resting: dict[WorkKey, _Rest] = {}
         self._is_retiring = False
         self._is_draining = False
+        self._reading = Trouble("prepare work")
         self._came_back = asyncio.Event()
         self.observer: Observer = NOBODY
 
@@ -219,6 +221,7 @@ class Dispatcher:
         A worker that holds it keeps its slot for it until it has answered.
         """
         self._backlog.drop(key)
+        self._reading.end(key)
         self._returns.pop(key, None)
         rest = self._resting.pop(key, None)
         if rest is not None:
@@ -248,11 +251,12 @@ class Dispatcher:
         lease = self._leases.grant(self._new_token(work), work, stream)
         try:
             item = self._source.load(lease)
-        except Exception:  # noqa: BLE001 - one unreadable instance must not stop all others
-            _log.exception("cannot prepare work", extra=_about(work))
+        except Exception as error:  # noqa: BLE001 - one unreadable instance must not stop all others
+            self._reading.note(error, work.key, _about(work))
             self._leases.release(lease)
             self._rest(lease, doublings=3)
             return
+        self._reading.end(work.key)
         if item is None:
             self._returns.pop(work.key, None)
             self._leases.release(lease)

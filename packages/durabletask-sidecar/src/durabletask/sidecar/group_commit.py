@@ -14,14 +14,14 @@ Knows nothing about what is submitted.
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from .observing import NOBODY
 from .outages import StorageError
-from .store import StoreError
+from .store import StoreError, UnreadableError
+from .trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from .engine.transition import Reply
     from .notices import Notices
     from .observing import Observer
-
-_log = logging.getLogger("durabletask.sidecar")
 
 # More than this and one flush would keep the loop from its other duties.
 _LARGEST_BATCH = 500
@@ -76,6 +74,8 @@ class GroupCommit:
         self._is_scheduled = False
         self._alarm: Alarm | None = None
         self._due_at: datetime | None = None
+        self._storing = Trouble("store what was asked for")
+        self._reading = Trouble("read what is due")
 
     def start(self) -> None:
         """Publish all that the store remembers as ready, and watch for what becomes due."""
@@ -136,22 +136,28 @@ class GroupCommit:
         since = self.observer.ticks()
         try:
             commit = self._committer.commit(submissions, now=now, new_id=self._new_id)
-        except StoreError as error:
-            _log.exception("cannot store changes", extra={"changes": len(batch)})
-            self.observer.commit_failed()
-            _fail(batch, error)
         except Exception as error:  # noqa: BLE001 - those who wait must learn of it
-            # A defect of ours that one submission meets. Which one is found by trying, and
-            # the others must not suffer for it.
-            _log.exception("cannot carry out changes", extra=_about(batch))
-            if len(batch) == 1:
-                _fail(batch, error)
+            if len(batch) > 1 and _is_perhaps_of_one(error):
+                # Which one is found by trying, and the others must not suffer for it.
+                for pending in batch:
+                    self._store([pending], now)
                 return
-            for pending in batch:
-                self._store([pending], now)
+            self._note(error, batch[0].submission)
+            _fail(batch, error)
         else:
+            if self._storing.is_on:
+                self._storing.end(None, *(_key(pending.submission) for pending in batch))
             self.observer.committed(len(batch), since)
             self._announce(batch, commit)
+
+    def _note(self, error: Exception, submission: Submission) -> None:
+        if _is_perhaps_of_one(error):
+            about = {"hub": submission.hub, "instance": submission.instance_id}
+            self._storing.note(error, _key(submission), about)
+        else:
+            self._storing.note(error)
+        if isinstance(error, StoreError):
+            self.observer.commit_failed()
 
     def _announce(self, batch: Sequence[_Pending], commit: Commit) -> None:
         for pending, reply in zip(batch, commit.replies, strict=True):
@@ -167,19 +173,22 @@ class GroupCommit:
         now = self._clock.now()
         try:
             notices = self._committer.due(now)
-        except Exception:  # noqa: BLE001 - timers must fire once the store is well again
-            _log.exception("cannot read what is due")
+        except Exception as error:  # noqa: BLE001 - timers must fire once the store is well again
+            self._reading.note(error, "due")
             self._watch(now + _STORE_REST)
             return
+        self._reading.end("due")
         self._publish(notices)
         self._watch_what_is_next(now)
 
     def _watch_what_is_next(self, now: datetime) -> None:
         try:
             next_due = self._committer.next_due(now)
-        except Exception:  # noqa: BLE001 - what was stored and published remains so
-            _log.exception("cannot read what is due next")
+        except Exception as error:  # noqa: BLE001 - what was stored and published remains so
+            self._reading.note(error, "next")
             next_due = now + _STORE_REST
+        else:
+            self._reading.end("next")
         self._watch(next_due)
 
     def _watch(self, due_at: datetime | None) -> None:
@@ -200,10 +209,13 @@ class GroupCommit:
         self._alarm = self._due_at = None
 
 
-def _about(batch: Sequence[_Pending]) -> dict[str, str | int]:
-    if len(batch) > 1:
-        return {"changes": len(batch)}
-    return {"hub": batch[0].submission.hub, "instance": batch[0].submission.instance_id}
+def _key(submission: Submission) -> tuple[str, str]:
+    return submission.hub, submission.instance_id
+
+
+def _is_perhaps_of_one(error: Exception) -> bool:
+    """Whether one submission may have met it alone: a defect of ours, or damaged rows."""
+    return not isinstance(error, StoreError) or isinstance(error, UnreadableError)
 
 
 def _fail(batch: Sequence[_Pending], error: Exception) -> None:

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger("durabletask.sidecar")
 
 # One commit of so many takes a few milliseconds, which is what others wait longer at most.
-_BATCH = 20
+_BATCH = 10
 # So much of a file is given back at a time, for the same reason.
 _STEP_BYTES = 128 * 1024
 # How much longer than each step the rest after it is, and how long it is at least.
-_REST = 6
+_REST = 5
 _SHORTEST_REST = timedelta(milliseconds=5)
 # How often it looks at most, so that what ends all the time is purged in batches.
 _PERIOD = timedelta(minutes=1)

@@ -27,6 +27,7 @@ from .clock import Clock, SystemClock
 from .committer import Committer
 from .engine.limits import DEFAULT
 from .host import Host
+from .lasting import LastingServer
 from .listening import check_free, free_port, hosts, is_loopback, target
 from .metrics import Meter, Metrics
 from .observing import NOBODY
@@ -34,7 +35,7 @@ from .retention import Retention
 from .security import Security, exposure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .engine.limits import Limits
     from .observing import Observer
@@ -121,7 +122,7 @@ class Server:
         self._store: Store | None = None
         self._engine: Host | None = None
         self._health = service.Health()
-        self._grpc: grpc.aio.Server | None = None
+        self._grpc: LastingServer | None = None
 
     @property
     def address(self) -> str:
@@ -149,29 +150,27 @@ class Server:
             check_free(place, self._port)
         self._store = self._lasting_store or _open(self._path, self._synchronous)
         try:
-            committer = Committer(self._store, self._limits)
+            self._engine = self._make_host(
+                Committer(self._store, self._limits), self._clock, _new_id
+            )
         except BaseException:
             self._store.close()
             raise
-        self._engine = self._make_host(committer, self._clock, _new_id)
         try:
             observer = await self._observed(self._engine)
             # What may fail comes first: gRPC gives a port back only after it has served it.
             self._engine.start()
-            self._grpc = grpc.aio.server(
-                interceptors=[service.Admission(tokens.current, observer)] if tokens else [],
-                options=(*_OPTIONS, *_options(self._keepalive, self._limits)),
-            )
-            self._grpc.add_generic_rpc_handlers(
-                (service.handlers(self._engine, self._dialect, observer), self._health.handlers())
-            )
             self._port = self._port or free_port(places)
-            for place in places:
-                self._port = _listen(self._grpc, place, self._port, certificates)
+            admission = service.Admission(tokens.current, observer) if tokens else None
+            handlers = (
+                service.handlers(self._engine, self._dialect, observer),
+                self._health.handlers(),
+            )
+            self._grpc = LastingServer(
+                lambda: self._listening(places, certificates, admission, handlers)
+            )
             await self._grpc.start()
-            if self._kept is not None:
-                self._retention = Retention(self._engine, self._kept)
-                self._retention.start()
+            self._start_retention(self._engine)
             _log.info("serving", extra={"address": self.address, "storage": self.storage})
         except BaseException:
             await self._stop_metrics()
@@ -181,6 +180,28 @@ class Server:
         if not is_loopback(self._host):
             for warning in exposure.warnings(self.address, self._security):
                 _log.warning("%s", warning)
+
+    def _listening(
+        self,
+        places: Sequence[str],
+        certificates: Certificates | None,
+        admission: service.Admission | None,
+        handlers: Sequence[grpc.GenericRpcHandler],
+    ) -> grpc.aio.Server:
+        """A gRPC server that has its port, and has yet to be started."""
+        server = grpc.aio.server(
+            interceptors=[admission] if admission else [],
+            options=(*_OPTIONS, *_options(self._keepalive, self._limits)),
+        )
+        server.add_generic_rpc_handlers(handlers)
+        for place in places:
+            self._port = _listen(server, place, self._port, certificates)
+        return server
+
+    def _start_retention(self, engine: Host) -> None:
+        if self._kept is not None:
+            self._retention = Retention(engine, self._kept)
+            self._retention.start()
 
     async def drain(self, patience: float) -> None:
         """Hand out no more work, and wait so many seconds at most for what is out.

@@ -17,6 +17,8 @@ from .sessions import Sessions
 from .work import Kind, Work
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from durabletask.protocol.dialects import Dialect
 
 # gRPC's own default, which every worker has that did not say otherwise.
@@ -82,6 +84,9 @@ class WorkStream:
         self.appetite = appetite
         self.is_closed = False
         self.sessions = Sessions()
+        self.written = 0
+        """How many items its worker has taken off the link, or off what buffers there."""
+        self.is_writing = False
         self._free = {kind: appetite.slots_for(kind) for kind in Kind}
         self._outbox: list[bytes] = []
         self._wake = asyncio.Event()
@@ -104,6 +109,15 @@ class WorkStream:
         self.is_closed = True
         self._outbox.clear()
         self._wake.set()
+
+    async def items(self) -> AsyncIterator[bytes]:
+        """What there is to write, as it comes; whoever asks for the next has written the last."""
+        while batch := await self.next_batch():
+            for item in batch:
+                self.is_writing = True
+                yield item
+                self.is_writing = False
+                self.written += 1
 
     async def next_batch(self) -> list[bytes]:
         """Wait for work items and take them all; empty once the stream is closed."""

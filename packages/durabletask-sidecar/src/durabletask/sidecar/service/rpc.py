@@ -89,11 +89,25 @@ def streaming(method: Method, handle: Streaming, *, shows: Shows | None = None) 
                 # Tells the peer that it is admitted, long before there is a first response.
                 await context.send_initial_metadata(())
                 async for response in responses:
-                    await context.write(response)
+                    await _write(response, context)
+        except _PeerGoneError:
+            return
         except Exception as error:  # noqa: BLE001 - every error becomes a status
             await _abort(method, error, context)
 
     return grpc.unary_stream_rpc_method_handler(serve)
+
+
+class _PeerGoneError(Exception):
+    """Nobody is there any more to be told anything."""
+
+
+async def _write(response: bytes, context: Context) -> None:
+    try:
+        await context.write(response)
+    except Exception as error:
+        # gRPC has no public name for it: its link broke in the middle of a message.
+        raise _PeerGoneError from error
 
 
 def _own(method: Method) -> Shows:

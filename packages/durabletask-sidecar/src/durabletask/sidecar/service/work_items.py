@@ -8,6 +8,8 @@ Knows nothing about who gets which work.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -21,7 +23,7 @@ from durabletask.sidecar.work import Kind
 from .errors import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
     from durabletask.protocol.dialects import Dialect
     from durabletask.sidecar.clock import Clock
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
     from .rpc import Caller
     from .spoken import Dialects
+
+_log = logging.getLogger("durabletask.sidecar")
 
 # The official worker takes 120 seconds of silence for a dead link.
 _PING_INTERVAL = timedelta(seconds=25)
@@ -94,9 +98,9 @@ class WorkItems:
     ) -> AsyncGenerator[AsyncIterator[bytes], None]:
         stream = self._host.dispatcher.open(_appetite(request, caller))
         self._spoken.note(caller.hub, caller.dialect)
-        pings = Pings(stream, self._host.link_clock)
+        pings = Pings(stream, self._host.link_clock, _end_of_call())
         try:
-            yield _items(stream)
+            yield stream.items()
         finally:
             pings.stop()
             self._host.dispatcher.close(stream)
@@ -141,32 +145,50 @@ class WorkItems:
 
 
 class Pings:
-    """Tell a worker regularly that its stream is alive."""
+    """Tell a worker regularly that its stream is alive, and give up one that reads nothing.
 
-    def __init__(self, stream: WorkStream, clock: Clock) -> None:
+    A worker that hangs may have a link that is well: it answers for the worker, and would keep
+    all that was sent to it for ever.
+    """
+
+    def __init__(self, stream: WorkStream, clock: Clock, give_up: Callable[[], object]) -> None:
         ping = messages.WorkItem(health_ping=messages.HealthPing())
         self._ping = codec.encode(ping, dialects.TASKHUB)
         self._stream = stream
         self._clock = clock
+        self._give_up = give_up
+        self._stuck_at: int | None = None
         self._set()
 
     def _set(self) -> None:
         self._alarm = self._clock.call_at(self._clock.now() + _PING_INTERVAL, self._send)
 
     def _send(self) -> None:
+        stream = self._stream
+        at = stream.written if stream.is_writing else None
+        if at is not None and at == self._stuck_at:
+            _log.warning(
+                "a worker of task hub '%s' has read nothing for %d seconds; its work goes to others",
+                stream.appetite.hub,
+                _PING_INTERVAL.total_seconds(),
+            )
+            self._give_up()
+            return
+        self._stuck_at = at
         # Dapr's workers have no such message, and some of them stumble over it.
-        if self._stream.appetite.dialect is dialects.TASKHUB:
-            self._stream.send(self._ping)
+        if stream.appetite.dialect is dialects.TASKHUB:
+            stream.send(self._ping)
         self._set()
 
     def stop(self) -> None:
         self._alarm.cancel()
 
 
-async def _items(stream: WorkStream) -> AsyncIterator[bytes]:
-    while batch := await stream.next_batch():
-        for item in batch:
-            yield item
+def _end_of_call() -> Callable[[], object]:
+    """What ends the call that runs now, from outside: also when it waits for its peer to read."""
+    task = asyncio.current_task()
+    assert task is not None
+    return task.cancel
 
 
 def _appetite(request: messages.GetWorkItemsRequest, caller: Caller) -> Appetite:

@@ -32,6 +32,10 @@ class ForeignFileError(StoreError):
     """The file is not one of ours, or of a newer version."""
 
 
+class UnreadableError(StoreError):
+    """Something that is stored cannot be read; all else may well be whole."""
+
+
 class Key(NamedTuple):
     """Names an instance, or an entity, among all task hubs."""
 

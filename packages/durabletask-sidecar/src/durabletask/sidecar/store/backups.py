@@ -48,8 +48,9 @@ def copy(source: Path, target: Path, *, overwrite: bool, progress: Progress) -> 
             _flush(target.parent)
         except OSError as error:
             raise StoreError(f"cannot write {target}: {error.strerror}") from error
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot copy {source} to {target}: {error}") from error
+        except files.FAILURES as error:
+            reason = files.reason(error)
+            raise StoreError(f"cannot copy {source} to {target}: {reason}") from error
 
 
 def _check_target(source: Path, target: Path, *, overwrite: bool) -> None:

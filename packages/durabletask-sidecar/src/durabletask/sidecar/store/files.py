@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 # "DTpy": says whose file it is to whoever looks at its header.
 APPLICATION_ID = 0x44547079
 
+# The latter when SQLite quotes a name that is damaged: Python cannot read what it says.
+FAILURES = (sqlite3.Error, UnicodeDecodeError)
+
 _MAGIC = b"SQLite format 3\0"
+
+# Where the header has the size of a page, and the size that is written there as 1.
+_PAGE_SIZE = slice(16, 18)
+_LARGEST_PAGE = 65536
+
+_WHAT_TO_DO = "keep a copy of it, and start on a backup or another file"
 
 _MIGRATIONS = resources.files(__package__) / "migrations"
 
@@ -26,19 +35,26 @@ def connect(path: Path, synchronous: str) -> sqlite3.Connection:
     ours or newer than this code.
     """
     _refuse_strangers(path)
+    _refuse_orphans(path)
+    _refuse_cut_page(path)
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    except sqlite3.Error as error:
-        raise StoreError(f"cannot open {path}: {error}") from error
+    except FAILURES as error:
+        raise StoreError(f"cannot open {path}: {reason(error)}") from error
     try:
         _configure(connection, path, synchronous)
-    except sqlite3.DatabaseError as error:
+    except FAILURES as error:
         connection.close()
-        raise StoreError(f"cannot use {path}: {error}") from error
+        raise StoreError(f"cannot use {path}: {reason(error)}") from error
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def reason(error: Exception) -> str:
+    """What the error says, in one line: SQLite quotes whole definitions of tables."""
+    return " ".join(str(error).split())
 
 
 def _refuse_strangers(path: Path) -> None:
@@ -54,6 +70,41 @@ def _refuse_strangers(path: Path) -> None:
         raise ForeignFileError(f"{path} is not a database; name another file")
 
 
+def _refuse_orphans(path: Path) -> None:
+    """Raise when the file is gone or empty and its log is not; SQLite would delete the log."""
+    log = _log(path)
+    if _size(log) and not _size(path):
+        raise StoreError(
+            f"{path} is empty or gone, but {log.name} beside it still holds changes of it; "
+            "put the file back, or remove both to start anew"
+        )
+
+
+def _refuse_cut_page(path: Path) -> None:
+    """Raise when the last page is not whole; SQLite takes what is missing for zeros."""
+    size = _size(path)
+    if not size or _size(_log(path)):
+        # With a log it may be that a checkpoint was interrupted, which the log makes good.
+        return
+    with path.open("rb") as file:
+        page_size = int.from_bytes(file.read(_PAGE_SIZE.stop)[_PAGE_SIZE], "big")
+    if size % (_LARGEST_PAGE if page_size == 1 else page_size or size):
+        raise StoreError(f"{path} is damaged (it ends in the middle of a page); {_WHAT_TO_DO}")
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise StoreError(f"cannot open {path}: {error.strerror}") from error
+
+
 def _configure(connection: sqlite3.Connection, path: Path, synchronous: str) -> None:
     version = _version(connection, path)
     if version == 0:
@@ -61,6 +112,7 @@ def _configure(connection: sqlite3.Connection, path: Path, synchronous: str) -> 
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
     _check_integrity(connection, path)
+    _check_writable(connection, version)
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     _migrate(connection, version)
 
@@ -70,11 +122,15 @@ def _check_integrity(connection: sqlite3.Connection, path: Path) -> None:
     ((verdict,),) = connection.execute("PRAGMA quick_check(1)")
     if verdict != "ok":
         # It begins with the name of the database, in lines of its own.
-        reason = str(verdict).splitlines()[-1]
-        raise StoreError(
-            f"{path} is damaged ({reason}); keep a copy of it, and start on a backup or "
-            "another file"
-        )
+        complaint = str(verdict).splitlines()[-1]
+        raise StoreError(f"{path} is damaged ({complaint}); {_WHAT_TO_DO}")
+
+
+def _check_writable(connection: sqlite3.Connection, version: int) -> None:
+    """Raise what the first commit would: SQLite opens a file that it may only read."""
+    connection.execute("BEGIN IMMEDIATE")  # succeeds all the same
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.execute("ROLLBACK")
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
@@ -95,10 +151,7 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
 
 def log_size(path: Path) -> int:
     """How many bytes wait beside the file to be written into it."""
-    try:
-        return path.with_name(path.name + "-wal").stat().st_size
-    except FileNotFoundError:
-        return 0
+    return _size(_log(path))
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
@@ -116,15 +169,15 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     try:
         connection = sqlite3.connect(uri, uri=True, isolation_level=None)
-    except sqlite3.Error as error:
-        raise StoreError(f"cannot open {path}: {error}") from error
+    except FAILURES as error:
+        raise StoreError(f"cannot open {path}: {reason(error)}") from error
     try:
         connection.execute("PRAGMA query_only = ON")
         connection.execute("BEGIN")
         _check_current(connection, path)
-    except sqlite3.DatabaseError as error:
+    except FAILURES as error:
         connection.close()
-        raise StoreError(f"cannot read {path}: {error}") from error
+        raise StoreError(f"cannot read {path}: {reason(error)}") from error
     except BaseException:
         connection.close()
         raise

@@ -5,7 +5,7 @@ Knows nothing about how the file is opened, and changes nothing in it.
 
 from __future__ import annotations
 
-import sqlite3
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from durabletask.sidecar.engine.entities.queue import MessageQueue
@@ -13,10 +13,21 @@ from durabletask.sidecar.engine.entities.state import Entity
 from durabletask.sidecar.engine.inbox import Inbox
 from durabletask.sidecar.engine.state import CallRow, ChildRow, Instance
 
-from . import Key, ReadyBatch, ReadyTurn, StoreError, entity_rows, querying, rows, statements
+from . import (
+    Key,
+    ReadyBatch,
+    ReadyTurn,
+    UnreadableError,
+    entity_rows,
+    files,
+    querying,
+    rows,
+    statements,
+)
 from .queries import EntitySummary, InstanceSummary
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
@@ -35,6 +46,10 @@ class SqliteReader:
         origins = self._query(statements.LOAD_ORIGIN, key)
         if not origins:
             return None
+        with _whole(key.instance_id):
+            return self._instance(key, origins[0])
+
+    def _instance(self, key: Key, origin: Sequence[Any]) -> Instance:
         (progress,) = self._query(statements.LOAD_PROGRESS, key)
         tasks = map(rows.task_row, self._query(statements.LOAD_TASKS, key))
         children = (ChildRow(*columns) for columns in self._query(statements.LOAD_CHILDREN, key))
@@ -42,7 +57,7 @@ class SqliteReader:
         locks = map(rows.lock_row, self._query(statements.LOAD_LOCKS, key))
         return Instance(
             key.instance_id,
-            rows.origin(origins[0]),
+            rows.origin(origin),
             rows.progress(progress),
             Inbox(map(rows.inbox_row, self._query(statements.LOAD_INBOX, key))),
             {task.number: task for task in tasks},
@@ -55,8 +70,9 @@ class SqliteReader:
         found = self._query(statements.LOAD_ENTITY, key)
         if not found:
             return None
-        messages = map(entity_rows.message_row, self._query(statements.LOAD_MESSAGES, key))
-        return Entity(key.instance_id, entity_rows.progress(found[0]), MessageQueue(messages))
+        with _whole(key.instance_id):
+            messages = map(entity_rows.message_row, self._query(statements.LOAD_MESSAGES, key))
+            return Entity(key.instance_id, entity_rows.progress(found[0]), MessageQueue(messages))
 
     def history(self, key: Key) -> bytes:
         stored = self._query(statements.LOAD_HISTORY, key)
@@ -92,19 +108,24 @@ class SqliteReader:
         self, hub: str, query: InstanceQuery, *, after: tuple[datetime, str] | None = None
     ) -> Iterator[InstanceSummary]:
         for instance_id, *columns in self._read(*querying.instances(hub, query, after)):
-            origin = rows.origin(columns[: rows.ORIGIN_WIDTH])
-            progress = rows.progress(columns[rows.ORIGIN_WIDTH :])
+            with _whole(instance_id):
+                origin = rows.origin(columns[: rows.ORIGIN_WIDTH])
+                progress = rows.progress(columns[rows.ORIGIN_WIDTH :])
             yield InstanceSummary(instance_id, origin, progress)
 
     def ended(
         self, hub: str, query: EndedQuery, *, after: tuple[datetime, str] | None = None
     ) -> Iterator[tuple[datetime, str]]:
         for completed_at, instance_id in self._read(*querying.ended(hub, query, after)):
-            yield rows.known_moment(completed_at), instance_id
+            with _whole(instance_id):
+                ended_at = rows.known_moment(completed_at)
+            yield ended_at, instance_id
 
     def entities(self, hub: str, query: EntityQuery, *, after: str = "") -> Iterator[EntitySummary]:
         for entity_id, *columns, backlog in self._read(*querying.entities(hub, query, after)):
-            yield EntitySummary(entity_id, entity_rows.progress(columns), backlog)
+            with _whole(entity_id):
+                progress = entity_rows.progress(columns)
+            yield EntitySummary(entity_id, progress, backlog)
 
     def _query(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
         return list(self._read(statement, parameters))
@@ -112,8 +133,19 @@ class SqliteReader:
     def _read(self, statement: str, parameters: Sequence[Any]) -> Iterator[Any]:
         try:
             yield from self._connection.execute(statement, parameters)
-        except sqlite3.Error as error:
-            raise StoreError(f"the store cannot be read: {error}") from error
+        except files.FAILURES as error:
+            raise UnreadableError(f"the store cannot be read: {files.reason(error)}") from error
+
+
+@contextmanager
+def _whole(whose: str) -> Iterator[None]:
+    """Say whose rows they are that no longer mean anything."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UnreadableError(
+            f"what is stored of '{whose}' is damaged: {files.reason(error)}"
+        ) from error
 
 
 def _ready(

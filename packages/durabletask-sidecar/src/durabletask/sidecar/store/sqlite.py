@@ -6,7 +6,6 @@ through, so that a turn costs a copy and not a query.
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -77,8 +76,9 @@ class SqliteStore(SqliteReader):
         try:
             # A script, since every page is a row without columns, and a query ends at the first.
             self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
-        except sqlite3.Error as error:
-            raise StoreError(f"the file cannot be made smaller: {error}") from error
+        except files.FAILURES as error:
+            reason = files.reason(error)
+            raise StoreError(f"the file cannot be made smaller: {reason}") from error
         ((free,),) = self._query("PRAGMA freelist_count", ())
         if not free:
             # The file ends earlier by the log; with a checkpoint, also on the disk.
@@ -97,9 +97,10 @@ class SqliteStore(SqliteReader):
             self._connection.execute("BEGIN IMMEDIATE")
             yield
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except files.FAILURES as error:
             self._roll_back()
-            raise StoreError(f"the commit failed and nothing of it is stored: {error}") from error
+            reason = files.reason(error)
+            raise StoreError(f"the commit failed and nothing of it is stored: {reason}") from error
         except BaseException:
             self._roll_back()
             raise

@@ -1,0 +1,23 @@
+"""What `hatch run prove` tries with the disk, once."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from tools.prove import disk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SEED = 6
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="takes limits and capabilities from the process as Linux does"
+)
+
+
+@pytest.mark.parametrize("what", disk.CASES)
+def test_one_clear_error_and_nothing_acknowledged_is_lost(what: str, tmp_path: Path) -> None:
+    assert disk.CASES[what](tmp_path / "tasks.db", SEED)

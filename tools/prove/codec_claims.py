@@ -1,0 +1,75 @@
+"""What the codec promises about bytes that anybody may have sent.
+
+Reading them raises DecodeError or gives a message. That message can be written in every
+dialect; what was written in its own, or in the native one as our engine stores it, is read as
+the same message.
+
+Knows nothing about where the bytes come from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from durabletask.protocol import codec, dialects, messages, recognition, work_items
+from durabletask.protocol.messages import _generated
+
+DIALECTS = (dialects.NATIVE, dialects.TASKHUB, dialects.DAPR, dialects.EITHER)
+
+CLASSES: tuple[type[Any], ...] = tuple(
+    getattr(messages, name)
+    for name in sorted(vars(_generated))
+    if dataclasses.is_dataclass(getattr(_generated, name))
+    and getattr(_generated, name).__module__ == _generated.__name__
+)
+"""Every message of the protocol."""
+
+_CHOICES = 2
+
+
+def check(data: bytes) -> None:
+    """Try all of it on `data`, whose first two bytes say as what it is read."""
+    if len(data) < _CHOICES:
+        return
+    message_class = CLASSES[data[0] % len(CLASSES)]
+    dialect = DIALECTS[data[1] % len(DIALECTS)]
+    check_message(message_class, data[_CHOICES:], dialect)
+    check_recognition(data[_CHOICES:])
+
+
+def chosen(message_class: type[Any], dialect: dialects.Dialect, raw: bytes) -> bytes:
+    """The data that makes `check` read `raw` as this."""
+    return bytes((CLASSES.index(message_class), DIALECTS.index(dialect))) + raw
+
+
+def check_message(message_class: type[Any], raw: bytes, dialect: dialects.Dialect) -> None:
+    """Raise AssertionError, or what the codec should not have raised."""
+    try:
+        message = codec.decode(message_class, raw, dialect)
+    except codec.DecodeError:
+        return
+    written = codec.encode(message, dialect)
+    again = codec.decode(message_class, written, dialect)
+    assert again == message, f"{message} became {again}"
+    assert codec.encode(again, dialect) == written, f"{message} is written in two ways"
+    for other in DIALECTS:
+        codec.encode(message, other)
+    stored = codec.encode(message, dialects.NATIVE)
+    found = codec.decode(message_class, stored, dialects.NATIVE)
+    assert found == message, f"{message} is stored as {found}"
+
+
+def check_recognition(raw: bytes) -> None:
+    """The same of those who look into bytes before they are decoded."""
+    for look in (recognition.of_worker, recognition.of_answer, recognition.outline):
+        _only_decode_error(look, raw)
+    for dialect in DIALECTS:
+        _only_decode_error(work_items.peek, raw, dialect)
+
+
+def _only_decode_error(look: Any, *arguments: Any) -> None:
+    try:
+        look(*arguments)
+    except codec.DecodeError:
+        return
