@@ -77,13 +77,15 @@ class _Reading:
         self.turn = event.timestamp
 
     def _begin(self) -> Iterator[Fault]:
+        if self.turn is None:
+            yield self._fault(Kind.WRONG, "ExecutionStarted before the first turn")
         if self.begun:
             yield self._fault(Kind.DOUBLED, "ExecutionStarted")
         self.begun = True
 
     def _happen(self, event: HistoryEvent) -> Iterator[Fault]:
-        if self.turn is None or not self.begun:
-            yield self._fault(Kind.WRONG, f"{_name(event)} before the beginning")
+        if not self.begun:
+            yield self._fault(Kind.WRONG, f"{_name(event)} before ExecutionStarted")
         asked, answered = _asked_by(event), _answered_by(event)
         if isinstance(event, history.TimerCreatedEvent):
             self.due[event.event_id] = event.fire_at
