@@ -18,6 +18,7 @@ from .workers import WorkerProcess
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from .effects import Effect
     from .evidence import Evidence
 
 
@@ -32,7 +33,11 @@ class Stage:
 
     async def gather(self) -> Evidence:
         """What is found now."""
-        return await evidence.gather(self.client, effects.read(self.folder))
+        return await evidence.gather(self.client, self.effects())
+
+    def effects(self) -> list[Effect]:
+        """What activities have done by now."""
+        return list(effects.read(self.folder))
 
 
 @asynccontextmanager

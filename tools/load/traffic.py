@@ -6,6 +6,7 @@ signal) is not: the ledger keeps that one as unknown, and the next has another i
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -50,15 +51,36 @@ class Traffic:
 
     def __init__(self, client: AsyncTaskHubGrpcClient, chance: random.Random) -> None:
         self.ledger = Ledger()
-        self.progress = Progress()
+        self.told = Progress()
+        """Whatever was acknowledged."""
+        self.ended = Progress()
+        """Orchestrations of which a client was told that they are over."""
         self._client = client
         self._chance = chance
         self._numbers = count()
         self._errands = self._shuffled()
+        self._running: list[asyncio.Task[None]] = []
 
-    async def errand(self) -> None:
-        """See some orchestrations through, from their start to their end."""
-        await next(self._errands)()
+    def keep_running(self, at_once: int, more: Callable[[], bool]) -> None:
+        """See orchestrations through, so many errands at once, as long as there are `more`."""
+
+        async def run() -> None:
+            while more():
+                await next(self._errands)()
+
+        self._running = [asyncio.create_task(run()) for _ in range(at_once)]
+
+    async def settle(self, patience: float) -> None:
+        """Let all errands come to their end; those that do not within `patience` are given up.
+
+        What these waited for is then found not to have happened.
+        """
+        done, stuck = await asyncio.wait(self._running, timeout=patience)
+        for errand in stuck:
+            errand.cancel()
+        await asyncio.gather(*stuck, return_exceptions=True)
+        for errand in done:
+            errand.result()
 
     def _shuffled(self) -> Iterator[Callable[[], Awaitable[None]]]:
         """Every kind equally often, in an order that chance decides."""
@@ -109,13 +131,13 @@ class Traffic:
 
         await self._until_told(ask)
         self.ledger.starts[id] = replace(start, answer=Answer.TOLD)
-        self.progress.advance()
+        self.told.advance()
 
     async def _tell(self, to: str, id: str) -> None:
         self.ledger.events[id] = Event(to, Answer.UNKNOWN)
         if await self._is_told(self._raise(to, id)):
             self.ledger.events[id] = Event(to, Answer.TOLD)
-            self.progress.advance()
+            self.told.advance()
 
     async def _raise(self, to: str, id: str | None) -> None:
         await self._client.raise_orchestration_event(to, "note", data=id)
@@ -126,7 +148,7 @@ class Traffic:
         self.ledger.moves[id, str(entity)] = Move(1, Answer.UNKNOWN)
         if await self._is_told(self._client.signal_entity(entity, "move", [id, 1])):
             self.ledger.moves[id, str(entity)] = Move(1, Answer.TOLD)
-            self.progress.advance()
+            self.told.advance()
 
     async def _end(self, id: str) -> None:
         async def wait() -> None:
@@ -135,7 +157,8 @@ class Traffic:
                 self.ledger.endings[id] = Ending(state.runtime_status.name, state.serialized_output)
 
         await self._until_told(wait)
-        self.progress.advance()
+        self.told.advance()
+        self.ended.advance()
 
     async def _until_told(self, ask: Callable[[], Awaitable[None]]) -> None:
         while not await self._is_told(ask()):

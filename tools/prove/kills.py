@@ -38,8 +38,9 @@ _ERRANDS_AT_ONCE = 24
 _PROCESSES = 2
 # The most acknowledgments between two kills.
 _MOST = 30
-# Seconds within which a whole run must be through; against hangs only.
-_PATIENCE_A_KILL = 30
+# Seconds between two kills, and seconds in which what has begun must end; against hangs only.
+_PATIENCE_A_KILL = 30.0
+_PATIENCE = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +63,23 @@ def prove(options: Options) -> Iterator[Line]:
 async def run_of(kills: int, seed: int) -> Run:
     """Keep the load up until the sidecar has died so often, and let all of it come to its end."""
     chance = random.Random(seed)
-    async with stage(processes=_PROCESSES) as scene, asyncio.timeout(_PATIENCE_A_KILL * kills):
+    async with stage(processes=_PROCESSES) as scene:
         traffic = Traffic(scene.client, random.Random(chance.random()))
         killing = asyncio.create_task(_keep_killing(scene, traffic, kills, chance))
-        errands = [_keep_running(traffic, killing) for _ in range(_ERRANDS_AT_ONCE)]
-        await asyncio.gather(killing, *errands)
+        traffic.keep_running(_ERRANDS_AT_ONCE, lambda: not killing.done())
+        async with asyncio.timeout(_PATIENCE_A_KILL * kills):
+            await killing
+        await traffic.settle(_PATIENCE)
         evidence = await scene.gather()
     faults = check(traffic.ledger, evidence)
     return Run(kills, killing.result(), traffic.ledger, evidence, faults)
-
-
-async def _keep_running(traffic: Traffic, killing: asyncio.Task[int]) -> None:
-    while not killing.done():
-        await traffic.errand()
 
 
 async def _keep_killing(scene: Stage, traffic: Traffic, kills: int, chance: random.Random) -> int:
     """Kill the sidecar so often; returns how many worker processes died as well."""
     worker_kills = 0
     for number in range(kills):
-        await traffic.progress.more(chance.randint(1, _MOST))
+        await traffic.told.more(chance.randint(1, _MOST))
         scene.sidecar.kill()
         if number % 4 == 0:
             victim = scene.workers[worker_kills % len(scene.workers)]
