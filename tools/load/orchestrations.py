@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     Orchestration = Generator[Task[Any], Any, Any]
 
 STEPS = 5
-BREADTH = 8
 CHILDREN = 3
 LAPS = 4
 NAPS = 3
@@ -52,8 +51,8 @@ def chain(ctx: OrchestrationContext, _: Any) -> Orchestration:
     return receipt(effects)
 
 
-def fan_out(ctx: OrchestrationContext, _: Any) -> Orchestration:
-    tasks = [ctx.call_activity("work", input=number) for number in range(BREADTH)]
+def fan_out(ctx: OrchestrationContext, breadth: int) -> Orchestration:
+    tasks = [ctx.call_activity("work", input=number) for number in range(breadth)]
     return receipt((yield when_all(tasks)))
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from durabletask.client import AsyncTaskHubGrpcClient
 
 ACCOUNTS = 12
+BREADTH = 8
 NOTES = 4
 
 
@@ -38,7 +39,6 @@ class _Kind:
 
 _PLAIN = (
     _Kind("chain", kinds.STEPS),
-    _Kind("fan_out", kinds.BREADTH),
     _Kind("family", 0),
     _Kind("sleeper", 1),
     _Kind("stubborn", 2),
@@ -87,9 +87,15 @@ class Traffic:
         special = (lambda: self._listeners("mailbox"), lambda: self._listeners("ring"))
         plain = [lambda kind=kind: self._plain(kind) for kind in _PLAIN]
         while True:
-            errands = [*plain, *special, self._transfer, self._transfer]
+            errands = [*plain, *special, self.fan_out, self._transfer, self._transfer]
             self._chance.shuffle(errands)
             yield from errands
+
+    async def fan_out(self, breadth: int = BREADTH) -> None:
+        """See so many activities through that begin at once."""
+        id = self._new_id("fan_out")
+        await self._start(id, "fan_out", breadth, breadth)
+        await self._end(id)
 
     async def _plain(self, kind: _Kind) -> None:
         id = self._new_id(kind.name)

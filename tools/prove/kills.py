@@ -38,6 +38,8 @@ _ERRANDS_AT_ONCE = 24
 _PROCESSES = 2
 # The most acknowledgments between two kills.
 _MOST = 30
+# Kills between two lines about how far it is.
+_PACE = 20
 # Seconds between two kills, and seconds in which what has begun must end; against hangs only.
 _PATIENCE_A_KILL = 30.0
 _PATIENCE = 120.0
@@ -79,6 +81,8 @@ async def _keep_killing(scene: Stage, traffic: Traffic, kills: int, chance: rand
     """Kill the sidecar so often; returns how many worker processes died as well."""
     worker_kills = 0
     for number in range(kills):
+        if number and number % _PACE == 0:
+            print(f"  killed {number} of {kills}, ended {traffic.ended.count}", flush=True)
         await traffic.told.more(chance.randint(1, _MOST))
         scene.sidecar.kill()
         if number % 4 == 0:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import resource
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,11 +29,7 @@ if TYPE_CHECKING:
     from tools.load.ledger import Ledger
     from tools.load.stage import Stage
 
-PROCESSES = 4
-WORKERS = 50
 _ERRANDS_AT_ONCE = 100
-_SIDECAR_KILLS = 6
-_WORKER_KILLS = 12
 _STRETCH_OF_KILLS = 0.6
 _SAMPLES = 30
 # Seconds between two lines about how far it is.
@@ -43,11 +40,16 @@ _PATIENCE = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is done, and how long it may take."""
+    """How much is done, how long it may take, by how many, and how many die of it."""
 
     orchestrations: int
     seconds: float
     seed: int
+    processes: int = 4
+    workers: int = 50
+    """In each process."""
+    sidecar_kills: int = 6
+    worker_kills: int = 12
 
 
 @dataclass(slots=True)
@@ -58,20 +60,21 @@ class Soak:
     sidecar_kills: int = 0
     worker_kills: int = 0
     seconds: float = 0.0
+    processor_seconds: float = 0.0
     memory_at_start: int = 0
     samples: list[int] = field(default_factory=list)
     """The sidecar's memory in the last stretch."""
     streams: int = 0
-    """Workers that had a stream of work items when the killing was over."""
+    """Workers that had a stream of work items in the end."""
     heard: int = 0
-    """Workers that carried something out since then."""
+    """Workers that carried something out when there was something for everybody."""
     evidence: Evidence | None = None
     faults: Sequence[Fault] = ()
 
 
 async def soak(plan: Plan, tell: Callable[[str], None]) -> Soak:
     """Run the plan to its end; `tell` gets a line now and then."""
-    async with stage(processes=PROCESSES, workers=WORKERS) as scene:
+    async with stage(processes=plan.processes, workers=plan.workers) as scene:
         running = _Running(plan, scene, random.Random(plan.seed))
         telling = asyncio.create_task(running.keep_telling(tell))
         try:
@@ -82,7 +85,14 @@ async def soak(plan: Plan, tell: Callable[[str], None]) -> Soak:
         result = running.result
         result.evidence = await scene.gather()
     result.faults = check(result.ledger, result.evidence)
+    result.processor_seconds = _processor_seconds()
     return result
+
+
+def _processor_seconds() -> float:
+    """What this program and all that it started have used, now that these are gone."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 class _Running:
@@ -104,12 +114,10 @@ class _Running:
         self.result.memory_at_start = self._scene.sidecar.resident_bytes()
         self._traffic.keep_running(_ERRANDS_AT_ONCE, self._is_more_to_start)
         await self._until(_STRETCH_OF_KILLS, self._keep_killing)
-        before = self._done_by_worker()
-        self.result.streams = await self._streams()
         await self._until(1.0, self._watch_memory)
         await self._traffic.settle(_PATIENCE)
         self.result.seconds = self._now - self._began
-        self.result.heard = len(self._done_by_worker() - before)
+        await self._call_the_roll()
 
     async def keep_telling(self, tell: Callable[[str], None]) -> None:
         """Say now and then how far it is."""
@@ -137,9 +145,11 @@ class _Running:
                 await act()
 
     async def _keep_killing(self) -> None:
-        victims = [self._kill_sidecar] * _SIDECAR_KILLS + [self._kill_worker] * _WORKER_KILLS
+        plan = self._plan
+        victims = [self._kill_sidecar] * plan.sidecar_kills
+        victims += [self._kill_worker] * plan.worker_kills
         self._chance.shuffle(victims)
-        step = _STRETCH_OF_KILLS * self._plan.orchestrations / len(victims)
+        step = _STRETCH_OF_KILLS * plan.orchestrations / len(victims)
         for number, kill in enumerate(victims):
             await self._traffic.ended.reach(int((number + self._chance.random()) * step))
             await kill()
@@ -156,9 +166,15 @@ class _Running:
         victim.start()
         self.result.worker_kills += 1
 
-    async def _streams(self) -> int:
+    async def _call_the_roll(self) -> None:
+        """Give everybody something to do: idle workers are served in turn, unless they are deaf."""
         asked = (asyncio.to_thread(worker.ready) for worker in self._scene.workers)
-        return sum(await asyncio.gather(*asked))
+        self.result.streams = sum(await asyncio.gather(*asked))
+        before = self._done_by_worker()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await self._traffic.fan_out(2 * self._plan.workers * self._plan.processes)
+        self.result.heard = len(self._done_by_worker() - before)
 
     async def _watch_memory(self) -> None:
         """Read it whenever another share of the stretch's orchestrations has ended."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,6 @@ from tools.load.faults import Kind
 from tools.prove.parts import Line
 
 from .memory import MIB, growth
-from .run import PROCESSES, WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def lines(result: Soak, plan: Plan) -> Iterator[Line]:
     """The table."""
     yield from _work(result, plan)
-    yield from _workers(result)
+    yield from _workers(result, plan)
     found = Counter(fault.kind for fault in result.faults)
     for kind in Kind:
         yield Line(kind.value, f"{found[kind]}", holds=not found[kind])
@@ -46,16 +46,18 @@ def _work(result: Soak, plan: Plan) -> Iterator[Line]:
         holds=completed == len(instances) > 0,
     )
     yield Line("in seconds", f"{seconds:.0f} ({started / seconds:.1f}/s)", holds=True)
+    used, cores = result.processor_seconds, os.cpu_count()
+    yield Line("processor seconds used, of cores", f"{used:.0f}, {cores}", holds=True)
     effects = len(result.evidence.effects)
     counted = applied(result.evidence)
     yield Line("activities carried out, results that count", f"{effects}, {counted}", holds=True)
 
 
-def _workers(result: Soak) -> Iterator[Line]:
-    all_of_them = PROCESSES * WORKERS
+def _workers(result: Soak, plan: Plan) -> Iterator[Line]:
+    all_of_them = plan.processes * plan.workers
     for what, count in (
-        ("work item streams after the last kill", result.streams),
-        ("workers that did something after it", result.heard),
+        ("work item streams in the end", result.streams),
+        ("workers that answered a roll call over them", result.heard),
     ):
         yield Line(what, f"{count} of {all_of_them}", holds=count == all_of_them)
 
