@@ -26,7 +26,8 @@ _CONCURRENCY = ConcurrencyOptions(maximum_thread_pool_workers=2)
 
 async def host(address: str, folder: Path, name: str, count: int) -> None:
     """Work until the input ends."""
-    workers = [_worker(address, folder, f"{name}.{number}") for number in range(count)]
+    refused: set[tuple[str, int]] = set()
+    workers = [_worker(address, folder, f"{name}.{number}", refused) for number in range(count)]
     running = [asyncio.create_task(worker.run()) for worker in workers]
     while await asyncio.to_thread(sys.stdin.readline):
         print(sum([await _is_ready(worker) for worker in workers]), flush=True)
@@ -35,10 +36,12 @@ async def host(address: str, folder: Path, name: str, count: int) -> None:
     await asyncio.gather(*running)
 
 
-def _worker(address: str, folder: Path, name: str) -> TaskHubGrpcWorker:
+def _worker(
+    address: str, folder: Path, name: str, refused: set[tuple[str, int]]
+) -> TaskHubGrpcWorker:
     worker = TaskHubGrpcWorker(host_address=address, concurrency_options=_CONCURRENCY)
     file = folder / f"{name.partition('.')[0]}.effects"
-    register(worker, Effects(file, name, partial(secrets.token_hex, 8)))
+    register(worker, Effects(file, name, partial(secrets.token_hex, 8)), refused)
     return worker
 
 

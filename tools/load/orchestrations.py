@@ -72,7 +72,7 @@ def sleeper(ctx: OrchestrationContext, _: Any) -> Orchestration:
 
 
 def stubborn(ctx: OrchestrationContext, _: Any) -> Orchestration:
-    """Call what fails at first, once in the life of each worker process."""
+    """Call what fails at first, once in each worker process that gets it."""
     tasks = [ctx.call_activity("refuse", input=n, retry_policy=RETRY) for n in range(2)]
     return receipt((yield when_all(tasks)))
 
@@ -155,19 +155,21 @@ ORCHESTRATORS = (
 )
 
 
-def register(worker: TaskHubGrpcWorker, effects: Effects) -> None:
-    """Have the worker host all of it; activities write their effects down there."""
+def register(worker: TaskHubGrpcWorker, effects: Effects, refused: set[tuple[str, int]]) -> None:
+    """Have the worker host all of it; activities write their effects down there.
+
+    `refused` is what was refused once: workers that share it do not refuse again.
+    """
     for orchestrator in ORCHESTRATORS:
         worker.add_orchestrator(orchestrator)
     worker.add_entity(account)
     worker.add_entity(journal)
-    for activity in activities(effects):
+    for activity in activities(effects, refused):
         worker.add_activity(activity)
 
 
-def activities(effects: Effects) -> tuple[Callable[..., str], ...]:
+def activities(effects: Effects, refused: set[tuple[str, int]]) -> tuple[Callable[..., str], ...]:
     """The activities of one worker."""
-    refused: set[tuple[str, int]] = set()
 
     def work(ctx: ActivityContext, _: Any) -> str:
         return effects.have(ctx.orchestration_id, ctx.task_id)
