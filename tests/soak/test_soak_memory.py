@@ -23,6 +23,14 @@ def test_a_process_that_grows_by_every_step_does() -> None:
     assert found.goes_on
 
 
+def test_a_few_kib_kept_of_each_orchestration_are_growth() -> None:
+    """As it was found once: 65 MiB, and 4 KiB for each of the last 2,000 orchestrations."""
+    found = growth(steps(*(65 + 2000 * 4 / 1024 * step / 30 for step in range(30))))
+
+    assert found is not None
+    assert found.goes_on
+
+
 def test_a_single_peak_is_no_growth() -> None:
     found = growth(steps(*[100] * 10, 180, 100))
 
