@@ -26,8 +26,9 @@ _PATIENCE = 30
 class SidecarProcess:
     """A sidecar on a file with full synchronisation; runs between `start` and `stop` or `kill`."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *options: str) -> None:
         self._file = file
+        self._options = options
         self._port = 0
         self._process: subprocess.Popen[str] | None = None
 
@@ -42,6 +43,7 @@ class SidecarProcess:
             [
                 *(sys.executable, "-m", "durabletask.sidecar"),
                 *("--port", str(self._port), "--db", str(self._file), "--synchronous", "full"),
+                *self._options,
             ],
             stdout=subprocess.PIPE,
             text=True,
@@ -81,9 +83,9 @@ class SidecarProcess:
 
 
 @contextmanager
-def sidecar(file: Path) -> Iterator[SidecarProcess]:
-    """A sidecar on the file, stopped in the end."""
-    process = SidecarProcess(file)
+def sidecar(file: Path, *options: str) -> Iterator[SidecarProcess]:
+    """A sidecar on the file, with more options of the command; stopped in the end."""
+    process = SidecarProcess(file, *options)
     process.start()
     try:
         yield process
