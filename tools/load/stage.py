@@ -47,13 +47,12 @@ async def stage(*, processes: int, workers: int = 1) -> AsyncIterator[Stage]:
         folder = Path(name)
         sidecar = SidecarProcess(folder / "tasks.db")
         sidecar.start()
-        hosts = [
-            WorkerProcess(sidecar.address, folder, f"w{number}", count=workers)
-            for number in range(processes)
-        ]
-        for each in hosts:
-            each.start()
+        hosts: list[WorkerProcess] = []
         try:
+            for number in range(processes):
+                host = WorkerProcess(sidecar.address, folder, f"w{number}", count=workers)
+                host.start()
+                hosts.append(host)
             async with AsyncTaskHubGrpcClient(host_address=sidecar.address) as client:
                 yield Stage(folder, sidecar, hosts, client)
         finally:
