@@ -11,11 +11,12 @@ import asyncio
 import copy
 import os
 import re
-import sys
 import uuid
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from tools.processes import SidecarProcess
 
 from builders.sidecar import PATIENCE, Peer, connected
 from durabletask.protocol import codec, dialects, messages, methods, oneofs
@@ -86,26 +87,17 @@ class Process(Engine):
     abilities = frozenset({"real time", "restart", "kill"}) | BY_HEADER
 
     def __init__(self, path: Path) -> None:
-        self._command = (sys.executable, "-m", "durabletask.sidecar", "--port", "0")
-        self._path = path
+        self._process = SidecarProcess(path)
 
     async def start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command, "--db", str(self._path), stdout=asyncio.subprocess.PIPE
-        )
-        assert self._process.stdout is not None
-        line = (await self._process.stdout.readline()).decode()
-        found = re.search(r"127\.0\.0\.1:\d+", line)
-        assert found, line
-        self.address = found.group()
+        await asyncio.to_thread(self._process.start)
+        self.address = self._process.address
 
     async def stop(self) -> None:
-        self._process.terminate()
-        await self._process.wait()
+        await asyncio.to_thread(self._process.stop)
 
     async def kill(self) -> None:
-        self._process.kill()
-        await self._process.wait()
+        await asyncio.to_thread(self._process.kill)
 
 
 class Foreign(Engine):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import random
-import re
-import subprocess
-import sys
 import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
+
+from tools.processes import SidecarProcess
 
 from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
 from durabletask.worker import TaskHubGrpcWorker
@@ -22,44 +21,6 @@ STEPS = 20
 KILLS = 10
 SEED = 20
 PATIENCE = 60
-
-
-class Process:
-    """A real sidecar, which comes back to the same file and port."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._port = 0
-        self._start()
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self._port}"
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-    def kill_and_restart(self) -> None:
-        self.kill()
-        self._start()
-
-    def _start(self) -> None:
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "durabletask.sidecar"),
-                *("--port", str(self._port), "--db", str(self._path)),
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        found = re.search(r"127\.0\.0\.1:(\d+)", line)
-        assert found, line
-        self._port = int(found.group(1))
 
 
 class Journal:
@@ -99,7 +60,8 @@ def test_ten_kills_lose_nothing_and_repeat_no_acknowledged_step(tmp_path: Path) 
         journal.note(instance_id, step)
         return int(step)
 
-    sidecar = Process(tmp_path / "tasks.db")
+    sidecar = SidecarProcess(tmp_path / "tasks.db")
+    sidecar.start()
     client = TaskHubGrpcClient(host_address=sidecar.address)
     ids = [client.schedule_new_orchestration(chain) for _ in range(CHAINS)]
     worker = TaskHubGrpcWorker(host_address=sidecar.address)
@@ -109,7 +71,8 @@ def test_ten_kills_lose_nothing_and_repeat_no_acknowledged_step(tmp_path: Path) 
     try:
         for _ in range(KILLS):
             journal.wait_for_more(moments.randint(10, 70))
-            sidecar.kill_and_restart()
+            sidecar.kill()
+            sidecar.start()
         states = [client.wait_for_orchestration_completion(i, timeout=PATIENCE) for i in ids]
     finally:
         worker.stop()

@@ -33,6 +33,7 @@ from durabletask.sidecar.engine.commands import (
     Terminate,
 )
 from durabletask.sidecar.engine.transition import Accepted, AlreadyExists, NotFound, Stale
+from durabletask.sidecar.hot import COOL_KEPT
 from durabletask.sidecar.notices import ReadyTask
 from durabletask.sidecar.store import StoreError
 from durabletask.sidecar.store.memory import MemoryStore
@@ -387,6 +388,20 @@ def test_a_hot_instance_is_not_loaded_again() -> None:
     hub.decide(end())
 
     assert not store.loads
+
+
+def test_of_instances_that_have_ended_only_the_last_stay_in_memory() -> None:
+    hub = Hub(store := Watched())
+    hub.start("waits")
+    for number in range(COOL_KEPT + 1):
+        hub.start(f"ends-{number}")
+        hub.decide(end(), to=f"ends-{number}")
+    store.loads.clear()
+
+    for instance_id in ("waits", "ends-0", "ends-1"):
+        hub.state(instance_id)
+
+    assert store.loads == {"ends-0": 1}
 
 
 def test_a_commit_that_fails_has_not_happened() -> None:

@@ -85,3 +85,30 @@ def test_one_hub_is_forgotten_and_the_others_are_not() -> None:
 
     assert hot.peek(A) is None
     assert hot.peek(Key("other", "a")) is not None
+
+
+def test_of_the_cool_only_those_that_cooled_last_are_kept() -> None:
+    hot = Hot(Cold(a=1, b=1, c=1).load, 100, most_cool=1)
+    for key in (A, B, C):
+        hot.find(key)
+
+    hot.cool((A, B))
+    hot.trim()
+
+    assert hot.peek(A) is None
+    assert hot.peek(B) is not None
+    assert hot.peek(C) is not None
+
+
+def test_what_has_changed_or_is_new_is_cool_no_more() -> None:
+    hot = Hot(Cold(a=1, b=1, c=1).load, 100, most_cool=1)
+    for key in (A, B, C):
+        hot.find(key)
+    hot.cool((A, B))
+
+    hot.weigh((A,))
+    hot.put(B, State(2))
+    hot.cool((C,))
+    hot.trim()
+
+    assert all(hot.peek(key) is not None for key in (A, B, C))

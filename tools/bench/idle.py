@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.bench.processes import sidecar
+from tools.processes import sidecar
 
 from durabletask import transport
 from durabletask.protocol import messages, methods, work_items
@@ -30,7 +30,7 @@ from durabletask.sidecar.store.sqlite import SqliteStore
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tools.bench.processes import Running
+    from tools.processes import SidecarProcess
 
 HUB = "default"
 _ROOMY = 1 << 30
@@ -70,7 +70,7 @@ def _commit(
     committer.commit(submissions, now=now, new_id=lambda: f"{next(numbers):032x}")
 
 
-async def wake(running: Running, names: list[str]) -> list[float]:
+async def wake(running: SidecarProcess, names: list[str]) -> list[float]:
     """Seconds from each event's raise to its turn's arrival at a worker."""
     async with _connected(running.address) as link:
         stream = link.stream(

@@ -23,8 +23,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.bench.processes import sidecar
 from tools.bench.steady import PAYLOAD, Load, completion, connected
+from tools.processes import sidecar
 
 from durabletask.sidecar.committer import Committer, Submission
 from durabletask.sidecar.engine.commands import CompleteTurn, StartInstance
@@ -33,7 +33,7 @@ from durabletask.sidecar.store.sqlite import SqliteStore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tools.bench.processes import Running
+    from tools.processes import SidecarProcess
 
 HUB = "default"
 TARGET = 2.0
@@ -71,7 +71,7 @@ def _end(committer: Committer, name: str) -> CompleteTurn:
 
 
 async def measured(
-    running: Running, arguments: argparse.Namespace, *phases: Callable[[], bool]
+    running: SidecarProcess, arguments: argparse.Namespace, *phases: Callable[[], bool]
 ) -> list[list[float]]:
     """Seconds that each orchestration took, phase by phase; each lasts as long as it says."""
     async with connected(running.address) as link:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.bench.processes import sidecar
 from tools.bench.steady import Load, connected
+from tools.processes import sidecar
 
 from .parts import Line
 

@@ -19,7 +19,7 @@ from .headcount import Headcount
 from .hot import Hot
 from .sessions import Known
 from .step import Step, Submission
-from .store import Key, ReadyBatch, ReadyTurn
+from .store import EntityChange, Key, ReadyBatch, ReadyTurn
 from .transcripts import Transcripts
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .engine.transition import Reply
     from .items import TurnForm
     from .notices import Notices
-    from .store import Reader, Store
+    from .store import Change, Reader, Store
 
 __all__ = ["Commit", "Committer", "PreparedBatch", "PreparedTurn", "Submission"]
 
@@ -133,6 +133,7 @@ class Committer:
         self._forget(step.gone)
         self._instances.weigh(change.key for change in changes)
         self._entities.weigh(change.key for change in changes)
+        self._instances.cool(change.key for change in changes if _has_ended(change))
         # A completion that was refused leaves somebody who may have more to do.
         asked = {Key(each.hub, each.instance_id): None for each in submissions}
         looked_at = {**asked, **dict.fromkeys(change.key for change in changes)}
@@ -254,6 +255,12 @@ class Committer:
                 yield ReadyTurn(key.hub, key.instance_id, origin.name, origin.version)
             if entity is not None and _is_due(entity.due_at(), now):
                 yield ReadyBatch(*key)
+
+
+def _has_ended(change: Change | EntityChange) -> bool:
+    if isinstance(change, EntityChange):
+        return False
+    return change.instance is not None and not change.instance.is_live
 
 
 def _is_due(due_at: datetime | None, now: datetime) -> bool:

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from .store import Key
 
 
+# States that are kept though nobody has work for them: whoever waited for an end asks what it
+# was. Without a limit of their own they would fill all the room, long after anybody asks.
+COOL_KEPT = 1_000
+
+
 class Sized(Protocol):
     @property
     def size(self) -> int:
@@ -27,11 +32,15 @@ class Hot(Generic[S]):
     Knows nothing about what a state is. Whoever changes one in place says so by `weigh`.
     """
 
-    def __init__(self, load: Callable[[Key], S | None], most_bytes: int) -> None:
+    def __init__(
+        self, load: Callable[[Key], S | None], most_bytes: int, most_cool: int = COOL_KEPT
+    ) -> None:
         self._load = load
         self._most_bytes = most_bytes
+        self._most_cool = most_cool
         self._bytes = 0
         self._kept: OrderedDict[Key, tuple[S, int]] = OrderedDict()
+        self._cool: OrderedDict[Key, None] = OrderedDict()
 
     def find(self, key: Key) -> S | None:
         """The state kept, or else the one in the store, which is kept from now on."""
@@ -56,16 +65,22 @@ class Hot(Generic[S]):
         self._bytes += size
 
     def weigh(self, keys: Iterable[Key]) -> None:
-        """Take note of what these have grown to."""
+        """Take note of what these have grown to; they are warm again."""
         for key in keys:
+            self._cool.pop(key, None)
             kept = self._kept.get(key)
             if kept is not None:
                 state, size = kept
                 self._kept[key] = (state, state.size)
                 self._bytes += state.size - size
 
+    def cool(self, keys: Iterable[Key]) -> None:
+        """Take note that nobody will change these soon: only the last of their kind are kept."""
+        self._cool.update(dict.fromkeys(keys))
+
     def forget(self, keys: Iterable[Key]) -> None:
         for key in keys:
+            self._cool.pop(key, None)
             kept = self._kept.pop(key, None)
             if kept is not None:
                 self._bytes -= kept[1]
@@ -75,6 +90,7 @@ class Hot(Generic[S]):
 
     def trim(self) -> None:
         """Drop those that were not used for longest, until the rest has room."""
+        while len(self._cool) > self._most_cool:
+            self.forget((next(iter(self._cool)),))
         while self._bytes > self._most_bytes and self._kept:
-            _, (_, size) = self._kept.popitem(last=False)
-            self._bytes -= size
+            self.forget((next(iter(self._kept)),))

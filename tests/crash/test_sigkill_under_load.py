@@ -1,0 +1,20 @@
+"""A sidecar that is killed under a load of every kind, and workers with it; the short version.
+
+`hatch run prove kills` kills a hundred times.
+"""
+
+from __future__ import annotations
+
+from tools.prove.kills import lines, run_of
+
+KILLS = 8
+
+
+async def test_kills_under_load_lose_nothing_and_double_nothing() -> None:
+    run = await run_of(KILLS, seed=1)
+
+    assert run.faults == []
+    assert run.worker_kills == KILLS // 4
+    assert all(line.holds for line in lines(run))
+    kinds = {start.kind for start in run.ledger.starts.values()}
+    assert len(kinds) == 10, "not every kind of work was there"
