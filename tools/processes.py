@@ -37,6 +37,11 @@ class SidecarProcess:
         """Where it listens, once it was started."""
         return f"127.0.0.1:{self._port}"
 
+    @property
+    def pid(self) -> int:
+        """The number of the process that runs."""
+        return self._running.pid
+
     def start(self) -> None:
         """Return when it listens: on a free port at first, on the same one ever after."""
         self._process = subprocess.Popen(
@@ -66,7 +71,7 @@ class SidecarProcess:
 
     def resident_bytes(self) -> int:
         """How much memory it holds now; Linux only."""
-        status = Path(f"/proc/{self._running.pid}/status").read_text(encoding="ascii")
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
         found = re.search(r"VmRSS:\s+(\d+) kB", status)
         assert found is not None
         return int(found[1]) * _KIB
