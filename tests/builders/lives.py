@@ -23,6 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from builders import model_words as words
 from builders.engine import EPOCH, HUB, failure
 from builders.engine_entities import returned
+from builders.mixing import mixed
 from builders.model import OVER, Entity, Model, Orchestration, Waiting
 from builders.mortal import Fate, MortalSidecar
 from durabletask.protocol import messages, oneofs
@@ -53,12 +54,6 @@ numbers = st.integers(1, 4)
 minutes = st.integers(-1, 3)
 picks = st.integers(0, 7)
 fates = st.sampled_from([Fate.STORED] * 30 + [Fate.REFUSED, Fate.DIES_BEFORE, Fate.DIES_AFTER])
-
-
-def mixed(*weighted: tuple[int, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
-    """One of these, each as often as its weight; `one_of` takes equal ones for one."""
-    drawn = [strategy for weight, strategy in weighted for _ in range(weight)]
-    return st.sampled_from(drawn).flatmap(lambda strategy: strategy)
 
 
 def told(kind: str, *rest: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:

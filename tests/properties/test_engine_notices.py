@@ -29,6 +29,7 @@ from builders.engine import (
     send,
     timer,
 )
+from builders.mixing import mixed
 from durabletask.protocol import events, messages
 from durabletask.sidecar.engine.commands import (
     CompleteActivity,
@@ -74,28 +75,29 @@ conclusions = st.one_of(
 answers = st.builds(
     lambda asked, last: [*asked, *last],
     st.lists(actions, min_size=1, max_size=4),
-    st.one_of(st.just([]), st.just([]), st.lists(conclusions, max_size=1)),
+    mixed((2, st.just([])), (1, st.lists(conclusions, max_size=1))),
 )
 replaceable = st.sampled_from([frozenset(), frozenset({1, 3, 5}), frozenset(range(8))])
 
-commands = st.one_of(
-    *[st.just(RaiseEvent("note"))] * 3,
-    st.just(Suspend()),
-    st.just(Resume()),
-    st.builds(Terminate, st.just("0"), st.booleans()),
+commands = mixed(
+    (3, st.just(RaiseEvent("note"))),
+    (1, st.just(Suspend())),
+    (1, st.just(Resume())),
+    (1, st.builds(Terminate, st.just("0"), st.booleans())),
 )
 starts = st.builds(StartInstance, st.just("order"), replaceable=replaceable)
 numbers = st.integers(0, 50)
 turns = st.tuples(st.just("turn"), numbers, answers)
 tasks = st.tuples(st.just("task"), numbers, st.booleans())
 # What makes things happen comes more often than what ends them.
-steps = st.one_of(
-    *(turns, turns, turns, turns, tasks, tasks),
-    st.tuples(st.just("late_task"), numbers),
-    st.tuples(st.just("late_turn"), numbers, answers),
-    st.tuples(st.just("start"), ids, replaceable, seconds),
-    st.tuples(st.just("command"), ids, commands),
-    st.tuples(st.just("time"), seconds),
+steps = mixed(
+    (4, turns),
+    (2, tasks),
+    (1, st.tuples(st.just("late_task"), numbers)),
+    (1, st.tuples(st.just("late_turn"), numbers, answers)),
+    (1, st.tuples(st.just("start"), ids, replaceable, seconds)),
+    (1, st.tuples(st.just("command"), ids, commands)),
+    (1, st.tuples(st.just("time"), seconds)),
 )
 runs = st.lists(steps, min_size=15, max_size=50).map(
     lambda rest: [("start", "a", frozenset(), 0), *rest]

@@ -40,6 +40,7 @@ from builders.engine import (
 )
 from builders.engine_entities import call, lock, raised, returned, signal, unlock
 from builders.engine_histories import outstanding, rewinding, rewound, unanswered
+from builders.mixing import mixed
 from durabletask.protocol import codec, events, messages, oneofs
 from durabletask.sidecar.committer import Committer, Submission
 from durabletask.sidecar.engine.commands import (
@@ -107,45 +108,46 @@ actions = st.one_of(
     st.builds(unlock, numbers, sections, entities),
 )
 carried = st.lists(st.just(events.event_raised("carried", "1", at=EPOCH)), max_size=2)
-conclusions = st.one_of(
-    *[carried.map(lambda kept: again("2", carry=tuple(kept)))] * 4,
-    st.just(end(9, "1")),
-    st.just(fail(9)),
-    st.just(end(9, status=Status.CANCELED)),
-    st.just(end(9, "0", status=Status.TERMINATED)),
-    st.just(messages.OrchestratorAction(id=9)),
-    st.builds(kill, numbers, ids, recurse=st.booleans()),
+conclusions = mixed(
+    (4, carried.map(lambda kept: again("2", carry=tuple(kept)))),
+    (1, st.just(end(9, "1"))),
+    (1, st.just(fail(9))),
+    (1, st.just(end(9, status=Status.CANCELED))),
+    (1, st.just(end(9, "0", status=Status.TERMINATED))),
+    (1, st.just(messages.OrchestratorAction(id=9))),
+    (1, st.builds(kill, numbers, ids, recurse=st.booleans())),
 )
 # Most turns end nothing, or there would be little to see.
-endings = st.one_of(st.just([]), st.just([]), conclusions.map(lambda action: [action]))
+endings = mixed((2, st.just([])), (1, conclusions.map(lambda action: [action])))
 answers: st.SearchStrategy[list[Any]] = st.builds(
     lambda asked, ending: [*asked, *ending], st.lists(actions, max_size=5), endings
 )
 held_back = st.sampled_from([False, False, True])
 # What sets things going more often than what ends them.
-calls = st.one_of(
-    st.builds(
-        StartInstance,
-        st.just("order"),
-        st.just("{}"),
-        execution_id=st.sampled_from([None, "given"]),
-        scheduled_start=st.none() | moments,
-        tags=st.just({"made": "here"}),
-        replaceable=st.sampled_from([frozenset(), frozenset({1, 3, 4, 5}), frozenset(range(8))]),
-    ),
-    *[st.builds(RaiseEvent, st.just("raised"))] * 5,
-    st.builds(Suspend, st.sampled_from([None, "wait"])),
-    *[st.builds(Resume)] * 3,
-    st.builds(Terminate, st.sampled_from([None, "0"]), st.booleans()),
-    st.builds(Purge, st.booleans()),
-    st.builds(Restart, st.sampled_from([None, "d"])),
-    *[st.builds(Rewind, st.sampled_from([None, "again"]))] * 3,
+starts = st.builds(
+    StartInstance,
+    st.just("order"),
+    st.just("{}"),
+    execution_id=st.sampled_from([None, "given"]),
+    scheduled_start=st.none() | moments,
+    tags=st.just({"made": "here"}),
+    replaceable=st.sampled_from([frozenset(), frozenset({1, 3, 4, 5}), frozenset(range(8))]),
 )
-entity_calls = st.one_of(
-    *[st.builds(SignalEntity, requests, st.just("add"))] * 3,
-    st.builds(SignalEntity, requests, st.just("add"), scheduled_at=moments),
-    st.just(PurgeEntity()),
-    st.just(CleanEntity()),
+calls = mixed(
+    (1, starts),
+    (5, st.builds(RaiseEvent, st.just("raised"))),
+    (1, st.builds(Suspend, st.sampled_from([None, "wait"]))),
+    (3, st.builds(Resume)),
+    (1, st.builds(Terminate, st.sampled_from([None, "0"]), st.booleans())),
+    (1, st.builds(Purge, st.booleans())),
+    (1, st.builds(Restart, st.sampled_from([None, "d"]))),
+    (3, st.builds(Rewind, st.sampled_from([None, "again"]))),
+)
+entity_calls = mixed(
+    (3, st.builds(SignalEntity, requests, st.just("add"))),
+    (1, st.builds(SignalEntity, requests, st.just("add"), scheduled_at=moments)),
+    (1, st.just(PurgeEntity())),
+    (1, st.just(CleanEntity())),
 )
 signals = st.builds(messages.SendSignalAction, st.sampled_from([*ENTITIES, "x"]), st.just("add"))
 new_ones = st.builds(
