@@ -422,7 +422,7 @@ class Lives(RuleBasedStateMachine):
     # How it is compared.
 
     def compare(self) -> None:
-        type(self).compared += 1
+        Lives.compared += 1
         for held in [each for each in self.hands.values() if self.is_void(each)]:
             self.drop(held)
         for worker in self.sidecar.workers:
