@@ -106,6 +106,8 @@ async def _write(response: bytes, context: Context) -> None:
     try:
         await context.write(response)
     except Exception as error:
+        if code_of(error) is not grpc.StatusCode.INTERNAL:
+            raise  # A refusal: the call is not allowed any more.
         # gRPC has no public name for it: its link broke in the middle of a message.
         raise _PeerGoneError from error
 
