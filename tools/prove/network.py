@@ -15,6 +15,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import grpc
+
 from durabletask.protocol import codec, dialects, messages, methods, oneofs
 from durabletask.protocol.methods import Method
 from durabletask.sidecar import ManualClock, Sidecar
@@ -34,6 +36,8 @@ NAME = "network"
 HUB = "default"
 _CUTS = 300
 _SILENT = 1000
+# Seconds for the first byte of a sidecar that may be about to serve anew.
+_TO_ANSWER = 5
 _BIG = "x" * 1_000_000
 # The sidecar, but that it asks after two seconds whether a silent peer is still there.
 _IMPATIENT = (
@@ -63,7 +67,8 @@ async def cut_frames(seed: int) -> str:
                 await _say(victim.address, said, resets=resets)
             except ConnectionError:
                 # One before was a path that is no text.
-                await stranger.ask(methods.HELLO, messages.Empty())
+                await _is_back(stranger)
+        await _is_back(stranger)
         await _settled(victim, stranger, before)
     return f"{_CUTS} connections, none left open"
 
@@ -119,7 +124,8 @@ async def path_that_is_no_text(_seed: int) -> str:
                 reader, writer = await _dial(victim.address)
                 writer.write(http2.hello() + http2.call(path, b""))
                 await _end(reader)
-                writer.close()
+                await _hang_up(writer)
+                await _is_back(stranger)
                 assert await stranger.completes_an_orchestration(HUB, f"after-{number}")
         assert victim.is_alive
     return f"{times} times, and served anew"
@@ -135,9 +141,26 @@ async def _say(address: str, told: bytes, *, resets: bool) -> None:
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     else:
         # Until there is an answer, the sidecar may not have read anything.
-        with suppress(ConnectionResetError):
-            await reader.read(1)
+        with suppress(ConnectionResetError, TimeoutError):
+            await asyncio.wait_for(reader.read(1), _TO_ANSWER)
+    await _hang_up(writer)
+
+
+async def _hang_up(writer: asyncio.StreamWriter) -> None:
     writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+
+
+async def _is_back(stranger: Stranger) -> None:
+    """Wait until the sidecar serves; it may have begun to anew."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                await stranger.ask(methods.HELLO, messages.Empty())
+            except grpc.aio.AioRpcError:
+                continue
+            return
 
 
 async def silent_connections(_seed: int) -> str:
@@ -153,7 +176,7 @@ async def silent_connections(_seed: int) -> str:
             async with asyncio.timeout(PATIENCE):
                 await asyncio.gather(*(_end(reader) for reader, _ in peers))
             for _, writer in peers:
-                writer.close()
+                await _hang_up(writer)
         await _settled(victim, stranger, before)
     return f"{2 * _SILENT} sent away, {held:.0f} MiB held"
 
@@ -190,9 +213,14 @@ async def peer_that_stops_reading(_seed: int) -> str:
             request = messages.GetWorkItemsRequest(max_concurrent_orchestration_work_items=100)
             items = deaf.listen(methods.GET_WORK_ITEMS, codec.encode(request, dialects.TASKHUB))
             await items.read()
-            for _ in range(4):
-                clock.advance(timedelta(seconds=25))
-                await stranger.ask(methods.HELLO, messages.Empty())
+            other = stranger.listen(methods.GET_WORK_ITEMS, codec.encode(request, dialects.TASKHUB))
+            offered = asyncio.create_task(_turn(other))
+            async with asyncio.timeout(PATIENCE):
+                # It counts as deaf once its buffers are full, and not before.
+                while not offered.done():
+                    clock.advance(timedelta(seconds=25))
+                    await stranger.ask(methods.HELLO, messages.Empty())
+            other.cancel()
             stuck = await stranger.finish_everything(HUB)
             assert not stuck, stuck
             items.cancel()
@@ -224,6 +252,7 @@ class _Relay:
         self._target = target
         self.is_silent = False
         self._tasks: list[asyncio.Task[None]] = []
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -238,9 +267,12 @@ class _Relay:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            await _hang_up(writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await _dial(self._target)
+        self._writers += (writer, back)
         for source, sink in ((reader, back), (there, writer)):
             self._tasks.append(asyncio.create_task(self._pass_on(source, sink)))
 
@@ -248,9 +280,6 @@ class _Relay:
         while data := await source.read(65536):
             if not self.is_silent:
                 sink.write(data)
-        # A peer that is gone without a word does not say that it is.
-        if not self.is_silent:
-            sink.close()
 
 
 class _Wall:
@@ -295,6 +324,7 @@ async def jumping_clock(seed: int) -> str:
         await _decide(
             stranger, last, messages.OrchestratorAction(id=99, complete_orchestration=end)
         )
+        items.cancel()
         assert fired == list(range(len(jumps))), fired
         assert await stranger.completes_an_orchestration(HUB, "afterwards")
     return f"{len(jumps)} jumps, {len(fired)} timers fired once"

@@ -142,7 +142,7 @@ class GroupCommit:
                 for pending in batch:
                     self._store([pending], now)
                 return
-            self._note(error, batch[0].submission)
+            self._note(error, batch)
             _fail(batch, error)
         else:
             if self._storing.is_on:
@@ -150,12 +150,13 @@ class GroupCommit:
             self.observer.committed(len(batch), since)
             self._announce(batch, commit)
 
-    def _note(self, error: Exception, submission: Submission) -> None:
+    def _note(self, error: Exception, batch: Sequence[_Pending]) -> None:
         if _is_perhaps_of_one(error):
+            submission = batch[0].submission
             about = {"hub": submission.hub, "instance": submission.instance_id}
             self._storing.note(error, _key(submission), about)
         else:
-            self._storing.note(error)
+            self._storing.note(error, about={"changes": len(batch)})
         if isinstance(error, StoreError):
             self.observer.commit_failed()
 

@@ -38,7 +38,7 @@ class Trouble:
         return bool(self._failing)
 
     def note(
-        self, error: Exception, key: Hashable = None, about: Mapping[str, str] | None = None
+        self, error: Exception, key: Hashable = None, about: Mapping[str, str | int] | None = None
     ) -> None:
         """Tell of the failure, unless it lasts, or others fail in the same way already.
 
