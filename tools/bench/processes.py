@@ -37,12 +37,13 @@ def sidecar(file: Path, *options: str) -> Iterator[Running]:
     command = [sys.executable, "-m", "durabletask.sidecar", "--port", "0", "--db", str(file)]
     command += options
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         yield Running(_address_in(process.stdout.readline()), process.pid)
     finally:
         process.terminate()
         process.wait(timeout=30)
+        process.stdout.close()
 
 
 def _address_in(line: str) -> str:
