@@ -232,3 +232,28 @@ def test_a_file_of_a_newer_version_is_not_judged(
 
     assert code == 2
     assert "newer" in line
+
+
+def columns(path: Path) -> list[tuple[str, str]]:
+    """Every column of every table."""
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute(
+            "SELECT tables.name, columns.name FROM sqlite_master AS tables "
+            "JOIN pragma_table_info(tables.name) AS columns WHERE tables.type = 'table'"
+        )
+        return [(table, column) for table, column in found]
+
+
+@pytest.mark.parametrize("value", ["NULL", "'x'", "x'ff'", "-1", "9000000000000000000", "1e300"])
+def test_whatever_stands_in_a_column_is_no_traceback(
+    value: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = file.read_bytes()
+    path = tmp_path / "odd.db"
+    for table, column in columns(file):
+        path.write_bytes(whole)
+        spoil(path, f"UPDATE OR IGNORE {table} SET {column} = {value}")
+
+        code, lines = check(path, capsys)
+
+        assert code in (0, 1), f"{table}.{column}: {lines}"

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from .store.inspection import Inspection
 
 # What reading raises that nobody wrote: StoreError where SQLite cannot, the others where
-# what it finds is no time, no number, no JSON, no message, or not there.
-_UNREADABLE = (StoreError, ValueError, TypeError, OverflowError)
+# what it finds is no time, no number, no JSON, no message, or not there. A number in the
+# place of bytes is taken for how many.
+_UNREADABLE = (StoreError, ValueError, TypeError, OverflowError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True)

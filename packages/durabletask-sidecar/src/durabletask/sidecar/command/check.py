@@ -48,8 +48,12 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _line(complaint: Complaint) -> str:
-    # As JSON has them, names with spaces or line ends are still one word of one line.
-    whose = "file" if complaint.key is None else " ".join(map(json.dumps, complaint.key))
+    # As JSON has them, names with spaces or line ends are still one word of one line; in a
+    # damaged file a name may be no text at all.
+    words = (
+        [] if complaint.key is None else [json.dumps(each, default=repr) for each in complaint.key]
+    )
+    whose = " ".join(words) or "file"
     return f"{whose} {complaint.rule}: {' '.join(complaint.text.split())}"
 
 
