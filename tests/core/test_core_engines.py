@@ -405,6 +405,16 @@ def test_an_event_that_comes_during_the_pause_goes_to_the_next_execution(
     ]
 
 
+def test_an_event_that_comes_with_the_end_of_the_pause_goes_to_the_next_execution() -> None:
+    machine = paused()
+
+    end = end_of(machine.turn(turn(events.timer_fired(3, START), events.event_raised("late"))))
+
+    assert [event.event_raised.name for event in end.carryover_events if event.event_raised] == [
+        "late"
+    ]
+
+
 def test_a_pause_is_over_when_its_own_timer_fires() -> None:
     machine = paused()
 
