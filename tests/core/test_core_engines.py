@@ -302,6 +302,27 @@ def test_an_event_sent_to_oneself_is_recorded_first_and_received_then() -> None:
     assert end_of(decision).result == '"hello"'
 
 
+def test_a_senders_record_before_the_first_action_says_nothing_about_ones_own_numbers() -> None:
+    """It bears the sender's number, and stands further on when the numbers begin."""
+
+    def answers(ctx: OrchestrationContext) -> Generator[Task[Any], Any, Any]:
+        yield ctx.wait_for_external_event("go")
+        return (yield ctx.call_activity("reply"))
+
+    start = events.execution_started("answers", instance_id=ID, execution_id="one", at=START)
+    past = [events.orchestrator_started(START), start]
+    machine = machine_for(answers, settings=DAPR)
+    machine.turn(past)
+    received = turn(events.event_sent(17, ID, "go"))
+    (call,) = machine.turn(received).actions
+
+    rebuilt = machine_for(answers, settings=DAPR)
+    rebuilt.replay([*past, *received, events.task_scheduled(call.id, "reply")])
+    decision = rebuilt.turn(turn(events.task_completed(call.id, "1")))
+
+    assert end_of(decision).result == "1"
+
+
 def test_an_event_that_arrives_during_a_suspension_is_held() -> None:
     machine = machine_for(receiver, settings=DAPR)
     machine.turn([*beginning("receiver"), events.execution_suspended()])
