@@ -587,6 +587,18 @@ def test_a_patch_that_history_records_is_taken_again() -> None:
     assert decision.patches == ("a patch", "a patch")
 
 
+def test_a_patch_that_was_taken_on_resuming_is_taken_again() -> None:
+    """The code goes on from what was held, before the record of the turn in which it does."""
+    past = [*before(), *turn(events.execution_suspended()), *turn(events.task_completed(1))]
+    machine = machine_for(patched, settings=DAPR)
+    machine.replay([*past, started("a patch"), events.execution_resumed()])
+    machine.replay([events.task_scheduled(2, "new")])
+
+    decision = machine.turn([events.task_completed(2)])
+
+    assert end_of(decision).result == "[true, true]"
+
+
 def test_the_response_tells_which_code_took_the_turn() -> None:
     machine = machine_for(patched, settings=DAPR)
     machine.replay(before())
