@@ -302,6 +302,27 @@ def test_an_event_sent_to_oneself_is_recorded_first_and_received_then() -> None:
     assert end_of(decision).result == '"hello"'
 
 
+def test_a_senders_record_before_the_first_action_says_nothing_about_ones_own_numbers() -> None:
+    """It bears the sender's number, and stands further on when the numbers begin."""
+
+    def answers(ctx: OrchestrationContext) -> Generator[Task[Any], Any, Any]:
+        yield ctx.wait_for_external_event("go")
+        return (yield ctx.call_activity("reply"))
+
+    start = events.execution_started("answers", instance_id=ID, execution_id="one", at=START)
+    past = [events.orchestrator_started(START), start]
+    machine = machine_for(answers, settings=DAPR)
+    machine.turn(past)
+    received = turn(events.event_sent(17, ID, "go"))
+    (call,) = machine.turn(received).actions
+
+    rebuilt = machine_for(answers, settings=DAPR)
+    rebuilt.replay([*past, *received, events.task_scheduled(call.id, "reply")])
+    decision = rebuilt.turn(turn(events.task_completed(call.id, "1")))
+
+    assert end_of(decision).result == "1"
+
+
 def test_an_event_that_arrives_during_a_suspension_is_held() -> None:
     machine = machine_for(receiver, settings=DAPR)
     machine.turn([*beginning("receiver"), events.execution_suspended()])
@@ -400,6 +421,16 @@ def test_an_event_that_comes_during_the_pause_goes_to_the_next_execution(
     end = end_of(machine.turn(turn(events.timer_fired(3, START))))
 
     assert end.orchestration_status is messages.OrchestrationStatus.CONTINUED_AS_NEW
+    assert [event.event_raised.name for event in end.carryover_events if event.event_raised] == [
+        "late"
+    ]
+
+
+def test_an_event_that_comes_with_the_end_of_the_pause_goes_to_the_next_execution() -> None:
+    machine = paused()
+
+    end = end_of(machine.turn(turn(events.timer_fired(3, START), events.event_raised("late"))))
+
     assert [event.event_raised.name for event in end.carryover_events if event.event_raised] == [
         "late"
     ]
@@ -554,6 +585,18 @@ def test_a_patch_that_history_records_is_taken_again() -> None:
     assert end_of(decision).result == "[true, true]"
     # As often as the code asked: Dapr's SDKs tell it so.
     assert decision.patches == ("a patch", "a patch")
+
+
+def test_a_patch_that_was_taken_on_resuming_is_taken_again() -> None:
+    """The code goes on from what was held, before the record of the turn in which it does."""
+    past = [*before(), *turn(events.execution_suspended()), *turn(events.task_completed(1))]
+    machine = machine_for(patched, settings=DAPR)
+    machine.replay([*past, started("a patch"), events.execution_resumed()])
+    machine.replay([events.task_scheduled(2, "new")])
+
+    decision = machine.turn([events.task_completed(2)])
+
+    assert end_of(decision).result == "[true, true]"
 
 
 def test_the_response_tells_which_code_took_the_turn() -> None:

@@ -77,7 +77,7 @@ class ReplayedContext(OrchestrationContext):
             settings.maximum_timer_interval,
             tells_origins=settings.engine.records_versions,
         )
-        self.foresight = Foresight()
+        self.foresight = Foresight(instance_id)
         self.patches = Patches()
         self.activities = self._calls(f"{instance_id}: Activity")
         self.children = self._calls("Sub-orchestration")

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 class Foresight:
     """History as far as it is known, and how much of it has been taken."""
 
-    __slots__ = ("_begins", "_events", "_last", "taken")
+    __slots__ = ("_begins", "_events", "_instance_id", "_last", "taken")
 
-    def __init__(self) -> None:
+    def __init__(self, instance_id: str) -> None:
         self.taken = 0
+        self._instance_id = instance_id
         self._begins = 0
         self._events: Sequence[messages.HistoryEvent] = ()
         self._last: dict[tuple[str, int, str], int] | None = None
@@ -41,7 +42,7 @@ class Foresight:
     def first_number(self) -> int | None:
         """The number of the first action that is recorded further on; None if there is none."""
         position = self.taken - self._begins
-        ahead = (event.event_id for event in self._events[position:] if _is_action(event))
+        ahead = (event.event_id for event in self._events[position:] if self._is_action(event))
         return next(ahead, None)
 
     def records(self, method: str, number: int, name: str) -> bool:
@@ -55,9 +56,12 @@ class Foresight:
             }
         return self._last.get((method, number, name), -1) >= self.taken
 
-
-def _is_action(event: messages.HistoryEvent) -> bool:
-    return which(event) in records.KINDS
+    def _is_action(self, event: messages.HistoryEvent) -> bool:
+        if which(event) not in records.KINDS:
+            return False
+        # What came from another instance may stand here as that one's record, which has its number.
+        sent = event.event_sent
+        return sent is None or sent.instance_id != self._instance_id
 
 
 def _call(event: messages.HistoryEvent) -> tuple[str, int, str] | None:

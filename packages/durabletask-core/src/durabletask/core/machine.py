@@ -153,6 +153,8 @@ class OrchestrationMachine:
         if kind == "event_sent" and self._is_delivery(event):
             kind, event = "event_raised", _as_raised(event)
         if self._suspension.is_on and self._suspension.hold(kind, event):
+            # What is held is done in the turn that resumes, which comes after it in history.
+            self._learn(event)
             return
         if self._ending is not None and not self._hears_after_the_end(kind, event):
             return
@@ -186,13 +188,18 @@ class OrchestrationMachine:
         return not self._context.ledger.awaits(event.event_id, actions.SEND_EVENT, sent.name)
 
     def _on_orchestrator_started(
-        self, event: messages.HistoryEvent, started: messages.OrchestratorStartedEvent
+        self, event: messages.HistoryEvent, _started: messages.OrchestratorStartedEvent
     ) -> None:
         self._pause.next_turn()
-        if started.version is not None:
-            self._context.patches.learn(started.version)
+        self._learn(event)
         if event.timestamp is not None:
             self._context.clock.now = event.timestamp
+
+    def _learn(self, event: messages.HistoryEvent) -> None:
+        """Take what history records of the code that took a turn, if the event begins one."""
+        started = event.orchestrator_started
+        if started is not None and started.version is not None:
+            self._context.patches.learn(started.version)
 
     def _on_execution_started(
         self, event: messages.HistoryEvent, started: messages.ExecutionStartedEvent

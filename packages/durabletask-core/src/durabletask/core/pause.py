@@ -67,5 +67,6 @@ class Pause:
 
     def arrived(self, event: messages.HistoryEvent) -> None:
         """Take an event that nobody waits for any more."""
-        if self.is_on and self._turns > self._turn:
+        # Also after the timer, in its turn: the engine would have kept that for the next, too.
+        if 0 < self._turn < self._turns:
             self.late.append(event)
