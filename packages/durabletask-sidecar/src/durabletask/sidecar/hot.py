@@ -70,9 +70,10 @@ class Hot(Generic[S]):
             self._cool.pop(key, None)
             kept = self._kept.get(key)
             if kept is not None:
-                state, size = kept
-                self._kept[key] = (state, state.size)
-                self._bytes += state.size - size
+                state, before = kept
+                size = state.size
+                self._kept[key] = (state, size)
+                self._bytes += size - before
 
     def cool(self, keys: Iterable[Key]) -> None:
         """Take note that nobody will change these soon: only the last of their kind are kept."""

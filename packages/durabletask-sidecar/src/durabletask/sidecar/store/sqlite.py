@@ -59,8 +59,7 @@ class SqliteStore(SqliteReader):
 
     def commit(self, changes: Sequence[Change | EntityChange]) -> None:
         with self._transaction():
-            for change in changes:
-                self._writer.write(change)
+            self._writer.write(changes)
         for change in changes:
             if isinstance(change, Change):
                 self._histories.follow(change)

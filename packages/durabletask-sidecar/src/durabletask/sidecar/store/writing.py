@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from durabletask.sidecar.engine.entities.state import EntityTransition
+    from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.engine.transition import Transition
 
     from . import EntityChange
@@ -28,11 +29,17 @@ class Writer:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def write(self, change: Change | EntityChange) -> None:
-        if isinstance(change, Change):
-            self._write_instance(change)
-        else:
-            self._write_entity(change)
+    def write(self, changes: Iterable[Change | EntityChange]) -> None:
+        progress: list[rows.Columns] = []
+        for change in changes:
+            if isinstance(change, Change):
+                self._write_instance(change)
+                if change.instance is not None:
+                    progress.append(_progress_columns(change.key, change.instance))
+            else:
+                self._write_entity(change)
+        # All at once: a row for each instance, which nothing else here reads.
+        self._connection.executemany(statements.WRITE_PROGRESS, progress)
 
     def wipe(self, hub: str) -> None:
         for statement in statements.WIPE:
@@ -56,10 +63,6 @@ class Writer:
                 self._connection.execute(statements.WRITE_HISTORY, (*key, position, events))
                 position += len(transition.events)
             self._write_rows(key, transition)
-        if change.instance is not None:
-            due_at = rows.micros(change.instance.due_at())
-            columns = (*key, *rows.progress_columns(change.instance.progress), due_at)
-            self._connection.execute(statements.WRITE_PROGRESS, columns)
 
     def _begin_execution(self, key: Key, transition: Transition) -> None:
         assert transition.origin is not None
@@ -74,11 +77,15 @@ class Writer:
 
     def _write_rows(self, key: Key, transition: Transition) -> None:
         self._remove(statements.REMOVE_INBOX, key, transition.inbox_remove)
+        self._add(statements.WRITE_INBOX, key, transition.inbox_add, rows.inbox_columns)
+        if _changes_what_is_out(transition):
+            self._write_what_is_out(key, transition)
+
+    def _write_what_is_out(self, key: Key, transition: Transition) -> None:
         self._remove(statements.REMOVE_TASK, key, transition.tasks_remove)
         self._remove(statements.REMOVE_CHILD, key, transition.children_remove)
         self._remove(statements.REMOVE_CALL, key, transition.calls_remove)
         self._remove(statements.REMOVE_LOCK, key, transition.locks_remove)
-        self._add(statements.WRITE_INBOX, key, transition.inbox_add, rows.inbox_columns)
         self._add(statements.WRITE_TASK, key, transition.tasks_add, rows.task_columns)
         self._add(statements.WRITE_CHILD, key, transition.children_add, rows.child_columns)
         self._add(statements.WRITE_CALL, key, transition.calls_add, rows.call_columns)
@@ -114,6 +121,17 @@ class Writer:
     def _remove(self, statement: str, key: Key, names: Iterable[Any]) -> None:
         for name in names:
             self._connection.execute(statement, (*key, name))
+
+
+def _changes_what_is_out(transition: Transition) -> bool:
+    """Most transitions do not: they only put something into an inbox."""
+    removes = transition.tasks_remove or transition.children_remove or transition.calls_remove
+    adds = transition.tasks_add or transition.children_add or transition.calls_add
+    return bool(removes or adds or transition.locks_remove or transition.locks_set)
+
+
+def _progress_columns(key: Key, instance: Instance) -> rows.Columns:
+    return (*key, *rows.progress_columns(instance.progress), rows.micros(instance.due_at()))
 
 
 def _history_position(change: Change) -> int:
