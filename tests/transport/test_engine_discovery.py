@@ -200,6 +200,24 @@ async def test_what_decides_nothing_is_not_remembered(line: Line) -> None:
     assert engine.is_dapr
 
 
+async def test_a_call_that_cannot_be_made_twice_is_made_once_the_engine_answers(
+    line: Line,
+) -> None:
+    """What was turned away was the question: the call itself had not left yet."""
+    greetings = [refuses("UNAVAILABLE", "restarting"), answers(b"")]
+
+    async def second_time(request: bytes, context: Any) -> bytes:
+        return await greetings.pop(0)(request, context)
+
+    peer = Peer(hello=second_time)
+    async with peer.served() as address:
+        transport = line.to(address, patience=10)
+        await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
+        await line.run(transport.close)
+
+    assert peer.purge.requests == [codec.encode(PURGE, dialects.DAPR)]
+
+
 async def test_an_engine_that_answers_no_question_fails_the_call_in_its_time(line: Line) -> None:
     peer = Peer(hello=never)
     async with peer.served() as address:
