@@ -139,6 +139,27 @@ async def test_calls_that_come_at_once_wait_for_one_of_them_to_find_out(line: Li
     assert len(peer.purge.requests) == 4
 
 
+async def test_a_call_that_waits_for_the_answer_learns_that_the_client_was_closed(
+    line: Line,
+) -> None:
+    is_asked = asyncio.Event()
+
+    async def asked(request: bytes, context: Any) -> bytes:
+        is_asked.set()
+        return await never(request, context)
+
+    async with Peer(hello=asked).served() as address:
+        transport = line.to(address)
+        first = asyncio.ensure_future(line.run(transport.unary, methods.PURGE_INSTANCES, PURGE))
+        await is_asked.wait()
+        waits = asyncio.ensure_future(line.run(transport.unary, methods.PURGE_INSTANCES, PURGE))
+        await asyncio.sleep(0)
+        await line.run(transport.close)
+        with pytest.raises(RuntimeError, match="The client is closed"):
+            await waits
+        await asyncio.gather(first, return_exceptions=True)
+
+
 async def test_a_dialect_that_was_named_is_not_asked_for(line: Line) -> None:
     peer = Peer()
     async with peer.served() as address:
@@ -177,6 +198,24 @@ async def test_what_decides_nothing_is_not_remembered(line: Line) -> None:
     assert isinstance(raised.value, line.error_base)
     assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
     assert engine.is_dapr
+
+
+async def test_a_call_that_cannot_be_made_twice_is_made_once_the_engine_answers(
+    line: Line,
+) -> None:
+    """What was turned away was the question: the call itself had not left yet."""
+    greetings = [refuses("UNAVAILABLE", "restarting"), answers(b"")]
+
+    async def second_time(request: bytes, context: Any) -> bytes:
+        return await greetings.pop(0)(request, context)
+
+    peer = Peer(hello=second_time)
+    async with peer.served() as address:
+        transport = line.to(address, patience=10)
+        await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
+        await line.run(transport.close)
+
+    assert peer.purge.requests == [codec.encode(PURGE, dialects.DAPR)]
 
 
 async def test_an_engine_that_answers_no_question_fails_the_call_in_its_time(line: Line) -> None:

@@ -630,6 +630,21 @@ def test_a_channel_is_made_once_and_when_it_is_needed() -> None:
     assert source.connection() is source.connection()
 
 
+def test_threads_that_come_first_at_once_share_the_channel_that_was_kept_first() -> None:
+    others: list[Any] = []
+
+    def make() -> Any:
+        if not others:
+            others.append(None)
+            others.append(source.connection())
+        return Channel()
+
+    source: Any = channel.OwnChannel("sidecar.test:4001", make, Owner(), threading.Lock)
+
+    assert source.connection() is others[1]
+    assert source.take() is others[1].channel
+
+
 def test_a_channel_is_made_anew_in_another_process() -> None:
     owner = Owner()
     source = own_channel(owner)

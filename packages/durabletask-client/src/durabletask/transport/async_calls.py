@@ -98,6 +98,8 @@ class GrpcAsyncTransport(Calls[grpc.aio.Channel]):
             return known
         is_ours_to_ask = await _acquired(connection.finding_out, call.left())
         try:
+            # If it was closed meanwhile, this says so better than a channel that is closed.
+            self.source.connection()
             # A task that waited for too long asks too: with no time left, gRPC says so.
             return self.known(connection) or await self._find_out(call, connection)
         finally:

@@ -142,7 +142,8 @@ class Call:
     def pause_after(self, cause: grpc.RpcError) -> float:
         """Seconds to wait before the next attempt; raises if there shall be none."""
         clock = self._calls.clock
-        pause = self._retries.pause_after(failure_of(cause), now=clock.now(), jitter=clock.jitter())
+        failure = replace(failure_of(cause), of_question=bool(self._undecided_by))
+        pause = self._retries.pause_after(failure, now=clock.now(), jitter=clock.jitter())
         if pause is None:
             # What gRPC said is all in our error; its traceback would hide the text.
             raise self.error(cause) from None

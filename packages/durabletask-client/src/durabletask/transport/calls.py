@@ -80,6 +80,8 @@ class GrpcTransport(Calls[grpc.Channel]):
             return known
         is_ours_to_ask = connection.finding_out.acquire(timeout=call.left())
         try:
+            # If it was closed meanwhile, this says so better than a channel that is closed.
+            self.source.connection()
             # A thread that waited for too long asks too: with no time left, gRPC says so.
             return self.known(connection) or self._find_out(call, connection)
         finally:

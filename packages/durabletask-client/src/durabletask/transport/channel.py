@@ -130,9 +130,9 @@ class GivenChannel(Generic[C]):
 class OwnChannel(Generic[C]):
     """A channel that is made when it is needed and belongs to us.
 
-    There is no lock, since a fork could leave it locked for ever: two threads that come
-    first at once may make a channel each, and the one that was not kept ends with its call.
-    What was found out about the engine belongs to the channel, and ends with it.
+    There is no lock, since a fork could leave it locked for ever: threads that come first at
+    once may make a channel each, and all of them use the one that was kept first. What was
+    found out about the engine belongs to the channel, and ends with it.
     """
 
     def __init__(
@@ -146,27 +146,32 @@ class OwnChannel(Generic[C]):
         self._make = make
         self._owner = owner
         self._make_lock = make_lock
-        self._current: tuple[object, Connection[C]] | None = None
+        self._kept: dict[object, Connection[C]] = {}
         self._closed = False
 
     def connection(self) -> Connection[C]:
         if self._closed:
             raise RuntimeError("The client is closed")
         owner = self._owner()
-        current = self._current
-        if current is None or current[0] != owner:
-            current = self._current = (owner, Connection(self._make(), self._make_lock()))
-        return current[1]
+        kept = self._kept
+        connection = kept.get(owner)
+        if connection is None:
+            made = Connection(self._make(), self._make_lock())
+            # Atomic, as a lookup and an assignment would not be.
+            connection = kept.setdefault(owner, made)
+            for other in list(kept):
+                if other != owner:
+                    kept.pop(other, None)
+        return connection
 
     def renew(self) -> None:
-        self._current = None
+        self._kept = {}
 
     def take(self) -> C | None:
         self._closed = True
-        current, self._current = self._current, None
-        if current is None or current[0] != self._owner():
-            return None
-        return current[1].channel
+        kept, self._kept = self._kept, {}
+        connection = kept.get(self._owner())
+        return None if connection is None else connection.channel
 
 
 def source(
