@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
@@ -291,6 +292,27 @@ async def test_a_worker_whose_token_was_taken_away_gets_nothing_more(
         # What it would have been sent is there for others.
         await successor.decide(await successor.work().next(), complete(1, '"done"'))
         assert (await successor.completed("a")).output == '"done"'
+
+
+async def test_a_wait_whose_token_was_taken_away_meanwhile_tells_nothing(
+    server: Server, owner: Authorized, tokens: Path
+) -> None:
+    await owner.start(instance_id="a")
+    item = await owner.work().next()
+    request = messages.GetInstanceRequest(instance_id="a", get_inputs_and_outputs=True)
+    wait = asyncio.ensure_future(owner.seen(methods.WAIT_FOR_INSTANCE_COMPLETION, request))
+    hello = asyncio.ensure_future(owner.seen(methods.HELLO))
+    # The wait is let in before it: one connection keeps the order of its calls.
+    assert (await hello).code is grpc.StatusCode.OK
+    replace(tokens, f"orders {NEW}")
+
+    async with connected(server.address, None, *bearer(NEW, "orders")) as successor:
+        await successor.decide(item, complete(1, '"secret"'))
+        assert (await successor.completed("a")).output == '"secret"'
+
+    seen = await wait
+    assert seen.code is UNAUTHENTICATED
+    assert "secret" not in repr(seen)
 
 
 async def test_a_worker_without_work_whose_token_was_taken_away_is_sent_off_by_its_next_ping(

@@ -115,7 +115,7 @@ async def test_a_change_that_cannot_be_stored_is_an_error() -> None:
 
     (line,) = lines(log.getvalue())
     assert (line["level"], line["changes"]) == ("error", 1)
-    assert line["message"].endswith("the disk is full")
+    assert line["message"] == "cannot store what was asked for: the disk is full"
 
 
 async def test_a_defect_is_logged_with_what_met_it() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from .options import Group
 
@@ -56,7 +56,9 @@ def _read(path: str, groups: Sequence[Group]) -> argparse.Namespace:
         group.add(parser)
     options = argparse.Namespace()
     try:
-        for name, value in tomllib.loads(Path(path).read_text(encoding="utf-8")).items():
+        said = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        _check_once(said)
+        for name, value in said.items():
             _set(options, name, value, parser)
     except (ConfigError, ValueError) as error:
         # What is not TOML, or no text at all, is a ValueError.
@@ -64,21 +66,36 @@ def _read(path: str, groups: Sequence[Group]) -> argparse.Namespace:
     return options
 
 
+def _check_once(names: Iterable[str]) -> None:
+    spelled: dict[str, str] = {}
+    for name in names:
+        before = spelled.setdefault(_dashed(name), name)
+        if before != name:
+            raise ConfigError(f"{before!r} and {name!r} are the same option")
+
+
 def _set(
     options: argparse.Namespace, name: str, value: Any, parser: argparse.ArgumentParser
 ) -> None:
-    _, unknown = parser.parse_known_args(list(_flags(name, value)), options)
-    if unknown:
+    for kind, what in ((dict, "table"), (list, "list")):
+        # A list with nothing in it would say nothing, and leave out a protection without a word.
+        if isinstance(value, kind):
+            raise ConfigError(f"{name!r} is a {what}, and an option is one value")
+    _, unknown = parser.parse_known_args([_flag(name, value)], options)
+    if unknown and value is False:
+        raise ConfigError(f"there is no option {name!r} that is true or false")
+    # A name with = would be taken for a flag and its value.
+    if unknown or "=" in name:
         raise ConfigError(f"there is no option {name!r}")
 
 
-def _flags(name: str, value: Any) -> Iterator[str]:
-    """The flags that say what a line of the file says."""
-    flag = name.replace("_", "-")
-    if isinstance(value, dict):
-        raise ConfigError(f"{name!r} is a table, but options stand outside of tables")
+def _flag(name: str, value: Any) -> str:
+    """The flag that says what a line of the file says."""
+    flag = _dashed(name)
     if isinstance(value, bool):
-        yield f"--{flag}" if value else f"--no-{flag}"
-        return
-    for each in value if isinstance(value, list) else [value]:
-        yield f"--{flag}={each}"
+        return f"--{flag}" if value else f"--no-{flag}"
+    return f"--{flag}={value}"
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")

@@ -46,7 +46,7 @@ _SHOWN = 100
 
 
 class Admission(grpc.aio.ServerInterceptor):
-    """Refuses calls, and ends streams whose token no longer holds with their next response."""
+    """Refuses calls, and lets no response out any more when their token no longer holds."""
 
     def __init__(self, table: Callable[[], TokenTable], observer: Observer = NOBODY) -> None:
         self._table = table
@@ -66,9 +66,7 @@ class Admission(grpc.aio.ServerInterceptor):
             self._tell(handler_call_details.method, code_of(error))
             return _refusal(error)
         handler = await continuation(handler_call_details)
-        if handler is None or not handler.response_streaming:
-            return handler
-        return self._revocable(handler, metadata, table)
+        return None if handler is None else self._revocable(handler, metadata, table)
 
     def _admit(self, metadata: Metadata) -> TokenTable:
         """The table that lets the call in; raise when it does not."""
@@ -83,18 +81,35 @@ class Admission(grpc.aio.ServerInterceptor):
         _log.debug("a call was refused", extra={"method": name, "status": code.name})
 
     def _revocable(self, handler: Handler, metadata: Metadata, table: TokenTable) -> Handler:
-        behaviour: Any = handler.unary_stream
-
         def still_holds() -> None:
             nonlocal table
             # Looked up once a table, not once a response.
             if self._table() is not table:
                 table = self._admit(metadata)
 
-        async def serve(raw: bytes, context: Any) -> None:
-            await behaviour(raw, _Guarded(context, still_holds))
+        if handler.response_streaming:
+            return _guarded_stream(handler.unary_stream, still_holds)
+        return _guarded_response(handler.unary_unary, still_holds)
 
-        return grpc.unary_stream_rpc_method_handler(serve)
+
+def _guarded_stream(behaviour: Any, check: Callable[[], None]) -> Handler:
+    async def serve(raw: bytes, context: Any) -> None:
+        await behaviour(raw, _Guarded(context, check))
+
+    return grpc.unary_stream_rpc_method_handler(serve)
+
+
+def _guarded_response(behaviour: Any, check: Callable[[], None]) -> Handler:
+    async def serve(raw: bytes, context: Any) -> bytes:
+        response: bytes = await behaviour(raw, context)
+        try:
+            # What a wait was for may have come days after it was let in.
+            check()
+        except (UnauthenticatedError, PermissionDeniedError) as error:
+            await context.abort(code_of(error), str(error))
+        return response
+
+    return grpc.unary_unary_rpc_method_handler(serve)
 
 
 class _Guarded:

@@ -28,7 +28,10 @@ def read(options: argparse.Namespace) -> timedelta | None:
 
 
 def _days(text: str) -> timedelta:
-    days = float(text)
+    try:
+        days = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days") from error
     # Also what is no number is not between any two.
     if not 0 < days <= _MOST_DAYS:
         raise argparse.ArgumentTypeError(f"{text} is not more than 0 and at most {_MOST_DAYS}")
