@@ -132,15 +132,45 @@ def test_not_even_by_force_is_the_file_replaced_by_its_own_backup(source: Path) 
     assert ids(source) == {"a"}
 
 
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal", ".lock"])
+def test_not_even_by_force_is_a_part_of_the_file_replaced(source: Path, suffix: str) -> None:
+    part = source.with_name(source.name + suffix)
+    before = part.read_bytes() if part.exists() else None
+
+    assert backup("--db", source, "--force", part) == 2
+
+    assert (part.read_bytes() if part.exists() else None) == before
+
+
+@pytest.mark.parametrize("served_as", ["served.db", "link.db"])
 def test_not_even_by_force_is_a_file_overwritten_that_a_sidecar_serves(
-    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    source: Path, tmp_path: Path, served_as: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "served.db"
-    with closing(SqliteStore(target)):
+    (tmp_path / "link.db").symlink_to(target)
+    with closing(SqliteStore(tmp_path / served_as)):
         assert backup("--db", source, "--force", target) == 2
 
     assert "in use" in capsys.readouterr().err
     assert ids(target) == set()
+
+
+def test_what_a_killed_sidecar_left_in_the_log_is_read_and_left_there(
+    source: Path, tmp_path: Path
+) -> None:
+    link, log = tmp_path / "link.db", tmp_path / "tasks.db-wal"
+    link.symlink_to(source)
+    with closing(SqliteStore(source)) as store:
+        Hub(store).start("b")
+        left, whole = log.read_bytes(), source.read_bytes()
+    log.write_bytes(left)
+    source.write_bytes(whole)
+
+    for name in (source, link):
+        assert backup("--db", name, "--force", tmp_path / "backup.db") == 0
+
+    assert log.read_bytes() == left
+    assert ids(tmp_path / "backup.db") == {"a", "b"}
 
 
 def test_a_log_that_a_killed_sidecar_left_is_not_made_a_part_of_the_backup(

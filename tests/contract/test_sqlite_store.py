@@ -90,6 +90,32 @@ def test_a_second_sidecar_is_refused_until_the_first_is_gone(path: Path) -> None
     SqliteStore(path).close()
 
 
+def test_a_second_sidecar_is_refused_by_whatever_name_it_calls_the_file(
+    path: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+
+    with closing(SqliteStore(path)), pytest.raises(StoreLockedError):
+        SqliteStore(link)
+    with closing(SqliteStore(link)), pytest.raises(StoreLockedError):
+        SqliteStore(path)
+
+
+def test_a_file_that_is_gone_is_not_made_anew_while_its_log_is_there(
+    path: Path, tmp_path: Path
+) -> None:
+    link, log = tmp_path / "link.db", path.with_name(f"{path.name}-wal")
+    link.symlink_to(path)
+    log.write_bytes(b"what was acknowledged")
+
+    for name in (path, link):
+        with pytest.raises(StoreError, match="put the file back"):
+            SqliteStore(name)
+
+    assert log.exists()
+
+
 def test_a_file_that_could_not_be_opened_is_not_kept_locked(path: Path) -> None:
     path.write_bytes(b"x" * 4096)
     refusal(path)

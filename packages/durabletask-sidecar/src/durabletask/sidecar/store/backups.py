@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import StoreError, files
+from .beside import LOCK, LOG, belongs, beside
 from .locking import FileLock
 
 if TYPE_CHECKING:
@@ -58,14 +59,16 @@ def _check_target(source: Path, target: Path, *, overwrite: bool) -> None:
         raise StoreError(f"{target} is a folder; name a file in it")
     if target.exists() and target.samefile(source):
         raise StoreError(f"{target} is the file itself; name another one for the backup")
+    if belongs(target, source):
+        raise StoreError(f"{target} belongs to {source}; name another file for the backup")
     if target.exists() and not overwrite:
         raise StoreError(f"{target} is there already; name another file, or use --force")
-    if target.with_name(target.name + ".lock").exists():
+    if beside(target, LOCK).exists():
         FileLock(target).release()
     if files.log_size(target):
         # SQLite would take this log for a part of the copy.
         raise StoreError(
-            f"{target}-wal still holds changes of another {target.name}; name another file"
+            f"{beside(target, LOG)} still holds changes of another {target.name}; name another file"
         )
 
 

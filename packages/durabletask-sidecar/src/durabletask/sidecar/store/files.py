@@ -7,6 +7,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from . import ForeignFileError, StoreError
+from .beside import LOG, beside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +94,7 @@ def _refuse_cut_page(path: Path) -> None:
 
 
 def _log(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")
+    return beside(path, LOG)
 
 
 def _size(path: Path) -> int:
