@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FIELDS = ("hub", "instance", "kind", "method", "status", "address", "storage")
+_FIELDS = ("hub", "instance", "kind", "changes", "method", "status", "address", "storage")
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
