@@ -568,6 +568,28 @@ async def test_a_stream_that_is_reset_when_its_time_is_over_timed_out(line: Line
     assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
+async def test_a_stream_without_a_deadline_that_is_reset_has_not_timed_out(line: Line) -> None:
+    """Work items come for days; the time that other calls have is long over then."""
+    clock = QuickClock()
+
+    async def resets(_request: bytes, context: Any) -> AsyncIterator[bytes]:
+        yield b"one"
+        clock.time += 3600
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "Received RST_STREAM with error code 2")
+
+    async with raw_sidecar(streams={"GetWorkItems": resets}) as address:
+        transport = line.with_clock(address, clock)
+        stream = transport.stream(methods.GET_WORK_ITEMS, messages.GetWorkItemsRequest())
+        with pytest.raises(SidecarUnavailableError) as raised:
+            if line.is_async:
+                _ = [raw async for raw in stream]
+            else:
+                await asyncio.to_thread(list, stream)
+        await line.run(transport.close)
+
+    assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
 async def test_cancelling_a_task_cancels_its_call() -> None:
     under_way = asyncio.Event()
 
