@@ -68,6 +68,12 @@ class Line:
             return await function(*args, **options)
         return await asyncio.to_thread(function, *args, **options)
 
+    async def drain(self, stream: Any) -> list[bytes]:
+        """All that comes until the stream ends."""
+        if self.is_async:
+            return [raw async for raw in stream]
+        return await asyncio.to_thread(list, stream)
+
 
 @pytest.fixture(params=["sync", "async"])
 def line(request: pytest.FixtureRequest) -> Line:
@@ -581,10 +587,7 @@ async def test_a_stream_without_a_deadline_that_is_reset_has_not_timed_out(line:
         transport = line.with_clock(address, clock)
         stream = transport.stream(methods.GET_WORK_ITEMS, messages.GetWorkItemsRequest())
         with pytest.raises(SidecarUnavailableError) as raised:
-            if line.is_async:
-                _ = [raw async for raw in stream]
-            else:
-                await asyncio.to_thread(list, stream)
+            await line.drain(stream)
         await line.run(transport.close)
 
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
