@@ -282,6 +282,7 @@ def test_a_machine_that_lives_on_decides_as_one_built_from_history(run: Run) -> 
         warm = machine.turn(turn)
 
         assert said(warm) == said(cold)
+        assert warm.patches == cold.patches
         history += [*stamped(turn, cold), *record]
 
 

@@ -68,6 +68,12 @@ class Line:
             return await function(*args, **options)
         return await asyncio.to_thread(function, *args, **options)
 
+    async def drain(self, stream: Any) -> list[bytes]:
+        """All that comes until the stream ends."""
+        if self.is_async:
+            return [raw async for raw in stream]
+        return await asyncio.to_thread(list, stream)
+
 
 @pytest.fixture(params=["sync", "async"])
 def line(request: pytest.FixtureRequest) -> Line:
@@ -566,6 +572,25 @@ async def test_a_stream_that_is_reset_when_its_time_is_over_timed_out(line: Line
         await line.run(transport.close)
 
     assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_a_stream_without_a_deadline_that_is_reset_has_not_timed_out(line: Line) -> None:
+    """Work items come for days; the time that other calls have is long over then."""
+    clock = QuickClock()
+
+    async def resets(_request: bytes, context: Any) -> AsyncIterator[bytes]:
+        yield b"one"
+        clock.time += 3600
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "Received RST_STREAM with error code 2")
+
+    async with raw_sidecar(streams={"GetWorkItems": resets}) as address:
+        transport = line.with_clock(address, clock)
+        stream = transport.stream(methods.GET_WORK_ITEMS, messages.GetWorkItemsRequest())
+        with pytest.raises(SidecarUnavailableError) as raised:
+            await line.drain(stream)
+        await line.run(transport.close)
+
+    assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_cancelling_a_task_cancels_its_call() -> None:

@@ -129,6 +129,7 @@ class GrpcAsyncTransport(Calls[grpc.aio.Channel]):
         def start(engine: Engine) -> Any:
             send = connection.stream(method.path)
             payload = call.payload(engine)
+            call.begin_stream(timeout)
             return send(payload, timeout=timeout, metadata=(*self.metadata, *metadata))
 
         known = self.known(connection)

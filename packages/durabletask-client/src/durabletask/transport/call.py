@@ -11,6 +11,7 @@ Sends nothing, and decides little: it does what `dialect.py`, `retry.py`, `healt
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
@@ -116,6 +117,11 @@ class Call:
     def left(self) -> float:
         """The seconds that the attempt, and what comes before it, may still take."""
         return self._retries.left(self._calls.clock.now())
+
+    def begin_stream(self, timeout: float | None) -> None:
+        """Begin what may last for ever, unless there is a timeout: only the question may not."""
+        if timeout is None:
+            self._retries.deadline = math.inf
 
     def ask(self, inquiry: Inquiry, error: grpc.RpcError) -> None:
         """Go on with the inquiry after a refusal, or raise what leaves it undecided."""

@@ -113,6 +113,7 @@ class GrpcTransport(Calls[grpc.Channel]):
         def start(engine: Engine) -> Any:
             send = connection.stream(method.path)
             payload = call.payload(engine)
+            call.begin_stream(timeout)
             return send(payload, timeout=timeout, metadata=(*self.metadata, *metadata))
 
         known = self.known(connection)
