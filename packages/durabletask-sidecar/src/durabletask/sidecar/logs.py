@@ -41,6 +41,11 @@ def configure(logs: Logs, stream: TextIO) -> None:
     logging.getLogger("durabletask").setLevel(_level(logs.level))
 
 
+def keep_metadata_out() -> None:
+    """Have gRPC not tell of metadata that is no text: it would tell all of it, tokens too."""
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_has_no_metadata)
+
+
 class TextLines(logging.Formatter):
     """Time, level, logger, message and fields; a traceback follows on lines of its own."""
 
@@ -67,6 +72,10 @@ class JsonLines(logging.Formatter):
         if error:
             line["error"] = error
         return json.dumps(line)
+
+
+def _has_no_metadata(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Invalid encoding")
 
 
 def _level(name: str) -> int:
