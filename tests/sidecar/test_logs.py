@@ -100,6 +100,16 @@ def test_nobody_forges_a_line_with_a_name(formatter: logging.Formatter) -> None:
     assert len(forged.splitlines()) == 1
 
 
+@pytest.mark.parametrize("formatter", [JsonLines(), TextLines()], ids=["json", "text"])
+@pytest.mark.parametrize("end", ["\n", "\r", "\x85", "\u2028"])
+def test_nobody_forges_a_line_with_what_an_error_says(
+    formatter: logging.Formatter, end: str
+) -> None:
+    forged = formatter.format(record(f"what is stored of 'a{end}1970 INFO all is well' is damaged"))
+
+    assert len(forged.splitlines()) == 1
+
+
 def test_a_field_that_nobody_thought_of_is_not_written() -> None:
     assert "hunter2" not in JsonLines().format(record("it failed", password="hunter2"))
 

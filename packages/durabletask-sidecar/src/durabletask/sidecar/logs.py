@@ -52,7 +52,9 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         # Fields are written as JSON: a line break in one must not look like a line of ours.
         fields = "".join(f" {key}={json.dumps(value)}" for key, value in _fields(record).items())
-        line = f"{_time(record)} {record.levelname} {record.name}: {record.getMessage()}{fields}"
+        # A message may name what a peer made up, in the text of an error.
+        message = "\\n".join(record.getMessage().splitlines())
+        line = f"{_time(record)} {record.levelname} {record.name}: {message}{fields}"
         error = _error(self, record)
         return f"{line}\n{error}" if error else line
 

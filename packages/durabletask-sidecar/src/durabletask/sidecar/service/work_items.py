@@ -174,9 +174,9 @@ class Pings:
         self._stuck_at = at
         if self._stuck > stream.writing // _LEAST_PROGRESS:
             _log.warning(
-                "a worker of task hub '%s' has read nothing for %d seconds; its work goes to others",
-                stream.appetite.hub,
+                "a worker has read nothing for %d seconds; its work goes to others",
                 self._stuck * _PING_INTERVAL.total_seconds(),
+                extra={"hub": stream.appetite.hub},
             )
             self._give_up()
             return
