@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
+from tools.prove import http2
 
 from builders.command import PATIENCE, address_in, running
 from builders.sidecar import Peer, complete, connected, schedule, serving
@@ -95,6 +96,16 @@ def test_a_traceback_follows_the_text_line() -> None:
 @pytest.mark.parametrize("formatter", [JsonLines(), TextLines()], ids=["json", "text"])
 def test_nobody_forges_a_line_with_a_name(formatter: logging.Formatter) -> None:
     forged = formatter.format(record("it failed", instance="a\n1970 INFO all is well\u2028"))
+
+    assert len(forged.splitlines()) == 1
+
+
+@pytest.mark.parametrize("formatter", [JsonLines(), TextLines()], ids=["json", "text"])
+@pytest.mark.parametrize("end", ["\n", "\r", "\x85", "\u2028"])
+def test_nobody_forges_a_line_with_what_an_error_says(
+    formatter: logging.Formatter, end: str
+) -> None:
+    forged = formatter.format(record(f"what is stored of 'a{end}1970 INFO all is well' is damaged"))
 
     assert len(forged.splitlines()) == 1
 
@@ -183,11 +194,23 @@ async def live_a_secret_life(peer: Peer) -> None:
         await peer.refusal(method, b"\xff" + SECRET.encode())
 
 
+async def send_metadata_that_is_no_text(address: str) -> None:
+    """A token with a letter of another encoding, which no client of gRPC's would send."""
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    metadata = {"authorization": f"Bearer {SECRET}\udce9"}
+    writer.write(http2.hello() + http2.call(methods.HELLO, b"", metadata=metadata))
+    async with asyncio.timeout(PATIENCE):
+        await reader.readuntil(b"grpc-status")
+    writer.close()
+
+
 @pytest.mark.parametrize("form", ["json", "text"])
 async def test_nothing_secret_is_written_at_the_most_talkative(form: str) -> None:
     with running("--port", "0", "--log-level", "debug", "--log-format", form) as (process, line):
         async with connected(address_in(line)) as peer:
             await live_a_secret_life(peer)
+        await send_metadata_that_is_no_text(address_in(line))
         process.terminate()
         _, log = await asyncio.to_thread(process.communicate, timeout=PATIENCE)
 

@@ -37,8 +37,11 @@ async def test_a_request_that_is_too_large_is_turned_down_by_grpc() -> None:
         assert await peer.start(input="x" * 900) == "a"
 
 
-async def test_without_a_limit_messages_may_be_larger_than_grpc_takes_by_itself() -> None:
-    limits = Limits(message_bytes=None, payload_bytes=None)
+@pytest.mark.parametrize("most", [None, 2**31 - 1, 2**31, 10**15])
+async def test_without_a_limit_messages_may_be_larger_than_grpc_takes_by_itself(
+    most: int | None,
+) -> None:
+    limits = Limits(message_bytes=most, payload_bytes=None)
     async with serving(limits=limits) as peer:
         assert await peer.start(input="x" * 5_000_000) == "a"
 

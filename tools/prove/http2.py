@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from durabletask.protocol.methods import Method
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -21,16 +23,18 @@ def hello() -> bytes:
     return PREFACE + _frame(_SETTINGS, 0, 0, b"")
 
 
-def call(method: Method, request: bytes, stream: int = 1) -> bytes:
+def call(
+    method: Method, request: bytes, stream: int = 1, metadata: Mapping[str, str] | None = None
+) -> bytes:
     """A whole call of a method."""
     message = b"\0" + len(request).to_bytes(4, "big") + request
-    return _headers(method, stream) + _frame(_DATA, _END_STREAM, stream, message)
+    return _headers(method, stream, metadata or {}) + _frame(_DATA, _END_STREAM, stream, message)
 
 
 def lying_call(method: Method, promised: int, stream: int = 1) -> bytes:
     """A call whose request is shorter than it says."""
     message = b"\0" + promised.to_bytes(4, "big") + b"\x0a"
-    return _headers(method, stream) + _frame(_DATA, _END_STREAM, stream, message)
+    return _headers(method, stream, {}) + _frame(_DATA, _END_STREAM, stream, message)
 
 
 def lying_frame(promised: int) -> bytes:
@@ -38,7 +42,7 @@ def lying_frame(promised: int) -> bytes:
     return promised.to_bytes(3, "big") + bytes((_DATA, 0)) + (1).to_bytes(4, "big") + b"\0" * 9
 
 
-def _headers(method: Method, stream: int) -> bytes:
+def _headers(method: Method, stream: int, metadata: Mapping[str, str]) -> bytes:
     headers = {
         ":method": "POST",
         ":scheme": "http",
@@ -46,6 +50,7 @@ def _headers(method: Method, stream: int) -> bytes:
         ":authority": "stranger",
         "te": "trailers",
         "content-type": "application/grpc",
+        **metadata,
     }
     block = b"".join(
         b"\0" + _text(name) + _text(value) for name, value in headers.items()

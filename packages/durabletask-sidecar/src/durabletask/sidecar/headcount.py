@@ -26,6 +26,10 @@ class Headcount:
         self._added: Counter[str] = Counter()
         """By the commit that is being made."""
 
+    def __len__(self) -> int:
+        """How many task hubs are remembered."""
+        return len(self._committed)
+
     def of(self, hub: str) -> int:
         return self._committed[hub] + self._added[hub]
 
@@ -42,6 +46,9 @@ class Headcount:
         """It is committed."""
         for hub, added in self._added.items():
             self._committed[hub] += added
+            if not self._committed[hub]:
+                # Anybody makes up names of task hubs; those without anybody are not remembered.
+                del self._committed[hub]
         self._added.clear()
 
     def take_back(self) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,8 +29,9 @@ _PAUSE = 1.0
 class LastingServer:
     """Serves from `start` to `stop`; `make` makes a server that is about to listen."""
 
-    def __init__(self, make: Callable[[], grpc.aio.Server]) -> None:
+    def __init__(self, make: Callable[[], grpc.aio.Server], pause: float = _PAUSE) -> None:
         self._make = make
+        self._pause = pause
         self._server = make()
 
     async def start(self) -> None:
@@ -40,8 +40,8 @@ class LastingServer:
 
     async def stop(self, grace: float) -> None:
         self._watch.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._watch
+        # Not awaited itself: whatever became of it, there is more to be stopped.
+        await asyncio.wait([self._watch])
         await self._server.stop(grace)
 
     async def _watch_over(self) -> None:
@@ -56,9 +56,9 @@ class LastingServer:
             try:
                 self._server = self._make()
                 await self._server.start()
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - there is no error to give up at
                 _log.error("%s; trying again", error)
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(self._pause)
             else:
                 return
 

@@ -41,13 +41,20 @@ def configure(logs: Logs, stream: TextIO) -> None:
     logging.getLogger("durabletask").setLevel(_level(logs.level))
 
 
+def keep_metadata_out() -> None:
+    """Have gRPC not tell of metadata that is no text: it would tell all of it, tokens too."""
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_has_no_metadata)
+
+
 class TextLines(logging.Formatter):
     """Time, level, logger, message and fields; a traceback follows on lines of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
         # Fields are written as JSON: a line break in one must not look like a line of ours.
         fields = "".join(f" {key}={json.dumps(value)}" for key, value in _fields(record).items())
-        line = f"{_time(record)} {record.levelname} {record.name}: {record.getMessage()}{fields}"
+        # A message may name what a peer made up, in the text of an error.
+        message = "\\n".join(record.getMessage().splitlines())
+        line = f"{_time(record)} {record.levelname} {record.name}: {message}{fields}"
         error = _error(self, record)
         return f"{line}\n{error}" if error else line
 
@@ -67,6 +74,10 @@ class JsonLines(logging.Formatter):
         if error:
             line["error"] = error
         return json.dumps(line)
+
+
+def _has_no_metadata(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Invalid encoding")
 
 
 def _level(name: str) -> int:

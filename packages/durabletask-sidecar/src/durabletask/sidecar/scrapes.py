@@ -58,11 +58,13 @@ class Scrapes:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = asyncio.ensure_future(self._answer(reader, writer))
         self._connections.add(connection)
-        with suppress(asyncio.CancelledError):
-            await connection
-        self._connections.discard(connection)
-        # What was not read by then is not sent any more.
-        writer.transport.abort()
+        try:
+            with suppress(asyncio.CancelledError):
+                await connection
+        finally:
+            self._connections.discard(connection)
+            # What was not read by then is not sent any more.
+            writer.transport.abort()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._connections) > _MOST_CONNECTIONS:

@@ -29,6 +29,7 @@ from .engine.limits import DEFAULT
 from .host import Host
 from .lasting import LastingServer
 from .listening import check_free, free_port, hosts, is_loopback, target
+from .logs import keep_metadata_out
 from .metrics import Meter, Metrics
 from .observing import NOBODY
 from .retention import Retention
@@ -60,6 +61,9 @@ _OPTIONS = (
     # Two sidecars on one port would each get half of the calls.
     ("grpc.so_reuseport", 0),
 )
+
+# The largest number that gRPC takes for a limit, and more than it takes for a message.
+_MOST_MESSAGE_BYTES = 2**31 - 1
 
 # A peer that was silent for so long is asked whether it is still there, and has half that
 # time to answer. A worker that vanished without a word gives its work back by that.
@@ -144,6 +148,7 @@ class Server:
 
         Raises StoreError, SecurityError or OSError, and leaves nothing open.
         """
+        keep_metadata_out()
         certificates, tokens = _certificates(self._security), _tokens(self._security)
         places = hosts(self._host)
         for place in places:
@@ -251,8 +256,10 @@ class Server:
 def _options(keepalive: timedelta, limits: Limits) -> tuple[tuple[str, int], ...]:
     milliseconds = int(keepalive.total_seconds() * 1000)
     most = limits.message_bytes
+    if most is None or most > _MOST_MESSAGE_BYTES:
+        most = -1
     return (
-        ("grpc.max_receive_message_length", -1 if most is None else most),
+        ("grpc.max_receive_message_length", most),
         ("grpc.keepalive_time_ms", milliseconds),
         ("grpc.keepalive_timeout_ms", milliseconds // 2),
         # What newer versions of gRPC go by instead.

@@ -86,7 +86,8 @@ class WorkStream:
         self.sessions = Sessions()
         self.written = 0
         """How many items its worker has taken off the link, or off what buffers there."""
-        self.is_writing = False
+        self.writing = 0
+        """Bytes of the item that its worker takes off the link now; 0 while there is none."""
         self._free = {kind: appetite.slots_for(kind) for kind in Kind}
         self._outbox: list[bytes] = []
         self._wake = asyncio.Event()
@@ -114,9 +115,9 @@ class WorkStream:
         """What there is to write, as it comes; whoever asks for the next has written the last."""
         while batch := await self.next_batch():
             for item in batch:
-                self.is_writing = True
+                self.writing = len(item)
                 yield item
-                self.is_writing = False
+                self.writing = 0
                 self.written += 1
 
     async def next_batch(self) -> list[bytes]:

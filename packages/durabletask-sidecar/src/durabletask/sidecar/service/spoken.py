@@ -9,6 +9,7 @@ Knows nothing about the methods.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import recognition
@@ -27,12 +28,17 @@ def named(name: str) -> Dialect | None:
     return _NAMES[name]
 
 
+# Task hubs that are remembered. There are as many as names, and those may be anything; one that
+# is forgotten is recognized again by its next worker.
+_HUBS_KEPT = 10_000
+
+
 class Dialects:
     """The dialects of all task hubs."""
 
     def __init__(self, default: Dialect | None = None) -> None:
         self._default = default
-        self._by_hub: dict[str, Dialect] = {}
+        self._by_hub: OrderedDict[str, Dialect] = OrderedDict()
 
     def of_worker(self, raw: bytes) -> Dialect | None:
         """The dialect of a worker that asks for work; None when that does not show yet."""
@@ -42,6 +48,9 @@ class Dialects:
         """Take note of a worker that was recognized."""
         if dialect is not None:
             self._by_hub[hub] = dialect
+            self._by_hub.move_to_end(hub)
+            if len(self._by_hub) > _HUBS_KEPT:
+                self._by_hub.popitem(last=False)
 
     def is_daprs(self, hub: str) -> bool:
         """Whether Dapr's rules hold in the task hub."""

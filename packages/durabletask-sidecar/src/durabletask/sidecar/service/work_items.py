@@ -38,6 +38,8 @@ _log = logging.getLogger("durabletask.sidecar")
 
 # The official worker takes 120 seconds of silence for a dead link.
 _PING_INTERVAL = timedelta(seconds=25)
+# What the slowest link brings over in that time, some 1.3 Mbit/s: a large item may take several.
+_LEAST_PROGRESS = 4 * 1024 * 1024
 _MAX_MESSAGE_KEY = "x-durabletask-max-message"
 # Our own worker says by it that it keeps sessions; the protocol has no word for it.
 _SESSIONS_KEY = "x-durabletask-extended-sessions"
@@ -158,6 +160,8 @@ class Pings:
         self._clock = clock
         self._give_up = give_up
         self._stuck_at: int | None = None
+        self._stuck = 0
+        """Pings since then."""
         self._set()
 
     def _set(self) -> None:
@@ -165,16 +169,17 @@ class Pings:
 
     def _send(self) -> None:
         stream = self._stream
-        at = stream.written if stream.is_writing else None
-        if at is not None and at == self._stuck_at:
+        at = stream.written if stream.writing else None
+        self._stuck = self._stuck + 1 if at is not None and at == self._stuck_at else 0
+        self._stuck_at = at
+        if self._stuck > stream.writing // _LEAST_PROGRESS:
             _log.warning(
-                "a worker of task hub '%s' has read nothing for %d seconds; its work goes to others",
-                stream.appetite.hub,
-                _PING_INTERVAL.total_seconds(),
+                "a worker has read nothing for %d seconds; its work goes to others",
+                self._stuck * _PING_INTERVAL.total_seconds(),
+                extra={"hub": stream.appetite.hub},
             )
             self._give_up()
             return
-        self._stuck_at = at
         # Dapr's workers have no such message, and some of them stumble over it.
         if stream.appetite.dialect is dialects.TASKHUB:
             stream.send(self._ping)
