@@ -215,6 +215,27 @@ def test_a_folder_that_is_not_there_is_one_line(
     assert "nowhere" in capsys.readouterr().err
 
 
+def test_what_the_log_has_grown_by_while_a_backup_was_made_is_given_back(
+    source: Path, tmp_path: Path
+) -> None:
+    log, large = tmp_path / "tasks.db-wal", 65 * 1024 * 1024
+    with closing(SqliteStore(source, synchronous="normal")) as store:
+        hub = Hub(store)
+
+        def write(_done: int, _total: int) -> None:
+            while (size := log.stat().st_size) < large:
+                hub.start(f"large-{size}", input="x" * 16_000_000)
+
+        backups.copy(source, tmp_path / "backup.db", overwrite=False, progress=write)
+        grown = log.stat().st_size
+        # Written back by the one, begun anew by the other.
+        hub.start("b")
+        hub.start("c")
+
+        assert large <= grown
+        assert log.stat().st_size < large
+
+
 def test_progress_counts_up_to_all(source: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
 
