@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import itertools
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from builders.sidecar import Peer
 
 PATIENCE = 30
+MIB = 1024 * 1024
 COMPLETED = messages.OrchestrationStatus.COMPLETED
 
 
@@ -49,6 +52,13 @@ def ids(path: Path) -> set[str]:
     with closing(sqlite3.connect(path)) as connection:
         found = connection.execute("SELECT instance_id FROM origins").fetchall()
     return {instance_id for (instance_id,) in found}
+
+
+def grow(path: Path, size: int) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        statement = "INSERT INTO history VALUES ('default', 'a', 0, zeroblob(?))"
+        connection.execute(statement, (size,))
+        connection.commit()
 
 
 def test_a_sidecar_starts_on_a_backup(source: Path, tmp_path: Path) -> None:
@@ -215,6 +225,27 @@ def test_a_folder_that_is_not_there_is_one_line(
     assert "nowhere" in capsys.readouterr().err
 
 
+def test_what_the_log_has_grown_by_while_a_backup_was_made_is_given_back(
+    source: Path, tmp_path: Path
+) -> None:
+    log, large = tmp_path / "tasks.db-wal", 65 * MIB
+    with closing(SqliteStore(source, synchronous="normal")) as store:
+        hub = Hub(store)
+
+        def write(_done: int, _total: int) -> None:
+            while (size := log.stat().st_size) < large:
+                hub.start(f"large-{size}", input="x" * 16_000_000)
+
+        backups.copy(source, tmp_path / "backup.db", overwrite=False, progress=write)
+        grown = log.stat().st_size
+        # Written back by the one, begun anew by the other.
+        hub.start("b")
+        hub.start("c")
+
+        assert large <= grown
+        assert log.stat().st_size < large
+
+
 def test_progress_counts_up_to_all(source: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
 
@@ -231,17 +262,39 @@ def test_progress_counts_up_to_all(source: Path, tmp_path: Path) -> None:
 def test_who_waits_for_long_hears_how_far_it_is(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    large = 100 * 1024 * 1024
-    with closing(sqlite3.connect(source)) as connection:
-        statement = "INSERT INTO history VALUES ('default', 'a', 0, zeroblob(?))"
-        connection.execute(statement, (large,))
-        connection.commit()
+    grow(source, 100 * MIB)
 
     backup("--db", source, tmp_path / "backup.db")
 
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 10
     assert told[-1] == "copied 100 of 100 MiB"
+
+
+class Impatient(io.StringIO):
+    """Somebody who ends the command as soon as it says that this takes long."""
+
+    def __init__(self, by: signal.Signals) -> None:
+        super().__init__()
+        self._by = by
+
+    def write(self, text: str) -> int:
+        if "copied" in text:
+            signal.raise_signal(self._by)
+        return super().write(text)
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_half_a_copy_is_not_left_behind(
+    source: Path, tmp_path: Path, by: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grow(source, 100 * MIB)
+    before = names(tmp_path)
+    monkeypatch.setattr(sys, "stderr", Impatient(by))
+
+    assert backup("--db", source, tmp_path / "backup.db") == 130
+
+    assert names(tmp_path) == before
 
 
 async def make_backup(source: Path, target: Path) -> None:

@@ -1,10 +1,12 @@
-"""The list of faults is up to date; `hatch run prove faults` finds them all."""
+"""The list of faults is up to date, and one is found; `hatch run prove faults` finds them all."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from tools.prove.faults import is_found
+from tools.prove.parts import Options
 from tools.prove.planted import FAULTS, SIDECAR, Fault, FaultLostError
 
 SOURCES = Path(__file__).parents[2] / "packages" / "durabletask-sidecar" / "src"
@@ -40,3 +42,21 @@ def test_a_line_that_is_gone_or_there_twice_is_an_error(tmp_path: Path, text: st
 
     with pytest.raises(FaultLostError, match=r"some\.py has the line 'return 1' [02] times"):
         Fault("one is two", "some.py", "return 1", "return 2").plant(tmp_path)
+
+
+FEW = Options(seed=6, examples=2)
+
+
+def test_a_fault_is_found_by_what_differs_and_nothing_where_there_is_none() -> None:
+    twice = "an activity's result is applied as often as it is reported"
+    (fault,) = [each for each in FAULTS if each.breaks == twice]
+
+    assert is_found(fault, Options(seed=6, examples=20))
+    assert not is_found(None, FEW)
+
+
+def test_a_copy_that_does_not_run_is_not_taken_for_one_whose_fault_was_found() -> None:
+    broken = Fault("all", "step.py", "waiting.append((target, following))", "waiting.append((")
+
+    with pytest.raises(RuntimeError, match="'all' was not tried"):
+        is_found(broken, FEW)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 ACCOUNTS = 12
 BREADTH = 8
 NOTES = 4
+KINDS = frozenset(each.__name__ for each in kinds.ORCHESTRATORS if each is not kinds.leaf)
+"""What is started; leaves are their parents' affair."""
 
 
 @dataclass(frozen=True, slots=True)

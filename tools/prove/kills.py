@@ -18,7 +18,7 @@ from tools.load.checker import applied, check
 from tools.load.faults import Kind
 from tools.load.ledger import Answer
 from tools.load.stage import stage
-from tools.load.traffic import Traffic
+from tools.load.traffic import KINDS, Traffic
 
 from .parts import Line
 
@@ -101,16 +101,23 @@ def lines(run: Run) -> Iterator[Line]:
     told = sum(event.answer is Answer.TOLD for event in ledger.events.values())
     completed = sum(each.status == "COMPLETED" for each in evidence.instances.values())
     results = applied(evidence)
-    yield Line("sidecar killed by SIGKILL", f"{run.kills}", holds=True)
-    yield Line("worker processes killed with it", f"{run.worker_kills}", holds=True)
-    yield Line("orchestrations started, of every kind", f"{len(ledger.starts)}", holds=True)
+    yield Line("sidecar killed by SIGKILL", f"{run.kills}", holds=run.kills > 0)
+    workers = run.worker_kills
+    yield Line("worker processes killed with it", f"{workers}", holds=workers > 0)
+    started = Counter(start.kind for start in ledger.starts.values())
+    yield Line(
+        f"orchestrations started, of {len(KINDS)} kinds",
+        f"{started.total()}",
+        holds=started.keys() >= KINDS,
+    )
     yield Line(
         "completed, with their children",
         f"{completed} of {len(evidence.instances)}",
-        holds=completed == len(evidence.instances),
+        holds=completed == len(evidence.instances) > 0,
     )
-    yield Line("events acknowledged, of those sent", f"{told} of {len(ledger.events)}", holds=True)
-    yield Line("activities carried out", f"{len(evidence.effects)}", holds=True)
-    yield Line("of their effects, results that count", f"{results}", holds=True)
+    sent, effects = len(ledger.events), len(evidence.effects)
+    yield Line("events acknowledged, of those sent", f"{told} of {sent}", holds=told > 0)
+    yield Line("activities carried out", f"{effects}", holds=effects > 0)
+    yield Line("of their effects, results that count", f"{results}", holds=results > 0)
     for kind in Kind:
         yield Line(kind.value, f"{found[kind]}", holds=not found[kind])

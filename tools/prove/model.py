@@ -1,7 +1,7 @@
 """Model checking: lives of a sidecar, each command and accident compared with a small model.
 
 python -m tools.prove.model SOURCES SEED EXAMPLES   leads lives of the sidecar in other sources;
-                                                    exit code 1 when they differ from the model
+                                                    exit code 3 when they differ from the model
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ NAME = "model"
 # A life longer than this finds little that it has not found by then.
 STEPS = 40
 
+# Not Python's own 1, with which a program ends that could not even begin.
+ALIKE, NOT_TRIED, DIFFERENT = 0, 2, 3
+
 
 def prove(options: Options) -> Iterator[Line]:
     from builders.lives import Lives, LivesInAFile
@@ -36,8 +39,10 @@ def prove(options: Options) -> Iterator[Line]:
         examples = options.examples // 2
         before = Lives.compared
         differs = _differs(lives, options.seed, examples)
-        figure = f"{examples} ({Lives.compared - before} comparisons)"
-        yield Line(f"lives {where}, none of which differs from the model", figure, not differs)
+        compared = Lives.compared - before
+        figure = f"{examples} ({compared} comparisons)"
+        holds = compared > 0 and not differs
+        yield Line(f"lives {where}, none of which differs from the model", figure, holds)
 
 
 def _differs(lives: type[Lives], first: int, examples: int) -> bool:
@@ -74,13 +79,13 @@ def main(sources: str, first: str, examples: str) -> int:
 
     if not Path(sidecar.__path__[0]).is_relative_to(Path(sources)):
         print(f"this would check {sidecar.__path__[0]}, not the sidecar in {sources}")
-        return 2
+        return NOT_TRIED
     try:
         lead(Lives, int(first), int(examples), shrinks=False)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is a difference
         print(f"{type(error).__name__}: {error}")
-        return 1
-    return 0
+        return DIFFERENT
+    return ALIKE
 
 
 if __name__ == "__main__":

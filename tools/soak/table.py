@@ -33,8 +33,12 @@ def _work(result: Soak, plan: Plan) -> Iterator[Line]:
     started, seconds = len(result.ledger.starts), result.seconds
     instances = result.evidence.instances
     completed = sum(each.status == "COMPLETED" for each in instances.values())
-    kills = f"{result.sidecar_kills} + {result.worker_kills}"
-    yield Line("sidecar + worker processes killed", kills, holds=result.sidecar_kills > 0)
+    sidecars, workers = result.sidecar_kills, result.worker_kills
+    yield Line(
+        "sidecar + worker processes killed",
+        f"{sidecars} + {workers}",
+        holds=sidecars > 0 and workers > 0,
+    )
     yield Line(
         "orchestrations started, of those planned",
         f"{started} of {plan.orchestrations}",
@@ -50,7 +54,9 @@ def _work(result: Soak, plan: Plan) -> Iterator[Line]:
     yield Line("processor seconds used, of cores", f"{used:.0f}, {cores}", holds=True)
     effects = len(result.evidence.effects)
     counted = applied(result.evidence)
-    yield Line("activities carried out, results that count", f"{effects}, {counted}", holds=True)
+    yield Line(
+        "activities carried out, results that count", f"{effects}, {counted}", holds=counted > 0
+    )
 
 
 def _workers(result: Soak, plan: Plan) -> Iterator[Line]:

@@ -6,17 +6,21 @@ Knows nothing about how a copy is made.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _MIB = 1024 * 1024
 # Less than this is copied in a moment.
 _LONG = 64 * _MIB
 _STEPS = 10
+# As shells have it of a command that was interrupted.
+_INTERRUPTED = 128 + signal.SIGINT
 
 _EPILOG = """\
 examples:
@@ -34,9 +38,24 @@ def run(arguments: Sequence[str]) -> int:
 
     options = _parser().parse_args(arguments)
     target = Path(options.target)
-    backups.copy(Path(options.db), target, overwrite=options.force, progress=_reporter())
+    try:
+        with _interruptible():
+            backups.copy(Path(options.db), target, overwrite=options.force, progress=_reporter())
+    except KeyboardInterrupt:
+        print("durabletask-sidecar: interrupted", file=sys.stderr)  # noqa: T201 - a command's output
+        return _INTERRUPTED
     print(f"backed up {options.db} to {target}, {target.stat().st_size} bytes")  # noqa: T201 - a command's output
     return 0
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have SIGTERM, as service managers send it, take half a copy away as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _reporter() -> Callable[[int, int], None]:

@@ -24,6 +24,10 @@ _MAGIC = b"SQLite format 3\0"
 _PAGE_SIZE = slice(16, 18)
 _LARGEST_PAGE = 65536
 
+# More than this is given back to the disk once the log begins anew: it grows as long as a
+# backup reads, and would keep its greatest size ever after.
+_LARGEST_LOG = 64 * 1024 * 1024
+
 _WHAT_TO_DO = "keep a copy of it, and start on a backup or another file"
 
 _MIGRATIONS = resources.files(__package__) / "migrations"
@@ -112,6 +116,7 @@ def _configure(connection: sqlite3.Connection, path: Path, synchronous: str) -> 
         # It can only be set before the first table is made.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_LOG}")
     _check_integrity(connection, path)
     _check_writable(connection, version)
     connection.execute(f"PRAGMA synchronous = {synchronous}")
