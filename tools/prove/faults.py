@@ -43,13 +43,19 @@ def prove(options: Options) -> Iterator[Line]:
         "nothing" if nothing_found else "a difference",
         nothing_found,
     )
+    found = 0
     # The lives are led by a processor each.
     with ThreadPoolExecutor(max_workers=2) as processes:
-        found = list(processes.map(lambda fault: is_found(fault, options), FAULTS))
-    for fault, was_found in zip(FAULTS, found, strict=True):
-        if not was_found:
-            yield Line(f"a fault: {fault.breaks}", "not found", holds=False)
-    yield Line("planted faults that were found", f"{sum(found)} of {len(found)}", holds=all(found))
+        tried = processes.map(lambda fault: is_found(fault, options), FAULTS)
+        for number, (fault, was_found) in enumerate(zip(FAULTS, tried, strict=True), start=1):
+            found += was_found
+            print(
+                f"  {number} of {len(FAULTS)} planted, {found} found", file=sys.stderr, flush=True
+            )
+            if not was_found:
+                yield Line(f"a fault: {fault.breaks}", "not found", holds=False)
+    every = found == len(FAULTS)
+    yield Line("planted faults that were found", f"{found} of {len(FAULTS)}", holds=every)
 
 
 def is_found(fault: Fault | None, options: Options) -> bool:
