@@ -185,6 +185,25 @@ async def test_an_answer_that_is_too_large_is_accepted_once_and_fails_its_work()
         assert (await items.next()).orchestrator_request.instance_id == "next"
 
 
+@pytest.mark.parametrize("numbers", [[0, 1, 2], [0, 0, 0], [None, None, None]])
+async def test_an_answer_in_parts_that_are_too_large_fails_its_orchestration(
+    numbers: list[int | None],
+) -> None:
+    async with serving(limits=Limits(history_bytes=1000)) as peer:
+        await peer.start()
+        turn = await peer.work().next()
+
+        for size, number in zip((10, 1100, 10), numbers, strict=True):
+            part = schedule(1, input="x" * size)
+            await peer.decide(turn, part, is_partial=True, chunk_index=number)
+        await peer.decide(turn, complete(9))
+
+        state = await peer.completed()
+        assert state.orchestration_status == messages.OrchestrationStatus.FAILED
+        assert state.failure_details.error_type == "HistoryTooLong"
+        assert "--max-history-bytes" in state.failure_details.error_message
+
+
 async def test_one_stream_too_many_is_refused_and_admitted_when_another_has_ended() -> None:
     async with serving(limits=Limits(streams=1)) as peer, connected(peer.server.address) as second:
         first = peer.work()

@@ -60,11 +60,9 @@ class Completions:
         if lease is None or lease.turn is None:
             return
         if response.is_partial:
-            # A part may come twice, when its worker did not hear that it arrived.
-            number = len(lease.chunks) if response.chunk_index is None else response.chunk_index
-            lease.chunks[number] = response
+            lease.parts.add(response, self._committer.limits)
             return
-        response = responses.joined(lease.chunks, response)
+        response = lease.parts.joined(response, self._committer.limits)
         if response.requires_history and not response.actions and lease.settling is None:
             self._send_whole(lease)
             return

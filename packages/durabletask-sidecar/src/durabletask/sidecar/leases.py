@@ -12,13 +12,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .responses import Parts
 from .sessions import NOTHING, Known
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
-
-    from durabletask.protocol import messages
 
     from .engine.commands import TurnTaken
     from .engine.entities.commands import BatchTaken
@@ -46,8 +45,8 @@ class Lease:
     """Whether the worker was sent all that is committed."""
     batch: BatchTaken | None = None
     """What the worker was given of an entity's queue."""
-    chunks: dict[int, messages.OrchestratorResponse] = field(default_factory=dict)
-    """The parts so far, by their numbers, of a response that comes in several messages."""
+    parts: Parts = field(default_factory=Parts)
+    """What came so far of a response that comes in several messages."""
 
 
 class Leases:
