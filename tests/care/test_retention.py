@@ -16,14 +16,15 @@ from durabletask.sidecar.clock import ManualClock
 from durabletask.sidecar.command.options import retention
 from durabletask.sidecar.engine.commands import Purge
 from durabletask.sidecar.engine.transition import Purged
-from durabletask.sidecar.store import StoreError
+from durabletask.sidecar.store import StoreError, UnreadableError
 from durabletask.sidecar.store.memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from durabletask.sidecar.store import Store
+    from durabletask.sidecar.engine.state import Instance
+    from durabletask.sidecar.store import Key, Store
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -198,6 +199,88 @@ async def test_it_tries_again_when_the_store_is_well_again() -> None:
         await pass_time(peer, clock, timedelta(minutes=1))
 
         assert await there(peer, "a") == []
+
+
+class Cramped(MemoryStore):
+    """Gives no space back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_broken = True
+
+    def trim(self, most_bytes: int) -> bool:
+        if self.is_broken:
+            raise StoreError("the disk is full")
+        return super().trim(most_bytes)
+
+
+async def test_a_failure_that_lasts_is_told_once_and_its_end_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, store = ManualClock(NOON), Cramped()
+    async with retaining(clock, store) as peer:
+        for _ in range(3):
+            await pass_time(peer, clock, timedelta(minutes=1))
+        assert [each.levelname for each in caplog.records] == ["ERROR"]
+        assert "the disk is full" in caplog.text
+        assert "Traceback" not in caplog.text
+
+        store.is_broken = False
+        await pass_time(peer, clock, timedelta(minutes=1))
+
+        assert [each.levelname for each in caplog.records] == ["ERROR", "WARNING"]
+
+
+class OneDamaged(MemoryStore):
+    """Cannot read one of its instances."""
+
+    def load(self, key: Key) -> Instance | None:
+        if key.instance_id == "damaged":
+            raise UnreadableError("what is stored of 'damaged' is damaged")
+        return super().load(key)
+
+
+async def test_one_that_cannot_be_read_keeps_no_other() -> None:
+    clock, store = ManualClock(NOON), MemoryStore()
+    others = [f"i{number}" for number in range(25)]
+    async with retaining(clock, store) as peer:
+        await ended(peer, "damaged", *others)
+    damaged = OneDamaged()
+    vars(damaged).update(vars(store))
+    clock.advance(2 * MONTH)
+
+    async with retaining(clock, damaged) as peer:
+        await at_rest(peer, clock)
+
+        assert await there(peer, *others) == []
+
+
+class Eventful(Commits):
+    """The time is set forward by a day while it stores that something is removed."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def commit(self, changes: Sequence[Any]) -> None:
+        before = len(self.removed)
+        super().commit(changes)
+        if len(self.removed) > before:
+            self._clock.advance(DAY)
+
+
+async def test_a_clock_that_is_set_forward_meanwhile_delays_the_next_batch_by_a_minute() -> None:
+    clock = ManualClock(NOON)
+    store = Eventful(clock)
+    async with retaining(clock, store) as peer:
+        await ended(peer, *(f"i{number}" for number in range(15)))
+        clock.advance(2 * MONTH)
+        await at_rest(peer, clock)
+        assert sum(store.removed) == 10
+
+        await pass_time(peer, clock, timedelta(minutes=1))
+
+        assert sum(store.removed) == 15
 
 
 async def test_a_waiting_sidecar_looks_no_more_often_than_it_has_to() -> None:

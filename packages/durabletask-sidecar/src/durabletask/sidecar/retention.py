@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from .engine.commands import Purge
 from .engine.transition import Purged
 from .store.queries import EndedQuery
+from .trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -49,6 +50,7 @@ class Retention:
         self._host = host
         self._kept = kept
         self._task: asyncio.Task[None] | None = None
+        self._trouble = Trouble("clear away what ended long ago")
 
     def start(self) -> None:
         """Begin on the running event loop."""
@@ -66,9 +68,11 @@ class Retention:
                 await self._forget_the_old()
                 await self._give_space_back()
                 next_look = self._next_look()
-            except Exception:  # noqa: BLE001 - what is old must go once the store is well again
-                _log.exception("cannot purge what ended long ago; will try again")
+            except Exception as error:  # noqa: BLE001 - what is old must go once the store is well
+                self._trouble.note(error)
                 next_look = self._host.clock.now() + self._period
+            else:
+                self._trouble.end(None)
             await self._sleep_until(next_look)
 
     @property
@@ -81,8 +85,11 @@ class Retention:
         for hub in list(self._host.reader.hubs()):
             for batch in self._batches(hub, age):
                 began = self._host.clock.now()
-                count += await self._purge(hub, batch, Purge(ended_before=age))
+                purged = await self._purge(hub, batch, Purge(ended_before=age))
                 await self._rest_since(began)
+                if purged is None:
+                    break
+                count += purged
         if count:
             _log.info("purged %d instances that ended before %s", count, age.isoformat())
 
@@ -93,9 +100,14 @@ class Retention:
             after = found[-1]
             yield [instance_id for _, instance_id in found]
 
-    async def _purge(self, hub: str, names: Iterable[str], command: Purge) -> int:
+    async def _purge(self, hub: str, names: Iterable[str], command: Purge) -> int | None:
+        """How many are gone; None when nothing can be stored now, as has been logged by then."""
         submitted = (self._host.execute(hub, name, command) for name in names)
-        replies = await asyncio.gather(*submitted)
+        # One that is damaged must not keep the others for ever.
+        answers = await asyncio.gather(*submitted, return_exceptions=True)
+        replies = [answer for answer in answers if not isinstance(answer, BaseException)]
+        if not replies:
+            return None
         return sum(reply.count for reply in replies if isinstance(reply, Purged))
 
     async def _give_space_back(self) -> None:
@@ -115,7 +127,9 @@ class Retention:
 
     async def _rest_since(self, began: datetime) -> None:
         now = self._host.clock.now()
-        await self._sleep_until(now + max(_SHORTEST_REST, _REST * (now - began)))
+        # Seems long when the clock is set forward, as after a suspension of the machine.
+        rest = min(_REST * (now - began), _PERIOD)
+        await self._sleep_until(now + max(_SHORTEST_REST, rest))
 
     async def _sleep_until(self, when: datetime) -> None:
         awake = asyncio.Event()
