@@ -267,8 +267,13 @@ def _answers(rng: random.Random, item: Any, dialect: Dialect) -> Iterator[tuple[
 
 
 def _asks(dialect: Dialect) -> bytes:
+    # Each vendor's capability shows whose worker it is. One that does not show it is sent what
+    # is stored as it is, which a stranger of Dapr's may be unable to read.
+    kinds = messages.WorkerCapability
+    is_daprs = dialect is dialects.DAPR
     request = messages.GetWorkItemsRequest(
-        max_concurrent_orchestration_work_items=5, capabilities=[messages.WorkerCapability(2)]
+        max_concurrent_orchestration_work_items=5,
+        capabilities=[kinds.STATEFUL_HISTORY if is_daprs else kinds.SCHEDULED_TASKS],
     )
     return codec.encode(request, dialect)
 
