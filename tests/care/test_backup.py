@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import itertools
+import os
 import signal
 import sqlite3
 import subprocess
@@ -244,6 +245,28 @@ def test_what_the_log_has_grown_by_while_a_backup_was_made_is_given_back(
 
         assert large <= grown
         assert log.stat().st_size < large
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="does not tell what can only be read")
+def test_a_file_where_nothing_can_be_written_is_read_all_the_same(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "medium").mkdir()
+    kept = source.rename(tmp_path / "medium" / "kept.db")
+    seen: set[str] = set()
+    told = os.statvfs(kept)
+    read_only = os.statvfs_result((*told[:8], told.f_flag | os.ST_RDONLY, *told[9:]))
+    monkeypatch.setattr(os, "statvfs", lambda _: read_only)
+
+    backups.copy(
+        kept,
+        tmp_path / "backup.db",
+        overwrite=False,
+        progress=lambda *_: seen.update(names(kept.parent)),
+    )
+
+    assert seen == {"kept.db"}
+    assert ids(tmp_path / "backup.db") == {"a"}
 
 
 def test_progress_counts_up_to_all(source: Path, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import sys
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -169,10 +171,7 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     """
     if not path.is_file():
         raise StoreError(f"there is no file {path}")
-    # Who may not write leaves an empty log behind. Who may, writes when it closes what a
-    # sidecar that was killed has left in the log; so only where there is nothing in it.
-    mode = "ro" if log_size(path) else "rw"
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    uri = f"{path.absolute().as_uri()}?{_way_to_read(path)}"
     try:
         connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     except FAILURES as error:
@@ -188,6 +187,25 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _way_to_read(path: Path) -> str:
+    """What leaves everything as it was: what SQLite is to be told."""
+    if log_size(path):
+        # Who may write, writes when it closes what a sidecar that was killed has left there.
+        return "mode=ro"
+    if _is_for_reading_only(path):
+        # Not even SQLite's index of the log can be made there, and nobody can change the file.
+        return "mode=ro&immutable=1"
+    # Who may not write leaves an empty log behind.
+    return "mode=rw"
+
+
+def _is_for_reading_only(path: Path) -> bool:
+    """Whether nobody can write there, as on a snapshot or a medium that is kept apart."""
+    if sys.platform == "win32":
+        return False
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def _check_current(connection: sqlite3.Connection, path: Path) -> None:
