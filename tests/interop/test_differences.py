@@ -9,30 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tools.engines.features import GO, OURS, PLAYED
+from tools.engines.features import GO, OURS
 
-from builders.stages import Stage, stage_on
+from builders.stages import Stage
 from durabletask import task
 from durabletask.client import OrchestrationStatus
 from durabletask.transport.errors import InstanceExistsError, InstanceStatusError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    pass
 
 # The first run builds the engine.
 pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture(params=PLAYED)
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def stage(engine: str, tmp_path: Path) -> Iterator[Stage]:
-    with stage_on(engine, tmp_path) as stage:
-        yield stage
 
 
 def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:

@@ -10,14 +10,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tools.engines.features import GO, OURS, PLAYED
+from tools.engines.features import GO, OURS
 
 from builders.stages import PATIENCE, Stage, stage_at, stage_on
 from durabletask import task
 from durabletask.client import OrchestrationStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 # The first run builds the engine.
@@ -26,17 +25,6 @@ pytestmark = pytest.mark.timeout(600)
 SOON = timedelta(milliseconds=20)
 
 STALLED = {OURS: OrchestrationStatus.STALLED, GO: OrchestrationStatus.RUNNING}
-
-
-@pytest.fixture(params=PLAYED)
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def stage(engine: str, tmp_path: Path) -> Iterator[Stage]:
-    with stage_on(engine, tmp_path) as stage:
-        yield stage
 
 
 def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:

@@ -1,0 +1,25 @@
+"""Each engine in turn, with a client and a worker of ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tools.engines.features import PLAYED
+
+from builders.stages import Stage, stage_on
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(params=PLAYED)
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def stage(engine: str, tmp_path: Path) -> Iterator[Stage]:
+    with stage_on(engine, tmp_path) as stage:
+        yield stage
