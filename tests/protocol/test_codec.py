@@ -257,6 +257,15 @@ def test_a_field_only_dapr_knows_is_not_taken_for_one_of_microsofts() -> None:
     assert codec.encode(read, DAPR) == entity_event
 
 
+def test_what_only_dapr_has_comes_back_from_a_peer_of_microsofts() -> None:
+    """Stored history goes to Microsoft's workers as it is, and comes back when they rewind."""
+    stored = codec.encode(messages.ParentInstanceInfo(app_id="orders"), NATIVE)
+
+    passed_on = codec.encode(codec.decode(messages.ParentInstanceInfo, stored, TASKHUB), TASKHUB)
+
+    assert codec.decode(messages.ParentInstanceInfo, passed_on, NATIVE).app_id == "orders"
+
+
 def test_a_field_only_microsoft_knows_does_not_reach_dapr() -> None:
     read = codec.decode(messages.HistoryEvent, wire.length_delimited(40, b"new"), TASKHUB)
 

@@ -27,6 +27,13 @@ def test_no_bytes_break_the_codec_and_none_are_read_in_two_ways(dialect: dialect
             codec_claims.check_recognition(raw)
 
 
+def test_a_field_of_daprs_that_was_passed_on_unread_breaks_no_claim() -> None:
+    raw = codec.encode(messages.ParentInstanceInfo(app_id="orders"), dialects.NATIVE)
+
+    for dialect in codec_claims.DIALECTS:
+        codec_claims.check_message(messages.ParentInstanceInfo, raw, dialect)
+
+
 def test_a_reader_that_raises_what_it_should_not_would_be_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
