@@ -71,16 +71,11 @@ class OrchestrationMachine:
         self._execution_id = execution_id
         self._registry = registry
         self._settings = settings
-        self._context = ReplayedContext(instance_id, settings)
+        self._context = context = ReplayedContext(instance_id, settings)
         self._driver = Driver()
         self._suspension = Suspension()
-        context = self._context
-        self._pause = Pause(
-            context.ledger,
-            context.timers,
-            context.clock,
-            is_needed=settings.engine.continues_alone,
-        )
+        alone = settings.engine.continues_alone
+        self._pause = Pause(context.ledger, context.timers, context.clock, is_needed=alone)
         self._name: str | None = None
         self._ending: Ending | None = None
         self._ending_number = 0

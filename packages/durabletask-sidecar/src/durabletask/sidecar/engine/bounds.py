@@ -79,9 +79,7 @@ def _fail_child(
     transition: Transition,
     around: Surroundings,
 ) -> Transition:
-    if not _adds_one(instance, transition):
-        return transition
-    failure = _unwanted(instance_id, around)
+    failure = _unwanted(instance, instance_id, transition, around)
     if failure is None:
         return transition
     return Transition(follow_ups=(endings.report(command.parent, instance_id, failure=failure),))
@@ -95,9 +93,7 @@ def _fail_unheard(
     around: Surroundings,
 ) -> Transition:
     """Make an instance that has failed, for whoever looks for it."""
-    if not _adds_one(instance, transition):
-        return transition
-    failure = _unwanted(instance_id, around)
+    failure = _unwanted(instance, instance_id, transition, around)
     if failure is None:
         return transition
     begun = blank(instance_id, transition)
@@ -108,8 +104,15 @@ def _fail_unheard(
     return ended._replace(origin=transition.origin)
 
 
-def _unwanted(instance_id: str, around: Surroundings) -> messages.TaskFailureDetails | None:
-    """Why an orchestration that another instance starts cannot be; None when it can."""
+def _unwanted(
+    instance: Instance | None, instance_id: str, transition: Transition, around: Surroundings
+) -> messages.TaskFailureDetails | None:
+    """Why the orchestration that another instance starts cannot be; None when it can.
+
+    Nor is there a reason where the transition starts none.
+    """
+    if not _adds_one(instance, transition):
+        return None
     complaint = admission.id_complaint(instance_id, around.limits)
     if complaint is not None:
         return messages.TaskFailureDetails(
