@@ -66,8 +66,8 @@ def resolve(
     """Find the sidecar's address and whether to use TLS, or raise ValueError if it is malformed.
 
     `secure`, a bool or the credentials for TLS, holds only where the address has no prefix;
-    credentials and a prefix that forbids TLS are a ValueError, too. A plaintext address without a port
-    means port 4001; with TLS it means 443, which is gRPC's default and what hosted
+    credentials and a prefix that forbids TLS are a ValueError, too. A plaintext address without
+    a port means port 4001; with TLS it means 443, which is gRPC's default and what hosted
     schedulers listen on.
     """
     source, written = _first_said(host_address, environment)

@@ -77,8 +77,9 @@ class TaskHubGrpcWorker(Registration):
             ...
         ```
 
-    The sidecar is looked for at `host_address`, then at `DURABLETASK_ENDPOINT`, then at
-    `localhost:4001`. `secure_channel` asks for TLS: True trusts gRPC's own list of authorities;
+    The sidecar is looked for at `host_address`, then at `DURABLETASK_ENDPOINT`, then where
+    Dapr's `DAPR_GRPC_ENDPOINT` or `DAPR_GRPC_PORT` say, then at `localhost:4001`.
+    `secure_channel` asks for TLS: True trusts gRPC's own list of authorities;
     credentials, such as `grpc.ssl_channel_credentials(root_certificates=…)`, trust and show
     what they say. A `channel` stays the caller's: it is never closed or replaced, and the
     other arguments about connecting are ignored.
@@ -238,8 +239,8 @@ class TaskHubGrpcWorker(Registration):
 
         After `grace` seconds unfinished work is given up, and the sidecar will have it done
         again; None waits without limit. Its `finally` blocks get what is left of the grace,
-        and a second at least; what runs on is left alone. An idle worker stops at once. May be called from
-        any thread and more than once; a stopped worker can be started again. Called from an
+        and a second at least; what runs on is left alone. An idle worker stops at once. May be
+        called from any thread and more than once; a stopped worker can be started again. Called from an
         activity or from the event loop the worker runs in, it returns without waiting.
         """
         if self._run is not None and not self._run.has_ended:
