@@ -240,8 +240,8 @@ class TaskHubGrpcWorker(Registration):
         After `grace` seconds unfinished work is given up, and the sidecar will have it done
         again; None waits without limit. Its `finally` blocks get what is left of the grace,
         and a second at least; what runs on is left alone. An idle worker stops at once. May be
-        called from any thread and more than once; a stopped worker can be started again. Called from an
-        activity or from the event loop the worker runs in, it returns without waiting.
+        called from any thread and more than once; a stopped worker can be started again. Called
+        from an activity or from the event loop the worker runs in, it returns without waiting.
         """
         if self._run is not None and not self._run.has_ended:
             self._run.stop(grace)
