@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from builders.transport import FakeAsyncTransport, FakeTransport
 from durabletask.client import AsyncTaskHubGrpcClient, TaskHubGrpcClient
+from tests.builders.transport import FakeAsyncTransport, FakeTransport
 
 
 class Hub:

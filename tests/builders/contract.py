@@ -16,12 +16,11 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tools.processes import SidecarProcess
-
-from builders.sidecar import PATIENCE, Peer, connected
 from durabletask.protocol import codec, dialects, messages, methods, oneofs
 from durabletask.sidecar.clock import ManualClock
 from durabletask.sidecar.server import Server
+from tests.builders.sidecar import PATIENCE, Peer, connected
+from tools.peers.sidecar_process import SidecarProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
 
     import grpc
 
-    from builders.sidecar import Items
     from durabletask.protocol.methods import Method
+    from tests.builders.sidecar import Items
 
 # The address of another engine to run the contract against, as host:port.
 FOREIGN = "DURABLETASK_CONTRACT_ENGINE"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from builders.sidecar import PATIENCE, Items, Peer, serving
 from durabletask.protocol import codec, messages, methods, oneofs
 from durabletask.protocol.dialects import DAPR
+from tests.builders.sidecar import PATIENCE, Items, Peer, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,18 +10,18 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from durabletask.protocol import codec, messages, oneofs
-from durabletask.sidecar.committer import Committer, Submission
+from durabletask.sidecar.commit.committer import Committer, Submission
 from durabletask.sidecar.engine.commands import CompleteActivity, CompleteTurn, StartInstance
 from durabletask.sidecar.engine.limits import Limits
 from durabletask.sidecar.store import Key
 from durabletask.sidecar.store.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from durabletask.sidecar.committer import Commit, PreparedTurn
+    from durabletask.sidecar.commit.committer import Commit, PreparedTurn
+    from durabletask.sidecar.commit.notifications import ReadyTask
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.engine.transition import Reply
-    from durabletask.sidecar.notices import ReadyTask
     from durabletask.sidecar.store import Store
 
 HUB = "default"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from builders.engine import HUB, ROOMY, Hub
 from durabletask.protocol import codec, messages
 from durabletask.sidecar.engine.entities.commands import CompleteBatch
+from tests.builders.engine import HUB, ROOMY, Hub
 
 if TYPE_CHECKING:
-    from durabletask.sidecar.committer import PreparedBatch
+    from durabletask.sidecar.commit.committer import PreparedBatch
     from durabletask.sidecar.engine.entities.state import Entity
     from durabletask.sidecar.engine.transition import Reply
 

@@ -17,7 +17,7 @@ from durabletask.entities import EntityContext, EntityInstanceId
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from builders.stages import Stage
+    from tests.builders.stages import Stage
 
 FEATURES: dict[str, Callable[[Stage], None]] = {}
 

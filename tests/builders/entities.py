@@ -11,12 +11,12 @@ from collections import defaultdict, deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from builders.core import START, Hub, Instance
 from durabletask.core.entity_batch import run_batch
 from durabletask.core.registry import Registry
 from durabletask.core.settings import Settings
 from durabletask.protocol import events, messages
 from durabletask.protocol.oneofs import which
+from tests.builders.core import START, Hub, Instance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -19,7 +19,7 @@ from durabletask.core.entity_batch import from_v2, run_batch
 from durabletask.core.registry import Registry
 from durabletask.core.settings import Settings
 from durabletask.protocol import codec, messages
-from durabletask.sidecar.committer import Committer, Submission
+from durabletask.sidecar.commit.committer import Committer, Submission
 from durabletask.sidecar.engine.commands import CompleteActivity, CompleteTurn
 from durabletask.sidecar.engine.entities.commands import CompleteBatch
 from durabletask.sidecar.store import Key
@@ -28,9 +28,9 @@ from durabletask.sidecar.store.queries import EntityQuery
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from durabletask.sidecar.commit.notifications import Notices, ReadyTask
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.engine.transition import Reply
-    from durabletask.sidecar.notices import Notices, ReadyTask
     from durabletask.sidecar.store import Store
 
 HUB = "default"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tools import peer
 
 from durabletask.sidecar import Sidecar
+from tools import peers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -78,6 +78,6 @@ def needed() -> Iterator[None]:
     """Skip where the peer cannot be had on this machine, or fail where it has to be."""
     try:
         yield
-    except peer.UnavailableError as missing:
-        end: Any = pytest.fail if peer.are_required() else pytest.skip
+    except peers.UnavailableError as missing:
+        end: Any = pytest.fail if peers.are_required() else pytest.skip
         end(f"the peer is missing: {missing}")

@@ -20,28 +20,28 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from builders import model_words as words
-from builders.engine import EPOCH, HUB, failure
-from builders.engine_entities import returned
-from builders.mixing import mixed
-from builders.model import OVER, Entity, Model, Orchestration, Waiting
-from builders.mortal import Fate, MortalSidecar
 from durabletask.protocol import messages, oneofs
 from durabletask.sidecar.engine import commands
 from durabletask.sidecar.engine.entities import commands as entity_commands
 from durabletask.sidecar.engine.transition import Purged
-from durabletask.sidecar.outages import StorageError
+from durabletask.sidecar.errors import StorageError
 from durabletask.sidecar.store.memory import MemoryStore
 from durabletask.sidecar.store.queries import EntityQuery, InstanceQuery
 from durabletask.sidecar.store.sqlite import SqliteStore
+from tests.builders import model_words as words
+from tests.builders.engine import EPOCH, HUB, failure
+from tests.builders.engine_entities import returned
+from tests.builders.mixing import mixed
+from tests.builders.model import OVER, Entity, Model, Orchestration, Waiting
+from tests.builders.mortal import Fate, MortalSidecar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from builders.model import Event
-    from builders.mortal import Call, Worker
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.store import Store
+    from tests.builders.model import Event
+    from tests.builders.mortal import Call, Worker
 
 INSTANCES = ("a", "b", "c")
 ENTITIES = ("@e@1", "@e@2", "@e@3")

@@ -6,11 +6,10 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tools.load.effects import Effect
-from tools.load.evidence import Entity, Evidence, Instance
-from tools.load.ledger import Answer, Ending, Event, Ledger, Move, Start
-
 from durabletask import history
+from tests.load.effects import Effect
+from tests.load.evidence import Entity, Evidence, Instance
+from tests.load.ledger import Answer, Ending, Event, Ledger, Move, Start
 
 if TYPE_CHECKING:
     from durabletask.history import HistoryEvent

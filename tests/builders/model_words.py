@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from builders import engine, engine_entities
 from durabletask.protocol import codec, events, messages, oneofs
+from tests.builders import engine, engine_entities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from builders.model import Event
+    from tests.builders.model import Event
 
 
 def history(encoded: bytes) -> list[Event]:

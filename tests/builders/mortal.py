@@ -15,21 +15,21 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from builders.engine import HUB
 from durabletask.protocol import codec, messages
 from durabletask.sidecar.clock import ManualClock
-from durabletask.sidecar.committer import Committer
+from durabletask.sidecar.commit.committer import Committer
+from durabletask.sidecar.errors import StorageError
 from durabletask.sidecar.host import Host
-from durabletask.sidecar.outages import StorageError
 from durabletask.sidecar.store import StoreError
-from durabletask.sidecar.streams import Appetite
+from durabletask.sidecar.work.streams import Appetite
+from tests.builders.engine import HUB
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
     from datetime import datetime, timedelta
 
     from durabletask.sidecar.store import Change, EntityChange, Store
-    from durabletask.sidecar.streams import WorkStream
+    from durabletask.sidecar.work.streams import WorkStream
 
     Call = Callable[[Host], Coroutine[Any, Any, Any]]
 

@@ -17,7 +17,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from builders.hub import (
+from durabletask.sidecar.engine.commands import RaiseEvent, Rewind
+from durabletask.sidecar.store import Change, EntityChange
+from durabletask.sidecar.store.sqlite import SqliteStore
+from tests.builders.hub import (
     Activity,
     Ending,
     Hub,
@@ -27,10 +30,7 @@ from builders.hub import (
     entity_states,
     leftovers,
 )
-from builders.scenarios import SCENARIOS
-from durabletask.sidecar.engine.commands import RaiseEvent, Rewind
-from durabletask.sidecar.store import Change, EntityChange
-from durabletask.sidecar.store.sqlite import SqliteStore
+from tests.builders.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from builders.hub import HOUR, NOON, Call, Scenario
 from durabletask.entities import EntityContext, EntityInstanceId
 from durabletask.sidecar.engine.commands import (
     Purge,
@@ -17,6 +16,7 @@ from durabletask.sidecar.engine.commands import (
     Terminate,
 )
 from durabletask.task import RetryPolicy, TaskFailedError, when_all, when_any
+from tests.builders.hub import HOUR, NOON, Call, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import grpc.aio
 from azure.core.credentials import AccessToken
 
-from builders.transport import RawSidecar
+from tests.builders.transport import RawSidecar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import grpc
 import trustme
 
-from builders.sidecar import PATIENCE, Peer
 from durabletask.protocol import codec, dialects
+from tests.builders.sidecar import PATIENCE, Peer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tools.engines.features import GO, OURS
-from tools.peer import go
-
-from builders import interop
 from durabletask.client import OrchestrationState, OrchestrationStatus, TaskHubGrpcClient
 from durabletask.sidecar import Sidecar
 from durabletask.worker import TaskHubGrpcWorker
+from tests.builders import interop
+from tests.interop.features import GO, OURS
+from tools.peers import go
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,10 +6,10 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from builders.worker import ManualClock, ScriptedSidecar, activity_item, setup_of
 from durabletask.core.registry import Registry
 from durabletask.protocol import messages, methods
 from durabletask.worker._host import Host
+from tests.builders.worker import ManualClock, ScriptedSidecar, activity_item, setup_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from builders.client import Hub
+from tests.builders.client import Hub
 
 
 @pytest.fixture(params=["sync", "async"])

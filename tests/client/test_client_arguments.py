@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from builders.transport import FakeAsyncTransport, FakeTransport, result_of
 from durabletask.client import (
     AsyncTaskHubGrpcClient,
     EntityQuery,
@@ -19,6 +18,7 @@ from durabletask.client import (
 )
 from durabletask.entities import EntityInstanceId
 from durabletask.serialization import JsonDataConverter
+from tests.builders.transport import FakeAsyncTransport, FakeTransport, result_of
 
 Call = Callable[[Any], Any]
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from builders.transport import FakeTransport
 from durabletask.client import AsyncTaskHubGrpcClient, TaskHubGrpcClient
 from durabletask.grpc_options import GrpcClientResiliencyOptions
 from durabletask.protocol import messages
+from tests.builders.transport import FakeTransport
 
 CLIENTS = pytest.mark.parametrize("client_class", [TaskHubGrpcClient, AsyncTaskHubGrpcClient])
 

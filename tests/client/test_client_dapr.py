@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from builders.client import Hub
-from builders.transport import refused, result_of
 from durabletask.client import OrchestrationStatus
 from durabletask.protocol import dialects, messages
 from durabletask.transport.dialect import forced
@@ -21,6 +19,8 @@ from durabletask.transport.errors import (
     SidecarUnavailableError,
     UnsupportedOperationError,
 )
+from tests.builders.client import Hub
+from tests.builders.transport import refused, result_of
 
 FOUND = messages.GetInstanceResponse(exists=True)
 MISSING = messages.GetInstanceResponse(exists=False)

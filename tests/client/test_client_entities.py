@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from builders.client import Hub, items_of
-from builders.transport import refused, result_of
 from durabletask.client import CleanEntityStorageResult, EntityQuery
 from durabletask.entities import EntityInstanceId
 from durabletask.protocol import messages
 from durabletask.transport.errors import ProtocolError
+from tests.builders.client import Hub, items_of
+from tests.builders.transport import refused, result_of
 
 ACCOUNT = EntityInstanceId("Account", "Ada")
 AT = datetime(2030, 1, 1)

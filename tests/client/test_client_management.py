@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from builders.client import Hub, first_of, items_of
-from builders.transport import refused, result_of
 from durabletask import history
 from durabletask.client import (
     OrchestrationQuery,
@@ -21,6 +19,8 @@ from durabletask.client import (
 from durabletask.protocol import events, messages
 from durabletask.serialization import JsonDataConverter
 from durabletask.transport.errors import InstanceNotFoundError, InstanceStatusError, ProtocolError
+from tests.builders.client import Hub, first_of, items_of
+from tests.builders.transport import refused, result_of
 
 Call = Callable[[Any], Any]
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from builders.client import Hub
-from builders.transport import FakeAsyncTransport, FakeTransport, refused, result_of
 from durabletask.client import AsyncTaskHubGrpcClient, OrchestrationStatus, TaskHubGrpcClient
 from durabletask.protocol import messages
 from durabletask.transport.errors import (
@@ -17,6 +15,8 @@ from durabletask.transport.errors import (
     InstanceNotFoundError,
     SidecarUnavailableError,
 )
+from tests.builders.client import Hub
+from tests.builders.transport import FakeAsyncTransport, FakeTransport, refused, result_of
 
 RUNNING = messages.GetInstanceResponse(
     exists=True, orchestration_state=messages.OrchestrationState(instance_id="order-1", name="sum")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders.core import run_coroutine
 from durabletask.core.activity import ActivityCall, Raised, Returned, finish, prepare
 from durabletask.core.registry import Registry
 from durabletask.core.settings import Settings
 from durabletask.protocol import messages
+from tests.builders.core import run_coroutine
 
 if TYPE_CHECKING:
     from durabletask.task import ActivityContext

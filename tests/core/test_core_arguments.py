@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from builders.core import Hub, beginning, kinds, machine_for
 from durabletask.core.registry import Registry
 from durabletask.core.settings import Settings
 from durabletask.failures import from_message
 from durabletask.protocol import codec
 from durabletask.serialization import JsonDataConverter
 from durabletask.task import OrchestrationContext, RetryPolicy
+from tests.builders.core import Hub, beginning, kinds, machine_for
 
 Asks = Callable[[Any], Any]
 

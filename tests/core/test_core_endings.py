@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from builders.core import ID, START, Hub, beginning, kinds, machine_for, registry_of
 from durabletask.core.decide import decide
 from durabletask.core.settings import Settings
 from durabletask.failures import FailureDetails
 from durabletask.protocol import events, messages
 from durabletask.protocol.oneofs import which
 from durabletask.task import ActivityContext, OrchestrationContext, Task, TaskFailedError
+from tests.builders.core import ID, START, Hub, beginning, kinds, machine_for, registry_of
 
 Steps = Generator[Task[Any], Any, Any]
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders.core import ID, START, Hub, beginning, failure, kinds, machine_for
 from durabletask.core import engines
 from durabletask.core.activity import prepare
 from durabletask.core.decide import decide, open_machine
@@ -17,6 +16,7 @@ from durabletask.entities import EntityInstanceId
 from durabletask.protocol import events, messages
 from durabletask.protocol.oneofs import which
 from durabletask.task import ActivityContext, OrchestrationContext, RetryPolicy, Task
+from tests.builders.core import ID, START, Hub, beginning, failure, kinds, machine_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

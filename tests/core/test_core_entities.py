@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from builders.core import ID, START, Event, beginning, failure, kinds, machine_for
-from builders.entities import EntityHub
 from durabletask.core.decision import Decision
 from durabletask.core.settings import Settings
 from durabletask.entities import (
@@ -25,6 +23,8 @@ from durabletask.failures import FailureDetails, from_message
 from durabletask.protocol import events, messages
 from durabletask.serialization import JsonDataConverter
 from durabletask.task import OrchestrationContext, Task, TaskFailedError, when_all
+from tests.builders.core import ID, START, Event, beginning, failure, kinds, machine_for
+from tests.builders.entities import EntityHub
 
 Steps = Generator[Task[Any], Any, Any]
 

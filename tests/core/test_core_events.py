@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from builders.core import ID, Hub, Instance, beginning, machine_for
 from durabletask.protocol import events
 from durabletask.task import OrchestrationContext, TaskCancelledError, when_all
+from tests.builders.core import ID, Hub, Instance, beginning, machine_for
 
 HOUR = timedelta(hours=1)
 

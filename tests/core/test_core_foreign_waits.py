@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders.core import Hub, beginning, kinds, machine_for
 from durabletask.task import when_any
+from tests.builders.core import Hub, beginning, kinds, machine_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders.core import START, Event, beginning, failure, kinds, machine_for
 from durabletask.failures import FailureDetails, from_message
 from durabletask.protocol import events
 from durabletask.task import OrchestrationContext, RetryPolicy, Task
+from tests.builders.core import START, Event, beginning, failure, kinds, machine_for
 
 if TYPE_CHECKING:
     from durabletask.core.decision import Decision

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from builders.core import ID, START, Hub, beginning, failure, kinds, machine_for
 from durabletask.core.settings import Settings
 from durabletask.protocol import events
 from durabletask.task import (
@@ -23,6 +22,7 @@ from durabletask.task import (
     when_all,
     when_any,
 )
+from tests.builders.core import ID, START, Hub, beginning, failure, kinds, machine_for
 
 Steps = Generator[Task[Any], Any, Any]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders.core import ID, START, Event, beginning, failure, kinds, machine_for
 from durabletask.protocol import events, messages
 from durabletask.protocol.oneofs import members_of
+from tests.builders.core import ID, START, Event, beginning, failure, kinds, machine_for
 
 if TYPE_CHECKING:
     from durabletask.task import OrchestrationContext

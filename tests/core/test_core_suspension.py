@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from builders.core import ID, Hub, beginning, kinds, machine_for
 from durabletask.protocol import events, messages
 from durabletask.task import ActivityContext, OrchestrationContext, Task
+from tests.builders.core import ID, Hub, beginning, kinds, machine_for
 
 Steps = Generator[Task[Any], Any, Any]
 

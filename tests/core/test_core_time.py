@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from builders.core import START, Hub, Instance, beginning, machine_for
 from durabletask.core.determinism import ReplayClock, nth_uuid
 from durabletask.core.retries import delay_after
 from durabletask.core.settings import Settings
@@ -22,6 +21,7 @@ from durabletask.task import (
     TaskCancelledError,
     TaskFailedError,
 )
+from tests.builders.core import START, Hub, Instance, beginning, machine_for
 
 Steps = Generator[Task[Any], Any, Any]
 DAY = timedelta(days=1)

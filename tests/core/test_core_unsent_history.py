@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from builders.core import ID, START, beginning, kinds, machine_for
 from durabletask.entities import EntityInstanceId
 from durabletask.protocol import events
 from durabletask.task import when_all
+from tests.builders.core import ID, START, beginning, kinds, machine_for
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from builders.core import ID, START, beginning, machine_for
-from builders.entities import EntityHub
 from durabletask.core.decision import Decision
 from durabletask.entities import DurableEntity, EntityInstanceId, EntityLock
 from durabletask.protocol import events, messages
 from durabletask.task import OrchestrationContext, Task
+from tests.builders.core import ID, START, beginning, machine_for
+from tests.builders.entities import EntityHub
 
 Steps = Generator[Task[Any], Any, Any]
 

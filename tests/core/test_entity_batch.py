@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.core import START
-from builders.entities import SENDER, batch, outcomes, registry_with, run
 from durabletask.core.entity_batch import from_v2, run_batch
 from durabletask.core.settings import Settings
 from durabletask.entities import DurableEntity, EntityContext, EntityInstanceId
 from durabletask.protocol import events, messages
 from durabletask.protocol.oneofs import which
 from durabletask.serialization import JsonDataConverter
+from tests.builders.core import START
+from tests.builders.entities import SENDER, batch, outcomes, registry_with, run
 
 OTHER = EntityInstanceId("other", "x")
 

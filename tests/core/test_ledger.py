@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from builders.core import START
 from durabletask.core.actions import (
     CALL_ACTIVITY,
     CALL_SUB_ORCHESTRATOR,
@@ -17,6 +16,7 @@ from durabletask.core.actions import (
 )
 from durabletask.core.ledger import Ledger
 from durabletask.failures import NonDeterminismError
+from tests.builders.core import START
 
 
 def activity(ledger: Ledger, name: str) -> Action:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders.core import ID, START, Hub, failure, kinds
 from durabletask.core.decide import decide, is_rewind
 from durabletask.protocol import events, messages
 from durabletask.protocol.oneofs import which
 from durabletask.task import RetryPolicy, TaskFailedError
+from tests.builders.core import ID, START, Hub, failure, kinds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.core import Hub, beginning, events
 from durabletask.core.settings import Settings
 from durabletask.core.versioning import (
     VersionFailureStrategy,
@@ -20,6 +19,7 @@ from durabletask.core.versioning import (
     version_of,
 )
 from durabletask.task import RetryPolicy
+from tests.builders.core import Hub, beginning, events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders.hub import Outside
-from builders.power_cuts import STAGES, FullDisk, Moment, Stage, aftermath, quick_folder
-from builders.scenarios import SCENARIOS
 from durabletask.sidecar.engine.commands import Resume, StartInstance, Suspend
 from durabletask.sidecar.engine.transition import Accepted, AlreadyExists
 from durabletask.sidecar.store import StoreError
+from tests.builders.hub import Outside
+from tests.builders.power_cuts import STAGES, FullDisk, Moment, Stage, aftermath, quick_folder
+from tests.builders.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

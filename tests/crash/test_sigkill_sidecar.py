@@ -8,10 +8,9 @@ import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from tools.processes import SidecarProcess
-
 from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
 from durabletask.worker import TaskHubGrpcWorker
+from tools.peers.sidecar_process import SidecarProcess
 
 if TYPE_CHECKING:
     from pathlib import Path

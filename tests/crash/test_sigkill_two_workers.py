@@ -71,7 +71,7 @@ def host(address: str) -> None:
     refused: set[int] = set()
 
     def approve(_ctx: Any, number: int) -> int:
-        print(f"approve {number}", flush=True)  # noqa: T201 - what the test counts
+        print(f"approve {number}", flush=True)
         # Once in the life of each worker, so that many calls need a second attempt.
         if number % 2 and number not in refused:
             refused.add(number)
@@ -79,7 +79,7 @@ def host(address: str) -> None:
         return number
 
     def print_receipt(_ctx: Any, number: int) -> int:
-        print(f"print {number}", flush=True)  # noqa: T201 - what the test counts
+        print(f"print {number}", flush=True)
         return number
 
     worker = TaskHubGrpcWorker(host_address=address)
@@ -143,7 +143,7 @@ def test_killed_workers_lose_nothing_leave_no_lock_and_repeat_no_result(
     tmp_path: Path, seed: int
 ) -> None:
     # Here, because the workers run this file without the repository's root on their path.
-    from tools.load.histories import faults_in
+    from tests.load.histories import faults_in
 
     chance = random.Random(seed)
     lines: queue.Queue[str] = queue.Queue()

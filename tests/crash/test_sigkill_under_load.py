@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from tools.prove.kills import lines, run_of
+from tests.prove.kills import lines, run_of
 
 KILLS = 8
 

@@ -41,7 +41,7 @@ def host(address: str, journal: str, hang_at: int) -> None:
     def work(_ctx: Any, step: int) -> int:
         with Path(journal).open("a") as file:
             file.write(f"{step}\n")
-        print(step, flush=True)  # noqa: T201 - what the test waits for
+        print(step, flush=True)
         if step == hang_at:
             threading.Event().wait()
         return step

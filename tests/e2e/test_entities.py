@@ -12,7 +12,7 @@ from durabletask.client import EntityQuery, OrchestrationStatus
 from durabletask.entities import DurableEntity, EntityContext, EntityInstanceId
 
 if TYPE_CHECKING:
-    from e2e.conftest import Scenario
+    from tests.e2e.conftest import Scenario
 
 # Dapr's dialect has no entities.
 WAYS = ("warm", "replayed")

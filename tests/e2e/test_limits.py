@@ -16,7 +16,7 @@ from durabletask.sidecar import Limits
 from durabletask.transport.errors import SidecarError
 
 if TYPE_CHECKING:
-    from e2e.conftest import Scenario
+    from tests.e2e.conftest import Scenario
 
 LIMITS = Limits(
     message_bytes=50_000,

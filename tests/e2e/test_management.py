@@ -19,7 +19,7 @@ from durabletask.worker import (
 )
 
 if TYPE_CHECKING:
-    from e2e.conftest import Scenario
+    from tests.e2e.conftest import Scenario
 
 # What differs in Dapr's dialect is claimed in tests/interop, row by row.
 WAYS = ("warm", "replayed")

@@ -22,7 +22,7 @@ from durabletask.transport.errors import (
 )
 
 if TYPE_CHECKING:
-    from e2e.conftest import Scenario
+    from tests.e2e.conftest import Scenario
 
 Steps = Generator[Any, Any, Any]
 

@@ -14,7 +14,7 @@ from durabletask import task
 from durabletask.client import OrchestrationStatus
 
 if TYPE_CHECKING:
-    from e2e.conftest import Scenario
+    from tests.e2e.conftest import Scenario
 
 Steps = Generator[task.Task[Any], Any, Any]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tools.engines.features import PLAYED
 
-from builders.stages import Stage, stage_on
+from tests.builders.stages import Stage, stage_on
+from tests.interop.features import PLAYED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tools.engines.features import GO, OURS
 
-from builders.stages import Stage
 from durabletask import task
 from durabletask.client import OrchestrationStatus
 from durabletask.transport.errors import InstanceExistsError, InstanceStatusError
+from tests.builders.stages import Stage
+from tests.interop.features import GO, OURS
 
 if TYPE_CHECKING:
     pass

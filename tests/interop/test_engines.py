@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tools.engines.features import FEATURES, GO, NOT_PASSED, OURS, PLAYED
 
-from builders import engine_features, interop
-from builders.engine_features import double
-from builders.relay import relay
-from builders.stages import ENGINES, Stage, stage_at, stage_on
 from durabletask.client import OrchestrationStatus
 from durabletask.entities import EntityInstanceId
 from durabletask.protocol.dialects import DAPR, TASKHUB
 from durabletask.transport.errors import UnsupportedOperationError
+from tests.builders import engine_features, interop
+from tests.builders.engine_features import double
+from tests.builders.relay import relay
+from tests.builders.stages import ENGINES, Stage, stage_at, stage_on
+from tests.interop.features import FEATURES, GO, NOT_PASSED, OURS, PLAYED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

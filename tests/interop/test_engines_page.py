@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from tools.conformance.results import Outcome, Result
-from tools.engines import results
-from tools.engines.__main__ import PAGE
-from tools.engines.features import GO, OURS
-from tools.engines.page import failures, keys, page
+
+from tests.conformance.results import Outcome, Result
+from tests.interop import results
+from tests.interop.__main__ import PAGE
+from tests.interop.features import GO, OURS
+from tests.interop.page import failures, keys, page
 
 PASSED = dict.fromkeys(keys(), Result(Outcome.PASSED))
 RETRIES = ("test_engines.py", f"test_a_feature_works[{GO}-retries]")

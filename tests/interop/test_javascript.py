@@ -1,6 +1,6 @@
 """Microsoft's SDK for JavaScript, unchanged, on our sidecar.
 
-The scenarios lie in `tools/peer/js`: each is a claim, asserted there. One process of Node plays
+The scenarios lie in `tools/peers/js`: each is a claim, asserted there. One process of Node plays
 all of them at once.
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from tools.peer import javascript
 
-from builders import interop
+from tests.builders import interop
+from tools.peers import javascript
 
 # The first run installs the SDK.
 pytestmark = pytest.mark.timeout(600)

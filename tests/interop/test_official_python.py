@@ -1,6 +1,6 @@
 """The official SDK's client and worker, unchanged, on our sidecar.
 
-The scenarios lie in `tools/peer/scenarios`: each is a claim, asserted there with the official
+The scenarios lie in `tools/peers/scenarios`: each is a claim, asserted there with the official
 API. All of them are played at once by one process on our sidecar, and by another on the SDK's
 own in-memory backend, to know what its worker says there.
 """
@@ -11,14 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
-from tools import peer
 
-from builders import interop
+from tests.builders import interop
+from tools import peers
 
 # The first run installs the official SDK.
 pytestmark = pytest.mark.timeout(600)
 
-_SCENARIOS = peer.FOLDER / "scenarios"
+_SCENARIOS = peers.FOLDER / "scenarios"
 NAMES = interop.names(_SCENARIOS.glob("*.py"), r"^@scenario\(.*\)\ndef (\w+)\(")
 
 # Which worker is asked first is chance, on both backends; in the other scenario it is certain.
@@ -39,12 +39,12 @@ class Play:
 @pytest.fixture(scope="module")
 def play(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Play:
     with interop.needed():
-        peer.python()
+        peers.python()
     names = interop.chosen(request)
     names += [other for name, other in ALSO_HEARD.items() if name in names and other not in names]
     folder = tmp_path_factory.mktemp("official")
     with interop.listening_sidecar(folder) as (address, logged), ThreadPoolExecutor() as pool:
-        played = pool.map(lambda where: peer.run(_SCENARIOS, where, *names), [address, "official"])
+        played = pool.map(lambda where: peers.run(_SCENARIOS, where, *names), [address, "official"])
         ours, theirs = map(interop.read, played)
     return Play(ours, theirs, logged)
 

@@ -10,11 +10,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tools.engines.features import GO, OURS
 
-from builders.stages import PATIENCE, Stage, stage_at, stage_on
 from durabletask import task
 from durabletask.client import OrchestrationStatus
+from tests.builders.stages import PATIENCE, Stage, stage_at, stage_on
+from tests.interop.features import GO, OURS
 
 if TYPE_CHECKING:
     from pathlib import Path

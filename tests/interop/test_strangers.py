@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from tools import peer
-from tools.engines.strangers import NOT_IN_SDK, SCENARIOS, STRANGERS
-from tools.peer import dapr, go, java, javascript
 
-from builders import interop
+from tests.builders import interop
+from tests.interop.strangers import NOT_IN_SDK, SCENARIOS, STRANGERS
+from tools import peers
+from tools.peers import dapr, go, java, javascript
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(900)
 
 RUN: dict[str, Callable[..., str]] = {
-    "durabletask for Python (Microsoft)": lambda *told: peer.run(peer.FOLDER / "scenarios", *told),
+    "durabletask for Python (Microsoft)": lambda *told: peers.run(
+        peers.FOLDER / "scenarios", *told
+    ),
     "durabletask-js (Microsoft)": lambda *told: javascript.run(
         javascript.FOLDER / "play.js", *told
     ),

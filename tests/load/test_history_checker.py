@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tools.load.checker import applied, check
-from tools.load.effects import Effect
-from tools.load.evidence import Entity
-from tools.load.faults import Kind
 
-from builders.load import (
+from tests.builders.load import (
     LEAF,
     child,
     child_completed,
@@ -22,6 +18,10 @@ from builders.load import (
     raised,
     scheduled,
 )
+from tests.load.checker import applied, check
+from tests.load.effects import Effect
+from tests.load.evidence import Entity
+from tests.load.faults import Kind
 
 
 def test_a_run_in_which_all_went_well_has_no_fault() -> None:

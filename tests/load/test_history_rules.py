@@ -5,10 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tools.load.faults import Kind
-from tools.load.histories import faults_in
 
-from builders.load import (
+from tests.builders.load import (
     LATER,
     NOON,
     called,
@@ -28,6 +26,8 @@ from builders.load import (
     timer,
     turn,
 )
+from tests.load.faults import Kind
+from tests.load.histories import faults_in
 
 BEGIN = (turn(), started())
 

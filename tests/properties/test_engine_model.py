@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import pytest
-from tools.prove.model import lead
 
-from builders.lives import Lives, LivesInAFile
+from tests.builders.lives import Lives, LivesInAFile
+from tests.prove.model import lead
 
 SEED = 6
 

@@ -23,26 +23,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from builders.engine import (
-    EPOCH,
-    HUB,
-    Status,
-    again,
-    child,
-    end,
-    events_in,
-    fail,
-    failure,
-    kill,
-    schedule,
-    send,
-    timer,
-)
-from builders.engine_entities import call, lock, raised, returned, signal, unlock
-from builders.engine_histories import outstanding, rewinding, rewound, unanswered
-from builders.mixing import mixed
 from durabletask.protocol import codec, events, messages, oneofs
-from durabletask.sidecar.committer import Committer, Submission
+from durabletask.sidecar.commit.committer import Committer, Submission
 from durabletask.sidecar.engine.commands import (
     CompleteActivity,
     CompleteTurn,
@@ -68,17 +50,35 @@ from durabletask.sidecar.engine.transition import Accepted, Purged, Stale
 from durabletask.sidecar.store import Key, ReadyBatch, ReadyTurn
 from durabletask.sidecar.store.memory import MemoryStore
 from durabletask.sidecar.store.sqlite import SqliteStore
+from tests.builders.engine import (
+    EPOCH,
+    HUB,
+    Status,
+    again,
+    child,
+    end,
+    events_in,
+    fail,
+    failure,
+    kill,
+    schedule,
+    send,
+    timer,
+)
+from tests.builders.engine_entities import call, lock, raised, returned, signal, unlock
+from tests.builders.engine_histories import outstanding, rewinding, rewound, unanswered
+from tests.builders.mixing import mixed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from durabletask.sidecar.committer import Commit, PreparedBatch, PreparedTurn
+    from durabletask.sidecar.commit.committer import Commit, PreparedBatch, PreparedTurn
+    from durabletask.sidecar.commit.notifications import Notices
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.engine.entities.state import Entity
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.engine.transition import Reply
-    from durabletask.sidecar.notices import Notices
     from durabletask.sidecar.store import Store
 
 CALLED = ("a", "b", "c")

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from builders.core import ID, START, Event, Hub, failure, registry_of, without_traces
 from durabletask.core.decide import decide, open_machine
 from durabletask.core.engines import EngineTraits, of_dapr
 from durabletask.core.settings import Settings
@@ -33,6 +32,7 @@ from durabletask.task import (
     when_all,
     when_any,
 )
+from tests.builders.core import ID, START, Event, Hub, failure, registry_of, without_traces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from builders.protocol import all_classes
 from durabletask.protocol import messages
 from durabletask.protocol.blanks import blank
+from tests.builders.protocol import all_classes
 
 
 @pytest.mark.parametrize("message_class", all_classes())

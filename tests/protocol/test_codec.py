@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from builders.protocol import RandomMessages, all_classes
 from durabletask.protocol import codec, dialects, messages, wire
 from durabletask.protocol.dialects import DAPR, NATIVE, TASKHUB
+from tests.builders.protocol import RandomMessages, all_classes
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from google.protobuf.message import DecodeError as VendorDecodeError
 
-from builders.protocol import RandomMessages, vendor_messages
 from durabletask.protocol import codec, wire
 from durabletask.protocol.dialects import DAPR
+from tests.builders.protocol import RandomMessages, vendor_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from builders.protocol import Vendor
+    from tests.builders.protocol import Vendor
 
 CASES = [
     pytest.param(vendor, message, id=f"{vendor.name}-{message}")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders.protocol import LEFT_OUT, all_classes, vendor_messages, vendors
 from durabletask.protocol import codec, dialects, messages, plans, wire
+from tests.builders.protocol import LEFT_OUT, all_classes, vendor_messages, vendors
 
 if TYPE_CHECKING:
-    from builders.protocol import Vendor
+    from tests.builders.protocol import Vendor
 
 each_message = pytest.mark.parametrize(
     ("vendor", "message"),

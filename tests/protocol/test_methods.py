@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders.protocol import vendors
 from durabletask.protocol import messages, methods
 from durabletask.protocol.dialects import NATIVE
+from tests.builders.protocol import vendors
 
 if TYPE_CHECKING:
-    from builders.protocol import Vendor
+    from tests.builders.protocol import Vendor
 
 
 @pytest.mark.parametrize("vendor", vendors(), ids=lambda vendor: vendor.name)

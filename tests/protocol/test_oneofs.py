@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from builders.protocol import all_classes
 from durabletask.protocol import codec, messages, oneofs
+from tests.builders.protocol import all_classes
 
 
 def started() -> messages.OrchestratorStartedEvent:

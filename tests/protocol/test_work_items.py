@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from builders.protocol import RandomMessages
 from durabletask.protocol import codec, events, messages, oneofs, work_items
 from durabletask.protocol.dialects import DAPR, NATIVE, TASKHUB, Dialect
+from tests.builders.protocol import RandomMessages
 
 each_dialect = pytest.mark.parametrize("dialect", [NATIVE, TASKHUB, DAPR], ids=repr)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tools.prove.backups import Backup, Restored, lines, restore, take
+from tests.prove.backups import Backup, Restored, lines, restore, take
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,12 +6,12 @@ import random
 from types import SimpleNamespace
 
 import pytest
-from tools.peer.homes import UnavailableError, are_required
-from tools.prove import codec as fuzzer
-from tools.prove import codec_claims
-from tools.prove.strange_messages import encoded
 
 from durabletask.protocol import codec, dialects, messages
+from tests.prove import codec as fuzzer
+from tests.prove import codec_claims
+from tests.prove.strange_messages import encoded
+from tools.peers.homes import UnavailableError, are_required
 
 SEED = 6
 

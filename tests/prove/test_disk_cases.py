@@ -6,7 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from tools.prove import disk
+
+from tests.prove import disk
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tools.load.evidence import Evidence
-from tools.load.faults import Kind
-from tools.load.ledger import Ledger
-from tools.prove import backups, kills
-from tools.soak.run import Plan, Soak
-from tools.soak.table import lines
+from tests.load.evidence import Evidence
+from tests.load.faults import Kind
+from tests.load.ledger import Ledger
+from tests.prove import backups, kills
+from tests.soak.run import Plan, Soak
+from tests.soak.table import lines
 
 FAULTS = {kind.value for kind in Kind}
 PLAN = Plan(orchestrations=1, seconds=1, seed=1)

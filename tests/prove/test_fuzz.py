@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.prove.fuzz import fuzz
+from tests.prove.fuzz import fuzz
 
 SEED = 6
 

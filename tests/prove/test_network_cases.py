@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 import pytest
-from tools.prove import network
+
+from tests.prove import network
 
 SEED = 6
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tools.prove.faults import is_found
-from tools.prove.parts import Options
-from tools.prove.planted import FAULTS, SIDECAR, Fault, FaultLostError
+
+from tests.prove.faults import is_found
+from tests.prove.parts import Options
+from tests.prove.planted import FAULTS, SIDECAR, Fault, FaultLostError
 
 SOURCES = Path(__file__).parents[2] / "packages" / "durabletask-sidecar" / "src"
 
@@ -56,7 +57,9 @@ def test_a_fault_is_found_by_what_differs_and_nothing_where_there_is_none() -> N
 
 
 def test_a_copy_that_does_not_run_is_not_taken_for_one_whose_fault_was_found() -> None:
-    broken = Fault("all", "step.py", "waiting.append((target, following))", "waiting.append((")
+    broken = Fault(
+        "all", "commit/unit_of_work.py", "waiting.append((target, following))", "waiting.append(("
+    )
 
     with pytest.raises(RuntimeError, match="'all' was not tried"):
         is_found(broken, FEW)

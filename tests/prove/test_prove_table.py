@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tools.prove.__main__ import main
-from tools.prove.page import holds, page
-from tools.prove.parts import Line, parts
+
+from tests.prove.__main__ import main
+from tests.prove.page import holds, page
+from tests.prove.parts import Line, parts
 
 GOOD = Line("lives led", "1000", holds=True)
 BAD = Line("acknowledged and lost", "1", holds=False)

@@ -1,8 +1,8 @@
 """The orchestrators whose histories are kept in `histories/`.
 
-Written against the official API only: `tools/peer/record.py` runs this very file with the
+Written against the official API only: `tests/replay/official_recorder.py` runs this very file with the
 official SDK, and the tests replay what it recorded with ours. Changing one of them makes its
-history foreign to it; record anew (`python -m tools.record_histories`).
+history foreign to it; record anew (`python -m tests.replay.record_official`).
 
 Activities are called by name where the recording needs them to misbehave (`record.py`).
 """

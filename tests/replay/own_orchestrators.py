@@ -1,6 +1,6 @@
 """Orchestrators that only our SDK can run; their histories are in `histories/own/`.
 
-`tools/record_own_histories.py` records them with our worker and sidecar, the tests replay the
+`tests/replay/record_own.py` records them with our worker and sidecar, the tests replay the
 recordings. Changing one makes its history foreign to it; record anew.
 """
 

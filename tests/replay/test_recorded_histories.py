@@ -1,7 +1,7 @@
 """Can today's code finish the instances that another SDK, or an older one of ours, began?
 
 The recordings hold every turn of an instance: what the worker was sent and what it answered
-(`tools/record_histories.py`). Whoever wrote the history, our decisions have to be the same,
+(`tests/replay/record_official.py`). Whoever wrote the history, our decisions have to be the same,
 or an upgrade would break what is running.
 """
 
@@ -18,8 +18,8 @@ from durabletask.core.decide import decide, open_machine
 from durabletask.core.registry import Registry
 from durabletask.core.settings import Settings
 from durabletask.protocol import messages, oneofs
-from replay import orchestrators, own_orchestrators, recordings
-from replay.recordings import Recording, meaning
+from tests.replay import orchestrators, own_orchestrators, recordings
+from tests.replay.recordings import Recording, meaning
 
 if TYPE_CHECKING:
     from durabletask.core.decision import Decision

@@ -13,8 +13,6 @@ import grpc
 import grpc.aio
 import pytest
 
-from builders.scheduler import FakeAsyncCredential, FakeCredential, Issuer, ManualTime, scheduler
-from builders.transport import RawSidecar
 from durabletask.azuremanaged._interceptors import for_asyncio, for_threads
 from durabletask.azuremanaged._tokens import AsyncTokens, Tokens
 from durabletask.azuremanaged._version import __version__
@@ -25,6 +23,14 @@ from durabletask.azuremanaged.client import (
 from durabletask.azuremanaged.worker import DurableTaskSchedulerWorker
 from durabletask.protocol import messages, methods
 from durabletask.transport import grpc_async_transport, grpc_transport
+from tests.builders.scheduler import (
+    FakeAsyncCredential,
+    FakeCredential,
+    Issuer,
+    ManualTime,
+    scheduler,
+)
+from tests.builders.transport import RawSidecar
 
 HISTORY = "StreamInstanceHistory"
 # Far enough away that no clock of a machine comes near its end.

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from builders.scheduler import FakeAsyncCredential, FakeCredential
 from durabletask.azuremanaged import client, worker
 from durabletask.client import AsyncTaskHubGrpcClient, TaskHubGrpcClient
 from durabletask.worker import TaskHubGrpcWorker
+from tests.builders.scheduler import FakeAsyncCredential, FakeCredential
 
 COMMON = (
     "host_address taskhub token_credential resource_id channel secure_channel interceptors "

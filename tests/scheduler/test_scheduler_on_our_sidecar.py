@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from builders.scheduler import FakeCredential
 from durabletask.azuremanaged.client import (
     AsyncDurableTaskSchedulerClient,
     DurableTaskSchedulerClient,
@@ -15,6 +14,7 @@ from durabletask.azuremanaged.client import (
 from durabletask.azuremanaged.worker import DurableTaskSchedulerWorker
 from durabletask.sidecar import Sidecar
 from durabletask.task import ActivityContext, OrchestrationContext
+from tests.builders.scheduler import FakeCredential
 
 LIFETIME = 10**9
 

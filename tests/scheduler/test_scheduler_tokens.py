@@ -10,13 +10,6 @@ from typing import Any
 import pytest
 from azure.core.credentials import AccessToken
 
-from builders.scheduler import (
-    NOW,
-    FakeAsyncCredential,
-    FakeCredential,
-    ManualTime,
-)
-from builders.transport import result_of
 from durabletask.azuremanaged._tokens import (
     PAUSE,
     RENEW_BEFORE,
@@ -25,6 +18,8 @@ from durabletask.azuremanaged._tokens import (
     scope_for,
     token_of,
 )
+from tests.builders.scheduler import NOW, FakeAsyncCredential, FakeCredential, ManualTime
+from tests.builders.transport import result_of
 
 SCOPE = "https://durabletask.io/.default"
 KINDS = pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
-from builders.sidecar import complete, schedule, serving, timer
 from durabletask.protocol import messages, methods
 from durabletask.sidecar import ManualClock
+from tests.builders.sidecar import complete, schedule, serving, timer
 
 if TYPE_CHECKING:
     from pathlib import Path

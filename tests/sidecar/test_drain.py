@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
-from builders.command import address_in, running
-from builders.sidecar import PATIENCE, Peer, complete, connected, schedule, serving
 from durabletask.protocol import methods, oneofs
+from tests.builders.command import address_in, running
+from tests.builders.sidecar import PATIENCE, Peer, complete, connected, schedule, serving
 
 if TYPE_CHECKING:
     import subprocess

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders.sidecar import complete, connected, timer
 from durabletask.sidecar import ManualClock, Sidecar, StoreError
+from tests.builders.sidecar import complete, connected, timer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders.sidecar import complete, schedule
 from durabletask.protocol import codec, dialects, messages
 from durabletask.sidecar.clock import ManualClock
-from durabletask.sidecar.committer import Committer, PreparedTurn
+from durabletask.sidecar.commit.committer import Committer, PreparedTurn
+from durabletask.sidecar.commit.work import Kind
 from durabletask.sidecar.engine.commands import StartInstance, Terminate
+from durabletask.sidecar.errors import ShuttingDownError, StorageError
 from durabletask.sidecar.host import Host
-from durabletask.sidecar.outages import ShuttingDownError, StorageError
 from durabletask.sidecar.store import Change, EntityChange, Key, StoreError
 from durabletask.sidecar.store.memory import MemoryStore
-from durabletask.sidecar.streams import Appetite, Filter, WorkStream
-from durabletask.sidecar.work import Kind
+from durabletask.sidecar.work.streams import Appetite, Filter, WorkStream
+from tests.builders.sidecar import complete, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import grpc
 import pytest
 
-from builders.sidecar import complete, connected, proxied, schedule, serving
 from durabletask.protocol import messages, methods
 from durabletask.sidecar import ManualClock, Server, StoreError
+from tests.builders.sidecar import complete, connected, proxied, schedule, serving
 
 if TYPE_CHECKING:
     from pathlib import Path

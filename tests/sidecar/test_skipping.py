@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from durabletask.sidecar.clock import ManualClock
-from durabletask.sidecar.committer import Committer
+from durabletask.sidecar.commit.committer import Committer
 from durabletask.sidecar.engine.commands import RaiseEvent
 from durabletask.sidecar.skipping import SkippingHost
 from durabletask.sidecar.store.memory import MemoryStore

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.soak.memory import MIB, growth
+from tests.soak.memory import MIB, growth
 
 
 def steps(*mib: float) -> list[int]:

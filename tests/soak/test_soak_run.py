@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tools.soak.run import Plan, soak
-from tools.soak.table import lines
+from tests.soak.run import Plan, soak
+from tests.soak.table import lines
 
 # The time is no part of it: on a slow machine it takes as long as it takes.
 PLAN = Plan(

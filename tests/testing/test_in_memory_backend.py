@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from builders.sidecar import complete, connected, schedule
 from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
 from durabletask.testing import InMemoryOrchestrationBackend, create_test_backend
 from durabletask.worker import TaskHubGrpcWorker
+from tests.builders.sidecar import complete, connected, schedule
 
 FAMILIES = {"127.0.0.1": socket.AF_INET, "[::1]": socket.AF_INET6}
 # Against hangs only.

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from builders.sidecar import Peer, complete, connected, timer
 from durabletask.client import TaskHubGrpcClient
 from durabletask.protocol import messages, methods
 from durabletask.task import when_any
 from durabletask.testing import VirtualTimeHub
 from durabletask.worker import TaskHubGrpcWorker
+from tests.builders.sidecar import Peer, complete, connected, timer
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders.worker_host import Bench
+from tests.builders.worker_host import Bench
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

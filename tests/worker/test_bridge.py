@@ -9,12 +9,12 @@ import grpc
 import grpc.aio
 import pytest
 
-from builders.worker import OURS
 from durabletask.grpc_options import GrpcChannelOptions
 from durabletask.protocol import dialects, messages, methods
 from durabletask.transport.dialect import Engine
 from durabletask.worker._bridge import BridgedTransport
 from durabletask.worker._connect import announcement, connector
+from tests.builders.worker import OURS
 
 
 class Stream:

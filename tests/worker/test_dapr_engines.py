@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders.worker import DAPRS, START, ScriptedSidecar, refusal, settle
-from builders.worker_host import within
 from durabletask.entities import EntityInstanceId
 from durabletask.protocol import codec, events, messages, methods
 from durabletask.protocol.dialects import DAPR
@@ -19,11 +17,13 @@ from durabletask.worker import (
     WorkItemFilters,
 )
 from durabletask.worker._loop import KEEP_ALIVE
+from tests.builders.worker import DAPRS, START, ScriptedSidecar, refusal, settle
+from tests.builders.worker_host import within
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from builders.worker_host import Bench
+    from tests.builders.worker_host import Bench
 
 SILENCE = 120.0
 

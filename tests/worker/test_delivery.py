@@ -5,7 +5,12 @@ import logging
 
 import pytest
 
-from builders.worker import (
+from durabletask.protocol import codec, messages, methods
+from durabletask.transport.dialect import Engine
+from durabletask.transport.errors import LeaseLostError
+from durabletask.worker._delivery import ATTEMPTS, BACKOFF_CAP, IN_FLIGHT, Delivery
+from durabletask.worker._work import Answer, WorkItem
+from tests.builders.worker import (
     OURS,
     ManualClock,
     ScriptedSidecar,
@@ -14,11 +19,6 @@ from builders.worker import (
     refusal,
     settle,
 )
-from durabletask.protocol import codec, messages, methods
-from durabletask.transport.dialect import Engine
-from durabletask.transport.errors import LeaseLostError
-from durabletask.worker._delivery import ATTEMPTS, BACKOFF_CAP, IN_FLIGHT, Delivery
-from durabletask.worker._work import Answer, WorkItem
 
 RETRIED = ["UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "UNKNOWN"]
 

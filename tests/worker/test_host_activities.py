@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders.worker import activity_item, refusal, settle
-from builders.worker_host import Bench
 from durabletask.protocol import codec, messages, methods
 from durabletask.task import ActivityContext
 from durabletask.worker import ConcurrencyOptions
+from tests.builders.worker import activity_item, refusal, settle
+from tests.builders.worker_host import Bench
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders.worker import START, entity_item, entity_item_v2, refusal, settle, unreadable_batch
 from durabletask.entities import DurableEntity, EntityContext
 from durabletask.protocol import codec, events, messages, methods
 from durabletask.worker import ConcurrencyOptions
+from tests.builders.worker import (
+    START,
+    entity_item,
+    entity_item_v2,
+    refusal,
+    settle,
+    unreadable_batch,
+)
 
 if TYPE_CHECKING:
-    from builders.worker_host import Bench
+    from tests.builders.worker_host import Bench
 
 
 CALLER = messages.OrchestrationInstance(instance_id="caller", execution_id="run")

@@ -8,11 +8,11 @@ import threading
 
 import pytest
 
-from builders.worker import OneInstance, activity_item
-from builders.worker_host import Bench
 from durabletask.protocol import methods
 from durabletask.task import ActivityContext, OrchestrationContext
 from durabletask.worker import ConcurrencyOptions
+from tests.builders.worker import OneInstance, activity_item
+from tests.builders.worker_host import Bench
 
 
 async def finish(bench: Bench, *instances: OneInstance) -> None:

@@ -9,7 +9,11 @@ import threading
 
 import pytest
 
-from builders.worker import (
+from durabletask.core.registry import Registry
+from durabletask.protocol import methods
+from durabletask.task import ActivityContext, OrchestrationContext
+from durabletask.worker._host import LAST_WORDS, Host
+from tests.builders.worker import (
     ManualClock,
     OneInstance,
     ScriptedSidecar,
@@ -18,11 +22,7 @@ from builders.worker import (
     settle,
     setup_of,
 )
-from builders.worker_host import Bench, within
-from durabletask.core.registry import Registry
-from durabletask.protocol import methods
-from durabletask.task import ActivityContext, OrchestrationContext
-from durabletask.worker._host import LAST_WORDS, Host
+from tests.builders.worker_host import Bench, within
 
 
 async def test_an_idle_worker_stops_without_waiting_for_anything(bench: Bench) -> None:

@@ -6,15 +6,6 @@ import asyncio
 
 import pytest
 
-from builders.worker import (
-    activity_item,
-    health_ping,
-    refusal,
-    settle,
-    unreadable_call,
-    unreadable_turn,
-)
-from builders.worker_host import Bench, within
 from durabletask.protocol import messages, methods
 from durabletask.task import ActivityContext
 from durabletask.worker import (
@@ -24,6 +15,15 @@ from durabletask.worker import (
     OrchestrationWorkItemFilter,
     WorkItemFilters,
 )
+from tests.builders.worker import (
+    activity_item,
+    health_ping,
+    refusal,
+    settle,
+    unreadable_call,
+    unreadable_turn,
+)
+from tests.builders.worker_host import Bench, within
 
 
 async def test_the_sidecar_is_told_limits_capabilities_and_filters(bench: Bench) -> None:

@@ -3,8 +3,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from builders.worker import activity_item, entity_item, entity_item_v2, orchestrator_item, peer
 from durabletask.worker._intake import Intake
+from tests.builders.worker import (
+    activity_item,
+    entity_item,
+    entity_item_v2,
+    orchestrator_item,
+    peer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders.worker import ManualClock, ScriptedSidecar, peer, refusal, settle
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 from durabletask.protocol import messages, methods
 from durabletask.worker._connection import Link
 from durabletask.worker._loop import WorkItemLoop
+from tests.builders.worker import ManualClock, ScriptedSidecar, peer, refusal, settle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

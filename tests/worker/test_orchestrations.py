@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.worker import START, OneInstance, events, orchestrator_item, received, unreadable_turn
 from durabletask.core.registry import Registry
 from durabletask.protocol import messages, methods
 from durabletask.protocol.codec import DecodeError
@@ -22,6 +21,14 @@ from durabletask.worker import (
 from durabletask.worker._orchestrations import Orchestrations, Turn
 from durabletask.worker._sessions import Sessions
 from durabletask.worker._work import Answer
+from tests.builders.worker import (
+    START,
+    OneInstance,
+    events,
+    orchestrator_item,
+    received,
+    unreadable_turn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from builders.worker import Sidecars
 from durabletask.entities import DurableEntity, EntityContext
 from durabletask.task import ActivityContext, OrchestrationContext, get_name
 from durabletask.worker import (
@@ -17,6 +16,7 @@ from durabletask.worker import (
     VersionMatchStrategy,
     WorkItemFilters,
 )
+from tests.builders.worker import Sidecars
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from builders.worker import events, orchestrator_item
 from durabletask.protocol import messages, wire, work_items
 from durabletask.worker._sessions import Session, Sessions
+from tests.builders.worker import events, orchestrator_item
 
 if TYPE_CHECKING:
     from durabletask.protocol.work_items import Peek

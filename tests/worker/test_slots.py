@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders.worker import activity_item, received, settle
 from durabletask.protocol import methods
 from durabletask.worker._slots import Slots
 from durabletask.worker._work import Answer, WorkItem
+from tests.builders.worker import activity_item, received, settle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine

@@ -12,14 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders.worker import (
-    ScriptedSidecar,
-    Sidecars,
-    activity_item,
-    orchestrator_item,
-    refusal,
-    settle,
-)
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 from durabletask.protocol import events, messages, methods
 from durabletask.task import ActivityContext, OrchestrationContext
@@ -29,6 +21,14 @@ from durabletask.worker import (
     TaskHubGrpcWorker,
     VersioningOptions,
     VersionMatchStrategy,
+)
+from tests.builders.worker import (
+    ScriptedSidecar,
+    Sidecars,
+    activity_item,
+    orchestrator_item,
+    refusal,
+    settle,
 )
 
 if TYPE_CHECKING:
@@ -369,7 +369,7 @@ async def test_waiting_in_the_loop_of_the_worker_would_hang_and_is_refused() -> 
 def test_a_program_that_forgets_to_stop_its_worker_ends_all_the_same() -> None:
     program = """
 import threading
-from builders.worker import ScriptedSidecar, activity_item
+from tests.builders.worker import ScriptedSidecar, activity_item
 from durabletask.worker import TaskHubGrpcWorker
 
 began = threading.Event()
@@ -392,7 +392,7 @@ print("done")
 
     ended = subprocess.run(
         [sys.executable, "-c", program],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         timeout=60,

@@ -15,11 +15,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools import peer
-from tools.processes import sidecar
-
 from durabletask.client import TaskHubGrpcClient
 from durabletask.worker import TaskHubGrpcWorker
+from tools import peers
+from tools.peers.sidecar_process import sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -67,8 +66,8 @@ def _timed(client: TaskHubGrpcClient, length: int) -> float:
 
 def theirs(lengths: tuple[int, ...]) -> list[float]:
     """The same with the official SDK on its in-memory backend."""
-    script = peer.FOLDER / "chain.py"
-    output = peer.run(script, *map(str, lengths))
+    script = Path(__file__).with_name("_official_chain.py")
+    output = peers.run(script, *map(str, lengths))
     return [float(seconds) for seconds in json.loads(output)]
 
 

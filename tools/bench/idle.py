@@ -19,18 +19,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.processes import sidecar
-
 from durabletask import transport
 from durabletask.protocol import messages, methods, work_items
-from durabletask.sidecar.committer import Committer, Submission
+from durabletask.sidecar.commit.committer import Committer, Submission
 from durabletask.sidecar.engine.commands import CompleteTurn, StartInstance
 from durabletask.sidecar.store.sqlite import SqliteStore
+from tools.peers.sidecar_process import sidecar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tools.processes import SidecarProcess
+    from tools.peers.sidecar_process import SidecarProcess
 
 HUB = "default"
 _ROOMY = 1 << 30

@@ -23,17 +23,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.bench.steady import PAYLOAD, Load, completion, connected
-from tools.processes import sidecar
-
-from durabletask.sidecar.committer import Committer, Submission
+from durabletask.sidecar.commit.committer import Committer, Submission
 from durabletask.sidecar.engine.commands import CompleteTurn, StartInstance
 from durabletask.sidecar.store.sqlite import SqliteStore
+from tools.bench.steady import PAYLOAD, Load, completion, connected
+from tools.peers.sidecar_process import sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tools.processes import SidecarProcess
+    from tools.peers.sidecar_process import SidecarProcess
 
 HUB = "default"
 TARGET = 2.0

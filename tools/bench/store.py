@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 
 from durabletask.protocol import messages
 from durabletask.sidecar.clock import SystemClock
-from durabletask.sidecar.committer import Committer, Submission
+from durabletask.sidecar.commit.committer import Committer, Submission
+from durabletask.sidecar.commit.group_commit import GroupCommit
 from durabletask.sidecar.engine.commands import RaiseEvent, StartInstance
 from durabletask.sidecar.engine.inbox import InboxRow, RowKind
 from durabletask.sidecar.engine.state import Progress
-from durabletask.sidecar.group_commit import GroupCommit
 from durabletask.sidecar.store import files, rows, statements
 from durabletask.sidecar.store.sqlite import SqliteStore
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from tools import environments
-
 from durabletask.sidecar import Sidecar
+from tools import environments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

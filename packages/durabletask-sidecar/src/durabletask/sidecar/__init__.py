@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .clock import Clock, ManualClock, SystemClock
     from .embed import Sidecar
     from .engine.limits import Limits
-    from .metrics import Metrics
+    from .operations.metrics import Metrics
     from .security import Security, SecurityError
     from .server import Server
     from .store import StoreError
@@ -38,7 +38,7 @@ _MODULES = {
     "Clock": "clock",
     "Limits": "engine.limits",
     "ManualClock": "clock",
-    "Metrics": "metrics",
+    "Metrics": "operations.metrics",
     "Security": "security",
     "SecurityError": "security",
     "Server": "server",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .engine.limits import Limits
-    from .metrics import Metrics
+    from .operations.metrics import Metrics
     from .security import Security
 
 _Result = TypeVar("_Result")

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import tokens
-from .committer import Submission
-from .completions import Completions
-from .dispatcher import Dispatcher
+from .change_waiters import Waiters
+from .commit.committer import Submission
+from .commit.group_commit import GroupCommit
+from .commit.work import Kind, Work
 from .engine.entities import ids
-from .group_commit import GroupCommit
-from .source import Source
-from .waiters import Waiters
-from .work import Kind, Work
+from .work import completion_tokens
+from .work.completions import Completions
+from .work.dispatcher import Dispatcher
+from .work.source import Source
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .clock import Clock
-    from .committer import Committer
+    from .commit.committer import Committer
+    from .commit.notifications import Notices
     from .engine.commands import Command
     from .engine.entities.state import Entity
     from .engine.state import Instance
     from .engine.transition import Reply
-    from .leases import Lease
-    from .notices import Notices
-    from .observing import Census, Observer
+    from .instrumentation import Census, Observer
     from .store import Reader
+    from .work.leases import Lease
 
 
 class Host:
@@ -49,7 +49,7 @@ class Host:
         self._commits = GroupCommit(committer, clock, new_id, self._publish)
         source = Source(committer, clock, self._refuse)
         self.dispatcher = Dispatcher(
-            source, clock, lambda work: tokens.make(work, new_id()), committer.limits
+            source, clock, lambda work: completion_tokens.make(work, new_id()), committer.limits
         )
         self.completions = Completions(self.dispatcher, self._commits, committer)
 

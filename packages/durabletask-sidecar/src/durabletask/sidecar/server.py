@@ -24,22 +24,22 @@ import grpc
 
 from . import service
 from .clock import Clock, SystemClock
-from .committer import Committer
+from .commit.committer import Committer
 from .engine.limits import DEFAULT
 from .host import Host
-from .lasting import LastingServer
-from .listening import check_free, free_port, hosts, is_loopback, target
-from .logs import keep_metadata_out
-from .metrics import Meter, Metrics
-from .observing import NOBODY
-from .retention import Retention
+from .instrumentation import NOBODY
+from .network.listening import check_free, free_port, hosts, is_loopback, target
+from .network.restarting_server import LastingServer
+from .operations.logs import keep_metadata_out
+from .operations.metrics import Meter, Metrics
+from .operations.retention import Retention
 from .security import Security, exposure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .engine.limits import Limits
-    from .observing import Observer
+    from .instrumentation import Observer
     from .security.certificates import Certificates
     from .security.reloading import Reloading
     from .security.token_table import TokenTable

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .clock import Alarm, Clock, ManualClock
-    from .committer import Committer
+    from .commit.committer import Committer
+    from .commit.notifications import Notices
     from .engine.state import Instance
-    from .notices import Notices
 
 
 class SkippingHost(Host):

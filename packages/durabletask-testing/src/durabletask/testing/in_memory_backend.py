@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from durabletask.sidecar.clock import Clock
-    from durabletask.sidecar.committer import Committer
+    from durabletask.sidecar.commit.committer import Committer
 
 _HOST = "localhost"
 

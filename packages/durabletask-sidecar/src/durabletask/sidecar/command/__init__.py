@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from durabletask.sidecar.metrics import MissingExtraError
+from durabletask.sidecar.operations.metrics import MissingExtraError
 from durabletask.sidecar.security import SecurityError
 from durabletask.sidecar.store import StoreError
 

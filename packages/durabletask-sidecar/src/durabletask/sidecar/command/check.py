@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from durabletask.sidecar.checking import Complaint
+    from durabletask.sidecar.operations.checking import Complaint
 
 _WHOLE, _WRONG = 0, 1
 # Fewer are read in a moment.
@@ -32,7 +32,7 @@ exit codes: 0 all is well, 1 something is wrong, 2 the file cannot be read
 
 def run(arguments: Sequence[str]) -> int:
     """Print what is wrong; whether anything is."""
-    from durabletask.sidecar import checking
+    from durabletask.sidecar.operations import checking
     from durabletask.sidecar.store.inspection import Inspection
 
     path = Path(_parser().parse_args(arguments).file)

@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from durabletask.sidecar.embed import Sidecar
-from durabletask.sidecar.logs import configure
+from durabletask.sidecar.operations.logs import configure
 
 from . import config
 from .options import FOR_EXEC, dialect, limits, logs, retention, storage

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from durabletask.sidecar._version import __version__
-from durabletask.sidecar.logs import configure
+from durabletask.sidecar.operations.logs import configure
 from durabletask.sidecar.server import Server
 
 from . import config

@@ -11,12 +11,12 @@ import grpc
 
 from durabletask.protocol import messages, methods
 from durabletask.sidecar._version import __version__
-from durabletask.sidecar.observing import NOBODY
+from durabletask.sidecar.instrumentation import NOBODY
+from durabletask.sidecar.network import rpc
+from durabletask.sidecar.network.authorization import Admission
+from durabletask.sidecar.network.health import Health
 
-from . import rpc
-from .admission import Admission
 from .entities import Entities
-from .health import Health
 from .histories import Histories
 from .hubs import Hubs
 from .instances import Instances
@@ -29,7 +29,7 @@ from .work_items import WorkItems
 if TYPE_CHECKING:
     from durabletask.protocol.dialects import Dialect
     from durabletask.sidecar.host import Host
-    from durabletask.sidecar.observing import Observer
+    from durabletask.sidecar.instrumentation import Observer
 
 # Our own worker and client recognize by it what else they may use.
 _ENGINE = ("x-durabletask-engine", f"durabletask-sidecar/{__version__}")

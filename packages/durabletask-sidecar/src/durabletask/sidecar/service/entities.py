@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import messages
-from durabletask.sidecar import cleaning
 from durabletask.sidecar.engine.entities import ids
 from durabletask.sidecar.engine.entities.commands import SignalEntity
+from durabletask.sidecar.operations import cleaning
 from durabletask.sidecar.store.queries import EntityQuery
 
 from . import continuation, pages, states
@@ -19,9 +19,8 @@ from .ids import check_given, check_length, entity_id
 
 if TYPE_CHECKING:
     from durabletask.sidecar.host import Host
+    from durabletask.sidecar.network.rpc import Caller
     from durabletask.sidecar.store.queries import EntitySummary
-
-    from .rpc import Caller
 
 
 class Entities:

@@ -23,7 +23,7 @@ from durabletask.sidecar.engine.transition import (
     Reply,
     Stale,
 )
-from durabletask.sidecar.outages import CrowdedError, ShuttingDownError, StorageError
+from durabletask.sidecar.errors import CrowdedError, ShuttingDownError, StorageError
 from durabletask.sidecar.store import StoreError
 
 

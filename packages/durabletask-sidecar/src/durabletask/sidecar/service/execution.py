@@ -13,8 +13,7 @@ from .ids import INSTANCE_ID, check_given, check_length
 if TYPE_CHECKING:
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.host import Host
-
-    from .rpc import Caller
+    from durabletask.sidecar.network.rpc import Caller
 
 
 async def execute(host: Host, caller: Caller, instance_id: str, command: Command) -> None:

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.host import Host
-
-    from .rpc import Caller
+    from durabletask.sidecar.network.rpc import Caller
 
 # As large as those of Microsoft's own sidecar, and far from any limit.
 _LARGEST_CHUNK = 256 * 1024

@@ -11,8 +11,7 @@ from durabletask.protocol import messages
 
 if TYPE_CHECKING:
     from durabletask.sidecar.host import Host
-
-    from .rpc import Caller
+    from durabletask.sidecar.network.rpc import Caller
 
 
 class Hubs:

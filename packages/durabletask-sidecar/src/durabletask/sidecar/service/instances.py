@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.host import Host
+    from durabletask.sidecar.network.rpc import Caller
 
-    from .rpc import Caller
     from .spoken import Dialects
 
 

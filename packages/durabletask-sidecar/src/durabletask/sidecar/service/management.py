@@ -9,10 +9,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import messages
-from durabletask.sidecar import purge
 from durabletask.sidecar.engine.commands import Restart, Rewind, StartFrom, Terminate
 from durabletask.sidecar.engine.instances import not_found
 from durabletask.sidecar.engine.transition import ACCEPTED, FailedPrecondition, InvalidArgument
+from durabletask.sidecar.operations import purge
 from durabletask.sidecar.store import Key
 from durabletask.sidecar.store.queries import InstanceQuery
 from durabletask.sidecar.store.splicing import decoded
@@ -23,8 +23,8 @@ from .ids import INSTANCE_ID, check_given, check_length, check_new
 
 if TYPE_CHECKING:
     from durabletask.sidecar.host import Host
+    from durabletask.sidecar.network.rpc import Caller
 
-    from .rpc import Caller
     from .spoken import Dialects
 
 _MOST_SKIPPED = 500

@@ -13,9 +13,8 @@ import grpc
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from durabletask.sidecar.observing import Observer
-
-    from .rpc import Context, Handler
+    from durabletask.sidecar.instrumentation import Observer
+    from durabletask.sidecar.network.rpc import Context, Handler
 
     Serve = Callable[[bytes, Context], Awaitable[bytes | None]]
 

@@ -15,9 +15,8 @@ from . import continuation, pages, states
 
 if TYPE_CHECKING:
     from durabletask.sidecar.host import Host
+    from durabletask.sidecar.network.rpc import Caller
     from durabletask.sidecar.store.queries import InstanceSummary
-
-    from .rpc import Caller
 
 # The official backend's, when the caller does not say.
 _DEFAULT_IDS = 100

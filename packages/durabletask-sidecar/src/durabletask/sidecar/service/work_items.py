@@ -16,9 +16,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, dialects, messages, recognition
+from durabletask.sidecar.commit.work import Kind
 from durabletask.sidecar.engine.transition import InvalidArgument
-from durabletask.sidecar.streams import DEFAULT_MAX_MESSAGE, Appetite, Filter, Versions
-from durabletask.sidecar.work import Kind
+from durabletask.sidecar.work.streams import DEFAULT_MAX_MESSAGE, Appetite, Filter, Versions
 
 from .errors import RefusedError
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from durabletask.protocol.dialects import Dialect
     from durabletask.sidecar.clock import Clock
     from durabletask.sidecar.host import Host
-    from durabletask.sidecar.leases import Lease
-    from durabletask.sidecar.streams import WorkStream
+    from durabletask.sidecar.network.rpc import Caller
+    from durabletask.sidecar.work.leases import Lease
+    from durabletask.sidecar.work.streams import WorkStream
 
-    from .rpc import Caller
     from .spoken import Dialects
 
 _log = logging.getLogger("durabletask.sidecar")

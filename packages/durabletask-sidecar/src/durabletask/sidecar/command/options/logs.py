@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from durabletask.sidecar.logs import FORMATS, LEVELS, Logs
+from durabletask.sidecar.operations.logs import FORMATS, LEVELS, Logs
 
 if TYPE_CHECKING:
     import argparse

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-from durabletask.sidecar.listening import LAST_PORT
+from durabletask.sidecar.network.listening import LAST_PORT
 
 
 @dataclass(frozen=True, slots=True)

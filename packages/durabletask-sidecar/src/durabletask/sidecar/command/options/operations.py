@@ -10,7 +10,7 @@ import math
 from contextlib import suppress
 from dataclasses import dataclass
 
-from durabletask.sidecar.metrics import Metrics
+from durabletask.sidecar.operations.metrics import Metrics
 
 from .network import port
 

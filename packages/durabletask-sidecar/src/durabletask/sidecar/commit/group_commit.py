@@ -1,0 +1,227 @@
+"""Store everything that is ready in one transaction, then let everybody know.
+
+Whoever submits waits for the commit that holds the submission: nothing is acknowledged
+before it is stored. Submissions that arrive in one round of the event loop share one
+commit, and no submission waits for a second one to come. One alarm watches for what
+becomes due by itself: it rings no later than that, and too early does no harm.
+
+The commit runs on the loop: a thread would cost half the processor's time again, and a
+flush is short. A thread that does the same could take its place.
+
+Knows nothing about what is submitted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from durabletask.sidecar.errors import StorageError
+from durabletask.sidecar.failure_log import Trouble
+from durabletask.sidecar.instrumentation import NOBODY
+from durabletask.sidecar.store import StoreError, UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from durabletask.sidecar.clock import Alarm, Clock
+    from durabletask.sidecar.engine.transition import Reply
+    from durabletask.sidecar.instrumentation import Observer
+
+    from .committer import Commit, Committer, Submission
+    from .notifications import Notices
+
+# More than this and one flush would keep the loop from its other duties.
+_LARGEST_BATCH = 500
+# How long a store that failed is left alone before it is asked again what is due.
+_STORE_REST = timedelta(seconds=1)
+
+
+def _nothing() -> None:
+    return None
+
+
+def _ignore(_reply: Reply) -> None:
+    return None
+
+
+@dataclass(slots=True)
+class _Pending:
+    submission: Submission
+    future: asyncio.Future[Reply]
+    stored: Callable[[Reply], None]
+    failed: Callable[[], None]
+
+
+class GroupCommit:
+    """The one way to change anything."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        clock: Clock,
+        new_id: Callable[[], str],
+        publish: Callable[[Notices], None],
+    ) -> None:
+        self._committer = committer
+        self._clock = clock
+        self._new_id = new_id
+        self._publish = publish
+        self.observer: Observer = NOBODY
+        self._pending: list[_Pending] = []
+        self._is_scheduled = False
+        self._alarm: Alarm | None = None
+        self._due_at: datetime | None = None
+        self._storing = Trouble("store what was asked for")
+        self._reading = Trouble("read what is due")
+
+    def start(self) -> None:
+        """Publish all that the store remembers as ready, and watch for what becomes due."""
+        now = self._clock.now()
+        self._publish(self._committer.ready(now))
+        self._watch(self._committer.next_due(now))
+
+    def submit(
+        self,
+        submission: Submission,
+        *,
+        stored: Callable[[Reply], None] = _ignore,
+        failed: Callable[[], None] = _nothing,
+    ) -> asyncio.Future[Reply]:
+        """Store the submission together with all others that are ready.
+
+        The future carries the reply, or StorageError. `stored` is called with the reply
+        before anybody learns of the commit, `failed` when there was none.
+        """
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        # Who submits may be gone before the commit fails; nobody asks for the error then.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._pending.append(_Pending(submission, future, stored, failed))
+        self._schedule()
+        return future
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was submitted is stored."""
+        return not self._pending
+
+    def close(self) -> None:
+        """Store what is still pending and stop watching."""
+        while self._pending:
+            self._flush()
+        self._stop_watching()
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._run)
+
+    def _run(self) -> None:
+        self._is_scheduled = False
+        if self._pending:
+            self._flush()
+        if self._pending:
+            self._schedule()
+
+    def _flush(self) -> None:
+        batch, self._pending = self._pending[:_LARGEST_BATCH], self._pending[_LARGEST_BATCH:]
+        now = self._clock.now()
+        self._store(batch, now)
+        self._watch_what_is_next(now)
+
+    def _store(self, batch: Sequence[_Pending], now: datetime) -> None:
+        submissions = [pending.submission for pending in batch]
+        since = self.observer.ticks()
+        try:
+            commit = self._committer.commit(submissions, now=now, new_id=self._new_id)
+        except Exception as error:  # noqa: BLE001 - those who wait must learn of it
+            if len(batch) > 1 and _is_perhaps_of_one(error):
+                # Which one is found by trying, and the others must not suffer for it.
+                for pending in batch:
+                    self._store([pending], now)
+                return
+            self._note(error, batch)
+            _fail(batch, error)
+        else:
+            if self._storing.is_on:
+                self._storing.end(None, *(_key(pending.submission) for pending in batch))
+            self.observer.committed(len(batch), since)
+            self._announce(batch, commit)
+
+    def _note(self, error: Exception, batch: Sequence[_Pending]) -> None:
+        if _is_perhaps_of_one(error):
+            submission = batch[0].submission
+            about = {"hub": submission.hub, "instance": submission.instance_id}
+            self._storing.note(error, _key(submission), about)
+        else:
+            self._storing.note(error, about={"changes": len(batch)})
+        if isinstance(error, StoreError):
+            self.observer.commit_failed()
+
+    def _announce(self, batch: Sequence[_Pending], commit: Commit) -> None:
+        for pending, reply in zip(batch, commit.replies, strict=True):
+            pending.stored(reply)
+        for pending, reply in zip(batch, commit.replies, strict=True):
+            if not pending.future.done():
+                pending.future.set_result(reply)
+        self._publish(commit.notices)
+
+    def _look(self) -> None:
+        """Publish what has become due, and watch for what comes next."""
+        self._stop_watching()
+        now = self._clock.now()
+        try:
+            notices = self._committer.due(now)
+        except Exception as error:  # noqa: BLE001 - timers must fire once the store is well again
+            self._reading.note(error, "due")
+            self._watch(now + _STORE_REST)
+            return
+        self._reading.end("due")
+        self._publish(notices)
+        self._watch_what_is_next(now)
+
+    def _watch_what_is_next(self, now: datetime) -> None:
+        try:
+            next_due = self._committer.next_due(now)
+        except Exception as error:  # noqa: BLE001 - what was stored and published remains so
+            self._reading.note(error, "next")
+            next_due = now + _STORE_REST
+        else:
+            self._reading.end("next")
+        self._watch(next_due)
+
+    def _watch(self, due_at: datetime | None) -> None:
+        """Have the alarm ring by then; never later than it would have rung anyway.
+
+        A commit knows only what is due after it. What an earlier alarm was set for may be
+        due already, or could not be read the last time.
+        """
+        if due_at is None or (self._due_at is not None and self._due_at <= due_at):
+            return
+        self._stop_watching()
+        self._due_at = due_at
+        self._alarm = self._clock.call_at(due_at, self._look)
+
+    def _stop_watching(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._due_at = None
+
+
+def _key(submission: Submission) -> tuple[str, str]:
+    return submission.hub, submission.instance_id
+
+
+def _is_perhaps_of_one(error: Exception) -> bool:
+    """Whether one submission may have met it alone: a defect of ours, or damaged rows."""
+    return not isinstance(error, StoreError) or isinstance(error, UnreadableError)
+
+
+def _fail(batch: Sequence[_Pending], error: Exception) -> None:
+    for pending in batch:
+        pending.failed()
+        if not pending.future.done():
+            pending.future.set_exception(StorageError(f"the sidecar cannot store it: {error}"))

@@ -1,0 +1,1 @@
+"""Everything that speaks gRPC or opens a socket, except the server itself."""

@@ -1,0 +1,1 @@
+"""Work that waits for a worker: the queue, streams, leases, work items and completions."""

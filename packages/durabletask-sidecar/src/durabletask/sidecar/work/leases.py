@@ -1,0 +1,122 @@
+"""Remember which worker holds which work, and under which token.
+
+A lease lasts as long as the stream it was handed to: no clock ends it. At most one is
+out for a turn of an instance. A restart of the sidecar voids them all.
+
+Knows nothing about what a worker does with the work, or how it is sent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .responses import Parts
+from .sessions import NOTHING, Known
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator
+
+    from durabletask.sidecar.commit.work import Kind, Work, WorkKey
+    from durabletask.sidecar.engine.commands import TurnTaken
+    from durabletask.sidecar.engine.entities.commands import BatchTaken
+    from durabletask.sidecar.engine.transition import Reply
+
+    from .streams import WorkStream
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """One piece of work in the hands of one worker."""
+
+    token: str
+    work: Work
+    stream: WorkStream
+    again: Work | None = None
+    """The next turn, when more came in for the instance while this one was out."""
+    settling: asyncio.Future[Reply] | None = None
+    """Its completion, while that is being stored; nobody else may complete or release it."""
+    turn: TurnTaken | None = None
+    """What the worker was given of an inbox; None for activities and entities."""
+    committed: Known = NOTHING
+    """The history before the turn."""
+    has_history: bool = True
+    """Whether the worker was sent all that is committed."""
+    batch: BatchTaken | None = None
+    """What the worker was given of an entity's queue."""
+    parts: Parts = field(default_factory=Parts)
+    """What came so far of a response that comes in several messages."""
+
+
+class Leases:
+    """All leases that are out."""
+
+    def __init__(self) -> None:
+        self._by_token: dict[str, Lease] = {}
+        self._by_work: dict[WorkKey, Lease] = {}
+        self._by_stream: dict[WorkStream, dict[str, Lease]] = {}
+
+    def grant(self, token: str, work: Work, stream: WorkStream) -> Lease:
+        lease = Lease(token, work, stream)
+        self._by_token[token] = lease
+        self._by_work[work.key] = lease
+        self._by_stream.setdefault(stream, {})[token] = lease
+        stream.occupy(work.kind)
+        return lease
+
+    def release(self, lease: Lease) -> None:
+        """End a lease and free its slot; harmless when it ended before."""
+        if self._by_token.pop(lease.token, None) is None:
+            return
+        self.forget_work(lease)
+        held = self._by_stream[lease.stream]
+        del held[lease.token]
+        if not held:
+            del self._by_stream[lease.stream]
+        lease.stream.vacate(lease.work.kind)
+
+    def forget_work(self, lease: Lease) -> None:
+        """Let the work be leased anew, while this lease keeps its slot until it is answered."""
+        if self._by_work.get(lease.work.key) is lease:
+            del self._by_work[lease.work.key]
+
+    def is_any_out(self) -> bool:
+        """Whether some worker still owes an answer."""
+        return bool(self._by_token)
+
+    def census(self) -> Counter[Kind]:
+        """How much of each kind is out."""
+        return Counter(lease.work.kind for lease in self._by_token.values())
+
+    def find(self, token: str) -> Lease | None:
+        return self._by_token.get(token)
+
+    def of(self, key: WorkKey) -> Lease | None:
+        """The lease that is out for this work."""
+        return self._by_work.get(key)
+
+    def held_by(self, stream: WorkStream) -> list[Lease]:
+        return list(self._by_stream.get(stream, {}).values())
+
+    def sole(
+        self, kind: Kind, hub: str, instance_id: str | None = None, task_id: int | None = None
+    ) -> Lease | None:
+        """The only lease that can be meant by a worker that does not echo tokens."""
+        # A scan over what is in flight, for the few old workers that need it.
+        found = list(self._matching(kind, hub, instance_id, task_id))
+        return found[0] if len(found) == 1 else None
+
+    def keys_of(self, hub: str) -> list[WorkKey]:
+        """All work of the task hub that is leased."""
+        return [key for key in self._by_work if key[1] == hub]
+
+    def _matching(
+        self, kind: Kind, hub: str, instance_id: str | None, task_id: int | None
+    ) -> Iterator[Lease]:
+        for lease in self._by_work.values():
+            work = lease.work
+            is_kind = (work.kind, work.hub) == (kind, hub)
+            if is_kind and instance_id in (None, work.instance_id) and work.task_id == task_id:
+                yield lease

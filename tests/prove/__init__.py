@@ -1,0 +1,1 @@
+"""Prove by machine that the sidecar loses nothing; `hatch run prove`."""

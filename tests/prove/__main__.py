@@ -1,0 +1,85 @@
+"""Try to make the sidecar lose something, do something twice or fall over; print a table.
+
+hatch run prove                  everything; writes docs/internals/proof.md when all of it holds
+hatch run prove model crashes    these parts only
+"""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .page import holds, page, row, table
+from .parts import Line, Options, parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from .parts import Part
+
+PAGE = Path(__file__).parents[2] / "docs" / "internals" / "proof.md"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    known = parts()
+    namespace = _parser(known).parse_args(argv)
+    unknown = [name for name in namespace.parts if name not in known]
+    if unknown:
+        print(f"there is no part {', '.join(unknown)}; there is {', '.join(known)}")
+        return 2
+    options = Options(
+        seed=namespace.seed or secrets.randbits(32),
+        kills=namespace.kills,
+        fuzz_seconds=namespace.fuzz_seconds,
+        examples=namespace.examples,
+    )
+    print(f"seed {options.seed}")
+    chosen = {name: known[name] for name in namespace.parts or known}
+    results = {name: list(_lines(name, part, options)) for name, part in chosen.items()}
+    print(f"\n{table(results)}")
+    if not holds(results):
+        return 1
+    if len(chosen) == len(known):
+        PAGE.write_text(page(options.seed, results), encoding="utf-8")
+        print(f"\nwrote {PAGE}")
+    return 0
+
+
+def _lines(name: str, part: Part, options: Options) -> Iterator[Line]:
+    """The lines of a part, printed as they come; one that breaks off says so in the table."""
+    print(f"{name} ...", flush=True)
+    try:
+        for line in part.prove(options):
+            print(row(line), flush=True)
+            yield line
+    except Exception as error:
+        traceback.print_exc()
+        yield Line("came to its end", type(error).__name__, holds=False)
+
+
+def _parser(known: Mapping[str, Part]) -> argparse.ArgumentParser:
+    summaries = [f"  {name:10}{_summary(part)}" for name, part in known.items()]
+    parser = argparse.ArgumentParser(
+        prog="hatch run prove",
+        description=__doc__,
+        epilog="\n".join(["parts:", *summaries]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help="all of them when none is named")
+    parser.add_argument("--seed", type=int, default=0, help="0, the default, draws one")
+    parser.add_argument("--kills", type=int, default=100, help="of processes; %(default)s")
+    parser.add_argument("--fuzz-seconds", type=float, default=60.0, help="%(default)s in all")
+    parser.add_argument("--examples", type=int, default=1000, help="of the model; %(default)s")
+    return parser
+
+
+def _summary(part: Part) -> str:
+    return (part.__doc__ or "").strip().splitlines()[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

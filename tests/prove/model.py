@@ -1,0 +1,92 @@
+"""Model checking: lives of a sidecar, each command and accident compared with a small model.
+
+python -m tests.prove.model SOURCES SEED EXAMPLES   leads lives of the sidecar in other sources;
+                                                    exit code 3 when they differ from the model
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from .parts import Line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.builders.lives import Lives
+
+    from .parts import Options
+
+NAME = "model"
+
+# A life longer than this finds little that it has not found by then.
+STEPS = 40
+
+# Not Python's own 1, with which a program ends that could not even begin.
+ALIKE, NOT_TRIED, DIFFERENT = 0, 2, 3
+
+
+def prove(options: Options) -> Iterator[Line]:
+    from tests.builders.lives import Lives, LivesInAFile
+
+    for where, lives in (("in memory", Lives), ("in a file", LivesInAFile)):
+        examples = options.examples // 2
+        before = Lives.compared
+        differs = _differs(lives, options.seed, examples)
+        compared = Lives.compared - before
+        figure = f"{examples} ({compared} comparisons)"
+        holds = compared > 0 and not differs
+        yield Line(f"lives {where}, none of which differs from the model", figure, holds)
+
+
+def _differs(lives: type[Lives], first: int, examples: int) -> bool:
+    """Whether one of the lives does; what it did is printed."""
+    try:
+        lead(lives, first, examples)
+    except Exception:
+        traceback.print_exc()
+        return True
+    return False
+
+
+def lead(lives: type[Lives], first: int, examples: int, *, shrinks: bool = True) -> None:
+    """Lead so many lives; raises what the first that differs raises, shrunk if wished."""
+    phases = [Phase.generate, Phase.shrink] if shrinks else [Phase.generate]
+    run_state_machine_as_test(
+        seed(first)(type("SeededLives", (lives,), {})),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=STEPS,
+            deadline=None,
+            database=None,
+            phases=phases,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def main(sources: str, first: str, examples: str) -> int:
+    sys.path.insert(0, sources)
+    from durabletask import sidecar
+    from tests.builders.lives import Lives
+
+    if not Path(sidecar.__path__[0]).is_relative_to(Path(sources)):
+        print(f"this would check {sidecar.__path__[0]}, not the sidecar in {sources}")
+        return NOT_TRIED
+    try:
+        lead(Lives, int(first), int(examples), shrinks=False)
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}")
+        return DIFFERENT
+    return ALIKE
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,171 @@
+"""Options from a file, read as the command reads them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from durabletask.sidecar.__main__ import main
+from durabletask.sidecar.command import config
+from durabletask.sidecar.command.options import (
+    FOR_EXEC,
+    FOR_SERVE,
+    dialect,
+    limits,
+    network,
+    storage,
+)
+from durabletask.sidecar.engine.limits import Limits, flag
+from durabletask.sidecar.engine.limits import names as limit_names
+from durabletask.sidecar.server import Server
+from tests.builders.command import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from durabletask.sidecar.command.options import Group
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "sidecar.toml"
+
+
+def parsed(
+    file: Path, text: str, *arguments: str, groups: tuple[Group, ...] = FOR_SERVE
+) -> argparse.Namespace:
+    file.write_text(text)
+    return config.parse(argparse.ArgumentParser(), groups, ["--config", str(file), *arguments])
+
+
+def test_a_file_says_what_flags_say(file: Path) -> None:
+    options = parsed(file, "port = 0\ndb = 'tasks.db'\nsynchronous = 'normal'\ndialect = 'dapr'")
+
+    assert network.read(options) == network.Network("127.0.0.1", 0)
+    assert storage.read(options) == storage.Storage("tasks.db", "normal")
+    assert dialect.read(options) == "dapr"
+
+
+def test_limits_are_numbers_sizes_or_none(file: Path) -> None:
+    text = """
+        max-payload-bytes = "2 MiB"
+        max_history_bytes = "none"
+        max_instances = 7
+        max-message-bytes = 1048576
+    """
+
+    assert limits.read(parsed(file, text, "--max-instances", "8")) == Limits(
+        payload_bytes=2 * 1024 * 1024, history_bytes=None, instances=8, message_bytes=1024 * 1024
+    )
+
+
+def test_without_a_word_the_limits_are_the_defaults(file: Path) -> None:
+    assert limits.read(parsed(file, "")) == Limits()
+
+
+@pytest.mark.parametrize("command", ["serve", "exec"])
+@pytest.mark.parametrize("name", limit_names())
+def test_every_limit_has_a_flag_that_is_named_in_the_help(
+    command: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+
+    assert f"{flag(name)} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("max-streams = 0", "max-streams: streams is a number from 1 on, or None; not 0"),
+        ("max-streams = '1MiB'", "max-streams: '1MiB' is not a number, nor none"),
+        ("max-payload-bytes = '1 mile'", "'1 mile' is not a number of bytes such as 1048576"),
+        ("max-id-length = 1001", "max-id-length: id_length is 1000 at most; not 1001"),
+        ("max-streams = -1", "max-streams: '-1' is not a number, nor none"),
+    ],
+)
+def test_a_limit_that_cannot_be_is_told_in_one_line(
+    file: Path, capsys: pytest.CaptureFixture[str], line: str, says: str
+) -> None:
+    file.write_text(line)
+
+    assert main(["--config", str(file)]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_flag_wins_over_the_file(file: Path) -> None:
+    options = parsed(file, "port = 7\nhost = 'localhost'", "--port", "8")
+
+    assert network.read(options) == network.Network("localhost", 8)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("prot = 1", "'prot'"),
+        ("por = 1", "'por'"),
+        ("config = 'other.toml'", "'config'"),
+        ("help = true", "'help'"),
+        ("port = 'x'", "port: invalid"),
+        ("port = 65536", "port: 65536 is not between"),
+        ("port = true", "port: expected one argument"),
+        ("port = false", "no option 'port' that is true or false"),
+        ("port = [1, 2]", "'port' is a list"),
+        ("token-file = []", "'token-file' is a list"),
+        ("prot = []", "'prot'"),
+        ("'db=tasks.db' = true", "'db=tasks.db'"),
+        ("drain-seconds = 1\ndrain_seconds = 2", "'drain_seconds' are the same option"),
+        ("drain-seconds = 'soon'", "drain-seconds: 'soon' is no number of seconds"),
+        ("drain-seconds = nan", "drain-seconds: 'nan' is no number of seconds"),
+        ("retain = 'long'", "retain: 'long' is no number of days"),
+        ("port = 1.5", "port: invalid"),
+        ("dialect = 'klingon'", "dialect: invalid choice"),
+        ("[storage]\ndb = 'x'", "'storage' is a table"),
+        ("port = ", "nvalid value"),
+        ("port = 1\nport = 2", "overwrite a value"),
+    ],
+)
+def test_a_line_that_makes_no_sense_is_one_clear_line(
+    file: Path, text: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(text)
+
+    code = main(["--config", str(file)])
+
+    errors = capsys.readouterr().err
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert str(file) in errors
+    assert says in errors
+
+
+def test_a_file_that_is_no_text_is_one_clear_line(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_bytes(b"\xff\xfe")
+
+    assert main(["--config", str(file)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_file_that_is_missing_is_one_clear_line(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--config", str(file)]) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert str(file) in errors
+
+
+def test_exec_has_a_file_too_and_takes_no_flag_of_its_command_for_it(file: Path) -> None:
+    assert storage.read(parsed(file, "db = 'tasks.db'", groups=FOR_EXEC)).path == "tasks.db"
+
+    assert run("exec", "--", sys.executable, "-c", "", "--config", "none.toml").returncode == 0
+
+
+def test_a_server_says_which_dialects_there_are() -> None:
+    with pytest.raises(ValueError, match="auto, taskhub, dapr, not 'klingon'"):
+        Server(dialect="klingon")

@@ -1,0 +1,452 @@
+"""One commit carries out commands with all that follows from them, and says what became of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from durabletask.protocol import codec, messages
+from durabletask.sidecar.commit.committer import Committer
+from durabletask.sidecar.commit.notifications import ReadyTask
+from durabletask.sidecar.commit.state_cache import COOL_KEPT
+from durabletask.sidecar.engine.commands import (
+    CompleteActivity,
+    CompleteTurn,
+    RaiseEvent,
+    StartInstance,
+    Suspend,
+    Terminate,
+)
+from durabletask.sidecar.engine.transition import Accepted, AlreadyExists, NotFound, Stale
+from durabletask.sidecar.store import StoreError
+from durabletask.sidecar.store.memory import MemoryStore
+from tests.builders.engine import (
+    EPOCH,
+    HUB,
+    ROOMY,
+    Hub,
+    Status,
+    again,
+    child,
+    end,
+    kill,
+    schedule,
+    send,
+    timer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from durabletask.sidecar.engine.state import Instance
+    from durabletask.sidecar.store import Change, EntityChange, Key
+
+SECOND = timedelta(seconds=1)
+
+
+class Watched(MemoryStore):
+    """Counts what it is asked, and fails when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: Counter[str] = Counter()
+        self.commits: list[list[str]] = []
+        self.is_full = False
+
+    def load(self, key: Key) -> Instance | None:
+        self.loads[key.instance_id] += 1
+        return super().load(key)
+
+    def commit(self, changes: Sequence[Change | EntityChange]) -> None:
+        if self.is_full:
+            raise StoreError("the disk is full")
+        self.commits.append([change.key.instance_id for change in changes])
+        super().commit(changes)
+
+
+def ids(found: Any) -> list[str]:
+    return [each.instance_id for each in found]
+
+
+def test_the_replies_are_in_the_order_of_the_submissions() -> None:
+    hub = Hub()
+    hub.start("b")
+
+    commit = hub.commit(
+        ("a", StartInstance("order")),
+        ("b", StartInstance("order")),
+        ("nobody", Terminate()),
+        ("a", CompleteActivity("x:1")),
+        ("a", RaiseEvent("go")),
+    )
+
+    kinds = [type(reply) for reply in commit.replies]
+    assert kinds == [Accepted, AlreadyExists, NotFound, Stale, Accepted]
+
+
+def test_a_later_submission_sees_what_an_earlier_one_did() -> None:
+    hub = Hub()
+
+    commit = hub.commit(("a", StartInstance("order")), ("a", StartInstance("order")))
+
+    assert [type(reply) for reply in commit.replies] == [Accepted, AlreadyExists]
+
+
+def test_submissions_and_all_that_follows_are_one_transaction() -> None:
+    store = Watched()
+    hub = Hub(store)
+    hub.start()
+    hub.start("b")
+    hub.start("c")
+    turn = hub.taken().prepared.turn
+    store.commits.clear()
+
+    hub.commit(
+        ("a", CompleteTurn(turn, [child(1, "kid"), send(2, "b", "hi"), end()])),
+        ("c", RaiseEvent("go")),
+    )
+
+    [touched] = store.commits
+    assert sorted(touched) == ["a", "b", "c", "kid"]
+
+
+def test_commands_that_change_nothing_reach_no_store() -> None:
+    store = Watched()
+    hub = Hub(store)
+    hub.start()
+    hub.decide(end())
+    store.commits.clear()
+
+    hub.commit(("a", RaiseEvent("late")), ("a", Suspend()), ("nobody", Terminate()))
+
+    assert store.commits == []
+
+
+def test_what_follows_is_carried_out_breadth_first() -> None:
+    """The second action comes before what the first one leads to."""
+    hub = Hub()
+    hub.start("b")
+    hub.decide(child(1, "c"), to="b")
+    hub.start()
+
+    hub.decide(kill(1, "b", recurse=True), child(2, "c"))
+
+    # While b has been told already, c has not: it is live, and does not give way.
+    assert hub.status("c") is Status.TERMINATED
+    [event] = hub.taken().new
+    details = event.sub_orchestration_instance_failed.failure_details
+    assert details.error_type == "OrchestrationAlreadyExists"
+
+
+def test_each_generation_of_a_family_is_reached_before_the_next_one() -> None:
+    hub = Hub()
+    for parent, kid in (("b", "d"), ("c", "e")):
+        hub.start(parent)
+        hub.decide(child(1, kid), to=parent)
+    hub.start()
+    turn = hub.taken().prepared.turn
+
+    actions = [kill(1, "b", recurse=True), kill(2, "c", recurse=True)]
+    commit = hub.commit(("a", CompleteTurn(turn, actions)))
+
+    assert ids(commit.notices.changed) == ["a", "b", "c", "d", "e"]
+
+
+def test_termination_knows_the_children_that_the_same_commit_has_moved() -> None:
+    """The store still has the child as it was before: alive, and of another parent."""
+    hub = Hub()
+    hub.start("a")
+    hub.start("b")
+    hub.decide(child(1, "kid"), to="a")
+    turn = hub.taken("b").prepared.turn
+
+    hub.commit(
+        ("kid", Terminate()),
+        ("b", CompleteTurn(turn, [child(1, "kid")])),
+        ("a", Terminate(recursive=True)),
+    )
+
+    assert hub.status("a") is Status.TERMINATED
+    assert hub.status("kid") is Status.PENDING
+
+
+def test_an_instance_with_something_to_do_is_named_once_however_often_it_was_touched() -> None:
+    hub = Hub()
+
+    commit = hub.commit(
+        ("a", StartInstance("order", version="2")), ("a", RaiseEvent("x")), ("a", RaiseEvent("y"))
+    )
+
+    [ready] = commit.notices.turns
+    assert (ready.hub, ready.instance_id, ready.name, ready.version) == (HUB, "a", "order", "2")
+    assert commit.notices.changed == ((HUB, "a"),)
+
+
+def test_new_activities_are_named_with_what_a_worker_is_chosen_by() -> None:
+    hub = Hub()
+    hub.start()
+    turn = hub.taken().prepared.turn
+
+    commit = hub.commit(("a", CompleteTurn(turn, [schedule(4, "greet", version="2")])))
+
+    [row] = hub.state().tasks.values()
+    assert commit.notices.tasks == (ReadyTask(HUB, "a", row.key, 4, "greet", "2"),)
+    assert commit.notices.turns == ()
+
+
+def test_an_activity_that_the_same_commit_takes_back_is_not_offered() -> None:
+    hub = Hub()
+    hub.start()
+    turn = hub.taken().prepared.turn
+
+    commit = hub.commit(("a", CompleteTurn(turn, [schedule(1)])), ("a", Terminate()))
+
+    assert commit.notices.tasks == ()
+
+
+def test_an_activity_with_an_outcome_is_withdrawn_from_whoever_has_it() -> None:
+    hub = Hub()
+    hub.start()
+    hub.decide(schedule(1), schedule(2))
+    first, _ = hub.tasks
+
+    commit = hub.commit(("a", CompleteActivity(first.task_key)))
+
+    assert commit.notices.withdrawn == ((HUB, "a", first.task_key),)
+
+
+@pytest.mark.parametrize("is_replaced", [True, False], ids=["replaced", "continued"])
+def test_the_activities_of_an_execution_are_withdrawn_when_another_begins(
+    *, is_replaced: bool
+) -> None:
+    hub = Hub()
+    hub.start()
+    hub.decide(schedule(1))
+    [task] = hub.tasks
+    hub.do(RaiseEvent("go"))
+    turn = hub.taken().prepared.turn
+    command = (
+        StartInstance("order", replaceable=frozenset({Status.RUNNING}))
+        if is_replaced
+        else CompleteTurn(turn, [again()])
+    )
+
+    commit = hub.commit(("a", command))
+
+    assert commit.notices.withdrawn == ((HUB, "a", task.task_key),)
+    assert commit.notices.void_turns == ((HUB, "a"),)
+    assert commit.notices.ended == ()
+
+
+def test_an_end_voids_the_turn_that_is_out() -> None:
+    hub = Hub()
+    hub.start()
+
+    commit = hub.commit(("a", Terminate()))
+
+    assert commit.notices.ended == commit.notices.void_turns == ((HUB, "a"),)
+    assert commit.notices.turns == ()
+
+
+def test_an_ordinary_turn_voids_nothing() -> None:
+    hub = Hub()
+    hub.start()
+    turn = hub.taken().prepared.turn
+
+    commit = hub.commit(("a", CompleteTurn(turn, [])))
+
+    assert commit.notices.changed == ((HUB, "a"),)
+    assert commit.notices.void_turns == commit.notices.ended == commit.notices.withdrawn == ()
+
+
+def test_those_whom_a_command_reaches_through_others_are_in_the_notices_too() -> None:
+    hub = Hub()
+    hub.start()
+    hub.decide(child(1, "kid"))
+    turn = hub.taken("kid").prepared.turn
+
+    commit = hub.commit(("kid", CompleteTurn(turn, [end()])))
+
+    assert set(ids(commit.notices.changed)) == {"a", "kid"}
+    assert ids(commit.notices.ended) == ["kid"]
+    assert ids(commit.notices.turns) == ["a"]
+
+
+def test_what_a_sidecar_begins_with_is_all_that_waits_for_a_worker() -> None:
+    hub = Hub()
+    for instance_id in ("new", "working", "asleep", "over"):
+        hub.start(instance_id)
+    hub.decide(schedule(7), to="working")
+    hub.decide(timer(1, EPOCH + SECOND), to="asleep")
+    hub.decide(end(), to="over")
+
+    notices = Committer(hub.store).ready(hub.now)
+
+    assert ids(notices.turns) == ["new"]
+    assert notices.tasks == tuple(hub.tasks)
+    assert notices.changed == notices.ended == notices.void_turns == ()
+
+
+def test_each_instance_that_becomes_due_is_named_by_the_first_who_asks() -> None:
+    hub = Hub()
+    committer = hub.committer
+    for number, instance_id in enumerate("abc", start=1):
+        hub.start(instance_id, scheduled_start=EPOCH + number * SECOND)
+    committer.ready(EPOCH)
+
+    named = [ids(committer.due(EPOCH + n * SECOND).turns) for n in (1, 1, 3, 4)]
+
+    assert named == [["a"], [], ["b", "c"], []]
+    assert committer.next_due(EPOCH + SECOND) == EPOCH + 2 * SECOND
+    assert committer.next_due(EPOCH + 3 * SECOND) is None
+
+
+def test_the_history_counts_against_the_room_for_events() -> None:
+    hub = Hub()
+    hub.start(input="x" * 50_000)
+    hub.decide()
+    hub.commit(*(("a", RaiseEvent("big", "x" * 10_000)) for _ in range(5)))
+
+    prepared = hub.committer.prepare_turn(HUB, "a", token="t", now=hub.now, room=80_000)
+
+    assert prepared is not None
+    assert len(prepared.turn.consumed) == 2
+    assert len(prepared.work_item) <= 80_000
+
+
+def test_a_work_item_is_a_whole_message_with_its_token() -> None:
+    hub = Hub()
+    hub.start(execution_id="run-1")
+    hub.decide(schedule(1))
+    hub.finish_next("1")
+
+    prepared = hub.committer.prepare_turn(HUB, "a", token="täken", now=hub.now, room=ROOMY)
+
+    assert prepared is not None
+    request = messages.OrchestratorRequest(
+        instance_id="a",
+        execution_id="run-1",
+        past_events=hub.history(),
+        new_events=hub.taken().request.new_events,
+        entity_parameters=messages.OrchestratorEntityParameters(
+            entity_message_reorder_window=timedelta(0)
+        ),
+    )
+    expected = messages.WorkItem(orchestrator_request=request, completion_token="täken")
+    assert codec.decode(messages.WorkItem, prepared.work_item) == expected
+
+
+def test_there_is_no_work_item_for_what_is_not_there() -> None:
+    hub = Hub()
+
+    assert hub.turn("nobody") is None
+    assert hub.committer.activity_work_item(HUB, "nobody", "x:1", token="t") is None
+    assert hub.committer.instance(HUB, "nobody") is None
+
+
+@pytest.mark.parametrize("most_bytes", [0, 3_000, 9_000])
+def test_instances_that_are_put_away_are_found_again(most_bytes: int) -> None:
+    hub = Hub(store := Watched())
+    hub.committer = Committer(store, most_bytes=most_bytes)
+    family = [child(number, f"kid-{number}") for number in range(10)]
+    hub.start()
+
+    hub.decide(*family)
+    for number in range(10):
+        hub.decide(end(result=str(number)), to=f"kid-{number}")
+
+    results = [event.sub_orchestration_instance_completed.result for event in hub.taken().new]
+    assert results == [str(number) for number in range(10)]
+    assert store.loads["kid-0"] > 1
+
+
+def test_the_instance_that_was_not_used_for_longest_is_put_away_first() -> None:
+    hub = Hub(store := Watched())
+    hub.committer = Committer(store, most_bytes=7_000)
+    hub.start("a")
+    hub.start("b")
+    hub.state("a")
+    hub.start("c")
+    store.loads.clear()
+
+    for instance_id in ("a", "c", "b"):
+        hub.state(instance_id)
+
+    assert store.loads == {"b": 1}
+
+
+def test_a_hot_instance_is_not_loaded_again() -> None:
+    hub = Hub(store := Watched())
+    hub.start()
+    store.loads.clear()
+
+    hub.decide(schedule(1))
+    hub.finish_next()
+    hub.decide(end())
+
+    assert not store.loads
+
+
+def test_of_instances_that_have_ended_only_the_last_stay_in_memory() -> None:
+    hub = Hub(store := Watched())
+    hub.start("waits")
+    for number in range(COOL_KEPT + 1):
+        hub.start(f"ends-{number}")
+        hub.decide(end(), to=f"ends-{number}")
+    store.loads.clear()
+
+    for instance_id in ("waits", "ends-0", "ends-1"):
+        hub.state(instance_id)
+
+    assert store.loads == {"ends-0": 1}
+
+
+def test_a_commit_that_fails_has_not_happened() -> None:
+    hub = Hub(store := Watched())
+    hub.start()
+    hub.decide(schedule(1))
+    turn_due = hub.finish_next("1")
+    assert isinstance(turn_due, Accepted)
+    turn = hub.taken()
+    store.is_full = True
+
+    with pytest.raises(StoreError, match="full"):
+        hub.commit(
+            ("new", StartInstance("order")),
+            ("a", CompleteTurn(turn.prepared.turn, [child(2, "kid"), end(result="1")])),
+        )
+
+    assert hub.committer.instance(HUB, "new") is None
+    assert hub.committer.instance(HUB, "kid") is None
+    assert hub.status() is Status.RUNNING
+    store.is_full = False
+    assert isinstance(hub.answer(turn, end(result="2")), Accepted)
+    assert hub.state().progress.output == "2"
+
+
+def test_an_error_in_the_midst_of_a_commit_undoes_its_beginning() -> None:
+    hub = Hub()
+    hub.start()
+    no_command: Any = object()
+
+    with pytest.raises(KeyError):
+        hub.commit(("a", RaiseEvent("x")), ("b", StartInstance("order")), ("a", no_command))
+
+    assert len(hub.state().inbox) == 1
+    assert hub.committer.instance(HUB, "b") is None
+
+
+def test_the_orchestrators_clock_does_not_run_backwards_when_the_hubs_is_set_back() -> None:
+    hub = Hub()
+    hub.start()
+    first = hub.taken()
+    hub.now = EPOCH - timedelta(hours=1)
+
+    hub.answer(first)
+    hub.do(RaiseEvent("go"))
+
+    shown = first.request.new_events[0].timestamp
+    assert hub.taken().request.new_events[0].timestamp >= shown

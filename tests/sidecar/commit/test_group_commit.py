@@ -1,0 +1,324 @@
+"""Group commit against a committer that only keeps count."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from durabletask.sidecar.clock import ManualClock
+from durabletask.sidecar.commit.committer import Commit, Submission
+from durabletask.sidecar.commit.group_commit import GroupCommit
+from durabletask.sidecar.commit.notifications import Notices
+from durabletask.sidecar.engine.commands import Resume
+from durabletask.sidecar.engine.transition import ACCEPTED
+from durabletask.sidecar.errors import StorageError
+from durabletask.sidecar.store import StoreError, UnreadableError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass
+class Ledger:
+    """Stands in for the committer."""
+
+    batches: list[list[str]] = field(default_factory=list)
+    attempts: int = 0
+    asked_at: list[datetime] = field(default_factory=list)
+    upcoming: datetime | None = None
+    broken: Exception | None = None
+    unreadable: Exception | None = None
+    poisonous: str = ""
+    poison: Exception = field(default_factory=lambda: RuntimeError("poisoned"))
+
+    def commit(self, submissions: Any, *, now: datetime, new_id: Any) -> Commit:
+        self.attempts += 1
+        if self.broken:
+            raise self.broken
+        names = [submission.instance_id for submission in submissions]
+        if self.poisonous in names:
+            raise self.poison
+        self.batches.append(names)
+        return Commit((ACCEPTED,) * len(submissions), Notices())
+
+    def ready(self, now: datetime) -> Notices:
+        return Notices()
+
+    def due(self, now: datetime) -> Notices:
+        if self.unreadable:
+            raise self.unreadable
+        self.asked_at.append(now)
+        return Notices()
+
+    def next_due(self, now: datetime) -> datetime | None:
+        if self.unreadable:
+            raise self.unreadable
+        return self.upcoming
+
+
+class Desk:
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+        self.clock = ManualClock()
+        self.published: list[Notices] = []
+        self.commits = GroupCommit(
+            self.ledger,  # type: ignore[arg-type]
+            self.clock,
+            lambda: "id",
+            self.published.append,
+        )
+
+    def submit(self, instance_id: str, **told: Any) -> asyncio.Future[Any]:
+        return self.commits.submit(Submission("default", instance_id, Resume()), **told)
+
+
+async def test_all_that_is_ready_shares_one_commit() -> None:
+    desk = Desk()
+
+    replies = await asyncio.gather(*(desk.submit(name) for name in "abc"))
+
+    assert desk.ledger.batches == [["a", "b", "c"]]
+    assert replies == [ACCEPTED] * 3
+
+
+async def test_nothing_waits_for_a_second_submission_to_come() -> None:
+    desk = Desk()
+
+    await desk.submit("a")
+    await desk.submit("b")
+
+    assert desk.ledger.batches == [["a"], ["b"]]
+
+
+async def test_a_large_batch_is_parted_and_none_of_it_is_lost() -> None:
+    desk = Desk()
+
+    await asyncio.gather(*(desk.submit(str(n)) for n in range(1201)))
+
+    assert [name for batch in desk.ledger.batches for name in batch] == [
+        str(n) for n in range(1201)
+    ]
+    assert max(map(len, desk.ledger.batches)) <= 500
+
+
+async def test_leases_end_before_anybody_learns_of_the_commit() -> None:
+    desk = Desk()
+    seen: list[int] = []
+
+    await desk.submit("a", stored=lambda _reply: seen.append(len(desk.published)))
+
+    assert seen == [0]
+    assert len(desk.published) == 1
+
+
+@pytest.mark.parametrize("error", [StoreError("disk full"), RuntimeError("bug")])
+async def test_when_the_store_fails_all_that_wait_learn_of_it(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk()
+    desk.ledger.broken = error
+    failures: list[str] = []
+    waiting = [desk.submit(name, failed=lambda n=name: failures.append(n)) for name in "ab"]
+
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    desk.ledger.broken = None
+    await desk.submit("c")
+
+    assert [type(outcome) for outcome in outcomes] == [StorageError] * 2
+    assert str(error) in str(outcomes[0])
+    assert failures == ["a", "b"]
+    assert desk.ledger.batches == [["c"]]
+    assert str(error) in caplog.text
+
+
+async def test_who_gave_up_waiting_does_not_stop_the_commit() -> None:
+    desk = Desk()
+    gone = desk.submit("a")
+    gone.cancel()
+
+    await desk.submit("b")
+
+    assert desk.ledger.batches == [["a", "b"]]
+
+
+async def test_what_becomes_due_is_looked_for_at_its_time() -> None:
+    desk = Desk()
+    start = desk.clock.now()
+    desk.ledger.upcoming = start + timedelta(minutes=5)
+    desk.commits.start()
+
+    desk.clock.advance(timedelta(minutes=4))
+    await asyncio.sleep(0)
+    early = list(desk.ledger.asked_at)
+    desk.ledger.upcoming = None
+    desk.clock.advance(timedelta(minutes=1))
+    await asyncio.sleep(0)
+
+    assert early == []
+    assert desk.ledger.asked_at == [start + timedelta(minutes=5)]
+    assert desk.clock.next_alarm() is None
+
+
+async def test_a_commit_that_schedules_something_earlier_moves_the_alarm() -> None:
+    desk = Desk()
+    start = desk.clock.now()
+    desk.ledger.upcoming = start + timedelta(minutes=5)
+    desk.commits.start()
+
+    desk.ledger.upcoming = start + timedelta(minutes=1)
+    await desk.submit("a")
+
+    assert desk.clock.next_alarm() == start + timedelta(minutes=1)
+
+
+async def test_a_commit_after_the_due_time_does_not_hide_what_is_due() -> None:
+    """The commit may run before the alarm that rang already, and knows only what is later."""
+    desk = Desk()
+    desk.ledger.upcoming = desk.clock.now() + timedelta(minutes=5)
+    desk.commits.start()
+    submitted = desk.submit("a")
+
+    desk.ledger.upcoming = None
+    desk.clock.advance(timedelta(minutes=5))
+    await submitted
+    await asyncio.sleep(0)
+
+    assert len(desk.ledger.asked_at) == 1
+
+
+async def test_a_store_that_cannot_say_what_is_due_is_asked_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    desk.ledger.upcoming = desk.clock.now() + timedelta(minutes=5)
+    desk.commits.start()
+    desk.ledger.unreadable = StoreError("unreadable")
+    desk.clock.advance(timedelta(minutes=5))
+    await asyncio.sleep(0)
+
+    desk.ledger.unreadable = desk.ledger.upcoming = None
+    desk.clock.advance(timedelta(seconds=1))
+    await asyncio.sleep(0)
+
+    assert len(desk.ledger.asked_at) == 1
+    assert "unreadable" in caplog.text
+
+
+async def test_a_commit_does_not_keep_an_unwell_store_from_being_asked_again() -> None:
+    desk = Desk()
+    desk.ledger.upcoming = desk.clock.now() + timedelta(minutes=5)
+    desk.commits.start()
+    desk.ledger.unreadable = StoreError("unreadable")
+    desk.clock.advance(timedelta(minutes=5))
+    await asyncio.sleep(0)
+
+    desk.ledger.unreadable = desk.ledger.upcoming = None
+    await desk.submit("a")
+    desk.clock.advance(timedelta(seconds=1))
+    await asyncio.sleep(0)
+
+    assert len(desk.ledger.asked_at) == 1
+
+
+async def test_a_commit_counts_although_the_store_cannot_say_what_is_due_next(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    desk.commits.start()
+    published_at_start = len(desk.published)
+
+    desk.ledger.unreadable = StoreError("unreadable")
+    reply = await desk.submit("a")
+    desk.ledger.unreadable = None
+    desk.clock.advance(timedelta(seconds=1))
+    await asyncio.sleep(0)
+
+    assert reply == ACCEPTED
+    assert len(desk.published) > published_at_start
+    assert len(desk.ledger.asked_at) == 1
+    assert "unreadable" in caplog.text
+
+
+async def test_a_store_that_cannot_say_what_is_due_next_is_not_begun_with() -> None:
+    desk = Desk()
+    desk.ledger.unreadable = StoreError("unreadable")
+
+    with pytest.raises(StoreError):
+        desk.commits.start()
+
+
+async def test_a_submission_that_cannot_be_carried_out_fails_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    desk.ledger.poisonous = "b"
+
+    outcomes = await asyncio.gather(*map(desk.submit, "abc"), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [type(ACCEPTED), StorageError, type(ACCEPTED)]
+    assert desk.ledger.batches == [["a"], ["c"]]
+    assert "poisoned" in caplog.text
+
+
+async def test_a_store_that_fails_is_not_asked_anew_for_each_submission() -> None:
+    desk = Desk()
+    desk.ledger.broken = StoreError("disk full")
+
+    await asyncio.gather(*map(desk.submit, "abc"), return_exceptions=True)
+
+    assert desk.ledger.attempts == 1
+
+
+async def test_closing_stores_what_is_pending_and_watches_no_more() -> None:
+    desk = Desk()
+    desk.ledger.upcoming = desk.clock.now() + timedelta(minutes=5)
+    pending = desk.submit("a")
+
+    desk.commits.close()
+
+    assert pending.result() == ACCEPTED
+    assert desk.clock.next_alarm() is None
+
+
+async def test_rows_that_cannot_be_read_fail_their_own_submission_only() -> None:
+    desk = Desk()
+    desk.ledger.poisonous = "b"
+    desk.ledger.poison = UnreadableError("what is stored of 'b' is damaged")
+
+    outcomes = await asyncio.gather(*map(desk.submit, "abc"), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [type(ACCEPTED), StorageError, type(ACCEPTED)]
+
+
+async def test_a_store_that_fails_at_every_commit_is_told_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    desk.ledger.broken = StoreError("disk full")
+    for _ in range(100):
+        with pytest.raises(StorageError):
+            await desk.submit("a")
+
+    desk.ledger.broken = None
+    await desk.submit("a")
+
+    assert len(caplog.records) == 2
+
+
+async def test_a_store_that_cannot_say_what_is_due_for_an_hour_is_told_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    desk.ledger.upcoming = desk.clock.now() + timedelta(seconds=1)
+    desk.commits.start()
+    desk.ledger.unreadable = StoreError("unreadable")
+
+    for _ in range(3600):
+        desk.clock.advance(timedelta(seconds=1))
+        await asyncio.sleep(0)
+
+    assert len(caplog.records) == 1

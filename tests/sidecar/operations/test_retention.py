@@ -1,0 +1,364 @@
+"""Retention: what goes, when, and what it leaves alone."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from durabletask.protocol import messages, methods
+from durabletask.sidecar.clock import ManualClock
+from durabletask.sidecar.command.options import retention
+from durabletask.sidecar.engine.commands import Purge
+from durabletask.sidecar.engine.transition import Purged
+from durabletask.sidecar.store import StoreError, UnreadableError
+from durabletask.sidecar.store.memory import MemoryStore
+from tests.builders.engine import Hub, child, end
+from tests.builders.sidecar import Peer, serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from durabletask.sidecar.engine.state import Instance
+    from durabletask.sidecar.store import Key, Store
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
+MONTH = 30 * DAY
+
+
+class Commits(MemoryStore):
+    """Remembers how many instances each commit removed, and may refuse to remove any."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.removed: list[int] = []
+        self.is_broken = False
+
+    def commit(self, changes: Sequence[Any]) -> None:
+        removed = sum(change.transitions[-1].removes for change in changes)
+        if removed and self.is_broken:
+            raise StoreError("the disk is full")
+        super().commit(changes)
+        if removed:
+            self.removed.append(removed)
+
+
+@asynccontextmanager
+async def retaining(
+    clock: ManualClock, store: Store | None = None, kept: timedelta | None = MONTH
+) -> AsyncIterator[Peer]:
+    async with serving(store=store or MemoryStore(), clock=clock, retention=kept) as peer:
+        yield peer
+
+
+async def ended(peer: Peer, *ids: str) -> None:
+    """Instances of these ids that were terminated."""
+    for instance_id in ids:
+        await peer.start("order", instance_id)
+        request = messages.TerminateRequest(instance_id=instance_id)
+        await peer.call(methods.TERMINATE_INSTANCE, request)
+
+
+async def at_rest(peer: Peer, clock: ManualClock) -> None:
+    """Let short times pass until the sidecar has done all that it rests in between of."""
+    while True:
+        # Whatever an alarm has set going is done when a later call is answered.
+        for _ in range(5):
+            await peer.call(methods.HELLO)
+        alarm = clock.next_alarm()
+        if alarm is None or alarm - clock.now() >= SECOND:
+            return
+        clock.advance_to(alarm)
+
+
+async def pass_time(peer: Peer, clock: ManualClock, by: timedelta) -> None:
+    clock.advance(by)
+    await at_rest(peer, clock)
+
+
+async def there(peer: Peer, *ids: str) -> list[str]:
+    """Which of these are still remembered."""
+    return [each for each in ids if await peer.state(each) is not None]
+
+
+async def test_what_ended_longer_ago_is_forgotten_and_not_before() -> None:
+    clock = ManualClock(NOON)
+    async with retaining(clock) as peer:
+        await ended(peer, "a")
+
+        await pass_time(peer, clock, MONTH)
+        assert await there(peer, "a") == ["a"]
+
+        await pass_time(peer, clock, timedelta(minutes=1))
+        assert await there(peer, "a") == []
+
+
+async def test_without_retention_nothing_is_forgotten() -> None:
+    clock = ManualClock(NOON)
+    async with retaining(clock, kept=None) as peer:
+        await ended(peer, "a")
+
+        await pass_time(peer, clock, 100 * MONTH)
+
+        assert await there(peer, "a") == ["a"]
+
+
+async def test_what_goes_on_is_never_too_old() -> None:
+    clock = ManualClock(NOON)
+    async with retaining(clock) as peer:
+        await peer.start("order", "a")
+
+        await pass_time(peer, clock, 100 * MONTH)
+
+        assert await there(peer, "a") == ["a"]
+
+
+async def test_age_counts_from_the_end() -> None:
+    clock = ManualClock(NOON)
+    async with retaining(clock) as peer:
+        await peer.start("order", "late")
+        await ended(peer, "early")
+        clock.advance(MONTH / 2)
+        request = messages.TerminateRequest(instance_id="late")
+        await peer.call(methods.TERMINATE_INSTANCE, request)
+
+        await pass_time(peer, clock, MONTH / 2 + timedelta(minutes=1))
+
+        assert await there(peer, "early", "late") == ["late"]
+
+
+async def test_a_sidecar_that_was_away_forgets_what_grew_old_meanwhile() -> None:
+    store, clock = MemoryStore(), ManualClock(NOON)
+    async with retaining(clock, store) as peer:
+        await ended(peer, "a")
+    clock.advance(2 * MONTH)
+
+    async with retaining(clock, store) as peer:
+        await at_rest(peer, clock)
+
+        assert await there(peer, "a") == []
+
+
+async def test_every_task_hub_forgets() -> None:
+    clock = ManualClock(NOON)
+    async with retaining(clock) as peer:
+        hubs = [peer.of_hub("blue"), peer.of_hub("green")]
+        for hub in hubs:
+            await ended(hub, "a")
+
+        await pass_time(peer, clock, MONTH + timedelta(minutes=1))
+
+        assert [await there(hub, "a") for hub in hubs] == [[], []]
+
+
+async def test_entities_do_not_end_and_so_are_kept() -> None:
+    clock = ManualClock(NOON)
+    async with retaining(clock) as peer:
+        request = messages.SignalEntityRequest(instance_id="@counter@a", name="add")
+        await peer.call(methods.SIGNAL_ENTITY, request)
+
+        await pass_time(peer, clock, 100 * MONTH)
+
+        found = await peer.call(
+            methods.GET_ENTITY, messages.GetEntityRequest(instance_id="@counter@a")
+        )
+        assert found.exists
+
+
+async def test_many_go_in_small_commits_with_rests_in_between() -> None:
+    clock, store = ManualClock(NOON), Commits()
+    async with retaining(clock, store) as peer:
+        await ended(peer, *(f"i{number}" for number in range(95)))
+        clock.advance(2 * MONTH)
+        for _ in range(5):
+            await peer.call(methods.HELLO)
+        # The clock stands still, so it rests.
+        assert len(store.removed) == 1
+
+        await at_rest(peer, clock)
+
+    assert sum(store.removed) == 95
+    assert max(store.removed) <= 10
+
+
+async def test_it_tries_again_when_the_store_is_well_again() -> None:
+    clock, store = ManualClock(NOON), Commits()
+    async with retaining(clock, store) as peer:
+        await ended(peer, "a")
+        store.is_broken = True
+        await pass_time(peer, clock, 2 * MONTH)
+        assert await there(peer, "a") == ["a"]
+
+        store.is_broken = False
+        await pass_time(peer, clock, timedelta(minutes=1))
+
+        assert await there(peer, "a") == []
+
+
+class Cramped(MemoryStore):
+    """Gives no space back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_broken = True
+
+    def trim(self, most_bytes: int) -> bool:
+        if self.is_broken:
+            raise StoreError("the disk is full")
+        return super().trim(most_bytes)
+
+
+async def test_a_failure_that_lasts_is_told_once_and_its_end_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, store = ManualClock(NOON), Cramped()
+    async with retaining(clock, store) as peer:
+        for _ in range(3):
+            await pass_time(peer, clock, timedelta(minutes=1))
+        assert [each.levelname for each in caplog.records] == ["ERROR"]
+        assert "the disk is full" in caplog.text
+        assert "Traceback" not in caplog.text
+
+        store.is_broken = False
+        await pass_time(peer, clock, timedelta(minutes=1))
+
+        assert [each.levelname for each in caplog.records] == ["ERROR", "WARNING"]
+
+
+class OneDamaged(MemoryStore):
+    """Cannot read one of its instances."""
+
+    def load(self, key: Key) -> Instance | None:
+        if key.instance_id == "damaged":
+            raise UnreadableError("what is stored of 'damaged' is damaged")
+        return super().load(key)
+
+
+async def test_one_that_cannot_be_read_keeps_no_other() -> None:
+    clock, store = ManualClock(NOON), MemoryStore()
+    others = [f"i{number}" for number in range(25)]
+    async with retaining(clock, store) as peer:
+        await ended(peer, "damaged", *others)
+    damaged = OneDamaged()
+    vars(damaged).update(vars(store))
+    clock.advance(2 * MONTH)
+
+    async with retaining(clock, damaged) as peer:
+        await at_rest(peer, clock)
+
+        assert await there(peer, *others) == []
+
+
+class Eventful(Commits):
+    """The time is set forward by a day while it stores that something is removed."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def commit(self, changes: Sequence[Any]) -> None:
+        before = len(self.removed)
+        super().commit(changes)
+        if len(self.removed) > before:
+            self._clock.advance(DAY)
+
+
+async def test_a_clock_that_is_set_forward_meanwhile_delays_the_next_batch_by_a_minute() -> None:
+    clock = ManualClock(NOON)
+    store = Eventful(clock)
+    async with retaining(clock, store) as peer:
+        await ended(peer, *(f"i{number}" for number in range(15)))
+        clock.advance(2 * MONTH)
+        await at_rest(peer, clock)
+        assert sum(store.removed) == 10
+
+        await pass_time(peer, clock, timedelta(minutes=1))
+
+        assert sum(store.removed) == 15
+
+
+async def test_a_waiting_sidecar_looks_no_more_often_than_it_has_to() -> None:
+    clock = ManualClock(NOON)
+    async with retaining(clock) as peer:
+        await ended(peer, "a")
+        await pass_time(peer, clock, MONTH / 2)
+        await at_rest(peer, clock)
+
+        assert clock.next_alarm() == NOON + MONTH
+
+
+async def test_a_file_gives_the_space_back(tmp_path: Path) -> None:
+    path, clock = tmp_path / "tasks.db", ManualClock(NOON)
+    async with serving(path, clock=clock, retention=MONTH) as peer:
+        for number in range(40):
+            await peer.start("order", f"i{number}", input="x" * 100_000)
+        before = path.stat().st_size + path.with_name("tasks.db-wal").stat().st_size
+        for number in range(40):
+            request = messages.TerminateRequest(instance_id=f"i{number}")
+            await peer.call(methods.TERMINATE_INSTANCE, request)
+
+        await pass_time(peer, clock, 2 * MONTH)
+
+        assert before > 40 * 100_000
+        assert path.stat().st_size < 40 * 100_000 / 10
+
+
+def test_a_purge_spares_what_is_younger() -> None:
+    hub = Hub()
+    hub.start()
+    hub.decide(end())
+    ended_at = hub.state().progress.completed_at
+
+    assert hub.do(Purge(ended_before=ended_at)) == Purged(0)
+    assert hub.do(Purge(ended_before=hub.now)) == Purged(1)
+
+
+def test_a_child_that_lives_outlives_its_forgotten_parent() -> None:
+    hub = Hub()
+    hub.start(name="parent")
+    hub.decide(child(1, "kid"), end())
+    hub.taken("kid")
+
+    assert hub.do(Purge(ended_before=hub.now + SECOND)) == Purged(1)
+
+    assert hub.state("kid").is_live
+    hub.decide(end(), to="kid")
+    assert not hub.state("kid").is_live
+
+
+def test_a_parent_goes_on_without_its_forgotten_child() -> None:
+    hub = Hub()
+    hub.start(name="parent")
+    hub.decide(child(1, "kid"))
+    hub.decide(end(result='"good"'), to="kid")
+
+    assert hub.do(Purge(ended_before=hub.now + SECOND), to="kid") == Purged(1)
+
+    assert hub.taken().new[-1].sub_orchestration_instance_completed.result == '"good"'
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "36501", "soon"])
+def test_days_that_are_none_are_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    retention.add(parser)
+
+    with pytest.raises(SystemExit):
+        parser.parse_args([f"--retain={text}"])
+
+    assert "--retain" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept"), [([], None), (["--retain", "30"], MONTH), (["--retain", "0.5"], DAY / 2)]
+)
+def test_days_are_read(arguments: list[str], kept: timedelta | None) -> None:
+    parser = argparse.ArgumentParser()
+    retention.add(parser)
+
+    assert retention.read(parser.parse_args(arguments)) == kept
