@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .commit.work import Kind
+    from .commit.notifications import Kind
     from .engine.commands import CompleteActivity, CompleteTurn
     from .engine.entities.commands import CompleteBatch
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from durabletask.sidecar.commit.work import Kind, Work, WorkKey
+from durabletask.sidecar.commit.notifications import Kind, Work, WorkKey
 from durabletask.sidecar.engine.limits import DEFAULT, complaint
 from durabletask.sidecar.errors import CrowdedError, ShuttingDownError
 from durabletask.sidecar.failure_log import Trouble

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from durabletask.protocol.dialects import DAPR, TASKHUB
-from durabletask.sidecar.commit.work import Kind
+from durabletask.sidecar.commit.notifications import Kind
 
 from .items import WHOLE, HistoryForm, TurnForm
 
@@ -103,7 +103,7 @@ class Source:
         return self._committer.activity_work_item(
             work.hub,
             work.instance_id,
-            str(work.task_key),
+            work.task_key,
             token=lease.token,
             dialect=DAPR if lease.stream.appetite.is_daprs else TASKHUB,
         )
