@@ -14,7 +14,7 @@ from dataclasses import dataclass
 class Kind(enum.Enum):
     """What a worker counts its free slots by."""
 
-    TURN = "turn"
+    TURN = "orchestration"
     ACTIVITY = "activity"
     ENTITY = "entity"
 
