@@ -12,7 +12,7 @@ import pytest
 from durabletask.protocol import codec, dialects, messages
 from durabletask.sidecar.clock import ManualClock
 from durabletask.sidecar.commit.committer import Committer
-from durabletask.sidecar.commit.work import Kind
+from durabletask.sidecar.commit.notifications import Kind
 from durabletask.sidecar.engine.commands import StartInstance, Terminate
 from durabletask.sidecar.errors import CommitFailedError, ShuttingDownError
 from durabletask.sidecar.host import Host

@@ -12,7 +12,7 @@ import pytest
 from durabletask.sidecar.clock import ManualClock
 from durabletask.sidecar.commit.committer import Commit, Submission
 from durabletask.sidecar.commit.group_commit import GroupCommit
-from durabletask.sidecar.commit.notifications import Notices
+from durabletask.sidecar.commit.notifications import Notifications
 from durabletask.sidecar.engine.commands import Resume
 from durabletask.sidecar.engine.transition import ACCEPTED
 from durabletask.sidecar.errors import CommitFailedError
@@ -43,16 +43,16 @@ class Ledger:
         if self.poisonous in names:
             raise self.poison
         self.batches.append(names)
-        return Commit((ACCEPTED,) * len(submissions), Notices())
+        return Commit((ACCEPTED,) * len(submissions), Notifications())
 
-    def ready(self, now: datetime) -> Notices:
-        return Notices()
+    def ready(self, now: datetime) -> Notifications:
+        return Notifications()
 
-    def due(self, now: datetime) -> Notices:
+    def due(self, now: datetime) -> Notifications:
         if self.unreadable:
             raise self.unreadable
         self.asked_at.append(now)
-        return Notices()
+        return Notifications()
 
     def next_due(self, now: datetime) -> datetime | None:
         if self.unreadable:
@@ -64,7 +64,7 @@ class Desk:
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.clock = ManualClock()
-        self.published: list[Notices] = []
+        self.published: list[Notifications] = []
         self.commits = GroupCommit(
             self.ledger,  # type: ignore[arg-type]
             self.clock,

@@ -20,7 +20,7 @@ from .store import StoreError
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    from .commit.work import Kind
+    from .commit.notifications import Kind
     from .engine.commands import CompleteActivity, CompleteTurn
     from .engine.entities.commands import CompleteBatch
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from durabletask.sidecar.engine import limits
-from durabletask.sidecar.store import EntityChange, Key, ReadyBatch, ReadyTurn
+from durabletask.sidecar.store import EntityChange, Key
 
 from . import notifications
 from .live_counts import Headcount
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.store import Change, Reader, Store
 
-    from .notifications import Notices
+    from .notifications import Notifications, Work
 
 __all__ = ["Commit", "Committer", "Submission"]
 
@@ -38,10 +38,10 @@ _MOST_BYTES = 48 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The replies, in the order of the submissions, and the notices."""
+    """The replies, in the order of the submissions, and the notifications."""
 
     replies: tuple[Reply, ...]
-    notices: Notices
+    notifications: Notifications
 
 
 class Committer:
@@ -114,12 +114,12 @@ class Committer:
         self._trim()
         return Commit(tuple(replies), told)
 
-    def ready(self, now: datetime) -> Notices:
+    def ready(self, now: datetime) -> Notifications:
         """Everything that waits for a worker; what a sidecar begins with."""
         self._told_until = now
         return notifications.of_ready(self._store.due(None, now), self._store.outstanding_tasks())
 
-    def due(self, now: datetime) -> Notices:
+    def due(self, now: datetime) -> Notifications:
         """What has become ready by the passing of time since it was last asked."""
         found = notifications.of_ready(self._store.due(self._told_until, now))
         self._told_until = now
@@ -150,15 +150,15 @@ class Committer:
         self._instances.trim()
         self._entities.trim()
 
-    def _ready(self, keys: Iterable[Key], now: datetime) -> Iterable[ReadyTurn | ReadyBatch]:
+    def _ready(self, keys: Iterable[Key], now: datetime) -> Iterable[Work]:
         for key in keys:
             instance = self._instances.peek(key)
             entity = self._entities.peek(key)
             if instance is not None and _is_due(instance.due_at(), now):
                 origin = instance.origin
-                yield ReadyTurn(key.hub, key.instance_id, origin.name, origin.version)
+                yield notifications.turn(key, origin.name, origin.version)
             if entity is not None and _is_due(entity.due_at(), now):
-                yield ReadyBatch(*key)
+                yield notifications.batch(key)
 
 
 def _has_ended(change: Change | EntityChange) -> bool:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from durabletask.sidecar.instrumentation import Instrumentation
 
     from .committer import Commit, Committer, Submission
-    from .notifications import Notices
+    from .notifications import Notifications
 
 # More than this and one flush would keep the loop from its other duties.
 _LARGEST_BATCH = 500
@@ -63,7 +63,7 @@ class GroupCommit:
         committer: Committer,
         clock: Clock,
         new_id: Callable[[], str],
-        publish: Callable[[Notices], None],
+        publish: Callable[[Notifications], None],
     ) -> None:
         self._committer = committer
         self._clock = clock
@@ -166,20 +166,20 @@ class GroupCommit:
         for pending, reply in zip(batch, commit.replies, strict=True):
             if not pending.future.done():
                 pending.future.set_result(reply)
-        self._publish(commit.notices)
+        self._publish(commit.notifications)
 
     def _look(self) -> None:
         """Publish what has become due, and watch for what comes next."""
         self._stop_watching()
         now = self._clock.now()
         try:
-            notices = self._committer.due(now)
+            notifications = self._committer.due(now)
         except Exception as error:  # noqa: BLE001 - timers must fire once the store is well again
             self._reading.record(error, "due")
             self._watch(now + _STORE_REST)
             return
         self._reading.recovered("due")
-        self._publish(notices)
+        self._publish(notifications)
         self._watch_what_is_next(now)
 
     def _watch_what_is_next(self, now: datetime) -> None:

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from durabletask.protocol import messages
 from durabletask.sidecar._version import __version__
-from durabletask.sidecar.commit.work import Kind
+from durabletask.sidecar.commit.notifications import Kind
 from durabletask.sidecar.engine.commands import CompleteTurn
 
 if TYPE_CHECKING:

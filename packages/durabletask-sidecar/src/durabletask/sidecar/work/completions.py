@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from durabletask.sidecar.commit.committer import Submission
-from durabletask.sidecar.commit.work import Kind
+from durabletask.sidecar.commit.notifications import Kind
 from durabletask.sidecar.engine import endings
 from durabletask.sidecar.engine.commands import CompleteActivity, CompleteTurn
 from durabletask.sidecar.engine.entities.commands import CompleteBatch
@@ -154,7 +154,7 @@ class Completions:
         elif lease.batch is not None:
             command = CompleteBatch(lease.batch, (), (), failure=failure)
         else:
-            command = CompleteActivity(str(lease.work.task_key), failure=failure)
+            command = CompleteActivity(lease.work.task_key, failure=failure)
         return self._submit(lease, command, failed=self._dispatcher.abandon)
 
     async def _settle(self, lease: Lease, command: Completion) -> None:

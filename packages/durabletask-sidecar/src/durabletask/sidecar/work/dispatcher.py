@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from durabletask.sidecar.commit.work import Kind, Work, WorkKey
+from durabletask.sidecar.commit.notifications import Kind, Work, WorkKey
 from durabletask.sidecar.engine.limits import DEFAULT, complaint
 from durabletask.sidecar.errors import ResourceExhaustedError, ShuttingDownError
 from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION, FailureLog, WorkStats

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, dialects, messages, wire
-from durabletask.sidecar.commit.work import Kind
+from durabletask.sidecar.commit.notifications import Kind
 from durabletask.sidecar.engine import turns
 from durabletask.sidecar.engine.entities import batches
 from durabletask.sidecar.store import Key
@@ -222,7 +222,7 @@ class WorkItemSource:
         return self.activity_work_item(
             work.hub,
             work.instance_id,
-            str(work.task_key),
+            work.task_key,
             token=lease.token,
             dialect=dialects.DAPR if lease.stream.appetite.is_daprs else dialects.TASKHUB,
         )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
 
-    from durabletask.sidecar.commit.work import Kind, Work, WorkKey
+    from durabletask.sidecar.commit.notifications import Kind, Work, WorkKey
     from durabletask.sidecar.engine.commands import TurnTaken
     from durabletask.sidecar.engine.entities.commands import BatchTaken
     from durabletask.sidecar.engine.transition import Reply

@@ -15,7 +15,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from durabletask.sidecar.commit.work import Kind, LaneKey, Work, WorkKey
+from durabletask.sidecar.commit.notifications import Kind, LaneKey, Work, WorkKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
