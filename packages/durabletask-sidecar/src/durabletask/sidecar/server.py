@@ -22,24 +22,28 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from . import service
 from .clock import Clock, SystemClock
 from .commit.committer import Committer
 from .engine.limits import DEFAULT
 from .host import Host
-from .instrumentation import NOBODY
+from .instrumentation import NO_INSTRUMENTATION
+from .network.authorization import Authorization
+from .network.handlers import handlers
+from .network.health import Health
 from .network.listening import check_free, free_port, hosts, is_loopback, target
-from .network.restarting_server import LastingServer
-from .operations.logs import keep_metadata_out
-from .operations.metrics import Meter, Metrics
+from .network.restarting_server import RestartingServer
+from .operations.logs import drop_grpc_metadata
+from .operations.metrics import Metrics, MetricsPublisher
 from .operations.retention import Retention
 from .security import Security, exposure
+from .service import Service
+from .service.hub_dialects import parse_dialect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .engine.limits import Limits
-    from .instrumentation import Observer
+    from .instrumentation import Instrumentation
     from .security.certificates import Certificates
     from .security.reloading import Reloading
     from .security.token_table import TokenTable
@@ -112,10 +116,10 @@ class Server:
         self._host = host
         self._port = port
         self._synchronous = synchronous
-        self._dialect = service.named(dialect)
+        self._dialect = parse_dialect(dialect)
         self._limits = limits
         self._metrics = metrics
-        self._meter: Meter | None = None
+        self._publisher: MetricsPublisher | None = None
         self._kept = retention
         self._retention: Retention | None = None
         self._clock = clock or SystemClock()
@@ -125,8 +129,8 @@ class Server:
         self._make_host = make_host
         self._store: Store | None = None
         self._engine: Host | None = None
-        self._health = service.Health()
-        self._grpc: LastingServer | None = None
+        self._health = Health()
+        self._grpc: RestartingServer | None = None
 
     @property
     def address(self) -> str:
@@ -141,14 +145,14 @@ class Server:
     @property
     def metrics_address(self) -> str | None:
         """Where metrics are published, as `host:port`; None when they are not."""
-        return None if self._meter is None else self._meter.address
+        return None if self._publisher is None else self._publisher.address
 
     async def start(self) -> None:
         """Open the store, then listen.
 
         Raises StoreError, SecurityError or OSError, and leaves nothing open.
         """
-        keep_metadata_out()
+        drop_grpc_metadata()
         certificates, tokens = _certificates(self._security), _tokens(self._security)
         places = hosts(self._host)
         for place in places:
@@ -162,17 +166,17 @@ class Server:
             self._store.close()
             raise
         try:
-            observer = await self._observed(self._engine)
+            instrumentation = await self._observed(self._engine)
             # What may fail comes first: gRPC gives a port back only after it has served it.
             self._engine.start()
             self._port = self._port or free_port(places)
-            admission = service.Admission(tokens.current, observer) if tokens else None
-            handlers = (
-                service.handlers(self._engine, self._dialect, observer),
+            authorization = Authorization(tokens.current, instrumentation) if tokens else None
+            served = (
+                handlers(Service(self._engine, self._dialect), instrumentation),
                 self._health.handlers(),
             )
-            self._grpc = LastingServer(
-                lambda: self._listening(places, certificates, admission, handlers)
+            self._grpc = RestartingServer(
+                lambda: self._listening(places, certificates, authorization, served)
             )
             await self._grpc.start()
             self._start_retention(self._engine)
@@ -190,15 +194,15 @@ class Server:
         self,
         places: Sequence[str],
         certificates: Certificates | None,
-        admission: service.Admission | None,
-        handlers: Sequence[grpc.GenericRpcHandler],
+        authorization: Authorization | None,
+        served: Sequence[grpc.GenericRpcHandler],
     ) -> grpc.aio.Server:
         """A gRPC server that has its port, and has yet to be started."""
         server = grpc.aio.server(
-            interceptors=[admission] if admission else [],
+            interceptors=[authorization] if authorization else [],
             options=(*_OPTIONS, *_options(self._keepalive, self._limits)),
         )
-        server.add_generic_rpc_handlers(handlers)
+        server.add_generic_rpc_handlers(served)
         for place in places:
             self._port = _listen(server, place, self._port, certificates)
         return server
@@ -239,18 +243,18 @@ class Server:
         self._store.close()
         _log.info("stopped", extra={"address": self.address})
 
-    async def _observed(self, engine: Host) -> Observer:
+    async def _observed(self, engine: Host) -> Instrumentation:
         """Who counts what happens: whoever publishes it, or nobody."""
         if self._metrics is None:
-            return NOBODY
-        self._meter = Meter(self._metrics, engine.census)
-        engine.observe(self._meter.observer)
-        await self._meter.start()
-        return self._meter.observer
+            return NO_INSTRUMENTATION
+        self._publisher = MetricsPublisher(self._metrics, engine.stats)
+        engine.instrument(self._publisher.instrumentation)
+        await self._publisher.start()
+        return self._publisher.instrumentation
 
     async def _stop_metrics(self) -> None:
-        if self._meter is not None:
-            await self._meter.stop()
+        if self._publisher is not None:
+            await self._publisher.stop()
 
 
 def _options(keepalive: timedelta, limits: Limits) -> tuple[tuple[str, int], ...]:

@@ -1,90 +1,85 @@
-"""Make gRPC handlers of functions that take and return messages.
+"""Serve the table of methods over gRPC.
 
 The handlers take raw bytes and decode them themselves: a deserializer that raises makes
 gRPC answer UNKNOWN or INTERNAL, where the caller must learn that the request was
-malformed.
-
-Knows nothing about what the methods do.
+malformed. Every error becomes a status here; `service.errors` says which.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
-from durabletask.protocol import codec, dialects
+from durabletask.protocol import codec, dialects, methods
 from durabletask.protocol.codec import DecodeError
-from durabletask.sidecar.service.errors import code_of
-from durabletask.sidecar.service.ids import check_length
+from durabletask.sidecar._version import __version__
+from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION
+from durabletask.sidecar.service.calls import Caller, hub_of
+from durabletask.sidecar.service.errors import status_of
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
     import betterproto2
 
-    from durabletask.protocol.dialects import Dialect
     from durabletask.protocol.methods import Method
+    from durabletask.sidecar.instrumentation import Instrumentation
+    from durabletask.sidecar.service import Recognize, Service, Streaming, Unary
 
     Context = grpc.aio.ServicerContext[bytes, bytes]
     Handler = grpc.RpcMethodHandler[bytes, bytes]
 
+# gRPC's types know only functions that are not asynchronous.
+Serve = Callable[[bytes, "Context"], Any]
+
 _log = logging.getLogger("durabletask.sidecar")
 
-_DEFAULT_HUB = "default"
+# The worker and the client of this SDK recognize by it which extensions they may use.
+_ENGINE = ("x-durabletask-engine", f"durabletask-sidecar/{__version__}")
 # Details travel in a header, percent-encoded, and peers take some 8 KiB of headers.
 _LONGEST_DETAILS = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """What a call says besides its request."""
+def handlers(
+    service: Service, instrumentation: Instrumentation = NO_INSTRUMENTATION
+) -> grpc.GenericRpcHandler:
+    """All methods of the service, for a gRPC server of asyncio."""
+    served: dict[str, Handler] = {}
+    for method, unary in service.unary.items():
+        serve = _unary(method, unary, service.recognizer(method))
+        served[method.name] = grpc.unary_unary_rpc_method_handler(
+            _instrumented(method, serve, instrumentation)
+        )
+    for method, streaming in service.streaming.items():
+        serve = _streaming(method, streaming, service.recognizer(method))
+        served[method.name] = grpc.unary_stream_rpc_method_handler(
+            _instrumented(method, serve, instrumentation)
+        )
+    return grpc.method_handlers_generic_handler(methods.SERVICE, served)
 
-    hub: str
-    metadata: dict[str, str | bytes]
-    dialect: Dialect | None = None
-    """In which the request was read; None where both vendors' are read alike."""
 
-
-Unary = Callable[[Any, Caller], "Awaitable[betterproto2.Message]"]
-# Which dialect a request shows to be in.
-Shows = Callable[[bytes, Caller], "Dialect | None"]
-Streaming = Callable[[Any, Caller], "AbstractAsyncContextManager[AsyncIterator[bytes]]"]
-
-
-def unary(
-    method: Method,
-    handle: Unary,
-    *,
-    shows: Shows | None = None,
-    initial_metadata: tuple[tuple[str, str], ...] = (),
-) -> Handler:
-    """Serve a method with one response."""
-    shows = shows or _own(method)
+def _unary(method: Method, handle: Unary, recognize: Recognize) -> Serve:
+    initial_metadata = (_ENGINE,) if method is methods.HELLO else ()
 
     async def serve(raw: bytes, context: Context) -> bytes:
         if initial_metadata:
             await context.send_initial_metadata(initial_metadata)
         try:
-            request, caller = _read(method, raw, context, shows)
+            request, caller = _read(method, raw, context, recognize)
             response = await handle(request, caller)
             return codec.encode(response, caller.dialect or dialects.EITHER)
         except Exception as error:  # noqa: BLE001 - every error becomes a status
             await _abort(method, error, context)
 
-    return grpc.unary_unary_rpc_method_handler(serve)
+    return serve
 
 
-def streaming(method: Method, handle: Streaming, *, shows: Shows | None = None) -> Handler:
-    """Serve a method with many responses, which come encoded."""
-    shows = shows or _own(method)
-
+def _streaming(method: Method, handle: Streaming, recognize: Recognize) -> Serve:
     async def serve(raw: bytes, context: Context) -> None:
         try:
-            async with handle(*_read(method, raw, context, shows)) as responses:
+            async with handle(*_read(method, raw, context, recognize)) as responses:
                 # Tells the peer that it is admitted, long before there is a first response.
                 await context.send_initial_metadata(())
                 async for response in responses:
@@ -94,11 +89,11 @@ def streaming(method: Method, handle: Streaming, *, shows: Shows | None = None) 
         except Exception as error:  # noqa: BLE001 - every error becomes a status
             await _abort(method, error, context)
 
-    return grpc.unary_stream_rpc_method_handler(serve)
+    return serve
 
 
 class _PeerGoneError(Exception):
-    """Nobody is there any more to be told anything."""
+    """The peer disconnected, so no status can reach it."""
 
 
 async def _write(response: bytes, context: Context) -> None:
@@ -107,49 +102,36 @@ async def _write(response: bytes, context: Context) -> None:
     except Exception as error:
         if code_of(error) is not grpc.StatusCode.INTERNAL:
             raise  # A refusal: the call is not allowed any more.
-        # gRPC has no public name for it: its link broke in the middle of a message.
+        # gRPC has no public name for it: the connection broke in the middle of a message.
         raise _PeerGoneError from error
 
 
-def _own(method: Method) -> Shows:
-    """Requests of a method that only Dapr has are in its dialect."""
-    is_daprs = dialects.TASKHUB not in method.dialects
-    return lambda _raw, _caller: dialects.DAPR if is_daprs else None
-
-
 def _read(
-    method: Method, raw: bytes, context: Context, shows: Shows
+    method: Method, raw: bytes, context: Context, recognize: Recognize
 ) -> tuple[betterproto2.Message, Caller]:
-    caller = _caller(context)
+    caller = Caller.of(dict(context.invocation_metadata() or ()))
     try:
-        caller = replace(caller, dialect=shows(raw, caller))
+        caller = recognize(raw, caller)
         dialect = caller.dialect or dialects.EITHER
         return codec.decode(method.request_class(), raw, dialect), caller
     except DecodeError as error:
         raise DecodeError(f"{method.name} needs a {method.request}, but: {error}") from error
 
 
-def hub_of(metadata: Mapping[str, str | bytes]) -> str:
-    """The task hub that a call is for."""
-    return str(metadata.get("taskhub") or _DEFAULT_HUB)
-
-
-def _caller(context: Context) -> Caller:
-    metadata = dict(context.invocation_metadata() or ())
-    hub = hub_of(metadata)
-    check_length("the name of the task hub", hub)
-    return Caller(hub, metadata)
+def code_of(error: Exception) -> grpc.StatusCode:
+    """The code of an error's status; INTERNAL means that it is a defect of the sidecar."""
+    return grpc.StatusCode[status_of(error).name]
 
 
 async def _abort(method: Method, error: Exception, context: Context) -> NoReturn:
     code = code_of(error)
     hub = hub_of(dict(context.invocation_metadata() or ()))
-    about = {"hub": hub, "method": method.name, "status": code.name}
+    fields = {"hub": hub, "method": method.name, "status": code.name}
     if code is grpc.StatusCode.INTERNAL:
-        _log.error("a call failed", exc_info=error, extra=about)
+        _log.error("Call failed", exc_info=error, extra=fields)
     else:
         # Without the text, which may hold what the caller sent.
-        _log.debug("a call was refused", extra=about)
+        _log.debug("Call refused", extra=fields)
     await context.abort(code, _details(error))
 
 
@@ -157,3 +139,36 @@ def _details(error: Exception) -> str:
     text = str(error) or type(error).__name__
     # Counted in bytes, and cut where a character ends.
     return text.encode(errors="replace")[:_LONGEST_DETAILS].decode(errors="ignore")
+
+
+def _instrumented(method: Method, serve: Serve, instrumentation: Instrumentation) -> Serve:
+    """The same, and it reports how each call ended and how long it took."""
+    if instrumentation is NO_INSTRUMENTATION:
+        return serve
+
+    async def serve_and_report(raw: bytes, context: Context) -> bytes | None:
+        started = instrumentation.ticks()
+        # What gRPC answers when an error escapes that did not become a status.
+        code = grpc.StatusCode.UNKNOWN
+        try:
+            response: bytes | None = await serve(raw, context)
+            code = grpc.StatusCode.OK
+            return response
+        except asyncio.CancelledError:
+            code = grpc.StatusCode.CANCELLED
+            raise
+        finally:
+            instrumentation.rpc_finished(method.name, _set_code(context, code).name, started)
+
+    return serve_and_report
+
+
+def _set_code(context: Context, default: grpc.StatusCode) -> grpc.StatusCode:
+    """The code that the handler set, which gRPC gives as a number or a member."""
+    code: int | grpc.StatusCode | None = context.code()
+    if code is None:
+        return default
+    return code if isinstance(code, grpc.StatusCode) else _CODES_BY_NUMBER[code]
+
+
+_CODES_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}

@@ -77,9 +77,9 @@ class Service:
 
     def recognizer(self, method: Method) -> Recognize:
         """What finds the dialect of an encoded request; it returns the caller with it."""
-        if dialects.TASKHUB not in method.dialects:
-            return _recognize_dapr
-        return self._recognizers.get(method, _recognize_nothing)
+        is_dapr_only = dialects.TASKHUB not in method.dialects
+        own = _recognize_dapr if is_dapr_only else _recognize_nothing
+        return self._recognizers.get(method, own)
 
 
 def _recognize_dapr(_raw: bytes, caller: Caller) -> Caller:

@@ -22,7 +22,7 @@ from durabletask.sidecar.engine.transition import (
     Reply,
     Stale,
 )
-from durabletask.sidecar.errors import CrowdedError, ShuttingDownError, StorageError
+from durabletask.sidecar.errors import CommitFailedError, ResourceExhaustedError, ShuttingDownError
 from durabletask.sidecar.store import StoreError
 
 
@@ -63,10 +63,10 @@ _STATUSES: dict[type, Status] = {
     AlreadyExists: Status.ALREADY_EXISTS,
     FailedPrecondition: Status.FAILED_PRECONDITION,
     Exhausted: Status.RESOURCE_EXHAUSTED,
-    CrowdedError: Status.RESOURCE_EXHAUSTED,
+    ResourceExhaustedError: Status.RESOURCE_EXHAUSTED,
     DecodeError: Status.INVALID_ARGUMENT,
     ShuttingDownError: Status.UNAVAILABLE,
-    StorageError: Status.UNAVAILABLE,
+    CommitFailedError: Status.UNAVAILABLE,
     StoreError: Status.UNAVAILABLE,
     UnauthenticatedError: Status.UNAUTHENTICATED,
     PermissionDeniedError: Status.PERMISSION_DENIED,
