@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .engine.entities.state import Entity
     from .engine.state import Instance
     from .engine.transition import Reply
-    from .instrumentation import Census, Observer
+    from .instrumentation import Instrumentation, WorkStats
     from .store import Reader
 
 
@@ -55,14 +55,14 @@ class Host:
         )
         self.completions = Completions(self.dispatcher, self._commits, committer)
 
-    def observe(self, observer: Observer) -> None:
+    def instrument(self, instrumentation: Instrumentation) -> None:
         """Let somebody count what happens from now on."""
         for each in (self._commits, self.dispatcher, self.completions):
-            each.observer = observer
+            each.instrumentation = instrumentation
 
-    def census(self) -> Census:
+    def stats(self) -> WorkStats:
         """How much work waits, and how much is out."""
-        return self.dispatcher.census()
+        return self.dispatcher.stats()
 
     def start(self) -> None:
         """Take up what the store remembers."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Kind(enum.Enum):
     """What a worker counts its free slots by."""
 
-    TURN = "turn"
+    TURN = "orchestration"
     ACTIVITY = "activity"
     ENTITY = "entity"
 

@@ -86,7 +86,7 @@ class Leases:
         """Whether some worker still owes an answer."""
         return bool(self._by_token)
 
-    def census(self) -> Counter[Kind]:
+    def counts(self) -> Counter[Kind]:
         """How much of each kind is out."""
         return Counter(lease.work.kind for lease in self._by_token.values())
 

@@ -183,7 +183,7 @@ class Backlog:
             return None
         return home
 
-    def census(self) -> Counter[Kind]:
+    def counts(self) -> Counter[Kind]:
         """How much of each kind is queued."""
         counts: Counter[Kind] = Counter()
         for (kind, *_), lane in self._busy.items():
