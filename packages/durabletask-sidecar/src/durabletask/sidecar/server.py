@@ -30,12 +30,13 @@ from .instrumentation import NO_INSTRUMENTATION
 from .network.authorization import Authorization
 from .network.handlers import handlers
 from .network.health import Health
+from .network.http_page import HttpPage
 from .network.listening import check_free, free_port, hosts, is_loopback, target
 from .network.restarting_server import RestartingServer
 from .operations.logs import drop_grpc_metadata
-from .operations.metrics import Metrics, MetricsPublisher
+from .operations.metrics import Meter, Metrics
 from .operations.retention import Retention
-from .security import Security, exposure
+from .security import Security
 from .service import Service
 from .service.hub_dialects import parse_dialect
 
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
 
     from .engine.limits import Limits
     from .instrumentation import Instrumentation
-    from .security.certificates import Certificates
-    from .security.reloading import Reloading
+    from .network.certificates import Certificates
+    from .security.files import FileBacked
     from .security.token_table import TokenTable
     from .store import Store
 
@@ -119,7 +120,7 @@ class Server:
         self._dialect = parse_dialect(dialect)
         self._limits = limits
         self._metrics = metrics
-        self._publisher: MetricsPublisher | None = None
+        self._metrics_page: HttpPage | None = None
         self._kept = retention
         self._retention: Retention | None = None
         self._clock = clock or SystemClock()
@@ -145,7 +146,7 @@ class Server:
     @property
     def metrics_address(self) -> str | None:
         """Where metrics are published, as `host:port`; None when they are not."""
-        return None if self._publisher is None else self._publisher.address
+        return None if self._metrics_page is None else self._metrics_page.address
 
     async def start(self) -> None:
         """Open the store, then listen.
@@ -187,8 +188,8 @@ class Server:
             self._store.close()
             raise
         if not is_loopback(self._host):
-            for warning in exposure.warnings(self.address, self._security):
-                _log.warning("%s", warning)
+            for warning in self._security.exposure_warnings():
+                _log.warning(warning, extra={"address": self.address})
 
     def _listening(
         self,
@@ -247,14 +248,15 @@ class Server:
         """Who counts what happens: whoever publishes it, or nobody."""
         if self._metrics is None:
             return NO_INSTRUMENTATION
-        self._publisher = MetricsPublisher(self._metrics, engine.stats)
-        engine.instrument(self._publisher.instrumentation)
-        await self._publisher.start()
-        return self._publisher.instrumentation
+        meter = Meter(engine.stats)
+        engine.instrument(meter.instrumentation)
+        self._metrics_page = HttpPage(self._metrics.host, self._metrics.port, meter.page)
+        await self._metrics_page.start()
+        return meter.instrumentation
 
     async def _stop_metrics(self) -> None:
-        if self._publisher is not None:
-            await self._publisher.stop()
+        if self._metrics_page is not None:
+            await self._metrics_page.stop()
 
 
 def _options(keepalive: timedelta, limits: Limits) -> tuple[tuple[str, int], ...]:
@@ -275,17 +277,17 @@ def _certificates(security: Security) -> Certificates | None:
     if security.tls_cert is None or security.tls_key is None:
         return None
     # Each only where it is wanted: ssl takes a while to load.
-    from .security.certificates import Certificates
+    from .network.certificates import Certificates
 
     return Certificates(security.tls_cert, security.tls_key, security.client_ca)
 
 
-def _tokens(security: Security) -> Reloading[TokenTable] | None:
+def _tokens(security: Security) -> FileBacked[TokenTable] | None:
     if security.token_file is None:
         return None
-    from .security import token_file
+    from .security import token_table
 
-    return token_file.reloading(security.token_file)
+    return token_table.load(security.token_file)
 
 
 def _listen(
