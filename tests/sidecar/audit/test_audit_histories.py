@@ -9,7 +9,7 @@ import pytest
 
 from durabletask.protocol import codec, events, messages
 from durabletask.sidecar.audit import Finding, histories, pieces
-from durabletask.sidecar.engine import detached
+from durabletask.sidecar.engine import pending
 from durabletask.sidecar.store.splicing import spliced
 from tests.builders.engine import EPOCH, failure
 
@@ -187,7 +187,7 @@ def test_a_wrong_history_is_found_out(rule: str, history: History) -> None:
 
 
 def test_the_tag_of_these_tests_is_the_one_that_the_engine_goes_by() -> None:
-    assert detached.is_detached({"FireAndForget": ""})
+    assert pending.is_fire_and_forget({"FireAndForget": ""})
 
 
 def stored(*history: Any) -> bytes:

@@ -215,7 +215,7 @@ WRONG: dict[str, tuple[str, Callable[[], Record]]] = {
 
 
 def waits_on(instance: Instance) -> None:
-    instance.inbox.add(InboxRow(1, RowKind.NUDGE, EPOCH, b""))
+    instance.inbox.add(InboxRow(1, RowKind.WAKE_UP, EPOCH, b""))
 
 
 def waits_for_a_child(instance: Instance) -> None:

@@ -13,7 +13,7 @@ from .change_waiters import Waiters
 from .commit.committer import Submission
 from .commit.group_commit import GroupCommit
 from .commit.work import Kind, Work
-from .engine.entities import ids
+from .engine import ids
 from .work import completion_tokens
 from .work.completions import Completions
 from .work.dispatcher import Dispatcher
@@ -137,7 +137,7 @@ class Host:
                 Work(Kind.TURN, turn.hub, turn.instance_id, turn.name, turn.version)
             )
         for batch in notices.batches:
-            name = ids.name_of(batch.entity_id)
+            name = ids.entity_name(batch.entity_id)
             self.dispatcher.offer(Work(Kind.ENTITY, batch.hub, batch.entity_id, name))
         for task in notices.tasks:
             self.dispatcher.offer(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, messages
-from durabletask.sidecar.engine import outstanding
+from durabletask.sidecar.engine import pending
 from durabletask.sidecar.engine.inbox import RowKind
 
 from . import ledger
@@ -107,7 +107,7 @@ def _numbers(record: Record) -> Iterator[Finding]:
 
 def _inbox(record: Record) -> Iterator[Finding]:
     for row in record.instance.inbox:
-        if row.kind is RowKind.NUDGE:
+        if row.kind is RowKind.WAKE_UP:
             continue
         try:
             event = codec.decode(messages.HistoryEvent, row.event)
@@ -145,7 +145,7 @@ def _waits(record: Record, asked: Ledger) -> Iterator[Finding]:
             yield Finding("waits", f"{name} is open, and waits in {waiting[name]} places")
     for name in waiting:
         # Locks that a failure had released are asked for again when it is rewound.
-        if name not in asked.open and not (record.was_rewound and outstanding.is_lock(name)):
+        if name not in asked.open and not (record.was_rewound and pending.is_lock(name)):
             yield Finding("waits", f"{name} waits, but is not open")
 
 
@@ -156,12 +156,10 @@ def _is_inside(record: Record, asked: Ledger) -> Iterator[Finding]:
 
 def _waiting(instance: Instance) -> Iterator[str]:
     yield from (row.answers for row in instance.inbox if row.answers is not None)
-    yield from (outstanding.task(row.task_id) for row in instance.tasks.values())
-    yield from map(outstanding.child, instance.children)
-    yield from map(outstanding.call, instance.calls)
-    yield from (
-        outstanding.lock(each) for each, row in instance.locks.items() if not row.is_granted
-    )
+    yield from (pending.task(row.task_id) for row in instance.tasks.values())
+    yield from map(pending.child, instance.children)
+    yield from map(pending.call, instance.calls)
+    yield from (pending.lock(each) for each, row in instance.locks.items() if not row.is_granted)
 
 
 def _held(instance: Instance) -> set[str]:
@@ -169,7 +167,7 @@ def _held(instance: Instance) -> set[str]:
     return {
         section
         for section, row in instance.locks.items()
-        if row.is_granted and instance.inbox.answer_to(outstanding.lock(section)) is None
+        if row.is_granted and instance.inbox.answer_to(pending.lock(section)) is None
     }
 
 
@@ -196,6 +194,6 @@ def _has_let_go(record: Record, asked: Ledger) -> Iterator[Finding]:
         if count:
             yield Finding("let-go", f"it has ended, but has {count} rows of {what}")
     for row in instance.tasks.values():
-        is_kept = outstanding.task(row.task_id) in asked.open
+        is_kept = pending.task(row.task_id) in asked.open
         if not is_kept or instance.progress.status == _TERMINATED:
             yield Finding("let-go", f"it has ended, but {row.name!r} ({row.number}) still waits")

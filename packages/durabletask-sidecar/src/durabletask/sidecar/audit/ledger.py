@@ -1,6 +1,6 @@
 """Follow through a history what is asked for and what is answered.
 
-Everything is named as in `engine.outstanding`. Official SDKs use one number for all attempts
+Everything is named as in `engine.pending`. Official SDKs use one number for all attempts
 of a retried activity, so what was answered may be asked for again; only never twice at once.
 
 Knows nothing about the rows of an instance.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import oneofs
-from durabletask.sidecar.engine import detached, outstanding
+from durabletask.sidecar.engine import pending
 
 from .finding import Finding
 
@@ -40,11 +40,11 @@ class Ledger:
             yield from self._answer(kind, _ANSWERS[kind](getattr(event, kind)))
         elif event.entity_lock_granted is not None:
             section = event.entity_lock_granted.critical_section_id
-            yield from self._answer(kind, outstanding.lock(section))
+            yield from self._answer(kind, pending.lock(section))
             self.entered.add(section)
         elif event.entity_unlock_sent is not None:
             section = event.entity_unlock_sent.critical_section_id
-            self.open.pop(outstanding.lock(section), None)
+            self.open.pop(pending.lock(section), None)
             self.entered.discard(section)
 
     def _ask(self, kind: str, name: str | None) -> Iterator[Finding]:
@@ -73,43 +73,41 @@ def _child(event: HistoryEvent) -> str | None:
     created = event.sub_orchestration_instance_created
     assert created is not None
     # Nobody waits for it.
-    return None if detached.is_detached(created.tags) else outstanding.child(event.event_id)
+    return None if pending.is_fire_and_forget(created.tags) else pending.child(event.event_id)
 
 
 def _call(event: HistoryEvent) -> str:
     assert event.entity_operation_called is not None
-    return outstanding.call(event.entity_operation_called.request_id)
+    return pending.call(event.entity_operation_called.request_id)
 
 
 def _lock(event: HistoryEvent) -> str:
     assert event.entity_lock_requested is not None
-    return outstanding.lock(event.entity_lock_requested.critical_section_id)
+    return pending.lock(event.entity_lock_requested.critical_section_id)
 
 
 _QUESTIONS: dict[str, Callable[[HistoryEvent], str | None]] = {
-    "task_scheduled": lambda event: outstanding.task(event.event_id),
-    "timer_created": lambda event: outstanding.timer(event.event_id),
+    "task_scheduled": lambda event: pending.task(event.event_id),
+    "timer_created": lambda event: pending.timer(event.event_id),
     "sub_orchestration_instance_created": _child,
     "entity_operation_called": _call,
     "entity_lock_requested": _lock,
 }
 
 _ANSWERS: dict[str, Callable[[Any], str]] = {
-    "task_completed": lambda answer: outstanding.task(answer.task_scheduled_id),
-    "task_failed": lambda answer: outstanding.task(answer.task_scheduled_id),
-    "timer_fired": lambda answer: outstanding.timer(answer.timer_id),
-    "sub_orchestration_instance_completed": lambda answer: outstanding.child(
-        answer.task_scheduled_id
-    ),
-    "sub_orchestration_instance_failed": lambda answer: outstanding.child(answer.task_scheduled_id),
-    "entity_operation_completed": lambda answer: outstanding.call(answer.request_id),
-    "entity_operation_failed": lambda answer: outstanding.call(answer.request_id),
+    "task_completed": lambda answer: pending.task(answer.task_scheduled_id),
+    "task_failed": lambda answer: pending.task(answer.task_scheduled_id),
+    "timer_fired": lambda answer: pending.timer(answer.timer_id),
+    "sub_orchestration_instance_completed": lambda answer: pending.child(answer.task_scheduled_id),
+    "sub_orchestration_instance_failed": lambda answer: pending.child(answer.task_scheduled_id),
+    "entity_operation_completed": lambda answer: pending.call(answer.request_id),
+    "entity_operation_failed": lambda answer: pending.call(answer.request_id),
 }
 
 
 def answer_in(event: HistoryEvent) -> str | None:
     """What the event answers, by its name; None when it is no answer."""
     if event.entity_lock_granted is not None:
-        return outstanding.lock(event.entity_lock_granted.critical_section_id)
+        return pending.lock(event.entity_lock_granted.critical_section_id)
     kind = oneofs.which(event)
     return _ANSWERS[kind](getattr(event, kind)) if kind in _ANSWERS else None

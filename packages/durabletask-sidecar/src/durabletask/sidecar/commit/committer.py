@@ -172,7 +172,7 @@ class Committer:
             item = items.dapr_turn_item(instance, turn, past, token, form)
         else:
             item = items.turn_item(instance, turn, past, token, form)
-        return PreparedTurn(turn, item, Known(turn.generation_length, len(history)))
+        return PreparedTurn(turn, item, Known(turn.history_length, len(history)))
 
     def prepare_batch(
         self,

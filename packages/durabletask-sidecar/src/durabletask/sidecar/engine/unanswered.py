@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from . import detached
+from . import pending
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +43,7 @@ def _note_question(found: Unanswered, event: messages.HistoryEvent) -> None:
     elif event.timer_created is not None and event.timer_created.fire_at is not None:
         found.timers[event.event_id] = event.timer_created.fire_at
     elif event.sub_orchestration_instance_created is not None:
-        if detached.is_detached(event.sub_orchestration_instance_created.tags):
+        if pending.is_fire_and_forget(event.sub_orchestration_instance_created.tags):
             return
         found.children[event.event_id] = event.sub_orchestration_instance_created
     elif event.entity_operation_called is not None:

@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from durabletask.sidecar.commit.work import Kind, Work, WorkKey
-from durabletask.sidecar.engine.limits import DEFAULT, complaint
+from durabletask.sidecar.engine.limits import DEFAULT, error_text
 from durabletask.sidecar.errors import CrowdedError, ShuttingDownError
 from durabletask.sidecar.failure_log import Trouble
 from durabletask.sidecar.instrumentation import NOBODY, Census
@@ -112,7 +112,7 @@ class Dispatcher:
         if limit is not None:
             found = f"{len(self._streams)} streams of work items are open"
             advice = "Stop workers that are not needed, or raise the limit."
-            raise CrowdedError(complaint(found, limit, "streams", advice))
+            raise CrowdedError(error_text(found, limit, "streams", advice))
 
     def close(self, stream: WorkStream) -> None:
         """Part with a worker; what it holds goes to others at once."""
