@@ -284,7 +284,7 @@ FAULTS = (
     Fault(
         "an instance that was begun anew is given no turn while the old one's is out",
         "host.py",
-        "self.dispatcher.revoke((Kind.TURN, hub, instance_id, None))",
+        'self.dispatcher.revoke((Kind.TURN, hub, instance_id, ""))',
         "pass",
     ),
 )

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .commands import RewindChild
+    from .pending import PendingWork
     from .state import Instance
     from .transition_builder import TransitionBuilder
-    from .unanswered import Unanswered
 
 _COMPLETE = "complete_orchestration"
 _VERSION_NOT_AVAILABLE = "orchestration_version_not_available"
@@ -98,7 +98,7 @@ def router_of(action: messages.OrchestratorAction) -> messages.TaskRouter | None
 
 def reissue(
     builder: TransitionBuilder,
-    open_: Unanswered,
+    work: PendingWork,
     child_command: Callable[[StartInstance, ParentLink], StartChild | RewindChild],
 ) -> None:
     """Ask again for all that is pending in a history, and make a turn due.
@@ -106,16 +106,16 @@ def reissue(
     For histories that go on in a new execution: the results for the old one were dropped.
     `child_command` makes the command for a child, which may exist already.
     """
-    for task_id, task in open_.tasks.items():
+    for task_id, task in work.tasks.items():
         if not builder.has_task(task_id):
             _queue_task(builder, task_id, task)
-    for timer_id, fire_at in open_.timers.items():
+    for timer_id, fire_at in work.timers.items():
         _queue_timer(builder, timer_id, fire_at)
-    for call in open_.calls.values():
+    for call in work.calls.values():
         entity_messages.call_entity(builder, call)
-    for section, request in open_.locks.items():
+    for section, request in work.locks.items():
         entity_messages.request_lock(builder, section, request.lock_set)
-    for task_id, created in open_.children.items():
+    for task_id, created in work.children.items():
         _call_child(builder, task_id, created, created.instance_id, child_command)
     builder.wake_up()
 

@@ -18,10 +18,10 @@ from durabletask.protocol import messages, oneofs
 
 from . import ids, orchestrator_actions, pending
 from .commands import StartChild
+from .pending import pending_work
 from .state import Instance, Origin, Progress
 from .transition import AlreadyExists, InvalidArgument, NotFound, Transition, refuse
 from .transition_builder import TransitionBuilder
-from .unanswered import unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +59,7 @@ def start_from(
     if refusal is not None:
         return refuse(refusal)
     kept = command.history[: position + 1]
-    open_children = unanswered(kept).children
+    open_children = pending_work(kept).children
     history = [
         _renamed(event, instance_id) if event.event_id in open_children else event for event in kept
     ]
@@ -143,7 +143,7 @@ def _begin(
     builder = TransitionBuilder(Instance(instance_id, origin, progress), now)
     for event in history:
         builder.record(_with_identity(instance_id, execution_id, event))
-    orchestrator_actions.reissue(builder, unanswered(history), StartChild)
+    orchestrator_actions.reissue(builder, pending_work(history), StartChild)
     clock = max((each.timestamp for each in history if each.timestamp), default=None)
     return builder.build(turn_at=clock)._replace(origin=origin)
 

@@ -18,19 +18,19 @@ from durabletask.protocol import codec, events, messages
 from . import completion, entity_messages, orchestrator_actions, starting
 from .commands import RewindChild
 from .inbox import RowKind
+from .pending import pending_work
 from .results import report_end_to_parent
 from .state import Instance
 from .transition import FailedPrecondition, Transition, instance_not_found, refuse
 from .transition_builder import TransitionBuilder
-from .unanswered import unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from .commands import CompleteTurn, Rewind
+    from .pending import PendingWork
     from .state import ParentLink
-    from .unanswered import Unanswered
 
     NewId = Callable[[], str]
 
@@ -116,7 +116,7 @@ def complete(instance: Instance, command: CompleteTurn, now: datetime, new_id: N
     started = next((each.execution_started for each in history if each.execution_started), None)
     if started is None:
         return _fail(instance, command, now, _failure_to_rewind(command.actions))
-    unsupported = _unsupported(unanswered(history))
+    unsupported = _unsupported(pending_work(history))
     if unsupported is not None:
         return _fail(instance, command, now, unsupported)
     identity = started.orchestration_instance
@@ -148,9 +148,9 @@ def _failure_to_rewind(
     )
 
 
-def _unsupported(open_: Unanswered) -> messages.TaskFailureDetails | None:
+def _unsupported(work: PendingWork) -> messages.TaskFailureDetails | None:
     """Why what is pending in the new history cannot be asked for again; None when it can."""
-    found = (entity_messages.unsupported_lock_set(lock.lock_set) for lock in open_.locks.values())
+    found = (entity_messages.unsupported_lock_set(lock.lock_set) for lock in work.locks.values())
     unsupported = next((each for each in found if each is not None), None)
     if unsupported is None:
         return None
@@ -183,7 +183,7 @@ def _continue(
     now: datetime,
 ) -> Transition:
     consumed = command.turn.consumed
-    open_ = unanswered(history)
+    work = pending_work(history)
     renewed = Instance(
         instance.instance_id,
         replace(instance.origin, execution_id=execution_id),
@@ -192,13 +192,13 @@ def _continue(
             [row.number for row in instance.inbox if row.number not in consumed]
         ),
         # A worker may still run such a task, and its result will be used.
-        {row.number: row for row in instance.tasks.values() if row.task_id in open_.tasks},
+        {row.number: row for row in instance.tasks.values() if row.task_id in work.tasks},
     )
     builder = TransitionBuilder(renewed, now)
     builder.record_encoded(codec.encode(event) for event in history)
     reason = _reason(command)
     orchestrator_actions.reissue(
-        builder, open_, lambda start, link: RewindChild(start, link, reason)
+        builder, work, lambda start, link: RewindChild(start, link, reason)
     )
     transition = builder.build(turn_at=command.turn.at)
     return transition._replace(
