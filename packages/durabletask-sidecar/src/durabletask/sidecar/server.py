@@ -33,7 +33,7 @@ from .network.restarting_server import LastingServer
 from .operations.logs import drop_grpc_metadata
 from .operations.metrics import Metrics, MetricsPublisher
 from .operations.retention import Retention
-from .security import Security, exposure
+from .security import Security
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from .engine.limits import Limits
     from .instrumentation import Instrumentation
     from .security.certificates import Certificates
-    from .security.reloading import Reloading
+    from .security.files import FileBacked
     from .security.token_table import TokenTable
     from .store import Store
 
@@ -183,8 +183,8 @@ class Server:
             self._store.close()
             raise
         if not is_loopback(self._host):
-            for warning in exposure.warnings(self.address, self._security):
-                _log.warning("%s", warning)
+            for warning in self._security.exposure_warnings():
+                _log.warning(warning, extra={"address": self.address})
 
     def _listening(
         self,
@@ -276,12 +276,12 @@ def _certificates(security: Security) -> Certificates | None:
     return Certificates(security.tls_cert, security.tls_key, security.client_ca)
 
 
-def _tokens(security: Security) -> Reloading[TokenTable] | None:
+def _tokens(security: Security) -> FileBacked[TokenTable] | None:
     if security.token_file is None:
         return None
-    from .security import token_file
+    from .security import token_table
 
-    return token_file.reloading(security.token_file)
+    return token_table.load(security.token_file)
 
 
 def _listen(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from durabletask.protocol import messages, wire
 from durabletask.sidecar.engine.transition import NotFound, instance_not_found
 from durabletask.sidecar.store import Key
-from durabletask.sidecar.store.splicing import decoded, spans
+from durabletask.sidecar.store.encoded_events import decoded, spans
 
 from .errors import RefusedError
 from .ids import INSTANCE_ID, check_length
