@@ -80,7 +80,10 @@ def test_every_limit_has_a_flag_that_is_named_in_the_help(
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("max-streams = 0", "max-streams: streams must be at least 1, or None for no limit; it is 0"),
+        (
+            "max-streams = 0",
+            "max-streams: streams must be at least 1, or None for no limit; it is 0",
+        ),
         ("max-streams = '1MiB'", "max-streams: '1MiB' is not a number, nor none"),
         ("max-payload-bytes = '1 mile'", "'1 mile' is not a number of bytes such as 1048576"),
         ("max-id-length = 1001", "max-id-length: id_length must be at most 1000; it is 1001"),
