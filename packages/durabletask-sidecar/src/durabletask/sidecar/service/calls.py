@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from durabletask.sidecar.engine import instance_ids
-from durabletask.sidecar.engine.entities import ids
+from durabletask.sidecar.engine import ids
 from durabletask.sidecar.engine.transition import InvalidArgument
 
 from .errors import RefusedError, check_reply
@@ -60,9 +59,9 @@ async def execute(host: Host, caller: Caller, instance_id: str, command: Command
 
 def check_new(instance_id: str) -> None:
     """Raise RefusedError unless an orchestration may be given this id."""
-    complaint = instance_ids.complaint(instance_id)
-    if complaint is not None:
-        raise RefusedError(InvalidArgument(complaint))
+    error = ids.instance_id_error(instance_id)
+    if error is not None:
+        raise RefusedError(InvalidArgument(error))
 
 
 def check_given(what: str, value: str) -> None:
@@ -73,15 +72,15 @@ def check_given(what: str, value: str) -> None:
 
 def check_length(what: str, value: str) -> None:
     """Raise RefusedError when the value is longer than any stored key."""
-    if len(value) > instance_ids.LONGEST:
-        text = f"{what} has {len(value)} characters; at most {instance_ids.LONGEST} are allowed"
+    if len(value) > ids.MAX_LENGTH:
+        text = f"{what} has {len(value)} characters; at most {ids.MAX_LENGTH} are allowed"
         raise RefusedError(InvalidArgument(text))
 
 
 def entity_id(value: str) -> str:
     """The id as the engine stores it; raise RefusedError when it is no entity id."""
     check_length("the entity id", value)
-    normalized = ids.normalized(value)
+    normalized = ids.normalized_entity_id(value)
     if normalized is None:
         raise RefusedError(InvalidArgument(f"{value!r} is not an entity id (@name@key)"))
     return normalized

@@ -12,8 +12,8 @@ from durabletask.sidecar.engine.commands import (
     Suspend,
     Terminate,
 )
-from durabletask.sidecar.engine.instances import not_found
 from durabletask.sidecar.engine.state import TERMINAL_STATUSES
+from durabletask.sidecar.engine.transition import instance_not_found
 
 from .calls import INSTANCE_ID, check_given, check_length, check_new, execute
 from .errors import RefusedError
@@ -97,7 +97,7 @@ class Instances:
     ) -> messages.GetInstanceResponse:
         instance = await self._host.wait(caller.hub, request.instance_id, is_reached)
         if instance is None and self._hub_dialects.is_dapr(caller.hub):
-            raise RefusedError(not_found(request.instance_id))
+            raise RefusedError(instance_not_found(request.instance_id))
         return _response(instance, request)
 
     async def raise_event(
