@@ -24,6 +24,7 @@ from durabletask.sidecar.engine.commands import CompleteActivity, CompleteTurn
 from durabletask.sidecar.engine.entities.commands import CompleteBatch
 from durabletask.sidecar.store import Key
 from durabletask.sidecar.store.queries import EntityQuery
+from durabletask.sidecar.work.items import WorkItemSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -107,6 +108,7 @@ class Hub:
     ) -> None:
         self.outside = outside
         self.committer = Committer(store)
+        self._items = WorkItemSource(self.committer)
         self._registry = scenario.registry()
         self._most = 1000 if grouped else 1
         self._ids = iter(outside.ids)
@@ -135,7 +137,7 @@ class Hub:
         return is_done
 
     def _run(self, task: ReadyTask) -> CompleteActivity:
-        raw = self.committer.activity_work_item(HUB, task.instance_id, task.task_key, token="")
+        raw = self._items.activity_work_item(HUB, task.instance_id, task.task_key, token="")
         assert raw is not None, f"{task} was handed out, but is not outstanding"
         request = codec.decode(messages.WorkItem, raw).activity_request
         assert request is not None
@@ -155,7 +157,7 @@ class Hub:
         return self._commit((id, self._operate(id)) for id in ready)
 
     def _operate(self, entity_id: str) -> CompleteBatch:
-        prepared = self.committer.prepare_batch(
+        prepared = self._items.prepare_batch(
             HUB, entity_id, token="", now=self.outside.now, room=ROOMY
         )
         assert prepared is not None, f"'{entity_id}' was said to be ready, but is not"
@@ -178,7 +180,7 @@ class Hub:
         return self._commit((id, self._decide(id)) for id in ready)
 
     def _decide(self, instance_id: str) -> CompleteTurn:
-        prepared = self.committer.prepare_turn(
+        prepared = self._items.prepare_turn(
             HUB, instance_id, token="", now=self.outside.now, room=ROOMY
         )
         assert prepared is not None, f"'{instance_id}' was said to be ready, but is not"

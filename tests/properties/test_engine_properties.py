@@ -50,6 +50,7 @@ from durabletask.sidecar.engine.transition import Accepted, Purged, Stale
 from durabletask.sidecar.store import Key, ReadyBatch, ReadyTurn
 from durabletask.sidecar.store.memory import MemoryStore
 from durabletask.sidecar.store.sqlite import SqliteStore
+from durabletask.sidecar.work.items import WorkItemSource
 from tests.builders.engine import (
     EPOCH,
     HUB,
@@ -73,13 +74,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from durabletask.sidecar.commit.committer import Commit, PreparedBatch, PreparedTurn
+    from durabletask.sidecar.commit.committer import Commit
     from durabletask.sidecar.commit.notifications import Notices
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.engine.entities.state import Entity
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.store import Store
+    from durabletask.sidecar.work.items import PreparedBatch, PreparedTurn
 
 CALLED = ("a", "b", "c")
 # One of them by the engine's own name for a child.
@@ -179,15 +181,16 @@ class Sidecar:
     def open(self, store: Store) -> None:
         self.store = store
         self.committer = Committer(store, most_bytes=self._most_bytes)
+        self.items = WorkItemSource(self.committer)
 
     def commit(self, submissions: Iterable[Submission], now: datetime) -> Commit:
         return self.committer.commit(list(submissions), now=now, new_id=lambda: next(self._ids))
 
     def prepare(self, instance_id: str, now: datetime) -> PreparedTurn | None:
-        return self.committer.prepare_turn(HUB, instance_id, token="t", now=now, room=ROOMY)
+        return self.items.prepare_turn(HUB, instance_id, token="t", now=now, room=ROOMY)
 
     def prepare_batch(self, entity_id: str, now: datetime) -> PreparedBatch | None:
-        return self.committer.prepare_batch(HUB, entity_id, token="t", now=now, room=ROOMY)
+        return self.items.prepare_batch(HUB, entity_id, token="t", now=now, room=ROOMY)
 
     def entity_picture(self, entity_id: str) -> Any:
         entity = self.store.load_entity(Key(HUB, entity_id))

@@ -11,7 +11,7 @@ import pytest
 
 from durabletask.protocol import codec, dialects, messages
 from durabletask.sidecar.clock import ManualClock
-from durabletask.sidecar.commit.committer import Committer, PreparedTurn
+from durabletask.sidecar.commit.committer import Committer
 from durabletask.sidecar.commit.work import Kind
 from durabletask.sidecar.engine.commands import StartInstance, Terminate
 from durabletask.sidecar.errors import ShuttingDownError, StorageError
@@ -23,6 +23,8 @@ from tests.builders.sidecar import complete, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from durabletask.sidecar.engine.state import Instance
 
 
 class FailingStore(MemoryStore):
@@ -44,17 +46,13 @@ class FailingStore(MemoryStore):
 
 
 class AskedCommitter(Committer):
-    """Keeps count of the work items that it was asked to make."""
+    """Counts how often an instance was looked up, as it is for each work item of it."""
 
     asked = 0
 
-    def prepare_turn(self, *args: Any, **kwargs: Any) -> PreparedTurn | None:
+    def instance(self, hub: str, instance_id: str) -> Instance | None:
         self.asked += 1
-        return super().prepare_turn(*args, **kwargs)
-
-    def activity_work_item(self, *args: Any, **kwargs: Any) -> bytes | None:
-        self.asked += 1
-        return super().activity_work_item(*args, **kwargs)
+        return super().instance(hub, instance_id)
 
 
 class Desk:

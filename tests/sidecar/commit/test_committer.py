@@ -310,7 +310,7 @@ def test_the_history_counts_against_the_room_for_events() -> None:
     hub.decide()
     hub.commit(*(("a", RaiseEvent("big", "x" * 10_000)) for _ in range(5)))
 
-    prepared = hub.committer.prepare_turn(HUB, "a", token="t", now=hub.now, room=80_000)
+    prepared = hub.items.prepare_turn(HUB, "a", token="t", now=hub.now, room=80_000)
 
     assert prepared is not None
     assert len(prepared.turn.consumed) == 2
@@ -323,7 +323,7 @@ def test_a_work_item_is_a_whole_message_with_its_token() -> None:
     hub.decide(schedule(1))
     hub.finish_next("1")
 
-    prepared = hub.committer.prepare_turn(HUB, "a", token="täken", now=hub.now, room=ROOMY)
+    prepared = hub.items.prepare_turn(HUB, "a", token="täken", now=hub.now, room=ROOMY)
 
     assert prepared is not None
     request = messages.OrchestratorRequest(
@@ -343,7 +343,7 @@ def test_there_is_no_work_item_for_what_is_not_there() -> None:
     hub = Hub()
 
     assert hub.turn("nobody") is None
-    assert hub.committer.activity_work_item(HUB, "nobody", "x:1", token="t") is None
+    assert hub.items.activity_work_item(HUB, "nobody", "x:1", token="t") is None
     assert hub.committer.instance(HUB, "nobody") is None
 
 

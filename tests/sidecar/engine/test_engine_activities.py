@@ -11,7 +11,7 @@ from tests.builders.engine import HUB, Hub, Status, again, end, failure, kinds, 
 
 
 def work_item(hub: Hub, task_key: str) -> messages.WorkItem | None:
-    raw = hub.committer.activity_work_item(HUB, "a", task_key, token="act")
+    raw = hub.items.activity_work_item(HUB, "a", task_key, token="act")
     return None if raw is None else codec.decode(messages.WorkItem, raw)
 
 

@@ -211,7 +211,7 @@ def test_suspended_and_resumed_are_never_parted() -> None:
     hub.do(Suspend())
     hub.do(Resume())
 
-    prepared = hub.committer.prepare_turn("default", "a", token="t", now=hub.now, room=1)
+    prepared = hub.items.prepare_turn("default", "a", token="t", now=hub.now, room=1)
 
     assert prepared is not None
     assert len(prepared.turn.consumed) == 2

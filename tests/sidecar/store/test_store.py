@@ -34,6 +34,7 @@ from durabletask.sidecar.engine.transition import Transition
 from durabletask.sidecar.store import Change, Key, ReadyBatch, ReadyTurn
 from durabletask.sidecar.store.memory import MemoryStore
 from durabletask.sidecar.store.sqlite import SqliteStore
+from durabletask.sidecar.work.items import WorkItemSource
 from tests.builders.engine import (
     EPOCH,
     HUB,
@@ -607,7 +608,7 @@ def test_task_hubs_know_nothing_of_each_other(store: Store) -> None:
 
     for hub in ("north", "south"):
         commit(hub, "a", StartInstance(hub))
-        turn = committer.prepare_turn(hub, "a", token="", now=EPOCH, room=1 << 20)
+        turn = WorkItemSource(committer).prepare_turn(hub, "a", token="", now=EPOCH, room=1 << 20)
         assert turn is not None
         commit(hub, "a", CompleteTurn(turn.turn, [schedule(1, hub), child(2, "kid", name=hub)]))
 

@@ -17,10 +17,9 @@ from .engine.entities import ids
 from .work import completion_tokens
 from .work.completions import Completions
 from .work.dispatcher import Dispatcher
-from .work.source import Source
+from .work.items import WorkItemSource
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
     from datetime import datetime
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from .engine.transition import Reply
     from .instrumentation import Census, Observer
     from .store import Reader
-    from .work.leases import Lease
 
 
 class Host:
@@ -47,9 +45,14 @@ class Host:
         self._waiters = Waiters()
         self._committer = committer
         self._commits = GroupCommit(committer, clock, new_id, self._publish)
-        source = Source(committer, clock, self._refuse)
+        self.items = WorkItemSource(committer)
         self.dispatcher = Dispatcher(
-            source, clock, lambda work: completion_tokens.make(work, new_id()), committer.limits
+            self.items.load,
+            # Not there yet: completions end what the dispatcher hands out.
+            lambda lease, size: self.completions.refuse(lease, size),  # noqa: PLW0108
+            clock,
+            lambda work: completion_tokens.make(work, new_id()),
+            committer.limits,
         )
         self.completions = Completions(self.dispatcher, self._commits, committer)
 
@@ -117,9 +120,6 @@ class Host:
         self.dispatcher.revoke_all(hub)
         self.dispatcher.forget_sessions(hub)
         self._waiters.wake_all(hub)
-
-    def _refuse(self, lease: Lease, size: int) -> asyncio.Future[Reply]:
-        return self.completions.refuse(lease, size)
 
     def _publish(self, notices: Notices) -> None:
         for hub, instance_id in notices.void_turns:

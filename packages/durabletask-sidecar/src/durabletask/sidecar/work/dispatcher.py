@@ -13,7 +13,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from durabletask.sidecar.commit.work import Kind, Work, WorkKey
 from durabletask.sidecar.engine.limits import DEFAULT, complaint
@@ -34,24 +34,12 @@ if TYPE_CHECKING:
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.instrumentation import Observer
 
+    Load = Callable[[Lease, datetime], bytes | None]
+    Refuse = Callable[[Lease, int], asyncio.Future[Reply]]
+
 _log = logging.getLogger("durabletask.sidecar")
 
 _LONGEST_REST = timedelta(minutes=1)
-
-
-class WorkSource(Protocol):
-    """Where work items come from, and where those go that cannot be sent."""
-
-    def load(self, lease: Lease) -> bytes | None:
-        """Make the work item; None when there is nothing to do any more."""
-        ...
-
-    def refuse(self, lease: Lease, size: int) -> asyncio.Future[Reply]:
-        """Fail the work instead of sending it: its worker does not accept that many bytes.
-
-        The future is done once the failure is stored, or cannot be.
-        """
-        ...
 
 
 def _about(work: Work) -> dict[str, str]:
@@ -72,12 +60,20 @@ class Dispatcher:
 
     def __init__(
         self,
-        source: WorkSource,
+        load: Load,
+        refuse: Refuse,
         clock: Clock,
         new_token: Callable[[Work], str],
         limits: Limits = DEFAULT,
     ) -> None:
-        self._source = source
+        """A dispatcher without work and workers.
+
+        `load` makes the work item of a lease; None when there is nothing to do any more.
+        `refuse` fails work whose item is larger than its worker accepts, given that size; its
+        future is done once the failure is stored, or cannot be.
+        """
+        self._load = load
+        self._refuse = refuse
         self._clock = clock
         self._new_token = new_token
         self._limits = limits
@@ -251,7 +247,7 @@ class Dispatcher:
     def _hand_out(self, work: Work, stream: WorkStream) -> None:
         lease = self._leases.grant(self._new_token(work), work, stream)
         try:
-            item = self._source.load(lease)
+            item = self._load(lease, self._clock.now())
         except Exception as error:  # noqa: BLE001 - one unreadable instance must not stop all others
             self._reading.note(error, work.key, _about(work))
             self._leases.release(lease)
@@ -262,7 +258,7 @@ class Dispatcher:
             self._returns.pop(work.key, None)
             self._leases.release(lease)
         elif len(item) > stream.appetite.max_message:
-            lease.settling = self._source.refuse(lease, len(item))
+            lease.settling = self._refuse(lease, len(item))
         else:
             if work.kind is Kind.TURN:
                 self._backlog.settle(work, stream)
