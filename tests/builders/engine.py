@@ -19,7 +19,7 @@ from durabletask.sidecar.work.items import WorkItemSource
 
 if TYPE_CHECKING:
     from durabletask.sidecar.commit.committer import Commit
-    from durabletask.sidecar.commit.notifications import ReadyTask
+    from durabletask.sidecar.commit.notifications import Work
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.engine.transition import Reply
@@ -58,7 +58,7 @@ class Hub:
         self.store: Store = MemoryStore() if store is None else store
         self.committer = Committer(self.store, Limits(**limits))
         self.now = now
-        self.tasks: list[ReadyTask] = []
+        self.tasks: list[Work] = []
         """The activities that the sidecar would have handed out, oldest first."""
         self._ids = (f"{number:032x}" for number in itertools.count(1))
 
@@ -77,7 +77,7 @@ class Hub:
             now=self.now,
             new_id=lambda: next(self._ids),
         )
-        self.tasks += commit.notices.tasks
+        self.tasks += commit.notifications.tasks
         return commit
 
     def do(self, command: Command, to: str = "a") -> Reply:
@@ -119,7 +119,7 @@ class Hub:
         self.answer(turn, *actions, to=to, **fields)
         return turn
 
-    def finish(self, task: ReadyTask, result: str | None = None, failure: Any = None) -> Reply:
+    def finish(self, task: Work, result: str | None = None, failure: Any = None) -> Reply:
         """Complete an activity."""
         return self.do(CompleteActivity(task.task_key, result, failure), task.instance_id)
 

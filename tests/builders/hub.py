@@ -29,7 +29,7 @@ from durabletask.sidecar.work.items import WorkItemSource
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from durabletask.sidecar.commit.notifications import Notices, ReadyTask
+    from durabletask.sidecar.commit.notifications import Notifications, Work
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.store import Store
@@ -112,7 +112,7 @@ class Hub:
         self._registry = scenario.registry()
         self._most = 1000 if grouped else 1
         self._ids = iter(outside.ids)
-        self._tasks: dict[str, ReadyTask] = {}
+        self._tasks: dict[str, Work] = {}
         self._turns: set[str] = set()
         self._batches: set[str] = set()
         self._hear(self.committer.ready(outside.now))
@@ -136,7 +136,7 @@ class Hub:
         self.outside.in_flight.clear()
         return is_done
 
-    def _run(self, task: ReadyTask) -> CompleteActivity:
+    def _run(self, task: Work) -> CompleteActivity:
         raw = self._items.activity_work_item(HUB, task.instance_id, task.task_key, token="")
         assert raw is not None, f"{task} was handed out, but is not outstanding"
         request = codec.decode(messages.WorkItem, raw).activity_request
@@ -202,7 +202,7 @@ class Hub:
         self.outside.calls.popleft()
         self.outside.unanswered = None
         self.outside.replies.append((call, commit.replies[0]))
-        self._hear(commit.notices)
+        self._hear(commit.notifications)
         return True
 
     def _wait(self) -> bool:
@@ -224,16 +224,16 @@ class Hub:
             else:
                 self._turns.discard(submission.instance_id)
                 self._batches.discard(submission.instance_id)
-        self._hear(commit.notices)
+        self._hear(commit.notifications)
         return True
 
-    def _hear(self, notices: Notices) -> None:
-        for key in notices.void_turns:
+    def _hear(self, notifications: Notifications) -> None:
+        for key in notifications.void_turns:
             self._turns.discard(key.instance_id)
-        self._turns.update(turn.instance_id for turn in notices.turns)
-        self._batches.update(batch.entity_id for batch in notices.batches)
-        self._tasks.update((task.task_key, task) for task in notices.tasks)
-        for _, _, task_key in notices.withdrawn:
+        self._turns.update(turn.instance_id for turn in notifications.turns)
+        self._batches.update(batch.instance_id for batch in notifications.batches)
+        self._tasks.update((task.task_key, task) for task in notifications.tasks)
+        for _, _, task_key in notifications.withdrawn:
             self._tasks.pop(task_key, None)
 
     def _new_id(self) -> str:

@@ -47,7 +47,7 @@ from durabletask.sidecar.engine.entities.commands import (
 )
 from durabletask.sidecar.engine.inbox import RowKind
 from durabletask.sidecar.engine.transition import Accepted, Purged, Stale
-from durabletask.sidecar.store import Key, ReadyBatch, ReadyTurn
+from durabletask.sidecar.store import Key
 from durabletask.sidecar.store.memory import MemoryStore
 from durabletask.sidecar.store.sqlite import SqliteStore
 from durabletask.sidecar.work.items import WorkItemSource
@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from durabletask.sidecar.commit.committer import Commit
-    from durabletask.sidecar.commit.notifications import Notices
+    from durabletask.sidecar.commit.notifications import Notifications
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.engine.entities.state import Entity
     from durabletask.sidecar.engine.state import Instance
@@ -206,7 +206,7 @@ class Sidecar:
         return (*rows(instance), self.store.history(key), children)
 
     def due(self, now: datetime) -> tuple[set[str], datetime | None]:
-        return set(map(id_of, self.store.due(None, now))), self.store.next_due(now)
+        return {due.key.instance_id for due in self.store.due(None, now)}, self.store.next_due(now)
 
 
 def rows(instance: Instance) -> tuple[Any, ...]:
@@ -220,21 +220,17 @@ def entity_rows(entity: Entity) -> tuple[Any, ...]:
     return entity.progress, sorted(entity.queue, key=lambda row: row.number)
 
 
-def id_of(ready: ReadyTurn | ReadyBatch) -> str:
-    return ready.instance_id if isinstance(ready, ReadyTurn) else ready.entity_id
-
-
-def comparable(notices: Notices) -> tuple[set[Any], ...]:
+def comparable(notifications: Notifications) -> tuple[set[Any], ...]:
     """Who is told what; not in which order, which stores may choose."""
     return (
-        set(notices.turns),
-        set(notices.batches),
-        set(notices.void_batches),
-        set(notices.tasks),
-        set(notices.changed),
-        set(notices.void_turns),
-        set(notices.ended),
-        set(notices.withdrawn),
+        set(notifications.turns),
+        set(notifications.batches),
+        set(notifications.void_batches),
+        set(notifications.tasks),
+        set(notifications.changed),
+        set(notifications.void_turns),
+        set(notifications.ended),
+        set(notifications.withdrawn),
     )
 
 
@@ -348,7 +344,7 @@ class Lives(RuleBasedStateMachine):
 
         assert comparable(told) == comparable(self.file.committer.due(self.now))
         due_now, _ = self.memory.due(self.now)
-        told_of = {*map(id_of, told.turns), *map(id_of, told.batches)}
+        told_of = {work.instance_id for work in (*told.turns, *told.batches)}
         assert told_of >= due_now - due_before
 
     @rule()
@@ -478,15 +474,15 @@ class Lives(RuleBasedStateMachine):
 
         same = self.file.commit(batch, self.now)
         assert commit.replies == same.replies
-        assert comparable(commit.notices) == comparable(same.notices)
-        self.known.update(key.instance_id for key in commit.notices.changed)
+        assert comparable(commit.notifications) == comparable(same.notifications)
+        self.known.update(key.instance_id for key in commit.notifications.changed)
         if not any(isinstance(reply, Accepted | Purged) for reply in commit.replies):
             assert self.pictures() == before
         for submission, reply in zip(batch, commit.replies, strict=True):
             self.settle(submission, reply)
         if any(isinstance(reply, Purged) for reply in commit.replies):
             self.forget_purged(existed)
-        self.tasks += [(task.instance_id, task.task_key) for task in commit.notices.tasks]
+        self.tasks += [(task.instance_id, task.task_key) for task in commit.notifications.tasks]
         for id in self.existing():
             self.check_unread(id)
 

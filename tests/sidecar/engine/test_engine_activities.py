@@ -172,7 +172,7 @@ def test_termination_takes_activities_back() -> None:
 
     commit = hub.commit(("a", Terminate()))
 
-    assert commit.notices.withdrawn == ((HUB, "a", task.task_key),)
+    assert commit.notifications.withdrawn == ((HUB, "a", task.task_key),)
     assert work_item(hub, task.task_key) is None
     assert isinstance(hub.finish(task, "1"), Stale)
 

@@ -34,7 +34,7 @@ def test_a_suspended_instance_gets_no_turns() -> None:
     commit = hub.commit(("a", RaiseEvent("hello")))
 
     assert hub.status() is Status.SUSPENDED
-    assert commit.notices.turns == ()
+    assert commit.notifications.turns == ()
     assert hub.turn() is None
 
 
@@ -46,7 +46,7 @@ def test_a_resumed_instance_gets_what_was_held_behind_the_pair() -> None:
 
     commit = hub.commit(("a", Resume("done")))
 
-    assert [ready.instance_id for ready in commit.notices.turns] == ["a"]
+    assert [ready.instance_id for ready in commit.notifications.turns] == ["a"]
     assert hub.status() is Status.RUNNING
     suspended, resumed, *held = hub.taken().new
     assert suspended.execution_suspended.input == "stock-taking"

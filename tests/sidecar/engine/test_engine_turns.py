@@ -102,7 +102,7 @@ def test_completing_a_turn_tells_that_there_is_more_to_do() -> None:
 
     commit = hub.commit(("a", CompleteTurn(turn.prepared.turn, ())))
 
-    assert [ready.instance_id for ready in commit.notices.turns] == ["a"]
+    assert [ready.instance_id for ready in commit.notifications.turns] == ["a"]
 
 
 def test_a_turn_counts_once() -> None:
@@ -140,7 +140,7 @@ def test_a_refused_turn_still_tells_that_the_instance_has_something_to_do() -> N
 
     commit = hub.commit(("a", CompleteTurn(stale, ())))
 
-    assert [ready.instance_id for ready in commit.notices.turns] == ["a"]
+    assert [ready.instance_id for ready in commit.notifications.turns] == ["a"]
 
 
 def test_a_turn_of_no_instance_is_stale() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from durabletask.sidecar.clock import ManualClock
-from durabletask.sidecar.commit.work import Kind, Work
+from durabletask.sidecar.commit.notifications import Kind, Work
 from durabletask.sidecar.errors import ShuttingDownError
 from durabletask.sidecar.work.dispatcher import Dispatcher
 from durabletask.sidecar.work.streams import Appetite, Filter, WorkStream

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from durabletask.sidecar.engine import limits
-from durabletask.sidecar.store import EntityChange, Key, ReadyBatch, ReadyTurn
+from durabletask.sidecar.store import EntityChange, Key
 
 from . import notifications
-from .live_counts import Headcount
-from .state_cache import Hot
+from .live_counts import LiveCounts
+from .state_cache import StateCache
 from .unit_of_work import Step, Submission
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.store import Change, Reader, Store
 
-    from .notifications import Notices
+    from .notifications import Notifications, Work
 
 __all__ = ["Commit", "Committer", "Submission"]
 
@@ -38,10 +38,10 @@ _MOST_BYTES = 48 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The replies, in the order of the submissions, and the notices."""
+    """The replies, in the order of the submissions, and the notifications."""
 
     replies: tuple[Reply, ...]
-    notices: Notices
+    notifications: Notifications
 
 
 class Committer:
@@ -52,9 +52,9 @@ class Committer:
     ) -> None:
         self.limits = limits
         self._store = store
-        self._headcount = Headcount(store.alive())
-        self._instances: Hot[Instance] = Hot(store.load, most_bytes)
-        self._entities: Hot[Entity] = Hot(store.load_entity, most_bytes)
+        self._live_counts = LiveCounts(store.live_counts())
+        self._instances: StateCache[Instance] = StateCache(store.load, most_bytes)
+        self._entities: StateCache[Entity] = StateCache(store.load_entity, most_bytes)
         self._told_until: datetime | None = None
 
     @property
@@ -65,16 +65,16 @@ class Committer:
     def instance(self, hub: str, instance_id: str) -> Instance | None:
         """The committed state; the caller only reads it."""
         self._trim()
-        return self._instances.find(Key(hub, instance_id))
+        return self._instances.get(Key(hub, instance_id))
 
     def entity(self, hub: str, entity_id: str) -> Entity | None:
         """The committed state; the caller only reads it."""
         self._trim()
-        return self._entities.find(Key(hub, entity_id))
+        return self._entities.get(Key(hub, entity_id))
 
-    def alive(self, hub: str) -> int:
+    def live_count(self, hub: str) -> int:
         """How many orchestrations of the task hub have not ended."""
-        return self._headcount.of(hub)
+        return self._live_counts.of(hub)
 
     def commit(
         self, submissions: Sequence[Submission], *, now: datetime, new_id: Callable[[], str]
@@ -87,7 +87,7 @@ class Committer:
             self._store,
             self._instances,
             self._entities,
-            self._headcount,
+            self._live_counts,
             self.limits,
             now=now,
             new_id=new_id,
@@ -100,13 +100,13 @@ class Committer:
         except BaseException:
             # They were changed in place; the store still has them as they were.
             self._forget(step.touched)
-            self._headcount.take_back()
+            self._live_counts.roll_back()
             raise
-        self._headcount.keep()
+        self._live_counts.commit()
         self._forget(step.gone)
-        self._instances.weigh(change.key for change in changes)
-        self._entities.weigh(change.key for change in changes)
-        self._instances.cool(change.key for change in changes if _has_ended(change))
+        self._instances.measure(change.key for change in changes)
+        self._entities.measure(change.key for change in changes)
+        self._instances.demote(change.key for change in changes if _has_ended(change))
         # A completion that was refused leaves somebody who may have more to do.
         asked = {Key(each.hub, each.instance_id): None for each in submissions}
         looked_at = {**asked, **dict.fromkeys(change.key for change in changes)}
@@ -114,12 +114,12 @@ class Committer:
         self._trim()
         return Commit(tuple(replies), told)
 
-    def ready(self, now: datetime) -> Notices:
+    def ready(self, now: datetime) -> Notifications:
         """Everything that waits for a worker; what a sidecar begins with."""
         self._told_until = now
         return notifications.of_ready(self._store.due(None, now), self._store.outstanding_tasks())
 
-    def due(self, now: datetime) -> Notices:
+    def due(self, now: datetime) -> Notifications:
         """What has become ready by the passing of time since it was last asked."""
         found = notifications.of_ready(self._store.due(self._told_until, now))
         self._told_until = now
@@ -136,29 +136,29 @@ class Committer:
     def wipe(self, hub: str) -> None:
         """Forget everything in the task hub; StoreError means that nothing is forgotten."""
         self._store.wipe(hub)
-        self._headcount.forget(hub)
-        self._instances.forget_hub(hub)
-        self._entities.forget_hub(hub)
+        self._live_counts.forget(hub)
+        self._instances.discard_hub(hub)
+        self._entities.discard_hub(hub)
 
     def _forget(self, keys: Iterable[Key]) -> None:
         keys = tuple(keys)
-        self._instances.forget(keys)
-        self._entities.forget(keys)
+        self._instances.discard(keys)
+        self._entities.discard(keys)
 
     def _trim(self) -> None:
         # Never in the middle of a commit, whose states are nowhere else yet.
-        self._instances.trim()
-        self._entities.trim()
+        self._instances.evict()
+        self._entities.evict()
 
-    def _ready(self, keys: Iterable[Key], now: datetime) -> Iterable[ReadyTurn | ReadyBatch]:
+    def _ready(self, keys: Iterable[Key], now: datetime) -> Iterable[Work]:
         for key in keys:
             instance = self._instances.peek(key)
             entity = self._entities.peek(key)
             if instance is not None and _is_due(instance.due_at(), now):
                 origin = instance.origin
-                yield ReadyTurn(key.hub, key.instance_id, origin.name, origin.version)
+                yield notifications.turn(key, origin.name, origin.version)
             if entity is not None and _is_due(entity.due_at(), now):
-                yield ReadyBatch(*key)
+                yield notifications.batch(key)
 
 
 def _has_ended(change: Change | EntityChange) -> bool:

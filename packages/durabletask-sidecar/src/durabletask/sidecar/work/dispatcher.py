@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from durabletask.sidecar.commit.work import Kind, Work, WorkKey
+from durabletask.sidecar.commit.notifications import Kind, Work, WorkKey
 from durabletask.sidecar.engine.limits import DEFAULT, complaint
-from durabletask.sidecar.errors import CrowdedError, ShuttingDownError
-from durabletask.sidecar.failure_log import Trouble
-from durabletask.sidecar.instrumentation import NOBODY, Census
+from durabletask.sidecar.errors import ResourceExhaustedError, ShuttingDownError
+from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION, FailureLog, WorkStats
 
 from .leases import Lease, Leases
 from .queue import Backlog
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from durabletask.sidecar.clock import Alarm, Clock
     from durabletask.sidecar.engine.limits import Limits
     from durabletask.sidecar.engine.transition import Reply
-    from durabletask.sidecar.instrumentation import Observer
+    from durabletask.sidecar.instrumentation import Instrumentation
 
     Load = Callable[[Lease, datetime], bytes | None]
     Refuse = Callable[[Lease, int], asyncio.Future[Reply]]
@@ -43,7 +42,7 @@ _LONGEST_REST = timedelta(minutes=1)
 
 
 def _about(work: Work) -> dict[str, str]:
-    return {"hub": work.hub, "instance": work.instance_id, "kind": work.kind.value}
+    return {"hub": work.hub, "instance_id": work.instance_id, "kind": work.kind.value}
 
 
 @dataclass(slots=True)
@@ -84,14 +83,14 @@ class Dispatcher:
         self._resting: dict[WorkKey, _Rest] = {}
         self._is_retiring = False
         self._is_draining = False
-        self._reading = Trouble("prepare work")
+        self._reading = FailureLog("prepare work items")
         self._came_back = asyncio.Event()
-        self.observer: Observer = NOBODY
+        self.instrumentation: Instrumentation = NO_INSTRUMENTATION
 
     def open(self, appetite: Appetite) -> WorkStream:
         """Admit a worker, and give it what it has room for.
 
-        Raises CrowdedError when there are enough of them, ShuttingDownError at the end.
+        Raises ResourceExhaustedError when there are enough of them, ShuttingDownError at the end.
         """
         if self._is_retiring:
             raise ShuttingDownError
@@ -108,7 +107,7 @@ class Dispatcher:
         if limit is not None:
             found = f"{len(self._streams)} streams of work items are open"
             advice = "Stop workers that are not needed, or raise the limit."
-            raise CrowdedError(complaint(found, limit, "streams", advice))
+            raise ResourceExhaustedError(complaint(found, limit, "streams", advice))
 
     def close(self, stream: WorkStream) -> None:
         """Part with a worker; what it holds goes to others at once."""
@@ -121,7 +120,7 @@ class Dispatcher:
             return
         for lease in self._leases.held_by(stream):
             if lease.settling is None:
-                self.observer.lost(lease.work.kind)
+                self.instrumentation.work_lost(lease.work.kind)
                 self._take_back(lease)
         self.pump()
 
@@ -200,7 +199,7 @@ class Dispatcher:
 
     def abandon(self, lease: Lease) -> None:
         """Offer work anew that its worker does not want, to others first."""
-        self.observer.abandoned(lease.work.kind)
+        self.instrumentation.work_abandoned(lease.work.kind)
         _log.debug("a worker gave work back", extra=_about(lease.work))
         if not self._release(lease):
             return
@@ -218,7 +217,7 @@ class Dispatcher:
         A worker that holds it keeps its slot for it until it has answered.
         """
         self._backlog.drop(key)
-        self._reading.end(key)
+        self._reading.recovered(key)
         self._returns.pop(key, None)
         rest = self._resting.pop(key, None)
         if rest is not None:
@@ -249,11 +248,11 @@ class Dispatcher:
         try:
             item = self._load(lease, self._clock.now())
         except Exception as error:  # noqa: BLE001 - one unreadable instance must not stop all others
-            self._reading.note(error, work.key, _about(work))
+            self._reading.record(error, work.key, _about(work))
             self._leases.release(lease)
             self._rest(lease, doublings=3)
             return
-        self._reading.end(work.key)
+        self._reading.recovered(work.key)
         if item is None:
             self._returns.pop(work.key, None)
             self._leases.release(lease)
@@ -287,11 +286,11 @@ class Dispatcher:
         alarm = self._clock.call_at(self._clock.now() + pause, end)
         self._resting[work.key] = _Rest(work, lease.stream, alarm)
 
-    def census(self) -> Census:
+    def stats(self) -> WorkStats:
         """How much waits, and how much is out."""
-        waiting = self._backlog.census()
+        waiting = self._backlog.counts()
         waiting.update(kind for kind, *_ in self._resting)
-        return Census(waiting, self._leases.census(), len(self._streams))
+        return WorkStats(waiting, self._leases.counts(), len(self._streams))
 
     @property
     def is_idle(self) -> bool:
