@@ -16,7 +16,7 @@ from ._threads import Threads
 if TYPE_CHECKING:
     from durabletask.protocol.methods import Method
     from durabletask.transport import ByteStream, Metadata, Transport
-    from durabletask.transport.dialect import Engine
+    from durabletask.transport.engine_detection import Engine
 
 # Answers that are under way at a time; the others wait their turn.
 _CALL_THREADS = 16
@@ -52,13 +52,13 @@ class BridgedTransport:
         self._threads.submit((answer, call))
         return await answer
 
-    async def settle(
+    async def identify_engine(
         self,
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - the sidecar has to know it too
     ) -> Engine:
         answer: asyncio.Future[Engine] = asyncio.get_running_loop().create_future()
-        self._threads.submit((answer, partial(self._transport.settle, timeout=timeout)))
+        self._threads.submit((answer, partial(self._transport.identify_engine, timeout=timeout)))
         return await answer
 
     def stream(

@@ -34,7 +34,7 @@ class Line:
 
     async def settle(self) -> Peer:
         """Who is at the other end; found out once for each channel."""
-        return peer_of(await self.transport().settle(), self._settings)
+        return peer_of(await self.transport().identify_engine(), self._settings)
 
     async def history(self, instance_id: str) -> list[messages.HistoryEvent]:
         """All that history has of the instance, from engines that tell it this way."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from durabletask.core.settings import Settings
     from durabletask.protocol.dialects import Dialect
     from durabletask.protocol.methods import Method
-    from durabletask.transport.dialect import Engine
+    from durabletask.transport.engine_detection import Engine
 
 
 @dataclass(frozen=True, slots=True)

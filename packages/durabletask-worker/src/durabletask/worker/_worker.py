@@ -20,9 +20,8 @@ from durabletask.core.settings import DEFAULT_MAXIMUM_TIMER_INTERVAL, Settings
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 from durabletask.serialization import DEFAULT_DATA_CONVERTER, DataConverter
 from durabletask.transport import address as addresses
-from durabletask.transport import dialect as transport_dialect
-from durabletask.transport.logger import choose
-from durabletask.transport.payload_store import refuse_payload_store
+from durabletask.transport.constructor_arguments import choose_logger, refuse_payload_store
+from durabletask.transport.engine_detection import chosen_dialect
 
 from ._clock import LoopClock
 from ._connect import announcement, connector, sessions_announcement
@@ -130,9 +129,9 @@ class TaskHubGrpcWorker(Registration):
                 "max_cached_orchestrations must be zero or more, "
                 f"not {max_cached_orchestrations!r}."
             )
-        self._log = choose("durabletask.worker", logger, log_handler, log_formatter)
+        self._log = choose_logger("durabletask.worker", logger, log_handler, log_formatter)
         self._address = str(addresses.resolve(host_address, secure=secure_channel))
-        told = transport_dialect.named(transport_dialect.chosen(dialect))
+        named_dialect = chosen_dialect(dialect)
         self._announce = (
             _nothing
             if connect
@@ -151,7 +150,7 @@ class TaskHubGrpcWorker(Registration):
             interceptors=interceptors,
             channel_options=channel_options,
             metadata=metadata,
-            dialect=told,
+            dialect=named_dialect,
         )
         self._resilience = resiliency_options or _QUICK_TO_RETURN
         self._concurrency = concurrency_options or ConcurrencyOptions()

@@ -102,7 +102,7 @@ async def test_our_sidecar_is_spoken_to_in_microsofts_dialect(line: Line) -> Non
     peer = Peer(hello=greets_as("durabletask-sidecar/9"))
     async with peer.served() as address:
         transport = line.to(address)
-        engine = await line.run(transport.settle)
+        engine = await line.run(transport.identify_engine)
         await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
         await line.run(transport.close)
 
@@ -115,9 +115,9 @@ async def test_a_channel_finds_out_once(line: Line) -> None:
     peer = Peer()
     async with peer.served() as address:
         transport = line.to(address)
-        await line.run(transport.settle)
+        await line.run(transport.identify_engine)
         await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
-        await line.run(transport.settle)
+        await line.run(transport.identify_engine)
         await line.run(transport.close)
 
     assert (len(peer.hello.requests), len(peer.ids.requests)) == (1, 1)
@@ -200,7 +200,7 @@ async def test_what_decides_nothing_is_not_remembered(line: Line) -> None:
         transport = line.to(address)
         with pytest.raises(SidecarError, match=r"who are you\?.*DURABLETASK_DIALECT") as raised:
             await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
-        engine = await line.run(transport.settle)
+        engine = await line.run(transport.identify_engine)
         await line.run(transport.close)
 
     assert isinstance(raised.value, line.error_base)
@@ -322,7 +322,7 @@ async def test_who_is_there_is_logged_once(line: Line, caplog: pytest.LogCapture
     caplog.set_level(logging.DEBUG, logger="durabletask.transport")
     async with Peer().served() as address:
         transport = line.to(address)
-        await line.run(transport.settle)
+        await line.run(transport.identify_engine)
         await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
         await line.run(transport.close)
 
