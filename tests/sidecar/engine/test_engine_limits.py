@@ -42,7 +42,7 @@ from tests.builders.engine_entities import (
 )
 
 if TYPE_CHECKING:
-    from durabletask.sidecar.commit.notifications import ReadyTask
+    from durabletask.sidecar.commit.notifications import Work
     from durabletask.sidecar.engine.commands import Command
 
 # 11 bytes in UTF-8, though 10 characters.
@@ -68,7 +68,7 @@ def failed_with(hub: Hub, instance_id: str = "a") -> messages.TaskFailureDetails
     return found
 
 
-def sole_task(hub: Hub) -> ReadyTask:
+def sole_task(hub: Hub) -> Work:
     (task,) = hub.tasks
     return task
 

@@ -2,8 +2,6 @@
 
 Everything is named as in `engine.outstanding`. Official SDKs use one number for all attempts
 of a retried activity, so what was answered may be asked for again; only never twice at once.
-
-Knows nothing about the rows of an instance.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from durabletask.protocol import oneofs
+from durabletask.protocol import correlation, oneofs
 from durabletask.sidecar.engine import detached, outstanding
 
 from .finding import Finding
@@ -34,22 +32,18 @@ class Ledger:
     def note(self, event: HistoryEvent) -> Iterator[Finding]:
         """Take the event over, and yield what it should not have been."""
         kind = oneofs.which(event)
-        if kind in _QUESTIONS:
-            yield from self._ask(kind, _QUESTIONS[kind](event))
-        elif kind in _ANSWERS:
-            yield from self._answer(kind, _ANSWERS[kind](getattr(event, kind)))
-        elif event.entity_lock_granted is not None:
-            section = event.entity_lock_granted.critical_section_id
-            yield from self._answer(kind, outstanding.lock(section))
-            self.entered.add(section)
-        elif event.entity_unlock_sent is not None:
+        if event.entity_unlock_sent is not None:
             section = event.entity_unlock_sent.critical_section_id
             self.open.pop(outstanding.lock(section), None)
             self.entered.discard(section)
+        elif (asked := _asked_in(event, kind)) is not None:
+            yield from self._ask(kind, asked)
+        elif (answered := _answered_in(event, kind)) is not None:
+            yield from self._answer(kind, answered)
+            if event.entity_lock_granted is not None:
+                self.entered.add(event.entity_lock_granted.critical_section_id)
 
-    def _ask(self, kind: str, name: str | None) -> Iterator[Finding]:
-        if name is None:
-            return
+    def _ask(self, kind: str, name: str) -> Iterator[Finding]:
         if name in self.open:
             yield Finding("asked-once", f"{name} is asked for again ({kind}) before its answer")
         self.open[name] = None
@@ -69,47 +63,31 @@ def of(events: Iterable[HistoryEvent]) -> Ledger:
     return ledger
 
 
-def _child(event: HistoryEvent) -> str | None:
-    created = event.sub_orchestration_instance_created
-    assert created is not None
-    # Nobody waits for it.
-    return None if detached.is_detached(created.tags) else outstanding.child(event.event_id)
-
-
-def _call(event: HistoryEvent) -> str:
-    assert event.entity_operation_called is not None
-    return outstanding.call(event.entity_operation_called.request_id)
-
-
-def _lock(event: HistoryEvent) -> str:
-    assert event.entity_lock_requested is not None
-    return outstanding.lock(event.entity_lock_requested.critical_section_id)
-
-
-_QUESTIONS: dict[str, Callable[[HistoryEvent], str | None]] = {
-    "task_scheduled": lambda event: outstanding.task(event.event_id),
-    "timer_created": lambda event: outstanding.timer(event.event_id),
-    "sub_orchestration_instance_created": _child,
-    "entity_operation_called": _call,
-    "entity_lock_requested": _lock,
-}
-
-_ANSWERS: dict[str, Callable[[Any], str]] = {
-    "task_completed": lambda answer: outstanding.task(answer.task_scheduled_id),
-    "task_failed": lambda answer: outstanding.task(answer.task_scheduled_id),
-    "timer_fired": lambda answer: outstanding.timer(answer.timer_id),
-    "sub_orchestration_instance_completed": lambda answer: outstanding.child(
-        answer.task_scheduled_id
-    ),
-    "sub_orchestration_instance_failed": lambda answer: outstanding.child(answer.task_scheduled_id),
-    "entity_operation_completed": lambda answer: outstanding.call(answer.request_id),
-    "entity_operation_failed": lambda answer: outstanding.call(answer.request_id),
+_NAMES: dict[correlation.Request, Callable[[Any], str]] = {
+    correlation.ACTIVITY: outstanding.task,
+    correlation.TIMER: outstanding.timer,
+    correlation.SUB_ORCHESTRATION: outstanding.child,
+    correlation.ENTITY_CALL: outstanding.call,
+    correlation.ENTITY_LOCK: outstanding.lock,
 }
 
 
 def answer_in(event: HistoryEvent) -> str | None:
-    """What the event answers, by its name; None when it is no answer."""
-    if event.entity_lock_granted is not None:
-        return outstanding.lock(event.entity_lock_granted.critical_section_id)
-    kind = oneofs.which(event)
-    return _ANSWERS[kind](getattr(event, kind)) if kind in _ANSWERS else None
+    """The name of what the event answers; None when it is no answer."""
+    return _answered_in(event, oneofs.which(event))
+
+
+def _answered_in(event: HistoryEvent, kind: str) -> str | None:
+    request = correlation.ANSWERED_BY.get(kind)
+    return None if request is None else _NAMES[request](request.id_in(event, kind))
+
+
+def _asked_in(event: HistoryEvent, kind: str) -> str | None:
+    """The name of what the event asks for; None when nobody waits for an answer."""
+    request = correlation.REQUESTED_BY.get(kind)
+    if request is None or not request.answers:
+        return None
+    child = event.sub_orchestration_instance_created
+    if child is not None and detached.is_detached(child.tags):
+        return None
+    return _NAMES[request](request.id_of(event))

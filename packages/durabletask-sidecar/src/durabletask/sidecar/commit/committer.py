@@ -10,13 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from durabletask.protocol import dialects
-from durabletask.sidecar.engine import limits, turns
-from durabletask.sidecar.engine.entities import batches
-from durabletask.sidecar.store import EntityChange, Key, ReadyBatch, ReadyTurn
-from durabletask.sidecar.work import dapr_histories, items
-from durabletask.sidecar.work.dapr_histories import Transcripts
-from durabletask.sidecar.work.sessions import Known
+from durabletask.sidecar.engine import limits
+from durabletask.sidecar.store import EntityChange, Key
 
 from . import notifications
 from .live_counts import Headcount
@@ -27,19 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
-    from durabletask.protocol.dialects import Dialect
-    from durabletask.sidecar.engine.commands import TurnTaken
-    from durabletask.sidecar.engine.entities.commands import BatchTaken
     from durabletask.sidecar.engine.entities.state import Entity
     from durabletask.sidecar.engine.limits import Limits
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.store import Change, Reader, Store
-    from durabletask.sidecar.work.items import TurnForm
 
-    from .notifications import Notices
+    from .notifications import Notifications, Work
 
-__all__ = ["Commit", "Committer", "PreparedBatch", "PreparedTurn", "Submission"]
+__all__ = ["Commit", "Committer", "Submission"]
 
 # Of instances, and of entities, that are kept after they were last touched.
 _MOST_BYTES = 48 * 1024 * 1024
@@ -47,28 +38,10 @@ _MOST_BYTES = 48 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The replies, in the order of the submissions, and the notices."""
+    """The replies, in the order of the submissions, and the notifications."""
 
     replies: tuple[Reply, ...]
-    notices: Notices
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedTurn:
-    """A work item, and what committing the answer to it will need."""
-
-    turn: TurnTaken
-    work_item: bytes
-    committed: Known
-    """The history before the turn; the worker has all of it now."""
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedBatch:
-    """The same for the operations of an entity."""
-
-    batch: BatchTaken
-    work_item: bytes
+    notifications: Notifications
 
 
 class Committer:
@@ -82,7 +55,6 @@ class Committer:
         self._headcount = Headcount(store.alive())
         self._instances: Hot[Instance] = Hot(store.load, most_bytes)
         self._entities: Hot[Entity] = Hot(store.load_entity, most_bytes)
-        self._transcripts = Transcripts()
         self._told_until: datetime | None = None
 
     @property
@@ -142,81 +114,12 @@ class Committer:
         self._trim()
         return Commit(tuple(replies), told)
 
-    def prepare_turn(
-        self,
-        hub: str,
-        instance_id: str,
-        *,
-        token: str,
-        now: datetime,
-        room: int,
-        form: TurnForm = items.WHOLE,
-    ) -> PreparedTurn | None:
-        """The next turn of an orchestration; None when it has nothing to do.
-
-        `room` is how many bytes the work item may have. Events wait for the turn after when
-        they do not fit beside the history; the first is sent whatever its size.
-        """
-        instance = self.instance(hub, instance_id)
-        if instance is None or instance.due_at() is None:
-            return None
-        key = Key(hub, instance_id)
-        history = self._store.history(key)
-        past = form.past(history)
-        turn = turns.prepare(instance, now, room - len(past), len(history))
-        if turn is None:
-            return None
-        if form.dialect is dialects.DAPR:
-            is_whole = len(past) == len(history)
-            past = self._transcripts.of(key, past) if is_whole else dapr_histories.events(past)
-            item = items.dapr_turn_item(instance, turn, past, token, form)
-        else:
-            item = items.turn_item(instance, turn, past, token, form)
-        return PreparedTurn(turn, item, Known(turn.generation_length, len(history)))
-
-    def prepare_batch(
-        self,
-        hub: str,
-        entity_id: str,
-        *,
-        token: str,
-        now: datetime,
-        room: int,
-        in_older_form: bool = False,
-    ) -> PreparedBatch | None:
-        """The next operations of an entity; None when there is none to run."""
-        entity = self.entity(hub, entity_id)
-        if entity is None:
-            return None
-        rows = batches.prepare(entity, now, room)
-        if not rows:
-            return None
-        make = items.old_batch_item if in_older_form else items.batch_item
-        return PreparedBatch(batches.taken(entity, rows), make(entity, rows, token))
-
-    def activity_work_item(
-        self,
-        hub: str,
-        instance_id: str,
-        task_key: str,
-        *,
-        token: str,
-        dialect: Dialect = dialects.TASKHUB,
-    ) -> bytes | None:
-        """The work item of an activity; None when it has an outcome already."""
-        instance = self.instance(hub, instance_id)
-        row = None if instance is None else instance.task_with_key(task_key)
-        if row is None:
-            return None
-        make = items.dapr_activity_item if dialect is dialects.DAPR else items.activity_item
-        return make(row, token)
-
-    def ready(self, now: datetime) -> Notices:
+    def ready(self, now: datetime) -> Notifications:
         """Everything that waits for a worker; what a sidecar begins with."""
         self._told_until = now
         return notifications.of_ready(self._store.due(None, now), self._store.outstanding_tasks())
 
-    def due(self, now: datetime) -> Notices:
+    def due(self, now: datetime) -> Notifications:
         """What has become ready by the passing of time since it was last asked."""
         found = notifications.of_ready(self._store.due(self._told_until, now))
         self._told_until = now
@@ -247,15 +150,15 @@ class Committer:
         self._instances.trim()
         self._entities.trim()
 
-    def _ready(self, keys: Iterable[Key], now: datetime) -> Iterable[ReadyTurn | ReadyBatch]:
+    def _ready(self, keys: Iterable[Key], now: datetime) -> Iterable[Work]:
         for key in keys:
             instance = self._instances.peek(key)
             entity = self._entities.peek(key)
             if instance is not None and _is_due(instance.due_at(), now):
                 origin = instance.origin
-                yield ReadyTurn(key.hub, key.instance_id, origin.name, origin.version)
+                yield notifications.turn(key, origin.name, origin.version)
             if entity is not None and _is_due(entity.due_at(), now):
-                yield ReadyBatch(*key)
+                yield notifications.batch(key)
 
 
 def _has_ended(change: Change | EntityChange) -> bool:

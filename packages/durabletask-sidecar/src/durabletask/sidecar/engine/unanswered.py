@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
+
+from durabletask.protocol import correlation
+from durabletask.protocol.oneofs import which
 
 from . import detached
 
@@ -12,9 +15,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from durabletask.protocol import messages
-
-_A = TypeVar("_A")
-_B = TypeVar("_B")
 
 
 @dataclass(slots=True)
@@ -31,46 +31,40 @@ class Unanswered:
 
 def unanswered(history: Iterable[messages.HistoryEvent]) -> Unanswered:
     found = Unanswered()
+    pending: dict[correlation.Request, dict[Any, Any]] = {
+        correlation.ACTIVITY: found.tasks,
+        correlation.TIMER: found.timers,
+        correlation.SUB_ORCHESTRATION: found.children,
+        correlation.ENTITY_CALL: found.calls,
+    }
     for event in history:
-        _note_question(found, event)
-        _note_answer(found, event)
+        kind = which(event)
+        if (request := correlation.REQUESTED_BY.get(kind)) in pending:
+            value = _awaited(event, kind)
+            if value is not None:
+                pending[request][request.id_of(event)] = value
+        elif (request := correlation.ANSWERED_BY.get(kind)) in pending:
+            pending[request].pop(request.id_in(event, kind), None)
+        else:
+            _note_lock(found.locks, event)
     return found
 
 
-def _note_question(found: Unanswered, event: messages.HistoryEvent) -> None:
-    if event.task_scheduled is not None:
-        found.tasks[event.event_id] = event.task_scheduled
-    elif event.timer_created is not None and event.timer_created.fire_at is not None:
-        found.timers[event.event_id] = event.timer_created.fire_at
-    elif event.sub_orchestration_instance_created is not None:
-        if detached.is_detached(event.sub_orchestration_instance_created.tags):
-            return
-        found.children[event.event_id] = event.sub_orchestration_instance_created
-    elif event.entity_operation_called is not None:
-        found.calls[event.entity_operation_called.request_id] = event.entity_operation_called
-    elif event.entity_lock_requested is not None:
-        section = event.entity_lock_requested.critical_section_id
-        found.locks[section] = event.entity_lock_requested
+def _awaited(event: messages.HistoryEvent, kind: str) -> Any:
+    """What is remembered of the request; None if nobody waits for its answer."""
+    if event.timer_created is not None:
+        return event.timer_created.fire_at
+    child = event.sub_orchestration_instance_created
+    if child is not None and detached.is_detached(child.tags):
+        return None
+    return getattr(event, kind)
 
 
-def _note_answer(found: Unanswered, event: messages.HistoryEvent) -> None:
-    task = _either(event.task_completed, event.task_failed)
-    child = _either(
-        event.sub_orchestration_instance_completed, event.sub_orchestration_instance_failed
-    )
-    call = _either(event.entity_operation_completed, event.entity_operation_failed)
-    if task is not None:
-        found.tasks.pop(task.task_scheduled_id, None)
-    elif event.timer_fired is not None:
-        found.timers.pop(event.timer_fired.timer_id, None)
-    elif child is not None:
-        found.children.pop(child.task_scheduled_id, None)
-    elif call is not None:
-        found.calls.pop(call.request_id, None)
+def _note_lock(
+    locks: dict[str, messages.EntityLockRequestedEvent], event: messages.HistoryEvent
+) -> None:
+    """A lock is held until it is given back, not until the request for it is granted."""
+    if event.entity_lock_requested is not None:
+        locks[event.entity_lock_requested.critical_section_id] = event.entity_lock_requested
     elif event.entity_unlock_sent is not None:
-        found.locks.pop(event.entity_unlock_sent.critical_section_id, None)
-
-
-def _either(first: _A | None, second: _B | None) -> _A | _B | None:
-    # A message of defaults only counts as false.
-    return first if first is not None else second
+        locks.pop(event.entity_unlock_sent.critical_section_id, None)

@@ -98,7 +98,7 @@ class Management:
         if wanted is None:
             names = _names(request)
             self._check_purge(request, caller)
-            outcome = await purge.named(
+            outcome = await purge.purge_ids(
                 self._host,
                 caller.hub,
                 names,
@@ -106,7 +106,7 @@ class Management:
                 even_live=bool(request.force),
             )
         else:
-            outcome = await purge.found(
+            outcome = await purge.purge_matching(
                 self._host,
                 caller.hub,
                 _query(wanted),

@@ -12,7 +12,7 @@ from durabletask.sidecar.engine.entities.queue import MessageQueue
 from durabletask.sidecar.engine.inbox import Inbox
 from durabletask.sidecar.engine.state import Instance, blank
 
-from . import Change, EntityChange, Key, ReadyBatch, ReadyTurn
+from . import Change, Due, EntityChange, Key
 from .queries import EntitySummary, InstanceSummary
 from .splicing import spliced
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from durabletask.sidecar.engine.state import ParentLink, TaskRow
+    from durabletask.sidecar.engine.state import ParentLink, ScheduledTask
     from durabletask.sidecar.engine.transition import Transition
 
     from .queries import EndedQuery, EntityQuery, InstanceQuery
@@ -64,14 +64,14 @@ class MemoryStore:
     def children(self, key: Key) -> list[str]:
         return [child.instance_id for child in self._children.get(key, {})]
 
-    def due(self, after: datetime | None, until: datetime) -> Iterable[ReadyTurn | ReadyBatch]:
+    def due(self, after: datetime | None, until: datetime) -> Iterable[Due]:
         first = 0 if after is None else self._behind(after)
         for _, key in self._by_time[first : self._behind(until)]:
             if key in self._entities:
-                yield ReadyBatch(*key)
+                yield Due(key)
             else:
                 origin = self._instances[key].origin
-                yield ReadyTurn(key.hub, key.instance_id, origin.name, origin.version)
+                yield Due(key, origin.name, origin.version)
 
     def next_due(self, after: datetime) -> datetime | None:
         first = self._behind(after)
@@ -80,7 +80,7 @@ class MemoryStore:
     def alive(self) -> Mapping[str, int]:
         return Counter(key.hub for key, instance in self._instances.items() if instance.is_live)
 
-    def outstanding_tasks(self) -> Iterator[tuple[Key, TaskRow]]:
+    def outstanding_tasks(self) -> Iterator[tuple[Key, ScheduledTask]]:
         for key, instance in self._instances.items():
             for row in instance.tasks.values():
                 yield key, row

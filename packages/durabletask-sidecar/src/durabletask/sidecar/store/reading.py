@@ -11,27 +11,15 @@ from typing import TYPE_CHECKING, Any
 from durabletask.sidecar.engine.entities.queue import MessageQueue
 from durabletask.sidecar.engine.entities.state import Entity
 from durabletask.sidecar.engine.inbox import Inbox
-from durabletask.sidecar.engine.state import CallRow, ChildRow, Instance
+from durabletask.sidecar.engine.state import CallRow, ChildRow, Instance, ScheduledTask
 
-from . import (
-    Key,
-    ReadyBatch,
-    ReadyTurn,
-    UnreadableError,
-    entity_rows,
-    files,
-    querying,
-    rows,
-    statements,
-)
+from . import Due, Key, UnreadableError, entity_rows, files, querying, rows, statements
 from .queries import EntitySummary, InstanceSummary
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
-
-    from durabletask.sidecar.engine.state import TaskRow
 
     from .queries import EndedQuery, EntityQuery, InstanceQuery
 
@@ -85,10 +73,10 @@ class SqliteReader:
     def children(self, key: Key) -> list[str]:
         return [instance_id for (instance_id,) in self._query(statements.CHILDREN, key)]
 
-    def due(self, after: datetime | None, until: datetime) -> Iterable[ReadyTurn | ReadyBatch]:
+    def due(self, after: datetime | None, until: datetime) -> Iterable[Due]:
         start = _BEFORE_EVERYTHING if after is None else rows.micros(after)
         found = self._query(statements.DUE, 2 * (start, rows.micros(until)))
-        return [_ready(*columns) for columns in found]
+        return [Due(Key(hub, id), name, version) for hub, id, name, version, _ in found]
 
     def next_due(self, after: datetime) -> datetime | None:
         ((found,),) = self._query(statements.NEXT_DUE, 2 * (rows.micros(after),))
@@ -97,9 +85,9 @@ class SqliteReader:
     def alive(self) -> Mapping[str, int]:
         return dict(self._query(statements.ALIVE, ()))
 
-    def outstanding_tasks(self) -> Iterator[tuple[Key, TaskRow]]:
+    def outstanding_tasks(self) -> Iterator[tuple[Key, ScheduledTask]]:
         for hub, instance_id, *columns in self._query(statements.OUTSTANDING_TASKS, ()):
-            yield Key(hub, instance_id), rows.task_row(columns)
+            yield Key(hub, instance_id), ScheduledTask(*columns)
 
     def hubs(self) -> list[str]:
         return [hub for (hub,) in self._query(statements.HUBS, ())]
@@ -146,14 +134,6 @@ def _whole(whose: str) -> Iterator[None]:
         raise UnreadableError(
             f"what is stored of '{whose}' is damaged: {files.reason(error)}"
         ) from error
-
-
-def _ready(
-    hub: str, instance_id: str, name: str | None, version: str | None, _due_at: int
-) -> ReadyTurn | ReadyBatch:
-    if name is None:
-        return ReadyBatch(hub, instance_id)
-    return ReadyTurn(hub, instance_id, name, version)
 
 
 _BEFORE_EVERYTHING = -(2**63)
