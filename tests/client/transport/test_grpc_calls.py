@@ -63,10 +63,12 @@ class Line:
             "clock": clock,
         }
         if self.is_async:
-            source = async_io.channel_source(address, False, None, None, None)
-            return async_calls.GrpcAsyncTransport(source, **settings)
-        source = sync_io.channel_source(address, False, None, None, None)
-        return sync_calls.GrpcTransport(source, **settings)
+            return async_calls.GrpcAsyncTransport(
+                async_io.channel_source(address, False, None, None, None), **settings
+            )
+        return sync_calls.GrpcTransport(
+            sync_io.channel_source(address, False, None, None, None), **settings
+        )
 
     def channel(self, address: str) -> Any:
         make = grpc.aio.insecure_channel if self.is_async else grpc.insecure_channel

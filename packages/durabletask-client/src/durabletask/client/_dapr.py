@@ -50,7 +50,11 @@ def start(
     lost = {name for name in ("tags", "version") if getattr(request, name)} - logged
     if lost:
         logged |= lost
-        log.warning("The %s of instances is ignored by %s", " and ".join(sorted(lost)), engine.name)
+        log.warning(
+            "Starting instances without %s, which %s does not store",
+            " and ".join(sorted(lost)),
+            engine.name,
+        )
 
 
 def _is_unique(engine: Engine, request: messages.CreateInstanceRequest) -> Flow[bool]:
