@@ -14,8 +14,8 @@ from durabletask.sidecar.engine.instances import not_found
 from durabletask.sidecar.engine.transition import ACCEPTED, FailedPrecondition, InvalidArgument
 from durabletask.sidecar.operations import purge
 from durabletask.sidecar.store import Key
+from durabletask.sidecar.store.encoded_events import decoded
 from durabletask.sidecar.store.queries import InstanceQuery
-from durabletask.sidecar.store.splicing import decoded
 
 from .errors import RefusedError
 from .execution import execute

@@ -13,7 +13,7 @@ from durabletask.sidecar.engine.entities.state import Entity
 from durabletask.sidecar.engine.inbox import Inbox
 from durabletask.sidecar.engine.state import CallRow, ChildRow, Instance, ScheduledTask
 
-from . import Due, Key, UnreadableError, entity_rows, files, querying, rows, statements
+from . import Due, Key, UnreadableError, files, queries, rows, statements
 from .queries import EntitySummary, InstanceSummary
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class SqliteReader:
         if not found:
             return None
         with _whole(key.instance_id):
-            messages = map(entity_rows.message_row, self._query(statements.LOAD_MESSAGES, key))
-            return Entity(key.instance_id, entity_rows.progress(found[0]), MessageQueue(messages))
+            messages = map(rows.message_row, self._query(statements.LOAD_MESSAGES, key))
+            return Entity(key.instance_id, rows.entity_progress(found[0]), MessageQueue(messages))
 
     def history(self, key: Key) -> bytes:
         stored = self._query(statements.LOAD_HISTORY, key)
@@ -82,7 +82,7 @@ class SqliteReader:
         ((found,),) = self._query(statements.NEXT_DUE, 2 * (rows.micros(after),))
         return rows.moment(found)
 
-    def alive(self) -> Mapping[str, int]:
+    def live_counts(self) -> Mapping[str, int]:
         return dict(self._query(statements.ALIVE, ()))
 
     def outstanding_tasks(self) -> Iterator[tuple[Key, ScheduledTask]]:
@@ -95,7 +95,7 @@ class SqliteReader:
     def instances(
         self, hub: str, query: InstanceQuery, *, after: tuple[datetime, str] | None = None
     ) -> Iterator[InstanceSummary]:
-        for instance_id, *columns in self._read(*querying.instances(hub, query, after)):
+        for instance_id, *columns in self._read(*queries.select_instances(hub, query, after)):
             with _whole(instance_id):
                 origin = rows.origin(columns[: rows.ORIGIN_WIDTH])
                 progress = rows.progress(columns[rows.ORIGIN_WIDTH :])
@@ -104,15 +104,15 @@ class SqliteReader:
     def ended(
         self, hub: str, query: EndedQuery, *, after: tuple[datetime, str] | None = None
     ) -> Iterator[tuple[datetime, str]]:
-        for completed_at, instance_id in self._read(*querying.ended(hub, query, after)):
+        for completed_at, instance_id in self._read(*queries.select_ended(hub, query, after)):
             with _whole(instance_id):
                 ended_at = rows.known_moment(completed_at)
             yield ended_at, instance_id
 
     def entities(self, hub: str, query: EntityQuery, *, after: str = "") -> Iterator[EntitySummary]:
-        for entity_id, *columns, backlog in self._read(*querying.entities(hub, query, after)):
+        for entity_id, *columns, backlog in self._read(*queries.select_entities(hub, query, after)):
             with _whole(entity_id):
-                progress = entity_rows.progress(columns)
+                progress = rows.entity_progress(columns)
             yield EntitySummary(entity_id, progress, backlog)
 
     def _query(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
