@@ -1,4 +1,4 @@
-"""A transition in the making: rules write into it what they decide, one thing a call.
+"""Build a transition step by step: each rule adds to it what it decides.
 
 Numbers rows and encodes events, so that no rule does either by hand.
 """
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import codec
 
-from . import outstanding
+from . import pending
 from .entities.commands import ReleaseLock
 from .inbox import InboxRow, RowKind
 from .state import CallRow, ChildRow, Instance, LockRow, TaskRow
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from .state import Origin, Progress
 
 
-class Draft:
-    """What one command does to one instance, so far."""
+class TransitionBuilder:
+    """What one command changes of one instance, so far."""
 
     def __init__(self, instance: Instance, now: datetime) -> None:
         self.instance = instance
@@ -37,7 +37,7 @@ class Draft:
         self._events: list[bytes] = []
         self._inbox_add: list[InboxRow] = []
         self._inbox_remove: dict[int, None] = {}
-        self._asked: set[str] = set()
+        self._pending_names: set[str] = set()
         self._tasks_add: dict[int, TaskRow] = {}
         self._tasks_remove: list[int] = []
         self._children_add: dict[int, ChildRow] = {}
@@ -49,9 +49,9 @@ class Draft:
         self._follow_ups: list[FollowUp] = []
         self._progress: dict[str, Any] = {}
         self.router: messages.TaskRouter | None = None
-        """Goes with what is recorded: which of Dapr's apps asks which one."""
+        """Goes with what is recorded: which of Dapr's apps calls which one."""
 
-    def change(self, **progress: Any) -> None:
+    def set_progress(self, **progress: Any) -> None:
         """Change these fields of the progress, however the command ends."""
         self._progress |= progress
 
@@ -77,43 +77,43 @@ class Draft:
         row = InboxRow(self._next_row(), kind, visible_at, codec.encode(event), answers)
         self._inbox_add.append(row)
         if answers is not None:
-            self._asked.add(answers)
+            self._pending_names.add(answers)
 
-    def nudge(self) -> None:
+    def wake_up(self) -> None:
         """Make a turn due though no event waits."""
-        self._inbox_add.append(InboxRow(self._next_row(), RowKind.NUDGE, self.now, b""))
+        self._inbox_add.append(InboxRow(self._next_row(), RowKind.WAKE_UP, self.now, b""))
 
     def consume(self, numbers: Iterable[int]) -> None:
         """Take rows out of the inbox."""
         self._inbox_remove.update(dict.fromkeys(numbers))
 
     def clear_inbox(self) -> None:
-        """Nobody will see what waits, nor what this command has put there."""
+        """Drop all rows, from before and from this command: no turn will read them."""
         self._inbox_add.clear()
         self.consume(row.number for row in self.instance.inbox)
 
-    def is_answered(self, name: str) -> bool:
-        """Whether the answer waits, from before or from this command."""
-        if name in self._asked:
+    def _is_pending(self, name: str) -> bool:
+        """Whether this command has asked for it, or its answer was not read yet."""
+        if name in self._pending_names:
             return True
         number = self.instance.inbox.answer_to(name)
         return number is not None and number not in self._inbox_remove
 
     def has_timer(self, timer_id: int) -> bool:
-        return self.is_answered(outstanding.timer(timer_id))
+        return self._is_pending(pending.timer(timer_id))
 
     def has_task(self, task_id: int) -> bool:
-        """Whether a task of this id is under way, or its outcome not read yet."""
-        return task_id in self.instance.task_ids or self.is_answered(outstanding.task(task_id))
+        """Whether a task of this id is pending, or its outcome was not read yet."""
+        return task_id in self.instance.task_ids or self._is_pending(pending.task(task_id))
 
     def has_child(self, task_id: int) -> bool:
-        return task_id in self.instance.children or self.is_answered(outstanding.child(task_id))
+        return task_id in self.instance.children or self._is_pending(pending.child(task_id))
 
     def has_call(self, request_id: str) -> bool:
-        return request_id in self.instance.calls or self.is_answered(outstanding.call(request_id))
+        return request_id in self.instance.calls or self._is_pending(pending.call(request_id))
 
     def has_lock(self, section: str) -> bool:
-        """Whether the critical section was asked for, and has not been left."""
+        """Whether the lock was requested or granted, and is not released yet."""
         if section in self._locks_set:
             return True
         return section in self.instance.locks and section not in self._locks_remove
@@ -124,7 +124,7 @@ class Draft:
         number = self._next_row()
         execution_id = self.instance.origin.execution_id
         raw = codec.encode(request)
-        self._asked.add(outstanding.task(task_id))
+        self._pending_names.add(pending.task(task_id))
         self._tasks_add[number] = TaskRow(number, task_id, execution_id, name, version, raw)
 
     def remove_task(self, number: int) -> None:
@@ -135,7 +135,7 @@ class Draft:
         self._tasks_remove = list(self.instance.tasks)
 
     def add_child(self, task_id: int, child_id: str) -> None:
-        self._asked.add(outstanding.child(task_id))
+        self._pending_names.add(pending.child(task_id))
         self._children_add[task_id] = ChildRow(task_id, child_id)
 
     def remove_child(self, task_id: int) -> None:
@@ -146,7 +146,7 @@ class Draft:
         self._children_remove = list(self.instance.children)
 
     def add_call(self, request_id: str, entity_id: str) -> None:
-        self._asked.add(outstanding.call(request_id))
+        self._pending_names.add(pending.call(request_id))
         self._calls_add[request_id] = CallRow(request_id, entity_id)
 
     def remove_call(self, request_id: str) -> None:
@@ -159,30 +159,29 @@ class Draft:
     def set_lock(self, lock: LockRow) -> None:
         self._locks_set[lock.critical_section_id] = lock
 
-    def leave(self, section: str) -> None:
-        """Give all entities of the critical section free.
+    def release_lock(self, section: str) -> None:
+        """Release all entities of the critical section.
 
-        Of the whole section at the first sign: workers take one unlock in history for all
-        of them, and send no others after it.
+        The first unlock releases the whole section: workers send one unlock per entity, but
+        take the first one in history for all of them, and do not send the others after it.
         """
         if not self.has_lock(section):
             return
         lock = self._locks_set.pop(section, None) or self.instance.locks[section]
         if section in self.instance.locks:
             self._locks_remove[section] = None
-        for release in releases(self.instance.instance_id, lock):
-            self._follow_ups.append(release)
+        self._follow_ups.extend(lock_releases(self.instance.instance_id, lock))
 
-    def leave_all(self) -> None:
-        """Give everything free that the execution has locked or waits to lock."""
+    def release_all_locks(self) -> None:
+        """Release every entity that the execution has locked or waits to lock."""
         for section in [*self.instance.locks, *self._locks_set]:
-            self.leave(section)
+            self.release_lock(section)
 
-    def tell(self, instance_id: str, command: Command) -> None:
-        """Let another instance carry out a command in the same commit."""
+    def send(self, instance_id: str, command: Command) -> None:
+        """Let another instance or entity carry out a command in the same commit."""
         self._follow_ups.append(FollowUp(instance_id, command))
 
-    def finish(self, **progress: Any) -> Transition:
+    def build(self, **progress: Any) -> Transition:
         """The transition, with these fields of the progress changed too."""
         return Transition(
             progress=self._progress_with(progress),
@@ -200,13 +199,13 @@ class Draft:
             follow_ups=tuple(self._follow_ups),
         )
 
-    def begin_again(self, origin: Origin, start: bytes, **progress: Any) -> Transition:
-        """The transition to a new execution: only what came from outside stays."""
-        self.leave_all()
+    def build_next_execution(self, origin: Origin, start: bytes, **progress: Any) -> Transition:
+        """The transition to a new execution: only events from outside are kept."""
+        self.release_all_locks()
         kept = [row for row in self._unread() if row.kind.outlives_its_execution]
         row = InboxRow(self._next_row(), RowKind.START, self.now, start)
         carried = [row for row in self._inbox_add if row.kind is RowKind.CARRIED]
-        # What was carried before and not read yet is newer than what this execution carries.
+        # Events that were carried before and not read yet come after those carried now.
         carried += [
             row._replace(number=self._next_row(), visible_at=self.now)
             for row in kept
@@ -237,7 +236,7 @@ class Draft:
         return self._rows_made
 
 
-def releases(holder_id: str, lock: LockRow) -> Iterable[FollowUp]:
-    """The commands that give the entities of a critical section free."""
+def lock_releases(holder_id: str, lock: LockRow) -> Iterable[FollowUp]:
+    """The commands that release the entities of a critical section."""
     for entity_id in lock.lock_set:
         yield FollowUp(entity_id, ReleaseLock(holder_id, lock.critical_section_id))

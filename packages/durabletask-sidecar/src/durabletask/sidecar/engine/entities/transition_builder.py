@@ -1,4 +1,4 @@
-"""An entity's transition in the making."""
+"""Build an entity's transition step by step."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from .commands import Caller
 
 
-class EntityDraft:
-    """What one command does to one entity, so far."""
+class EntityTransitionBuilder:
+    """What one command changes of one entity, so far."""
 
     def __init__(self, entity: Entity, now: datetime) -> None:
         self.entity = entity
@@ -81,11 +81,11 @@ class EntityDraft:
             if row.visible_at <= self.now and (holder_id is None or is_holders):
                 yield row
 
-    def tell(self, instance_id: str, command: Command) -> None:
+    def send(self, instance_id: str, command: Command) -> None:
         """Let an instance or entity carry out a command in the same commit."""
         self._follow_ups.append(FollowUp(instance_id, command))
 
-    def finish(self) -> EntityTransition:
+    def build(self) -> EntityTransition:
         progress = replace(
             self.entity.progress,
             state=self._state,
@@ -101,8 +101,8 @@ class EntityDraft:
         )
 
 
-def open_draft(
+def open_builder(
     entity: Entity | None, entity_id: str, now: datetime, new_id: Callable[[], str]
-) -> EntityDraft:
-    """A draft for the entity, which begins to exist if it does not yet."""
-    return EntityDraft(entity or Entity(entity_id, EntityProgress(new_id(), now)), now)
+) -> EntityTransitionBuilder:
+    """A builder for the entity, which begins to exist if it does not yet."""
+    return EntityTransitionBuilder(entity or Entity(entity_id, EntityProgress(new_id(), now)), now)

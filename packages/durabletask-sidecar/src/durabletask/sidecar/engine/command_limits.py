@@ -1,19 +1,17 @@
-"""What is asked from outside, held to the limits before anything is carried out.
+"""Enforce the limits of a command before it is carried out.
 
-    a client's command --> the same, or a refusal
-    a worker's answer  --> the same, or one that says what was too large
+    a client's command  --> the same, or a refusal
+    a worker's response --> the same, or a failure that says what was too large
 
-A client that asks for too much is refused, and nothing has happened. What can never be
-is an invalid argument; what may be possible later finds something exhausted.
-
-Knows nothing about what the commands do.
+A refused command changes nothing. What can never be carried out is an invalid argument; what
+may be possible later finds a resource exhausted.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import commands, limits, payloads
+from . import commands, limits, payload_limits
 from .entities import commands as entity_commands
 from .entities.state import Entity
 from .transition import Exhausted, InvalidArgument
@@ -27,14 +25,14 @@ if TYPE_CHECKING:
     from .transition import Refusal
 
 
-def admit(
+def enforce(
     target: Instance | Entity | None, target_id: str, command: Command, limits: Limits
 ) -> Command | Refusal:
-    """The command as it is to be carried out, or why it is not."""
-    answer = _ANSWERS.get(type(command))
-    if answer is not None:
-        admitted: Command = answer(command, limits)
-        return admitted
+    """The command as it is to be carried out, or why it is refused."""
+    limit_response = _RESPONSES.get(type(command))
+    if limit_response is not None:
+        limited: Command = limit_response(command, limits)
+        return limited
     return _refusal(target, target_id, command, limits) or command
 
 
@@ -44,41 +42,43 @@ def _refusal(
     kind = type(command)
     if kind in _PAYLOADS:
         what, field = _PAYLOADS[kind]
-        complaint = payloads.complaint([(what, getattr(command, field))], limits)
-        if complaint is not None:
-            return InvalidArgument(complaint)
+        error = payload_limits.payload_error([(what, getattr(command, field))], limits)
+        if error is not None:
+            return InvalidArgument(error)
     if kind in _CREATING:
-        complaint = id_complaint(target_id, limits)
-        return None if complaint is None else InvalidArgument(complaint)
-    return _full(target, target_id, limits) if kind in _QUEUEING else None
+        error = id_length_error(target_id, limits)
+        return None if error is None else InvalidArgument(error)
+    return _queue_error(target, target_id, limits) if kind in _QUEUEING else None
 
 
-def id_complaint(instance_id: str, among: Limits) -> str | None:
-    """Why a new orchestration cannot have an id of that length; None when it can."""
+def id_length_error(instance_id: str, among: Limits) -> str | None:
+    """Why the id is too long for a new orchestration; None when it is not."""
     limit = among.exceeded("id_length", len(instance_id))
     if limit is None:
         return None
     found = f"the instance id has {len(instance_id)} characters"
-    return limits.complaint(found, limit, "id_length", "Choose a shorter one.")
+    return limits.error_text(found, limit, "id_length", "Choose a shorter one.")
 
 
-def _full(target: Instance | Entity | None, target_id: str, among: Limits) -> Refusal | None:
+def _queue_error(
+    target: Instance | Entity | None, target_id: str, among: Limits
+) -> Exhausted | None:
     if target is None:
         return None
     waiting = len(target.queue) if isinstance(target, Entity) else len(target.inbox)
     limit = among.exceeded("waiting", waiting + 1)
-    # What has ended takes no event, and drops it without a word.
+    # An instance that has ended drops the event, which is no error.
     if limit is None or not (isinstance(target, Entity) or target.is_live):
         return None
-    found = f"for '{target_id}' wait {waiting} events and messages"
+    found = f"'{target_id}' already has {waiting} events and messages queued"
     advice = "Try again when it has caught up, or raise the limit."
-    return Exhausted(limits.complaint(found, limit, "waiting", advice))
+    return Exhausted(limits.error_text(found, limit, "waiting", advice))
 
 
-_ANSWERS: dict[type, Callable[[Any, Limits], Any]] = {
-    commands.CompleteActivity: payloads.of_activity,
-    commands.CompleteTurn: payloads.of_turn,
-    entity_commands.CompleteBatch: payloads.of_batch,
+_RESPONSES: dict[type, Callable[[Any, Limits], Any]] = {
+    commands.CompleteActivity: payload_limits.limit_activity,
+    commands.CompleteTurn: payload_limits.limit_turn,
+    entity_commands.CompleteBatch: payload_limits.limit_batch,
 }
 
 _PAYLOADS: dict[type, tuple[str, str]] = {
