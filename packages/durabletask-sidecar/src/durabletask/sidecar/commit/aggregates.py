@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from durabletask.sidecar import engine
-from durabletask.sidecar.engine import admission
+from durabletask.sidecar.engine import command_limits
 from durabletask.sidecar.engine import state as instance_state
 from durabletask.sidecar.engine.entities import rules
 from durabletask.sidecar.engine.entities import state as entity_state
@@ -69,11 +69,11 @@ class Aggregate(ABC, Generic[S, T]):
         """The state; the caller only reads it."""
         return None if key in self._gone else self._cache.get(key)
 
-    def admit(self, key: Key, command: Command, limits: Limits) -> Command | Refusal:
+    def enforce_limits(self, key: Key, command: Command, limits: Limits) -> Command | Refusal:
         """The command from outside as it is to be carried out, or why it is not."""
         self._asked[key] = None
         target: Any = self.find(key)
-        return admission.admit(target, key.instance_id, command, limits)
+        return command_limits.enforce(target, key.instance_id, command, limits)
 
     def apply(self, key: Key, command: Any) -> T:
         """Carry out one command on one state; what follows from it is the caller's business."""
@@ -185,13 +185,13 @@ class Orchestrations(Aggregate[Instance, Transition]):
             now=self._now,
             new_id=self._new_id,
             limits=self._limits,
-            alive=self._live_counts.of(key.hub),
+            live_instances=self._live_counts.of(key.hub),
         )
 
     def _absorb(self, key: Key, state: Instance | None, transition: Transition) -> Instance | None:
         self._live_counts.note(key.hub, state, transition)
         if state is not None:
-            for row in state.tasks_that_go(transition):
+            for row in state.dropped_tasks(transition):
                 self.withdrawn.append((*key, row.key))
         state = super()._absorb(key, state, transition)
         link = None if state is None else state.origin.parent

@@ -51,7 +51,7 @@ class UnitOfWork:
         """Apply one command and all that follow from it; the reply is the first one's."""
         key = Key(submission.hub, submission.instance_id)
         aggregate = self._of(submission.command)
-        command = aggregate.admit(key, submission.command, self._limits)
+        command = aggregate.enforce_limits(key, submission.command, self._limits)
         if isinstance(command, Refusal):
             return command
         first: Transition | EntityTransition = aggregate.apply(key, command)
