@@ -10,8 +10,8 @@ from durabletask.client._asks import Ask
 from durabletask.client._pages import Page, following, gather
 from durabletask.client._queries import CleanEntityStorageResult, EntityQuery
 from durabletask.core import arguments
-from durabletask.core.payloads import serialized
 from durabletask.protocol import messages, methods
+from durabletask.serialization.sendable import serialized
 from durabletask.transport.errors import InstanceNotFoundError
 
 if TYPE_CHECKING:

@@ -77,7 +77,7 @@ class Activities:
         begun = self.perform(call)
         return begun if isinstance(begun, Answer) else await begun
 
-    def _begin(self, call: Call) -> activity.Outcome:
+    def _begin(self, call: Call) -> activity.CallOutcome:
         try:
             self._started(call.request)
             return activity.Returned(call.call.call())
@@ -87,14 +87,14 @@ class Activities:
 
     async def _await(self, call: Call, coroutine: Coroutine[Any, Any, Any]) -> Answer:
         try:
-            outcome: activity.Outcome = activity.Returned(await coroutine)
+            outcome: activity.CallOutcome = activity.Returned(await coroutine)
         # asyncio stops the whole loop for a SystemExit that leaves a task. A cancellation is
         # the user's own: of a worker that gives up, nobody wants the answer any more.
         except BaseException as error:  # noqa: BLE001
             outcome = activity.Raised(error)
         return self._finish(call, outcome)
 
-    def _finish(self, call: Call, outcome: activity.Outcome) -> Answer:
+    def _finish(self, call: Call, outcome: activity.CallOutcome) -> Answer:
         return Answer(
             call.item,
             methods.COMPLETE_ACTIVITY_TASK,
@@ -108,7 +108,7 @@ class Activities:
         response = self._response(call, activity.Raised(error))
         return Answer(call.item, methods.COMPLETE_ACTIVITY_TASK, response)
 
-    def _response(self, call: Call, outcome: activity.Outcome) -> messages.ActivityResponse:
+    def _response(self, call: Call, outcome: activity.CallOutcome) -> messages.ActivityResponse:
         return activity.finish(
             call.request, outcome, call.item.peer.settings, completion_token=call.item.token
         )

@@ -10,7 +10,13 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from durabletask import failures
-from durabletask.core.decide import is_rewind, mismatched, open_machine, rewind, without_version
+from durabletask.core.orchestration import (
+    is_rewind,
+    open_machine,
+    rewind,
+    version_mismatch,
+    version_not_available,
+)
 from durabletask.core.versioning import mismatch, version_of
 from durabletask.failures import DurableTaskError
 from durabletask.protocol import messages, methods, work_items
@@ -144,8 +150,8 @@ class Orchestrations:
     def _answer(
         self, item: WorkItem, decision: Decision, request: messages.OrchestratorRequest
     ) -> Answer:
-        for note in decision.notes:
-            self._log.log(note.level, "%s", note.text)
+        for entry in decision.log_entries:
+            self._log.log(entry.level, "%s", entry.text, extra=entry.extra)
         return Answer(
             item,
             methods.COMPLETE_ORCHESTRATOR_TASK,
@@ -161,12 +167,12 @@ class Orchestrations:
         versioning: VersioningOptions,
     ) -> Answer:
         if not versioning.rejects:
-            return self._answer(item, mismatched(item.instance_id, why), request)
+            return self._answer(item, version_mismatch(item.instance_id, why), request)
         self._log.warning(
             "Instance '%s': its turn is handed back for another worker. %s", item.instance_id, why
         )
         if not item.peer.serves(methods.ABANDON_ORCHESTRATION_TASK):
-            return self._answer(item, without_version(), request)
+            return self._answer(item, version_not_available(), request)
         return self.abandon(item)
 
     def _ask_for_history(self, item: WorkItem) -> Answer:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from durabletask.core import engines
+from durabletask.core.settings import EngineCapabilities, dapr_engine
 
 if TYPE_CHECKING:
     from durabletask.core.settings import Settings
@@ -55,5 +55,5 @@ class Peer:
 def peer_of(engine: Engine, settings: Settings) -> Peer:
     """The engine as a peer of a worker with these settings."""
     name = engine.name
-    traits = engines.of_dapr(name) if engine.is_dapr else engines.EngineTraits(name=name)
-    return Peer(engine, replace(settings, engine=traits))
+    capabilities = dapr_engine(name) if engine.is_dapr else EngineCapabilities(name=name)
+    return Peer(engine, replace(settings, engine=capabilities))
