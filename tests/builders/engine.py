@@ -15,14 +15,16 @@ from durabletask.sidecar.engine.commands import CompleteActivity, CompleteTurn, 
 from durabletask.sidecar.engine.limits import Limits
 from durabletask.sidecar.store import Key
 from durabletask.sidecar.store.memory import MemoryStore
+from durabletask.sidecar.work.items import WorkItemSource
 
 if TYPE_CHECKING:
-    from durabletask.sidecar.commit.committer import Commit, PreparedTurn
-    from durabletask.sidecar.commit.notifications import ReadyTask
+    from durabletask.sidecar.commit.committer import Commit
+    from durabletask.sidecar.commit.notifications import Work
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.store import Store
+    from durabletask.sidecar.work.items import PreparedTurn
 
 HUB = "default"
 EPOCH = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -56,9 +58,13 @@ class Hub:
         self.store: Store = MemoryStore() if store is None else store
         self.committer = Committer(self.store, Limits(**limits))
         self.now = now
-        self.tasks: list[ReadyTask] = []
+        self.tasks: list[Work] = []
         """The activities that the sidecar would have handed out, oldest first."""
         self._ids = (f"{number:032x}" for number in itertools.count(1))
+
+    @property
+    def items(self) -> WorkItemSource:
+        return WorkItemSource(self.committer)
 
     def pass_time(self, by: timedelta = timedelta(milliseconds=1)) -> None:
         self.now += by
@@ -71,7 +77,7 @@ class Hub:
             now=self.now,
             new_id=lambda: next(self._ids),
         )
-        self.tasks += commit.notices.tasks
+        self.tasks += commit.notifications.tasks
         return commit
 
     def do(self, command: Command, to: str = "a") -> Reply:
@@ -91,9 +97,7 @@ class Hub:
 
     def turn(self, instance_id: str = "a") -> Turn | None:
         """What a worker would be given now; None when there is nothing to do."""
-        prepared = self.committer.prepare_turn(
-            HUB, instance_id, token="turn", now=self.now, room=ROOMY
-        )
+        prepared = self.items.prepare_turn(HUB, instance_id, token="turn", now=self.now, room=ROOMY)
         if prepared is None:
             return None
         item = codec.decode(messages.WorkItem, prepared.work_item)
@@ -115,7 +119,7 @@ class Hub:
         self.answer(turn, *actions, to=to, **fields)
         return turn
 
-    def finish(self, task: ReadyTask, result: str | None = None, failure: Any = None) -> Reply:
+    def finish(self, task: Work, result: str | None = None, failure: Any = None) -> Reply:
         """Complete an activity."""
         return self.do(CompleteActivity(task.task_key, result, failure), task.instance_id)
 

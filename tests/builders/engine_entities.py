@@ -9,9 +9,9 @@ from durabletask.sidecar.engine.entities.commands import CompleteBatch
 from tests.builders.engine import HUB, ROOMY, Hub
 
 if TYPE_CHECKING:
-    from durabletask.sidecar.commit.committer import PreparedBatch
     from durabletask.sidecar.engine.entities.state import Entity
     from durabletask.sidecar.engine.transition import Reply
+    from durabletask.sidecar.work.items import PreparedBatch
 
 COUNTER = "@counter@a"
 
@@ -48,7 +48,7 @@ def holder(hub: Hub, entity_id: str = COUNTER) -> str | None:
 
 def batch(hub: Hub, entity_id: str = COUNTER) -> Batch | None:
     """What a worker would be given now; None when there is nothing to run."""
-    prepared = hub.committer.prepare_batch(HUB, entity_id, token="t", now=hub.now, room=ROOMY)
+    prepared = hub.items.prepare_batch(HUB, entity_id, token="t", now=hub.now, room=ROOMY)
     if prepared is None:
         return None
     return Batch(codec.decode(messages.WorkItem, prepared.work_item).entity_request_v2, prepared)

@@ -24,11 +24,12 @@ from durabletask.sidecar.engine.commands import CompleteActivity, CompleteTurn
 from durabletask.sidecar.engine.entities.commands import CompleteBatch
 from durabletask.sidecar.store import Key
 from durabletask.sidecar.store.queries import EntityQuery
+from durabletask.sidecar.work.items import WorkItemSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from durabletask.sidecar.commit.notifications import Notices, ReadyTask
+    from durabletask.sidecar.commit.notifications import Notifications, Work
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.store import Store
@@ -107,10 +108,11 @@ class Hub:
     ) -> None:
         self.outside = outside
         self.committer = Committer(store)
+        self._items = WorkItemSource(self.committer)
         self._registry = scenario.registry()
         self._most = 1000 if grouped else 1
         self._ids = iter(outside.ids)
-        self._tasks: dict[str, ReadyTask] = {}
+        self._tasks: dict[str, Work] = {}
         self._turns: set[str] = set()
         self._batches: set[str] = set()
         self._hear(self.committer.ready(outside.now))
@@ -134,8 +136,8 @@ class Hub:
         self.outside.in_flight.clear()
         return is_done
 
-    def _run(self, task: ReadyTask) -> CompleteActivity:
-        raw = self.committer.activity_work_item(HUB, task.instance_id, task.task_key, token="")
+    def _run(self, task: Work) -> CompleteActivity:
+        raw = self._items.activity_work_item(HUB, task.instance_id, task.task_key, token="")
         assert raw is not None, f"{task} was handed out, but is not outstanding"
         request = codec.decode(messages.WorkItem, raw).activity_request
         assert request is not None
@@ -155,7 +157,7 @@ class Hub:
         return self._commit((id, self._operate(id)) for id in ready)
 
     def _operate(self, entity_id: str) -> CompleteBatch:
-        prepared = self.committer.prepare_batch(
+        prepared = self._items.prepare_batch(
             HUB, entity_id, token="", now=self.outside.now, room=ROOMY
         )
         assert prepared is not None, f"'{entity_id}' was said to be ready, but is not"
@@ -178,7 +180,7 @@ class Hub:
         return self._commit((id, self._decide(id)) for id in ready)
 
     def _decide(self, instance_id: str) -> CompleteTurn:
-        prepared = self.committer.prepare_turn(
+        prepared = self._items.prepare_turn(
             HUB, instance_id, token="", now=self.outside.now, room=ROOMY
         )
         assert prepared is not None, f"'{instance_id}' was said to be ready, but is not"
@@ -200,7 +202,7 @@ class Hub:
         self.outside.calls.popleft()
         self.outside.unanswered = None
         self.outside.replies.append((call, commit.replies[0]))
-        self._hear(commit.notices)
+        self._hear(commit.notifications)
         return True
 
     def _wait(self) -> bool:
@@ -222,16 +224,16 @@ class Hub:
             else:
                 self._turns.discard(submission.instance_id)
                 self._batches.discard(submission.instance_id)
-        self._hear(commit.notices)
+        self._hear(commit.notifications)
         return True
 
-    def _hear(self, notices: Notices) -> None:
-        for key in notices.void_turns:
+    def _hear(self, notifications: Notifications) -> None:
+        for key in notifications.void_turns:
             self._turns.discard(key.instance_id)
-        self._turns.update(turn.instance_id for turn in notices.turns)
-        self._batches.update(batch.entity_id for batch in notices.batches)
-        self._tasks.update((task.task_key, task) for task in notices.tasks)
-        for _, _, task_key in notices.withdrawn:
+        self._turns.update(turn.instance_id for turn in notifications.turns)
+        self._batches.update(batch.instance_id for batch in notifications.batches)
+        self._tasks.update((task.task_key, task) for task in notifications.tasks)
+        for _, _, task_key in notifications.withdrawn:
             self._tasks.pop(task_key, None)
 
     def _new_id(self) -> str:

@@ -24,7 +24,7 @@ from durabletask.protocol import messages, oneofs
 from durabletask.sidecar.engine import commands
 from durabletask.sidecar.engine.entities import commands as entity_commands
 from durabletask.sidecar.engine.transition import Purged
-from durabletask.sidecar.errors import StorageError
+from durabletask.sidecar.errors import CommitFailedError
 from durabletask.sidecar.store.memory import MemoryStore
 from durabletask.sidecar.store.queries import EntityQuery, InstanceQuery
 from durabletask.sidecar.store.sqlite import SqliteStore
@@ -292,7 +292,7 @@ class Lives(RuleBasedStateMachine):
                 for deed in deeds:
                     self.drop(self.hands.get(deed.answers or ""))
             elif became is Fate.REFUSED:
-                assert all(isinstance(each, StorageError) for each in told)
+                assert all(isinstance(each, CommitFailedError) for each in told)
             else:
                 self.drop_all()
 
@@ -576,7 +576,7 @@ def _nothing() -> None:
 
 
 def _reply(told: Any) -> Any:
-    if told is None or isinstance(told, StorageError):
+    if told is None or isinstance(told, CommitFailedError):
         return told
     return ("Purged", told.count) if isinstance(told, Purged) else type(told).__name__
 

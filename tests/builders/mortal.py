@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from durabletask.protocol import codec, messages
 from durabletask.sidecar.clock import ManualClock
 from durabletask.sidecar.commit.committer import Committer
-from durabletask.sidecar.errors import StorageError
+from durabletask.sidecar.errors import CommitFailedError
 from durabletask.sidecar.host import Host
 from durabletask.sidecar.store import StoreError
 from durabletask.sidecar.work.streams import Appetite
@@ -201,5 +201,5 @@ async def _outcome(call: Awaitable[Any]) -> Any:
     """What a caller is told; a commit that fails is a thing to be told too."""
     try:
         return await call
-    except StorageError as error:
+    except CommitFailedError as error:
         return error

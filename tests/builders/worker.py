@@ -17,9 +17,8 @@ from durabletask.protocol import codec, dialects, events, messages, methods, wir
 from durabletask.transport.dialect import Engine
 from durabletask.transport.errors import Refusal, SidecarError
 from durabletask.worker import ConcurrencyOptions
-from durabletask.worker._host import Setup
-from durabletask.worker._peers import Peer, peer_of
-from durabletask.worker._work import WorkItem
+from durabletask.worker._options import WorkerConfig
+from durabletask.worker._work_items import ConnectedEngine, WorkItem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,9 +30,9 @@ OURS = Engine(dialects.TASKHUB, "a scripted engine", is_ours=True)
 DAPRS = Engine(dialects.DAPR, "an engine of Dapr's dialect")
 
 
-def peer(engine: Engine = OURS, settings: Settings | None = None) -> Peer:
+def peer(engine: Engine = OURS, settings: Settings | None = None) -> ConnectedEngine:
     """That engine, seen by a worker of these settings."""
-    return peer_of(engine, settings or Settings())
+    return ConnectedEngine.of(engine, settings or Settings())
 
 
 def received(raw: bytes, engine: Engine = OURS) -> WorkItem:
@@ -385,14 +384,14 @@ def _at(seconds: int) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def setup_of(
+def config_of(
     registry: Registry, sidecar: ScriptedSidecar, clock: ManualClock, **told: Any
-) -> Setup:
+) -> WorkerConfig:
     """What a worker would hand its host; `told` overrides."""
     settings: dict[str, Any] = {
         "address": sidecar.address,
         "connect": lambda: sidecar,
-        "announce": lambda: (("key", "value"),),
+        "metadata": lambda: (("key", "value"),),
         "registry": registry,
         "settings": Settings(),
         "versioning": None,
@@ -401,11 +400,11 @@ def setup_of(
         "concurrency": ConcurrencyOptions(),
         "resilience": GrpcWorkerResiliencyOptions(),
         "max_cached_orchestrations": 100,
-        "activity_started": lambda _request: None,
-        "activity_completed": lambda _request: None,
+        "on_activity_started": lambda _request: None,
+        "on_activity_completed": lambda _request: None,
         "log": logging.getLogger("test"),
         "clock": clock,
         "now": lambda: START,
         "draw": lambda: 0.5,
     }
-    return Setup(**settings | told)
+    return WorkerConfig(**settings | told)

@@ -45,7 +45,7 @@ from tests.builders.mixing import mixed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from durabletask.sidecar.commit.notifications import Notices
+    from durabletask.sidecar.commit.notifications import Notifications
     from durabletask.sidecar.engine.commands import Command, TurnTaken
     from durabletask.sidecar.engine.state import Instance
 
@@ -110,7 +110,7 @@ class Player:
     def __init__(self) -> None:
         self.hub = Hub()
         self.turns: list[tuple[str, TurnTaken]] = []
-        self.notices: list[Notices] = []
+        self.notifications: list[Notifications] = []
 
     def play(self, run: Iterable[Step], check: Callable[[Player], None]) -> None:
         carry_out: dict[str, Callable[..., None]] = {
@@ -127,7 +127,7 @@ class Player:
             check(self)
 
     def submit(self, to: str, command: Command) -> None:
-        self.notices.append(self.hub.commit((to, command)).notices)
+        self.notifications.append(self.hub.commit((to, command)).notifications)
 
     def instances(self) -> list[Instance]:
         found = (self.hub.committer.instance(HUB, id) for id in INSTANCES)
@@ -199,11 +199,11 @@ def test_notices_alone_tell_of_everything_that_becomes_ready(run: list[Step]) ->
     tasks: set[str] = set()
 
     def listen(player: Player) -> None:
-        for notices in (*player.notices, player.hub.committer.due(player.hub.now)):
-            turns.update(turn.instance_id for turn in notices.turns)
-            tasks.difference_update(key for _, _, key in notices.withdrawn)
-            tasks.update(task.task_key for task in notices.tasks)
-        player.notices.clear()
+        for notifications in (*player.notifications, player.hub.committer.due(player.hub.now)):
+            turns.update(turn.instance_id for turn in notifications.turns)
+            tasks.difference_update(key for _, _, key in notifications.withdrawn)
+            tasks.update(task.task_key for task in notifications.tasks)
+        player.notifications.clear()
         for id in INSTANCES:
             if player.hub.turn(id) is None:
                 turns.discard(id)  # a dispatcher finds that out when it loads the turn

@@ -47,9 +47,10 @@ from durabletask.sidecar.engine.entities.commands import (
 )
 from durabletask.sidecar.engine.inbox import RowKind
 from durabletask.sidecar.engine.transition import Accepted, Purged, Stale
-from durabletask.sidecar.store import Key, ReadyBatch, ReadyTurn
+from durabletask.sidecar.store import Key
 from durabletask.sidecar.store.memory import MemoryStore
 from durabletask.sidecar.store.sqlite import SqliteStore
+from durabletask.sidecar.work.items import WorkItemSource
 from tests.builders.engine import (
     EPOCH,
     HUB,
@@ -73,13 +74,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from durabletask.sidecar.commit.committer import Commit, PreparedBatch, PreparedTurn
-    from durabletask.sidecar.commit.notifications import Notices
+    from durabletask.sidecar.commit.committer import Commit
+    from durabletask.sidecar.commit.notifications import Notifications
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.engine.entities.state import Entity
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.store import Store
+    from durabletask.sidecar.work.items import PreparedBatch, PreparedTurn
 
 CALLED = ("a", "b", "c")
 # One of them by the engine's own name for a child.
@@ -179,15 +181,16 @@ class Sidecar:
     def open(self, store: Store) -> None:
         self.store = store
         self.committer = Committer(store, most_bytes=self._most_bytes)
+        self.items = WorkItemSource(self.committer)
 
     def commit(self, submissions: Iterable[Submission], now: datetime) -> Commit:
         return self.committer.commit(list(submissions), now=now, new_id=lambda: next(self._ids))
 
     def prepare(self, instance_id: str, now: datetime) -> PreparedTurn | None:
-        return self.committer.prepare_turn(HUB, instance_id, token="t", now=now, room=ROOMY)
+        return self.items.prepare_turn(HUB, instance_id, token="t", now=now, room=ROOMY)
 
     def prepare_batch(self, entity_id: str, now: datetime) -> PreparedBatch | None:
-        return self.committer.prepare_batch(HUB, entity_id, token="t", now=now, room=ROOMY)
+        return self.items.prepare_batch(HUB, entity_id, token="t", now=now, room=ROOMY)
 
     def entity_picture(self, entity_id: str) -> Any:
         entity = self.store.load_entity(Key(HUB, entity_id))
@@ -203,7 +206,7 @@ class Sidecar:
         return (*rows(instance), self.store.history(key), children)
 
     def due(self, now: datetime) -> tuple[set[str], datetime | None]:
-        return set(map(id_of, self.store.due(None, now))), self.store.next_due(now)
+        return {due.key.instance_id for due in self.store.due(None, now)}, self.store.next_due(now)
 
 
 def rows(instance: Instance) -> tuple[Any, ...]:
@@ -217,21 +220,17 @@ def entity_rows(entity: Entity) -> tuple[Any, ...]:
     return entity.progress, sorted(entity.queue, key=lambda row: row.number)
 
 
-def id_of(ready: ReadyTurn | ReadyBatch) -> str:
-    return ready.instance_id if isinstance(ready, ReadyTurn) else ready.entity_id
-
-
-def comparable(notices: Notices) -> tuple[set[Any], ...]:
+def comparable(notifications: Notifications) -> tuple[set[Any], ...]:
     """Who is told what; not in which order, which stores may choose."""
     return (
-        set(notices.turns),
-        set(notices.batches),
-        set(notices.void_batches),
-        set(notices.tasks),
-        set(notices.changed),
-        set(notices.void_turns),
-        set(notices.ended),
-        set(notices.withdrawn),
+        set(notifications.turns),
+        set(notifications.batches),
+        set(notifications.void_batches),
+        set(notifications.tasks),
+        set(notifications.changed),
+        set(notifications.void_turns),
+        set(notifications.ended),
+        set(notifications.withdrawn),
     )
 
 
@@ -345,7 +344,7 @@ class Lives(RuleBasedStateMachine):
 
         assert comparable(told) == comparable(self.file.committer.due(self.now))
         due_now, _ = self.memory.due(self.now)
-        told_of = {*map(id_of, told.turns), *map(id_of, told.batches)}
+        told_of = {work.instance_id for work in (*told.turns, *told.batches)}
         assert told_of >= due_now - due_before
 
     @rule()
@@ -475,15 +474,15 @@ class Lives(RuleBasedStateMachine):
 
         same = self.file.commit(batch, self.now)
         assert commit.replies == same.replies
-        assert comparable(commit.notices) == comparable(same.notices)
-        self.known.update(key.instance_id for key in commit.notices.changed)
+        assert comparable(commit.notifications) == comparable(same.notifications)
+        self.known.update(key.instance_id for key in commit.notifications.changed)
         if not any(isinstance(reply, Accepted | Purged) for reply in commit.replies):
             assert self.pictures() == before
         for submission, reply in zip(batch, commit.replies, strict=True):
             self.settle(submission, reply)
         if any(isinstance(reply, Purged) for reply in commit.replies):
             self.forget_purged(existed)
-        self.tasks += [(task.instance_id, task.task_key) for task in commit.notices.tasks]
+        self.tasks += [(task.instance_id, task.task_key) for task in commit.notifications.tasks]
         for id in self.existing():
             self.check_unread(id)
 

@@ -11,10 +11,10 @@ import pytest
 
 from durabletask.protocol import codec, dialects, messages
 from durabletask.sidecar.clock import ManualClock
-from durabletask.sidecar.commit.committer import Committer, PreparedTurn
-from durabletask.sidecar.commit.work import Kind
+from durabletask.sidecar.commit.committer import Committer
+from durabletask.sidecar.commit.notifications import Kind
 from durabletask.sidecar.engine.commands import StartInstance, Terminate
-from durabletask.sidecar.errors import ShuttingDownError, StorageError
+from durabletask.sidecar.errors import CommitFailedError, ShuttingDownError
 from durabletask.sidecar.host import Host
 from durabletask.sidecar.store import Change, EntityChange, Key, StoreError
 from durabletask.sidecar.store.memory import MemoryStore
@@ -23,6 +23,8 @@ from tests.builders.sidecar import complete, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from durabletask.sidecar.engine.state import Instance
 
 
 class FailingStore(MemoryStore):
@@ -44,17 +46,13 @@ class FailingStore(MemoryStore):
 
 
 class AskedCommitter(Committer):
-    """Keeps count of the work items that it was asked to make."""
+    """Counts how often an instance was looked up, as it is for each work item of it."""
 
     asked = 0
 
-    def prepare_turn(self, *args: Any, **kwargs: Any) -> PreparedTurn | None:
+    def instance(self, hub: str, instance_id: str) -> Instance | None:
         self.asked += 1
-        return super().prepare_turn(*args, **kwargs)
-
-    def activity_work_item(self, *args: Any, **kwargs: Any) -> bytes | None:
-        self.asked += 1
-        return super().activity_work_item(*args, **kwargs)
+        return super().instance(hub, instance_id)
 
 
 class Desk:
@@ -93,7 +91,7 @@ async def test_a_turn_that_could_not_be_stored_can_be_completed_again() -> None:
     item = await taken(desk.worker())
     desk.store.fails = True
 
-    with pytest.raises(StorageError, match="disk full"):
+    with pytest.raises(CommitFailedError, match="disk full"):
         await desk.host.completions.complete_turn("default", answer(item, complete(1, '"done"')))
     desk.store.fails = False
     await desk.host.completions.complete_turn("default", answer(item, complete(1, '"done"')))
@@ -112,7 +110,7 @@ async def test_a_result_that_could_not_be_stored_can_be_delivered_again() -> Non
     result = messages.ActivityResponse(completion_token=activity.completion_token, result='"hi"')
     desk.store.fails = True
 
-    with pytest.raises(StorageError):
+    with pytest.raises(CommitFailedError):
         await desk.host.completions.complete_activity("default", result)
     desk.store.fails = False
     await desk.host.completions.complete_activity("default", result)
@@ -136,7 +134,7 @@ async def test_an_answer_that_comes_twice_at_once_is_told_what_became_of_the_fir
         return_exceptions=True,
     )
 
-    assert [type(outcome) for outcome in outcomes] == [StorageError] * 2
+    assert [type(outcome) for outcome in outcomes] == [CommitFailedError] * 2
 
 
 async def test_a_result_that_comes_twice_at_once_is_told_what_became_of_the_first() -> None:
@@ -154,7 +152,7 @@ async def test_a_result_that_comes_twice_at_once_is_told_what_became_of_the_firs
         return_exceptions=True,
     )
 
-    assert [type(outcome) for outcome in outcomes] == [StorageError] * 2
+    assert [type(outcome) for outcome in outcomes] == [CommitFailedError] * 2
 
 
 async def test_who_gives_up_on_an_answer_does_not_take_it_from_who_sends_it_again() -> None:

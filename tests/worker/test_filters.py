@@ -16,7 +16,7 @@ from durabletask.worker import (
     VersionMatchStrategy,
     WorkItemFilters,
 )
-from durabletask.worker._filters import derived, to_message
+from durabletask.worker._filters import filters_from_registry, to_message
 
 
 def anything(_ctx: Any, _input: Any) -> None: ...
@@ -44,7 +44,7 @@ def registry() -> Registry:
 def test_only_orchestrations_of_a_strict_worker_are_filtered_by_version(
     registry: Registry, versioning: VersioningOptions | None, versions: list[str]
 ) -> None:
-    assert derived(registry, versioning) == WorkItemFilters(
+    assert filters_from_registry(registry, versioning) == WorkItemFilters(
         [OrchestrationWorkItemFilter("Order", versions)],
         [ActivityWorkItemFilter("charge")],
         [EntityWorkItemFilter("basket")],
@@ -52,7 +52,7 @@ def test_only_orchestrations_of_a_strict_worker_are_filtered_by_version(
 
 
 def test_a_worker_that_hosts_nothing_wants_nothing() -> None:
-    assert derived(Registry(), None) == WorkItemFilters()
+    assert filters_from_registry(Registry(), None) == WorkItemFilters()
 
 
 def test_filters_travel_whole() -> None:

@@ -24,6 +24,7 @@ from durabletask.protocol import messages, methods, work_items
 from durabletask.sidecar.commit.committer import Committer, Submission
 from durabletask.sidecar.engine.commands import CompleteTurn, StartInstance
 from durabletask.sidecar.store.sqlite import SqliteStore
+from durabletask.sidecar.work.items import WorkItemSource
 from tools.peers.sidecar_process import sidecar
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ def fill(file: Path, count: int) -> None:
         _commit(committer, [(name, StartInstance("wait", '"x"')) for name in names], now, numbers)
         turns = []
         for name in names:
-            prepared = committer.prepare_turn(HUB, name, token="", now=now, room=_ROOMY)
+            prepared = WorkItemSource(committer).prepare_turn(
+                HUB, name, token="", now=now, room=_ROOMY
+            )
             assert prepared is not None
             turns.append((name, CompleteTurn(prepared.turn, ())))
         _commit(committer, turns, now, numbers)

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from durabletask.sidecar.commit.committer import Committer, Submission
 from durabletask.sidecar.engine.commands import CompleteTurn, StartInstance
 from durabletask.sidecar.store.sqlite import SqliteStore
+from durabletask.sidecar.work.items import WorkItemSource
 from tools.bench.steady import PAYLOAD, Load, completion, connected
 from tools.peers.sidecar_process import sidecar
 
@@ -64,7 +65,7 @@ def fill(file: Path, count: int) -> None:
 
 def _end(committer: Committer, name: str) -> CompleteTurn:
     now = datetime.now(UTC)
-    prepared = committer.prepare_turn(HUB, name, token="", now=now, room=_ROOMY)
+    prepared = WorkItemSource(committer).prepare_turn(HUB, name, token="", now=now, room=_ROOMY)
     assert prepared is not None
     return CompleteTurn(prepared.turn, [completion(1, PAYLOAD)])
 

@@ -51,7 +51,7 @@ def ours(file: Path, waiters: int, events: int) -> float:
 async def _raise_all(store: SqliteStore, waiters: int, events: int) -> float:
     numbers = itertools.count()
     commits = GroupCommit(
-        Committer(store), SystemClock(), lambda: str(next(numbers)), lambda _notices: None
+        Committer(store), SystemClock(), lambda: str(next(numbers)), lambda _notifications: None
     )
     commits.start()
     for waiter in range(waiters):

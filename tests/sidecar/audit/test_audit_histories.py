@@ -10,7 +10,7 @@ import pytest
 from durabletask.protocol import codec, events, messages
 from durabletask.sidecar.audit import Finding, histories, pieces
 from durabletask.sidecar.engine import detached
-from durabletask.sidecar.store.splicing import spliced
+from durabletask.sidecar.store.encoded_events import repeated_field
 from tests.builders.engine import EPOCH, failure
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def test_the_tag_of_these_tests_is_the_one_that_the_engine_goes_by() -> None:
 
 
 def stored(*history: Any) -> bytes:
-    return spliced(codec.encode(event) for event in history)
+    return repeated_field(codec.encode(event) for event in history)
 
 
 def test_pieces_are_put_together() -> None:

@@ -175,7 +175,7 @@ def test_an_id_with_a_line_end_is_still_one_line(
 
     _, lines = check(file, capsys)
 
-    assert lines[0] == '"default" "no\\nbody" owned: rows of calls belong to nobody'
+    assert lines[0] == '"default" "no\\nbody" owned: rows of calls belong to no instance or entity'
 
 
 def test_wherever_a_page_is_damaged_it_is_said_and_never_a_traceback(

@@ -10,8 +10,8 @@ import pytest
 
 from durabletask.protocol import codec, messages
 from durabletask.sidecar.commit.committer import Committer
-from durabletask.sidecar.commit.notifications import ReadyTask
-from durabletask.sidecar.commit.state_cache import COOL_KEPT
+from durabletask.sidecar.commit.notifications import Kind, Work
+from durabletask.sidecar.commit.state_cache import ENDED_KEPT
 from durabletask.sidecar.engine.commands import (
     CompleteActivity,
     CompleteTurn,
@@ -152,7 +152,7 @@ def test_each_generation_of_a_family_is_reached_before_the_next_one() -> None:
     actions = [kill(1, "b", recurse=True), kill(2, "c", recurse=True)]
     commit = hub.commit(("a", CompleteTurn(turn, actions)))
 
-    assert ids(commit.notices.changed) == ["a", "b", "c", "d", "e"]
+    assert ids(commit.notifications.changed) == ["a", "b", "c", "d", "e"]
 
 
 def test_termination_knows_the_children_that_the_same_commit_has_moved() -> None:
@@ -180,9 +180,9 @@ def test_an_instance_with_something_to_do_is_named_once_however_often_it_was_tou
         ("a", StartInstance("order", version="2")), ("a", RaiseEvent("x")), ("a", RaiseEvent("y"))
     )
 
-    [ready] = commit.notices.turns
+    [ready] = commit.notifications.turns
     assert (ready.hub, ready.instance_id, ready.name, ready.version) == (HUB, "a", "order", "2")
-    assert commit.notices.changed == ((HUB, "a"),)
+    assert commit.notifications.changed == ((HUB, "a"),)
 
 
 def test_new_activities_are_named_with_what_a_worker_is_chosen_by() -> None:
@@ -193,8 +193,8 @@ def test_new_activities_are_named_with_what_a_worker_is_chosen_by() -> None:
     commit = hub.commit(("a", CompleteTurn(turn, [schedule(4, "greet", version="2")])))
 
     [row] = hub.state().tasks.values()
-    assert commit.notices.tasks == (ReadyTask(HUB, "a", row.key, 4, "greet", "2"),)
-    assert commit.notices.turns == ()
+    assert commit.notifications.tasks == (Work(Kind.ACTIVITY, HUB, "a", "greet", "2", row.key, 4),)
+    assert commit.notifications.turns == ()
 
 
 def test_an_activity_that_the_same_commit_takes_back_is_not_offered() -> None:
@@ -204,7 +204,7 @@ def test_an_activity_that_the_same_commit_takes_back_is_not_offered() -> None:
 
     commit = hub.commit(("a", CompleteTurn(turn, [schedule(1)])), ("a", Terminate()))
 
-    assert commit.notices.tasks == ()
+    assert commit.notifications.tasks == ()
 
 
 def test_an_activity_with_an_outcome_is_withdrawn_from_whoever_has_it() -> None:
@@ -215,7 +215,7 @@ def test_an_activity_with_an_outcome_is_withdrawn_from_whoever_has_it() -> None:
 
     commit = hub.commit(("a", CompleteActivity(first.task_key)))
 
-    assert commit.notices.withdrawn == ((HUB, "a", first.task_key),)
+    assert commit.notifications.withdrawn == ((HUB, "a", first.task_key),)
 
 
 @pytest.mark.parametrize("is_replaced", [True, False], ids=["replaced", "continued"])
@@ -236,9 +236,9 @@ def test_the_activities_of_an_execution_are_withdrawn_when_another_begins(
 
     commit = hub.commit(("a", command))
 
-    assert commit.notices.withdrawn == ((HUB, "a", task.task_key),)
-    assert commit.notices.void_turns == ((HUB, "a"),)
-    assert commit.notices.ended == ()
+    assert commit.notifications.withdrawn == ((HUB, "a", task.task_key),)
+    assert commit.notifications.void_turns == ((HUB, "a"),)
+    assert commit.notifications.ended == ()
 
 
 def test_an_end_voids_the_turn_that_is_out() -> None:
@@ -247,8 +247,8 @@ def test_an_end_voids_the_turn_that_is_out() -> None:
 
     commit = hub.commit(("a", Terminate()))
 
-    assert commit.notices.ended == commit.notices.void_turns == ((HUB, "a"),)
-    assert commit.notices.turns == ()
+    assert commit.notifications.ended == commit.notifications.void_turns == ((HUB, "a"),)
+    assert commit.notifications.turns == ()
 
 
 def test_an_ordinary_turn_voids_nothing() -> None:
@@ -258,8 +258,13 @@ def test_an_ordinary_turn_voids_nothing() -> None:
 
     commit = hub.commit(("a", CompleteTurn(turn, [])))
 
-    assert commit.notices.changed == ((HUB, "a"),)
-    assert commit.notices.void_turns == commit.notices.ended == commit.notices.withdrawn == ()
+    assert commit.notifications.changed == ((HUB, "a"),)
+    assert (
+        commit.notifications.void_turns
+        == commit.notifications.ended
+        == commit.notifications.withdrawn
+        == ()
+    )
 
 
 def test_those_whom_a_command_reaches_through_others_are_in_the_notices_too() -> None:
@@ -270,9 +275,9 @@ def test_those_whom_a_command_reaches_through_others_are_in_the_notices_too() ->
 
     commit = hub.commit(("kid", CompleteTurn(turn, [end()])))
 
-    assert set(ids(commit.notices.changed)) == {"a", "kid"}
-    assert ids(commit.notices.ended) == ["kid"]
-    assert ids(commit.notices.turns) == ["a"]
+    assert set(ids(commit.notifications.changed)) == {"a", "kid"}
+    assert ids(commit.notifications.ended) == ["kid"]
+    assert ids(commit.notifications.turns) == ["a"]
 
 
 def test_what_a_sidecar_begins_with_is_all_that_waits_for_a_worker() -> None:
@@ -283,11 +288,11 @@ def test_what_a_sidecar_begins_with_is_all_that_waits_for_a_worker() -> None:
     hub.decide(timer(1, EPOCH + SECOND), to="asleep")
     hub.decide(end(), to="over")
 
-    notices = Committer(hub.store).ready(hub.now)
+    notifications = Committer(hub.store).ready(hub.now)
 
-    assert ids(notices.turns) == ["new"]
-    assert notices.tasks == tuple(hub.tasks)
-    assert notices.changed == notices.ended == notices.void_turns == ()
+    assert ids(notifications.turns) == ["new"]
+    assert notifications.tasks == tuple(hub.tasks)
+    assert notifications.changed == notifications.ended == notifications.void_turns == ()
 
 
 def test_each_instance_that_becomes_due_is_named_by_the_first_who_asks() -> None:
@@ -310,7 +315,7 @@ def test_the_history_counts_against_the_room_for_events() -> None:
     hub.decide()
     hub.commit(*(("a", RaiseEvent("big", "x" * 10_000)) for _ in range(5)))
 
-    prepared = hub.committer.prepare_turn(HUB, "a", token="t", now=hub.now, room=80_000)
+    prepared = hub.items.prepare_turn(HUB, "a", token="t", now=hub.now, room=80_000)
 
     assert prepared is not None
     assert len(prepared.turn.consumed) == 2
@@ -323,7 +328,7 @@ def test_a_work_item_is_a_whole_message_with_its_token() -> None:
     hub.decide(schedule(1))
     hub.finish_next("1")
 
-    prepared = hub.committer.prepare_turn(HUB, "a", token="täken", now=hub.now, room=ROOMY)
+    prepared = hub.items.prepare_turn(HUB, "a", token="täken", now=hub.now, room=ROOMY)
 
     assert prepared is not None
     request = messages.OrchestratorRequest(
@@ -343,7 +348,7 @@ def test_there_is_no_work_item_for_what_is_not_there() -> None:
     hub = Hub()
 
     assert hub.turn("nobody") is None
-    assert hub.committer.activity_work_item(HUB, "nobody", "x:1", token="t") is None
+    assert hub.items.activity_work_item(HUB, "nobody", "x:1", token="t") is None
     assert hub.committer.instance(HUB, "nobody") is None
 
 
@@ -393,7 +398,7 @@ def test_a_hot_instance_is_not_loaded_again() -> None:
 def test_of_instances_that_have_ended_only_the_last_stay_in_memory() -> None:
     hub = Hub(store := Watched())
     hub.start("waits")
-    for number in range(COOL_KEPT + 1):
+    for number in range(ENDED_KEPT + 1):
         hub.start(f"ends-{number}")
         hub.decide(end(), to=f"ends-{number}")
     store.loads.clear()

@@ -12,10 +12,10 @@ import pytest
 from durabletask.sidecar.clock import ManualClock
 from durabletask.sidecar.commit.committer import Commit, Submission
 from durabletask.sidecar.commit.group_commit import GroupCommit
-from durabletask.sidecar.commit.notifications import Notices
+from durabletask.sidecar.commit.notifications import Notifications
 from durabletask.sidecar.engine.commands import Resume
 from durabletask.sidecar.engine.transition import ACCEPTED
-from durabletask.sidecar.errors import StorageError
+from durabletask.sidecar.errors import CommitFailedError
 from durabletask.sidecar.store import StoreError, UnreadableError
 
 if TYPE_CHECKING:
@@ -43,16 +43,16 @@ class Ledger:
         if self.poisonous in names:
             raise self.poison
         self.batches.append(names)
-        return Commit((ACCEPTED,) * len(submissions), Notices())
+        return Commit((ACCEPTED,) * len(submissions), Notifications())
 
-    def ready(self, now: datetime) -> Notices:
-        return Notices()
+    def ready(self, now: datetime) -> Notifications:
+        return Notifications()
 
-    def due(self, now: datetime) -> Notices:
+    def due(self, now: datetime) -> Notifications:
         if self.unreadable:
             raise self.unreadable
         self.asked_at.append(now)
-        return Notices()
+        return Notifications()
 
     def next_due(self, now: datetime) -> datetime | None:
         if self.unreadable:
@@ -64,7 +64,7 @@ class Desk:
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.clock = ManualClock()
-        self.published: list[Notices] = []
+        self.published: list[Notifications] = []
         self.commits = GroupCommit(
             self.ledger,  # type: ignore[arg-type]
             self.clock,
@@ -128,7 +128,7 @@ async def test_when_the_store_fails_all_that_wait_learn_of_it(
     desk.ledger.broken = None
     await desk.submit("c")
 
-    assert [type(outcome) for outcome in outcomes] == [StorageError] * 2
+    assert [type(outcome) for outcome in outcomes] == [CommitFailedError] * 2
     assert str(error) in str(outcomes[0])
     assert failures == ["a", "b"]
     assert desk.ledger.batches == [["c"]]
@@ -259,7 +259,11 @@ async def test_a_submission_that_cannot_be_carried_out_fails_alone(
 
     outcomes = await asyncio.gather(*map(desk.submit, "abc"), return_exceptions=True)
 
-    assert [type(outcome) for outcome in outcomes] == [type(ACCEPTED), StorageError, type(ACCEPTED)]
+    assert [type(outcome) for outcome in outcomes] == [
+        type(ACCEPTED),
+        CommitFailedError,
+        type(ACCEPTED),
+    ]
     assert desk.ledger.batches == [["a"], ["c"]]
     assert "poisoned" in caplog.text
 
@@ -291,7 +295,11 @@ async def test_rows_that_cannot_be_read_fail_their_own_submission_only() -> None
 
     outcomes = await asyncio.gather(*map(desk.submit, "abc"), return_exceptions=True)
 
-    assert [type(outcome) for outcome in outcomes] == [type(ACCEPTED), StorageError, type(ACCEPTED)]
+    assert [type(outcome) for outcome in outcomes] == [
+        type(ACCEPTED),
+        CommitFailedError,
+        type(ACCEPTED),
+    ]
 
 
 async def test_a_store_that_fails_at_every_commit_is_told_of_once(
@@ -300,7 +308,7 @@ async def test_a_store_that_fails_at_every_commit_is_told_of_once(
     desk = Desk()
     desk.ledger.broken = StoreError("disk full")
     for _ in range(100):
-        with pytest.raises(StorageError):
+        with pytest.raises(CommitFailedError):
             await desk.submit("a")
 
     desk.ledger.broken = None

@@ -11,7 +11,7 @@ from tests.builders.engine import HUB, Hub, Status, again, end, failure, kinds, 
 
 
 def work_item(hub: Hub, task_key: str) -> messages.WorkItem | None:
-    raw = hub.committer.activity_work_item(HUB, "a", task_key, token="act")
+    raw = hub.items.activity_work_item(HUB, "a", task_key, token="act")
     return None if raw is None else codec.decode(messages.WorkItem, raw)
 
 
@@ -172,7 +172,7 @@ def test_termination_takes_activities_back() -> None:
 
     commit = hub.commit(("a", Terminate()))
 
-    assert commit.notices.withdrawn == ((HUB, "a", task.task_key),)
+    assert commit.notifications.withdrawn == ((HUB, "a", task.task_key),)
     assert work_item(hub, task.task_key) is None
     assert isinstance(hub.finish(task, "1"), Stale)
 

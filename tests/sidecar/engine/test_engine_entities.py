@@ -261,8 +261,8 @@ def test_a_batch_takes_no_more_than_there_is_room_for_but_always_one() -> None:
     for number in range(3):
         hub.do(SignalEntity(f"r{number}", "add", '"' + 1000 * "x" + '"'), COUNTER)
 
-    prepared = hub.committer.prepare_batch(HUB, COUNTER, token="", now=hub.now, room=2500 + 4096)
-    narrow = hub.committer.prepare_batch(HUB, COUNTER, token="", now=hub.now, room=10)
+    prepared = hub.items.prepare_batch(HUB, COUNTER, token="", now=hub.now, room=2500 + 4096)
+    narrow = hub.items.prepare_batch(HUB, COUNTER, token="", now=hub.now, room=10)
 
     assert prepared is not None
     assert len(prepared.batch.numbers) == 2
@@ -303,7 +303,7 @@ def test_the_room_for_a_batch_is_counted_in_bytes() -> None:
     for number in range(3):
         hub.do(SignalEntity(f"r{number}", "add", '"' + 900 * "x" + '"'), COUNTER)
 
-    prepared = hub.committer.prepare_batch(HUB, COUNTER, token="", now=hub.now, room=9_000)
+    prepared = hub.items.prepare_batch(HUB, COUNTER, token="", now=hub.now, room=9_000)
 
     assert prepared is not None
     assert len(prepared.batch.numbers) == 1

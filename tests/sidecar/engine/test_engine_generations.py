@@ -183,9 +183,9 @@ def test_a_new_generation_voids_the_turns_of_the_old_one() -> None:
 
     commit = hub.commit(("a", CompleteTurn(hub.taken().prepared.turn, [again()])))
 
-    assert commit.notices.void_turns == ((HUB, "a"),)
-    assert commit.notices.ended == ()
-    assert [ready.instance_id for ready in commit.notices.turns] == ["a"]
+    assert commit.notifications.void_turns == ((HUB, "a"),)
+    assert commit.notifications.ended == ()
+    assert [ready.instance_id for ready in commit.notifications.turns] == ["a"]
 
 
 def test_only_the_first_generation_was_scheduled_for_later() -> None:

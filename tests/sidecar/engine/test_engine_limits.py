@@ -42,7 +42,7 @@ from tests.builders.engine_entities import (
 )
 
 if TYPE_CHECKING:
-    from durabletask.sidecar.commit.notifications import ReadyTask
+    from durabletask.sidecar.commit.notifications import Work
     from durabletask.sidecar.engine.commands import Command
 
 # 11 bytes in UTF-8, though 10 characters.
@@ -68,7 +68,7 @@ def failed_with(hub: Hub, instance_id: str = "a") -> messages.TaskFailureDetails
     return found
 
 
-def sole_task(hub: Hub) -> ReadyTask:
+def sole_task(hub: Hub) -> Work:
     (task,) = hub.tasks
     return task
 
@@ -546,7 +546,7 @@ def test_a_detached_one_too_many_is_there_and_has_failed() -> None:
     assert failed_with(hub, "b").error_type == "TooManyInstances"
     assert hub.history_kinds("b") == ["execution_started", "execution_completed"]
     assert hub.turn("b") is None
-    assert hub.committer.alive(HUB) == 1
+    assert hub.committer.live_count(HUB) == 1
     assert hub.do(Purge(), "b") == Purged(1)
 
 
@@ -561,7 +561,7 @@ def test_a_child_that_takes_the_place_of_one_that_has_ended_is_one_more() -> Non
 
     (event,) = hub.taken("a").new
     assert event.sub_orchestration_instance_failed.task_scheduled_id == 2
-    assert hub.committer.alive(HUB) == 2
+    assert hub.committer.live_count(HUB) == 2
 
 
 def test_a_task_hub_that_is_wiped_has_room_again() -> None:
@@ -580,4 +580,4 @@ def test_those_that_continue_as_new_are_counted_once() -> None:
         hub.pass_time(timedelta(seconds=1))
         hub.decide(again(), to="a")
 
-    assert hub.committer.alive(HUB) == 1
+    assert hub.committer.live_count(HUB) == 1

@@ -125,7 +125,7 @@ def test_an_event_does_not_start_an_instance_before_its_time_nor_keep_it_from_st
 
     commit = hub.commit(("a", RaiseEvent("early")))
 
-    assert commit.notices.turns == ()
+    assert commit.notifications.turns == ()
     assert hub.turn() is None
     assert hub.committer.next_due(hub.now) == EPOCH + HOUR
     hub.pass_time(HOUR)
@@ -172,7 +172,7 @@ def test_starting_says_that_the_instance_is_ready() -> None:
 
     commit = hub.commit(("a", StartInstance("order", version="2")))
 
-    [ready] = commit.notices.turns
+    [ready] = commit.notifications.turns
     assert (ready.hub, ready.instance_id, ready.name, ready.version) == (HUB, "a", "order", "2")
 
 

@@ -34,7 +34,7 @@ def test_a_suspended_instance_gets_no_turns() -> None:
     commit = hub.commit(("a", RaiseEvent("hello")))
 
     assert hub.status() is Status.SUSPENDED
-    assert commit.notices.turns == ()
+    assert commit.notifications.turns == ()
     assert hub.turn() is None
 
 
@@ -46,7 +46,7 @@ def test_a_resumed_instance_gets_what_was_held_behind_the_pair() -> None:
 
     commit = hub.commit(("a", Resume("done")))
 
-    assert [ready.instance_id for ready in commit.notices.turns] == ["a"]
+    assert [ready.instance_id for ready in commit.notifications.turns] == ["a"]
     assert hub.status() is Status.RUNNING
     suspended, resumed, *held = hub.taken().new
     assert suspended.execution_suspended.input == "stock-taking"
@@ -211,7 +211,7 @@ def test_suspended_and_resumed_are_never_parted() -> None:
     hub.do(Suspend())
     hub.do(Resume())
 
-    prepared = hub.committer.prepare_turn("default", "a", token="t", now=hub.now, room=1)
+    prepared = hub.items.prepare_turn("default", "a", token="t", now=hub.now, room=1)
 
     assert prepared is not None
     assert len(prepared.turn.consumed) == 2

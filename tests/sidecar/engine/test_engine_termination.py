@@ -28,7 +28,7 @@ def test_the_output_is_what_the_caller_says_and_history_tells_who_ended_it() -> 
     assert (progress.status, progress.output) == (Status.TERMINATED, '"enough"')
     assert progress.completed_at == hub.now
     assert hub.history_kinds()[-2:] == ["execution_terminated", "execution_completed"]
-    assert commit.notices.ended == commit.notices.void_turns == ((HUB, "a"),)
+    assert commit.notifications.ended == commit.notifications.void_turns == ((HUB, "a"),)
 
 
 def test_a_turn_that_is_out_comes_too_late() -> None:

@@ -102,7 +102,7 @@ def test_completing_a_turn_tells_that_there_is_more_to_do() -> None:
 
     commit = hub.commit(("a", CompleteTurn(turn.prepared.turn, ())))
 
-    assert [ready.instance_id for ready in commit.notices.turns] == ["a"]
+    assert [ready.instance_id for ready in commit.notifications.turns] == ["a"]
 
 
 def test_a_turn_counts_once() -> None:
@@ -140,7 +140,7 @@ def test_a_refused_turn_still_tells_that_the_instance_has_something_to_do() -> N
 
     commit = hub.commit(("a", CompleteTurn(stale, ())))
 
-    assert [ready.instance_id for ready in commit.notices.turns] == ["a"]
+    assert [ready.instance_id for ready in commit.notifications.turns] == ["a"]
 
 
 def test_a_turn_of_no_instance_is_stale() -> None:
@@ -188,7 +188,7 @@ def test_a_turn_takes_no_more_bytes_than_there_is_room_for_but_always_one_event(
         hub.do(RaiseEvent(name, "x" * 40_000))
 
     def batch(room: int) -> int:
-        prepared = hub.committer.prepare_turn(HUB, "a", token="t", now=hub.now, room=room)
+        prepared = hub.items.prepare_turn(HUB, "a", token="t", now=hub.now, room=room)
         assert prepared is not None
         return len(prepared.turn.consumed)
 
@@ -319,7 +319,7 @@ def test_a_turn_is_stale_once_another_was_committed_though_its_events_still_wait
     stale = hub.taken()
     hub.do(Suspend())
     hub.do(Resume())
-    pair = hub.committer.prepare_turn(HUB, "a", token="t", now=hub.now, room=1)
+    pair = hub.items.prepare_turn(HUB, "a", token="t", now=hub.now, room=1)
     assert pair is not None
     hub.do(CompleteTurn(pair.turn, ()))
 

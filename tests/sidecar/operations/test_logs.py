@@ -63,13 +63,13 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 
 def test_a_json_line_says_when_how_bad_who_what_and_about_what() -> None:
-    assert json.loads(JsonLines().format(record("it failed", hub="h", instance="a"))) == {
+    assert json.loads(JsonLines().format(record("it failed", hub="h", instance_id="a"))) == {
         "time": "1970-01-01T00:00:00.250Z",
         "level": "error",
         "logger": "durabletask.sidecar",
         "message": "it failed",
         "hub": "h",
-        "instance": "a",
+        "instance_id": "a",
     }
 
 
@@ -95,7 +95,7 @@ def test_a_traceback_follows_the_text_line() -> None:
 
 @pytest.mark.parametrize("formatter", [JsonLines(), TextLines()], ids=["json", "text"])
 def test_nobody_forges_a_line_with_a_name(formatter: logging.Formatter) -> None:
-    forged = formatter.format(record("it failed", instance="a\n1970 INFO all is well\u2028"))
+    forged = formatter.format(record("it failed", instance_id="a\n1970 INFO all is well\u2028"))
 
     assert len(forged.splitlines()) == 1
 
@@ -126,7 +126,7 @@ async def test_a_change_that_cannot_be_stored_is_an_error() -> None:
 
     (line,) = lines(log.getvalue())
     assert (line["level"], line["changes"]) == ("error", 1)
-    assert line["message"] == "cannot store what was asked for: the disk is full"
+    assert line["message"] == "Cannot commit changes: the disk is full"
 
 
 async def test_a_defect_is_logged_with_what_met_it() -> None:
@@ -140,7 +140,7 @@ async def test_a_defect_is_logged_with_what_met_it() -> None:
                 await peer.of_hub("h").start(instance_id="one")
 
     line = lines(log.getvalue())[0]
-    assert (line["hub"], line["instance"]) == ("h", "one")
+    assert (line["hub"], line["instance_id"]) == ("h", "one")
 
 
 async def test_a_refused_call_is_there_for_who_looks_closely() -> None:

@@ -20,7 +20,8 @@ from durabletask.sidecar.clock import ManualClock
 from durabletask.sidecar.commit.committer import Committer
 from durabletask.sidecar.engine.commands import StartInstance
 from durabletask.sidecar.host import Host
-from durabletask.sidecar.operations.prometheus import Prometheus
+from durabletask.sidecar.operations.metrics import MetricsEndpoint
+from durabletask.sidecar.operations.prometheus import PrometheusInstrumentation
 from durabletask.sidecar.server import Server
 from durabletask.sidecar.store import StoreError
 from durabletask.sidecar.store.memory import MemoryStore
@@ -113,8 +114,11 @@ async def test_work_that_waits_is_counted_by_kind(peer: Peer) -> None:
 
     seen = await scrape(peer)
 
-    assert (seen.value(WAITING, kind="turn"), seen.value(WAITING, kind="activity")) == (2, 0)
-    assert (seen.value(LEASES, kind="turn"), seen.value(STREAMS)) == (0, 0)
+    assert (seen.value(WAITING, kind="orchestration"), seen.value(WAITING, kind="activity")) == (
+        2,
+        0,
+    )
+    assert (seen.value(LEASES, kind="orchestration"), seen.value(STREAMS)) == (0, 0)
 
 
 async def test_work_that_is_out_is_counted_by_kind(peer: Peer) -> None:
@@ -124,7 +128,7 @@ async def test_work_that_is_out_is_counted_by_kind(peer: Peer) -> None:
 
     seen = await scrape(peer)
 
-    assert (seen.value(LEASES, kind="turn"), seen.value(LEASES, kind="activity")) == (0, 2)
+    assert (seen.value(LEASES, kind="orchestration"), seen.value(LEASES, kind="activity")) == (0, 2)
     assert (seen.value(WAITING, kind="activity"), seen.value(STREAMS)) == (0, 1)
 
 
@@ -136,7 +140,10 @@ async def test_what_workers_complete_is_counted(peer: Peer) -> None:
 
     seen = await scrape(peer)
 
-    assert (seen.work("turn"), seen.work("activity")) == ({"completed": 2}, {"completed": 1})
+    assert (seen.work("orchestration"), seen.work("activity")) == (
+        {"completed": 2},
+        {"completed": 1},
+    )
 
 
 async def test_what_fails_is_counted_as_failed(peer: Peer) -> None:
@@ -148,7 +155,7 @@ async def test_what_fails_is_counted_as_failed(peer: Peer) -> None:
 
     seen = await scrape(peer)
 
-    assert seen.work("turn") == {"completed": 1, "failed": 1}
+    assert seen.work("orchestration") == {"completed": 1, "failed": 1}
     assert seen.work("activity") == {"failed": 1}
 
 
@@ -174,7 +181,7 @@ async def test_what_workers_give_back_is_counted_as_abandoned(peer: Peer) -> Non
     request = messages.AbandonOrchestrationTaskRequest(completion_token=turn.completion_token)
     await peer.call(methods.ABANDON_ORCHESTRATION_TASK, request)
 
-    assert (await scrape(peer)).work("turn") == {"abandoned": 1}
+    assert (await scrape(peer)).work("orchestration") == {"abandoned": 1}
 
 
 async def test_what_a_worker_leaves_behind_is_counted_as_lost(peer: Peer) -> None:
@@ -186,7 +193,7 @@ async def test_what_a_worker_leaves_behind_is_counted_as_lost(peer: Peer) -> Non
     again = await other.next()
 
     assert again.orchestrator_request.instance_id == turn.orchestrator_request.instance_id
-    assert (await scrape(peer)).work("turn") == {"lost": 1}
+    assert (await scrape(peer)).work("orchestration") == {"lost": 1}
 
 
 async def test_an_answer_that_comes_twice_is_counted_once(peer: Peer) -> None:
@@ -195,7 +202,7 @@ async def test_an_answer_that_comes_twice_is_counted_once(peer: Peer) -> None:
     await peer.decide(turn, complete(1))
     await peer.decide(turn, complete(1))
 
-    assert (await scrape(peer)).work("turn") == {"completed": 1}
+    assert (await scrape(peer)).work("orchestration") == {"completed": 1}
 
 
 async def test_a_result_that_comes_twice_is_counted_once(peer: Peer) -> None:
@@ -244,8 +251,8 @@ async def test_commits_are_timed(peer: Peer) -> None:
 
 async def test_what_shares_a_commit_is_counted_together() -> None:
     host = Host(Committer(MemoryStore()), ManualClock(), lambda: "id")
-    counts = Prometheus(host.census)
-    host.observe(counts)
+    counts = PrometheusInstrumentation(host.stats)
+    host.instrument(counts)
 
     await asyncio.gather(*(host.execute("h", str(each), StartInstance("x")) for each in range(3)))
 
@@ -391,6 +398,43 @@ async def test_a_server_that_cannot_start_leaves_no_page_behind() -> None:
 
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
+
+
+# More than connections that there may be.
+MANY = 30
+
+
+async def test_a_page_that_fails_costs_its_connection_and_no_other() -> None:
+    asked = 0
+
+    def page(_accept: str) -> tuple[bytes, str]:
+        nonlocal asked
+        asked += 1
+        if asked <= MANY:
+            raise RuntimeError("cannot count")
+        return b"counts", "text/plain"
+
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    endpoint = MetricsEndpoint("127.0.0.1", 0, page)
+    await endpoint.start()
+    answers = [await scraped(endpoint.address) for _ in range(MANY + 1)]
+    await endpoint.stop()
+
+    assert answers[:-1] == [b""] * MANY
+    assert answers[-1].endswith(b"counts")
+
+
+async def scraped(address: str) -> bytes:
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
+    async with asyncio.timeout(PATIENCE):
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+        finally:
+            writer.close()
 
 
 def test_without_the_library_it_says_which_extra_brings_it() -> None:

@@ -14,7 +14,7 @@ import pytest
 from durabletask.protocol import messages, methods
 from durabletask.protocol.methods import Method
 from durabletask.sidecar import ManualClock, Security
-from durabletask.sidecar.instrumentation import Nobody
+from durabletask.sidecar.instrumentation import NoInstrumentation
 from durabletask.sidecar.security.token_table import parse
 from durabletask.sidecar.server import Server
 from durabletask.sidecar.service import Admission
@@ -71,13 +71,13 @@ class Details:
     invocation_metadata: Any
 
 
-class Counted(Nobody):
+class Counted(NoInstrumentation):
     """Counts how calls were answered."""
 
     def __init__(self) -> None:
         self.answers: list[tuple[str, str]] = []
 
-    def answered(self, method: str, status: str, since: float) -> None:
+    def rpc_finished(self, method: str, status: str, started: float) -> None:
         self.answers.append((method, status))
 
 

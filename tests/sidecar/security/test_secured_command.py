@@ -85,7 +85,7 @@ def test_an_open_sidecar_warns_on_standard_error() -> None:
         _, said = process.communicate(timeout=PATIENCE)
 
     assert said.count("without TLS") == 1
-    assert said.count("lets everybody in") == 1
+    assert said.count("without authentication") == 1
 
 
 def test_one_on_loopback_says_nothing() -> None:

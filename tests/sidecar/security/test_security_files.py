@@ -9,9 +9,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from durabletask.sidecar import Security, SecurityError
-from durabletask.sidecar.security import token_file
+from durabletask.sidecar.security import token_table
 from durabletask.sidecar.security.certificates import Certificates
-from durabletask.sidecar.security.reloading import Reloading
+from durabletask.sidecar.security.files import FileBacked
 from tests.builders.security import ADMIN, ORDERS, TOKENS, Authority, replace
 
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ def number(tmp_path: Path) -> Number:
 
 
 def test_a_file_that_stays_as_it_is_is_read_once(number: Number) -> None:
-    value = Reloading([number.path], number.read)
+    value = FileBacked([number.path], number.read)
 
     assert [value.current(), value.current()] == [1, 1]
     assert number.reads == 1
 
 
 def test_a_file_that_changes_is_read_again(number: Number) -> None:
-    value = Reloading([number.path], number.read)
+    value = FileBacked([number.path], number.read)
 
     replace(number.path, "2")
 
@@ -64,7 +64,7 @@ def test_a_file_that_changes_is_read_again(number: Number) -> None:
 def test_what_cannot_be_used_leaves_the_earlier_in_force_and_is_told_once(
     number: Number, change: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    value = Reloading([number.path], number.read)
+    value = FileBacked([number.path], number.read)
 
     replace(number.path, change)
     values = [value.current(), value.current()]
@@ -76,7 +76,7 @@ def test_what_cannot_be_used_leaves_the_earlier_in_force_and_is_told_once(
 
 
 def test_it_goes_on_with_the_next_that_can_be_used(number: Number) -> None:
-    value = Reloading([number.path], number.read)
+    value = FileBacked([number.path], number.read)
     replace(number.path, "no number")
     value.current()
 
@@ -92,7 +92,7 @@ def test_what_changes_while_it_is_read_is_read_again(number: Number) -> None:
             replace(number.path, "2")
         return found
 
-    value = Reloading([number.path], read_and_change)
+    value = FileBacked([number.path], read_and_change)
 
     assert value.current() == 2
 
@@ -154,7 +154,7 @@ def test_a_table_of_tokens_is_read_from_its_file(tmp_path: Path) -> None:
     path = tmp_path / "tokens"
     replace(path, TOKENS)
 
-    assert token_file.reloading(path).current().hubs_of(ORDERS) == {"orders"}
+    assert token_table.load(path).current().hubs_of(ORDERS) == {"orders"}
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_file_that_is_no_table_is_refused_by_its_name(
     replace(path, content)
 
     with pytest.raises(SecurityError, match=rf"{path}.*{complaint}"):
-        token_file.reloading(path)
+        token_table.load(path)
 
 
 @pytest.mark.parametrize("name", ["tokens", "server.key"])
@@ -180,11 +180,14 @@ def test_a_secret_that_everybody_may_read_is_told(
     cert, key = authority.certify()
     (tmp_path / name).chmod(0o644)
 
-    token_file.reloading(path)
+    token_table.load(path)
     Certificates(cert, key)
 
     (record,) = caplog.records
-    assert record.message == f"every user of this machine may read {tmp_path / name}: chmod 600 it"
+    assert (
+        record.message
+        == f"Every user of this machine can read {tmp_path / name}: run chmod 600 on it"
+    )
     assert ADMIN not in caplog.text
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durabletask.sidecar.security.token_table import SHORTEST, TokenTableError, covers, parse
+from durabletask.sidecar.security.token_table import MIN_LENGTH, TokenTableError, covers, parse
 from tests.builders.security import ADMIN, BILLING, ORDERS, TOKENS
 
 tokens = st.from_regex(r"\A[A-Za-z0-9._~+/-]{16,40}={0,2}\Z")
@@ -57,9 +57,9 @@ def test_a_token_covers_its_hubs_and_a_star_covers_all() -> None:
         ("", "no token"),
         ("# only a comment\n\n", "no token"),
         (f"\n{ORDERS}", "line 2 is not a task hub and a token"),
-        ("orders short", f"line 1: a token has {SHORTEST} characters or more"),
-        (f"# one\norders {ORDERS}!", "line 2: a token is of letters"),
-        (f"orders {ORDERS}\x7f", "line 1: a token is of letters"),
+        ("orders short", f"line 1: a token must have at least {MIN_LENGTH} characters"),
+        (f"# one\norders {ORDERS}!", "line 2: a token may contain only letters"),
+        (f"orders {ORDERS}\x7f", "line 1: a token may contain only letters"),
     ],
 )
 def test_what_is_no_table_is_refused_by_the_number_of_its_line(table: str, complaint: str) -> None:

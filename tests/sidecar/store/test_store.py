@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -31,9 +32,10 @@ from durabletask.sidecar.engine.state import (
     blank,
 )
 from durabletask.sidecar.engine.transition import Transition
-from durabletask.sidecar.store import Change, Key, ReadyBatch, ReadyTurn
+from durabletask.sidecar.store import Change, Due, Key
 from durabletask.sidecar.store.memory import MemoryStore
 from durabletask.sidecar.store.sqlite import SqliteStore
+from durabletask.sidecar.work.items import WorkItemSource
 from tests.builders.engine import (
     EPOCH,
     HUB,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from durabletask.sidecar.engine.state import ScheduledTask
     from durabletask.sidecar.store import Store
 
 KEY = Key(HUB, "a")
@@ -135,11 +138,7 @@ def assert_stored(hub: Hub, *instance_ids: str) -> None:
 
 
 def due(store: Store, after: datetime | None, until: datetime) -> list[str]:
-    return [name_of(ready) for ready in store.due(after, until)]
-
-
-def name_of(ready: ReadyTurn | ReadyBatch) -> str:
-    return ready.instance_id if isinstance(ready, ReadyTurn) else ready.entity_id
+    return [ready.key.instance_id for ready in store.due(after, until)]
 
 
 def test_an_instance_that_was_never_stored_is_none_without_history(store: Store) -> None:
@@ -527,7 +526,7 @@ def test_a_ready_turn_says_what_a_worker_is_chosen_by(store: Store) -> None:
 
     ready = list(store.due(None, hub.now))
 
-    assert ready == [ReadyTurn(HUB, "a", "order", "2"), ReadyTurn(HUB, "b", "order", None)]
+    assert ready == [Due(Key(HUB, "a"), "order", "2"), Due(Key(HUB, "b"), "order", None)]
 
 
 def test_live_children_are_found_by_their_parent_of_whatever_execution(store: Store) -> None:
@@ -569,13 +568,33 @@ def test_the_outstanding_tasks_of_an_instance_come_oldest_first(store: Store) ->
 
     of_a = [row for key, row in found if key == KEY]
     assert [row.task_id for row in of_a] == list(range(11, 0, -1))
-    assert {row.number: row for row in of_a} == hub.state().tasks
+    assert list(map(named, of_a)) == list(map(named, hub.state().tasks.values()))
     [of_b] = [row for key, row in found if key == Key(HUB, "b")]
-    assert (of_b.name, of_b.version, of_b.request) == (
-        "pack",
-        "2",
-        hub.state("b").tasks[of_b.number].request,
-    )
+    [row] = hub.state("b").tasks.values()
+    assert named(of_b) == named(row)
+    assert (of_b.name, of_b.version) == ("pack", "2")
+
+
+def named(task: ScheduledTask) -> tuple[Any, ...]:
+    """All of a task but its input."""
+    return task.key, task.number, task.task_id, task.execution_id, task.name, task.version
+
+
+def test_to_name_the_outstanding_tasks_their_inputs_are_not_read(store: Store) -> None:
+    size = 4_000_000
+    hub = Hub(store)
+    hub.start()
+    hub.decide(schedule(1, "pack", "x" * size))
+
+    tracemalloc.start()
+    try:
+        [(_, task)] = store.outstanding_tasks()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert task.name == "pack"
+    assert peak < size / 4
 
 
 def test_those_that_have_not_ended_are_counted_by_task_hub(store: Store) -> None:
@@ -587,13 +606,13 @@ def test_those_that_have_not_ended_are_counted_by_task_hub(store: Store) -> None
     other = Submission("other", "a", StartInstance("order"))
     hub.committer.commit([other], now=hub.now, new_id=lambda: "e")
 
-    assert dict(store.alive()) == {HUB: 2, "other": 1}
+    assert dict(store.live_counts()) == {HUB: 2, "other": 1}
 
     store.wipe("other")
     hub.do(Terminate(), "b")
     hub.do(Terminate(), "c")
 
-    assert dict(store.alive()) == {}
+    assert dict(store.live_counts()) == {}
 
 
 def test_task_hubs_know_nothing_of_each_other(store: Store) -> None:
@@ -607,7 +626,7 @@ def test_task_hubs_know_nothing_of_each_other(store: Store) -> None:
 
     for hub in ("north", "south"):
         commit(hub, "a", StartInstance(hub))
-        turn = committer.prepare_turn(hub, "a", token="", now=EPOCH, room=1 << 20)
+        turn = WorkItemSource(committer).prepare_turn(hub, "a", token="", now=EPOCH, room=1 << 20)
         assert turn is not None
         commit(hub, "a", CompleteTurn(turn.turn, [schedule(1, hub), child(2, "kid", name=hub)]))
 
@@ -621,7 +640,7 @@ def test_task_hubs_know_nothing_of_each_other(store: Store) -> None:
     assert store.live_children(Key("north", "a")) == []
     assert store.live_children(Key("south", "a")) == ["kid"]
     assert [key for key, _ in store.outstanding_tasks()] == [Key("south", "a")]
-    assert [ready.hub for ready in store.due(None, EPOCH)] == ["south"]
+    assert [ready.key.hub for ready in store.due(None, EPOCH)] == ["south"]
     assert len(events_in(store.history(Key("south", "a")))) == 4
 
 

@@ -18,7 +18,7 @@ from durabletask.sidecar.engine.entities.state import (
 )
 from durabletask.sidecar.engine.state import CallRow, LockRow, ParentLink
 from durabletask.sidecar.engine.transition import Transition
-from durabletask.sidecar.store import Change, EntityChange, Key, ReadyBatch, ReadyTurn
+from durabletask.sidecar.store import Change, Due, EntityChange, Key
 from durabletask.sidecar.store.memory import MemoryStore
 from durabletask.sidecar.store.queries import EndedQuery, EntityQuery, InstanceQuery
 from durabletask.sidecar.store.sqlite import SqliteStore
@@ -132,9 +132,9 @@ def test_turns_and_batches_become_due_in_one_order(store: Store) -> None:
     due = list(store.due(EPOCH, EPOCH + 10 * SECOND))
 
     assert due == [
-        ReadyTurn(HUB, "soon", "order", None),
-        ReadyBatch(HUB, "@counter@b"),
-        ReadyTurn(HUB, "late", "order", None),
+        Due(Key(HUB, "soon"), "order"),
+        Due(Key(HUB, "@counter@b")),
+        Due(Key(HUB, "late"), "order"),
     ]
     assert store.next_due(EPOCH) == EPOCH + SECOND
     assert store.next_due(EPOCH + SECOND) == EPOCH + 2 * SECOND
@@ -146,11 +146,11 @@ def test_a_locked_entity_is_due_when_its_holder_has_asked_for_something(store: S
     hub.start()
     hub.decide(lock(1, "s", "@counter@a"))
     hub.do(SignalEntity("r1", "add"), "@counter@a")
-    assert ReadyBatch(*KEY) not in list(store.due(None, hub.now))
+    assert Due(KEY) not in list(store.due(None, hub.now))
 
     hub.decide(call(2, "r2", "@counter@a"))
 
-    assert ReadyBatch(*KEY) in list(store.due(None, hub.now))
+    assert Due(KEY) in list(store.due(None, hub.now))
 
 
 def test_calls_and_locks_of_an_orchestration_come_back(store: Store) -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from durabletask.sidecar.commit.work import Kind, Work
+from durabletask.sidecar.commit.notifications import Kind, Work
 from durabletask.sidecar.work import completion_tokens
 
 

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from durabletask.sidecar.clock import ManualClock
-from durabletask.sidecar.commit.work import Kind, Work
+from durabletask.sidecar.commit.notifications import Kind, Work
 from durabletask.sidecar.errors import ShuttingDownError
 from durabletask.sidecar.work.dispatcher import Dispatcher
 from durabletask.sidecar.work.streams import Appetite, Filter, WorkStream
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.work.leases import Lease
 
@@ -31,7 +33,7 @@ class Source:
     refused: list[tuple[str, int]] = field(default_factory=list)
     loaded: list[str] = field(default_factory=list)
 
-    def load(self, lease: Lease) -> bytes | None:
+    def load(self, lease: Lease, now: datetime) -> bytes | None:
         self.loaded.append(lease.token)
         if lease.work.instance_id in self.gone:
             return None
@@ -57,7 +59,10 @@ class Desk:
     def __post_init__(self) -> None:
         numbers = itertools.count(1)
         self.dispatcher = Dispatcher(
-            self.source, self.clock, lambda work: f"{work.instance_id}#{next(numbers)}"
+            self.source.load,
+            self.source.refuse,
+            self.clock,
+            lambda work: f"{work.instance_id}#{next(numbers)}",
         )
 
     def worker(self, *, turns: int = 0, activities: int = 0, **appetite: object) -> WorkStream:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from durabletask.core.context import ReplayedContext
 
 
-class Completion(NamedTuple):
+class TaskCompletion(NamedTuple):
     """What was answered, as log texts name it, and whether a task waited for it."""
 
     what: str
@@ -30,49 +30,51 @@ class Completion(NamedTuple):
     is_awaited: bool
 
 
-def _activity_completed(context: ReplayedContext, done: Any) -> Completion:
+def _activity_completed(context: ReplayedContext, done: Any) -> TaskCompletion:
     id = done.task_scheduled_id
     known = context.activities.complete(id, done.result, done.task_execution_id)
-    return Completion("activity", id, known)
+    return TaskCompletion("activity", id, known)
 
 
-def _activity_failed(context: ReplayedContext, failed: Any) -> Completion:
+def _activity_failed(context: ReplayedContext, failed: Any) -> TaskCompletion:
     id = failed.task_scheduled_id
     known = context.activities.fail(id, failed.failure_details, failed.task_execution_id)
-    return Completion("activity", id, known)
+    return TaskCompletion("activity", id, known)
 
 
-def _child_completed(context: ReplayedContext, done: Any) -> Completion:
+def _child_completed(context: ReplayedContext, done: Any) -> TaskCompletion:
     id = done.task_scheduled_id
-    return Completion("sub-orchestration", id, context.children.complete(id, done.result))
+    return TaskCompletion("sub-orchestration", id, context.children.complete(id, done.result))
 
 
-def _child_failed(context: ReplayedContext, failed: Any) -> Completion:
+def _child_failed(context: ReplayedContext, failed: Any) -> TaskCompletion:
     id = failed.task_scheduled_id
-    return Completion("sub-orchestration", id, context.children.fail(id, failed.failure_details))
+    return TaskCompletion(
+        "sub-orchestration", id, context.children.fail(id, failed.failure_details)
+    )
 
 
-def _timer_fired(context: ReplayedContext, fired: Any) -> Completion:
+def _timer_fired(context: ReplayedContext, fired: Any) -> TaskCompletion:
     known = context.timers.fired(fired.timer_id, fired.fire_at)
-    return Completion("timer", fired.timer_id, known)
+    return TaskCompletion("timer", fired.timer_id, known)
 
 
-def _entity_completed(context: ReplayedContext, done: Any) -> Completion:
+def _entity_completed(context: ReplayedContext, done: Any) -> TaskCompletion:
     known = context.entity_calls.complete(done.request_id, done.output)
-    return Completion("entity call", done.request_id, known)
+    return TaskCompletion("entity call", done.request_id, known)
 
 
-def _entity_failed(context: ReplayedContext, failed: Any) -> Completion:
+def _entity_failed(context: ReplayedContext, failed: Any) -> TaskCompletion:
     known = context.entity_calls.fail(failed.request_id, failed.failure_details)
-    return Completion("entity call", failed.request_id, known)
+    return TaskCompletion("entity call", failed.request_id, known)
 
 
-def _lock_granted(context: ReplayedContext, granted: Any) -> Completion:
+def _lock_granted(context: ReplayedContext, granted: Any) -> TaskCompletion:
     known = context.sections.granted(granted.critical_section_id)
-    return Completion("lock request", granted.critical_section_id, known)
+    return TaskCompletion("lock request", granted.critical_section_id, known)
 
 
-_COMPLETE: dict[str, Callable[[ReplayedContext, Any], Completion]] = {
+_COMPLETE: dict[str, Callable[[ReplayedContext, Any], TaskCompletion]] = {
     ACTIVITY.completed_by: _activity_completed,
     ACTIVITY.failed_by: _activity_failed,
     SUB_ORCHESTRATION.completed_by: _child_completed,
@@ -87,6 +89,6 @@ EVENT_KINDS = frozenset(_COMPLETE)
 """The kinds of events that answer an action."""
 
 
-def complete(context: ReplayedContext, kind: str, body: Any) -> Completion:
+def complete(context: ReplayedContext, kind: str, body: Any) -> TaskCompletion:
     """Apply the body of an event of one of the `EVENT_KINDS`."""
     return _COMPLETE[kind](context, body)

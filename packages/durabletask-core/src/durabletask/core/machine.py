@@ -53,7 +53,7 @@ from durabletask.serialization.sendable import serialized
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from durabletask.core.completions import Completion
+    from durabletask.core.completions import TaskCompletion
     from durabletask.core.registry import Registry
     from durabletask.core.runner import CallOutcome
     from durabletask.core.settings import Settings
@@ -316,7 +316,7 @@ class OrchestrationMachine:
             inner=outcome.details if isinstance(outcome, Failed) else None,
         )
 
-    def _complete(self, completion: Completion) -> None:
+    def _complete(self, completion: TaskCompletion) -> None:
         if completion.is_awaited:
             self._advance()
         else:

@@ -1,18 +1,15 @@
-"""Why the sidecar cannot do now what it was asked to do; asked again later, it may.
-
-Knows nothing about who asked, or for what.
-"""
+"""Errors for requests that the sidecar cannot carry out now but may carry out later."""
 
 from __future__ import annotations
 
 
-class StorageError(Exception):
-    """The transaction failed; nothing of it is stored, and it may be tried again."""
+class CommitFailedError(Exception):
+    """The transaction failed and nothing of it is stored; it may be repeated."""
 
 
-class CrowdedError(Exception):
-    """There are as many of something as may be; the text says of what, and how many."""
+class ResourceExhaustedError(Exception):
+    """A limit on resources is reached; the text names the limit and its value."""
 
 
 class ShuttingDownError(Exception):
-    """The sidecar stops; what was asked of it may come true after its next start."""
+    """The sidecar is stopping; repeat the request once it has started again."""

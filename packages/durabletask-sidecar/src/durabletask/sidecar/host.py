@@ -1,6 +1,6 @@
 """Everything that lives on the sidecar's event loop, tied together.
 
-    service --command--> group commit --notices--> dispatcher, waiters
+    service --command--> group commit --notifications--> dispatcher, waiters
 
 Knows nothing about gRPC, and decides nothing: the engine does.
 """
@@ -12,28 +12,25 @@ from typing import TYPE_CHECKING
 from .change_waiters import Waiters
 from .commit.committer import Submission
 from .commit.group_commit import GroupCommit
-from .commit.work import Kind, Work
-from .engine.entities import ids
+from .commit.notifications import Kind
 from .work import completion_tokens
 from .work.completions import Completions
 from .work.dispatcher import Dispatcher
-from .work.source import Source
+from .work.items import WorkItemSource
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
     from datetime import datetime
 
     from .clock import Clock
     from .commit.committer import Committer
-    from .commit.notifications import Notices
+    from .commit.notifications import Notifications
     from .engine.commands import Command
     from .engine.entities.state import Entity
     from .engine.state import Instance
     from .engine.transition import Reply
-    from .instrumentation import Census, Observer
+    from .instrumentation import Instrumentation, WorkStats
     from .store import Reader
-    from .work.leases import Lease
 
 
 class Host:
@@ -47,20 +44,25 @@ class Host:
         self._waiters = Waiters()
         self._committer = committer
         self._commits = GroupCommit(committer, clock, new_id, self._publish)
-        source = Source(committer, clock, self._refuse)
+        self.items = WorkItemSource(committer)
         self.dispatcher = Dispatcher(
-            source, clock, lambda work: completion_tokens.make(work, new_id()), committer.limits
+            self.items.load,
+            # Not there yet: completions end what the dispatcher hands out.
+            lambda lease, size: self.completions.refuse(lease, size),  # noqa: PLW0108
+            clock,
+            lambda work: completion_tokens.make(work, new_id()),
+            committer.limits,
         )
         self.completions = Completions(self.dispatcher, self._commits, committer)
 
-    def observe(self, observer: Observer) -> None:
+    def instrument(self, instrumentation: Instrumentation) -> None:
         """Let somebody count what happens from now on."""
         for each in (self._commits, self.dispatcher, self.completions):
-            each.observer = observer
+            each.instrumentation = instrumentation
 
-    def census(self) -> Census:
+    def stats(self) -> WorkStats:
         """How much work waits, and how much is out."""
-        return self.dispatcher.census()
+        return self.dispatcher.stats()
 
     def start(self) -> None:
         """Take up what the store remembers."""
@@ -118,40 +120,20 @@ class Host:
         self.dispatcher.forget_sessions(hub)
         self._waiters.wake_all(hub)
 
-    def _refuse(self, lease: Lease, size: int) -> asyncio.Future[Reply]:
-        return self.completions.refuse(lease, size)
-
-    def _publish(self, notices: Notices) -> None:
-        for hub, instance_id in notices.void_turns:
-            self.dispatcher.revoke((Kind.TURN, hub, instance_id, None))
+    def _publish(self, notifications: Notifications) -> None:
+        for hub, instance_id in notifications.void_turns:
+            self.dispatcher.revoke((Kind.TURN, hub, instance_id, ""))
             # Callers may give the next execution the id that this one had.
             self.dispatcher.forget_sessions(hub, instance_id)
-        for hub, entity_id in notices.void_batches:
-            self.dispatcher.revoke((Kind.ENTITY, hub, entity_id, None))
-        for hub, instance_id, task_key in notices.withdrawn:
+        for hub, entity_id in notifications.void_batches:
+            self.dispatcher.revoke((Kind.ENTITY, hub, entity_id, ""))
+        for hub, instance_id, task_key in notifications.withdrawn:
             self.dispatcher.revoke((Kind.ACTIVITY, hub, instance_id, task_key))
-        for hub, instance_id in notices.ended:
+        for hub, instance_id in notifications.ended:
             self.dispatcher.forget(hub, instance_id)
-        for turn in notices.turns:
-            self.dispatcher.offer(
-                Work(Kind.TURN, turn.hub, turn.instance_id, turn.name, turn.version)
-            )
-        for batch in notices.batches:
-            name = ids.name_of(batch.entity_id)
-            self.dispatcher.offer(Work(Kind.ENTITY, batch.hub, batch.entity_id, name))
-        for task in notices.tasks:
-            self.dispatcher.offer(
-                Work(
-                    Kind.ACTIVITY,
-                    task.hub,
-                    task.instance_id,
-                    task.name,
-                    task.version,
-                    task.task_key,
-                    task.task_id,
-                )
-            )
-        for hub, instance_id in notices.changed:
+        for work in notifications.ready:
+            self.dispatcher.offer(work)
+        for hub, instance_id in notifications.changed:
             self._waiters.wake(hub, instance_id)
         self.dispatcher.pump()
 

@@ -1,93 +1,162 @@
-"""Let somebody count what happens: the seam between the engine room and its gauges.
+"""What the inner parts of the sidecar report: counts and times, and failures that repeat.
 
-Those who act call an `Observer` as they go; nobody listens unless the server is told to
-publish metrics. An observer returns at once, raises nothing and changes nothing.
+`Instrumentation` is called as things happen. An implementation returns at once, raises
+nothing and changes nothing. Unless metrics are published it is `NO_INSTRUMENTATION`.
 
-Knows nothing about what is made of it.
+`FailureLog` logs a failure of the store once, and its end once. Each commit fails while the
+disk is full, and workers repeat what failed: one line for each would fill the log, which may
+be on the same disk.
 """
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from .store import StoreError
 
-    from .commit.work import Kind
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    from .commit.notifications import Kind
     from .engine.commands import CompleteActivity, CompleteTurn
     from .engine.entities.commands import CompleteBatch
 
     Completion = CompleteTurn | CompleteActivity | CompleteBatch
 
+_log = logging.getLogger("durabletask.sidecar")
 
-class Observer(Protocol):
-    """Somebody who counts."""
+# While so many different failures last, further ones are not logged.
+_MAX_TEXTS = 10
+# The failures of so many keys are remembered; the oldest is forgotten first.
+_MAX_KEYS = 1000
+
+
+class Instrumentation(Protocol):
+    """Is told what the sidecar does."""
 
     def ticks(self) -> float:
-        """Seconds since whenever; the beginning of what is told afterwards with `since`."""
+        """A monotonic time in seconds, to be passed as `started` later."""
         ...
 
-    def answered(self, method: str, status: str, since: float) -> None:
-        """A call ended with this status."""
+    def rpc_finished(self, method: str, status: str, started: float) -> None:
+        """A call of this method ended with this status."""
         ...
 
-    def committed(self, submissions: int, since: float) -> None:
-        """One transaction stored so many submissions."""
+    def commit_finished(self, submissions: int, started: float) -> None:
+        """One transaction stored this many submissions."""
         ...
 
     def commit_failed(self) -> None:
         """A transaction was not stored."""
         ...
 
-    def completed(self, kind: Kind, completion: Completion) -> None:
-        """A worker's answer to its work is stored."""
+    def work_completed(self, kind: Kind, completion: Completion) -> None:
+        """A worker's completion of a work item is stored."""
         ...
 
-    def abandoned(self, kind: Kind) -> None:
-        """A worker gave work back."""
+    def work_abandoned(self, kind: Kind) -> None:
+        """A worker abandoned a work item."""
         ...
 
-    def lost(self, kind: Kind) -> None:
-        """A worker went away and left work undone."""
+    def work_lost(self, kind: Kind) -> None:
+        """A worker disconnected before it completed a work item."""
         ...
 
 
-class Nobody:
-    """Counts nothing."""
+class NoInstrumentation:
+    """Ignores all reports."""
 
     def ticks(self) -> float:
         return 0.0
 
-    def answered(self, method: str, status: str, since: float) -> None:
+    def rpc_finished(self, method: str, status: str, started: float) -> None:
         pass
 
-    def committed(self, submissions: int, since: float) -> None:
+    def commit_finished(self, submissions: int, started: float) -> None:
         pass
 
     def commit_failed(self) -> None:
         pass
 
-    def completed(self, kind: Kind, completion: Completion) -> None:
+    def work_completed(self, kind: Kind, completion: Completion) -> None:
         pass
 
-    def abandoned(self, kind: Kind) -> None:
+    def work_abandoned(self, kind: Kind) -> None:
         pass
 
-    def lost(self, kind: Kind) -> None:
+    def work_lost(self, kind: Kind) -> None:
         pass
 
 
-NOBODY = Nobody()
+NO_INSTRUMENTATION = NoInstrumentation()
 
 
 @dataclass(frozen=True, slots=True)
-class Census:
-    """How much there is of everything right now."""
+class WorkStats:
+    """How many work items and streams there are at one moment."""
 
     waiting: Mapping[Kind, int]
-    """Work that is ready, and that no worker has."""
-    out: Mapping[Kind, int]
-    """Work that a worker has."""
+    """Work items that no worker has."""
+    leased: Mapping[Kind, int]
+    """Work items that a worker has."""
     streams: int
-    """Workers that are connected."""
+    """Connected workers."""
+
+
+class FailureLog:
+    """Logs the failures of one operation of the store, which `operation` names as a verb.
+
+    Each distinct text is logged once for as long as it fails for any key.
+    """
+
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
+        self._failing: dict[Hashable, str] = {}
+        self._keys_by_text: Counter[str] = Counter()
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether some key failed and has not recovered since."""
+        return bool(self._failing)
+
+    def record(
+        self, error: Exception, key: Hashable = None, fields: Mapping[str, str | int] | None = None
+    ) -> None:
+        """Log the failure with these fields, unless the same one is logged already.
+
+        An error that is no StoreError is a defect: it is logged each time, with its traceback.
+        """
+        if not isinstance(error, StoreError):
+            _log.error("Cannot %s", self._operation, exc_info=error, extra=fields)
+            return
+        text = str(error)
+        if self._failing.get(key) == text:
+            return
+        self._forget(key)
+        if len(self._failing) == _MAX_KEYS:
+            self._forget(next(iter(self._failing)))
+        self._failing[key] = text
+        self._keys_by_text[text] += 1
+        if self._keys_by_text[text] == 1 and len(self._keys_by_text) <= _MAX_TEXTS:
+            _log.error("Cannot %s: %s", self._operation, text, extra=fields)
+
+    def recovered(self, *keys: Hashable) -> None:
+        """Forget the failures of these keys; log the recovery once none is left."""
+        if not self._failing:
+            return
+        for key in keys:
+            self._forget(key)
+        if not self._failing:
+            _log.warning("The store works again: it can %s", self._operation)
+
+    def _forget(self, key: Hashable) -> None:
+        text = self._failing.pop(key, None)
+        if text is None:
+            return
+        self._keys_by_text[text] -= 1
+        if not self._keys_by_text[text]:
+            # Without its entry, the next failure with this text is logged again.
+            del self._keys_by_text[text]

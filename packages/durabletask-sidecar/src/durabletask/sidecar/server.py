@@ -27,21 +27,21 @@ from .clock import Clock, SystemClock
 from .commit.committer import Committer
 from .engine.limits import DEFAULT
 from .host import Host
-from .instrumentation import NOBODY
+from .instrumentation import NO_INSTRUMENTATION
 from .network.listening import check_free, free_port, hosts, is_loopback, target
 from .network.restarting_server import LastingServer
-from .operations.logs import keep_metadata_out
-from .operations.metrics import Meter, Metrics
+from .operations.logs import drop_grpc_metadata
+from .operations.metrics import Metrics, MetricsPublisher
 from .operations.retention import Retention
-from .security import Security, exposure
+from .security import Security
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .engine.limits import Limits
-    from .instrumentation import Observer
+    from .instrumentation import Instrumentation
     from .security.certificates import Certificates
-    from .security.reloading import Reloading
+    from .security.files import FileBacked
     from .security.token_table import TokenTable
     from .store import Store
 
@@ -115,7 +115,7 @@ class Server:
         self._dialect = service.named(dialect)
         self._limits = limits
         self._metrics = metrics
-        self._meter: Meter | None = None
+        self._publisher: MetricsPublisher | None = None
         self._kept = retention
         self._retention: Retention | None = None
         self._clock = clock or SystemClock()
@@ -141,14 +141,14 @@ class Server:
     @property
     def metrics_address(self) -> str | None:
         """Where metrics are published, as `host:port`; None when they are not."""
-        return None if self._meter is None else self._meter.address
+        return None if self._publisher is None else self._publisher.address
 
     async def start(self) -> None:
         """Open the store, then listen.
 
         Raises StoreError, SecurityError or OSError, and leaves nothing open.
         """
-        keep_metadata_out()
+        drop_grpc_metadata()
         certificates, tokens = _certificates(self._security), _tokens(self._security)
         places = hosts(self._host)
         for place in places:
@@ -162,13 +162,13 @@ class Server:
             self._store.close()
             raise
         try:
-            observer = await self._observed(self._engine)
+            instrumentation = await self._observed(self._engine)
             # What may fail comes first: gRPC gives a port back only after it has served it.
             self._engine.start()
             self._port = self._port or free_port(places)
-            admission = service.Admission(tokens.current, observer) if tokens else None
+            admission = service.Admission(tokens.current, instrumentation) if tokens else None
             handlers = (
-                service.handlers(self._engine, self._dialect, observer),
+                service.handlers(self._engine, self._dialect, instrumentation),
                 self._health.handlers(),
             )
             self._grpc = LastingServer(
@@ -183,8 +183,8 @@ class Server:
             self._store.close()
             raise
         if not is_loopback(self._host):
-            for warning in exposure.warnings(self.address, self._security):
-                _log.warning("%s", warning)
+            for warning in self._security.exposure_warnings():
+                _log.warning(warning, extra={"address": self.address})
 
     def _listening(
         self,
@@ -239,18 +239,18 @@ class Server:
         self._store.close()
         _log.info("stopped", extra={"address": self.address})
 
-    async def _observed(self, engine: Host) -> Observer:
+    async def _observed(self, engine: Host) -> Instrumentation:
         """Who counts what happens: whoever publishes it, or nobody."""
         if self._metrics is None:
-            return NOBODY
-        self._meter = Meter(self._metrics, engine.census)
-        engine.observe(self._meter.observer)
-        await self._meter.start()
-        return self._meter.observer
+            return NO_INSTRUMENTATION
+        self._publisher = MetricsPublisher(self._metrics, engine.stats)
+        engine.instrument(self._publisher.instrumentation)
+        await self._publisher.start()
+        return self._publisher.instrumentation
 
     async def _stop_metrics(self) -> None:
-        if self._meter is not None:
-            await self._meter.stop()
+        if self._publisher is not None:
+            await self._publisher.stop()
 
 
 def _options(keepalive: timedelta, limits: Limits) -> tuple[tuple[str, int], ...]:
@@ -276,12 +276,12 @@ def _certificates(security: Security) -> Certificates | None:
     return Certificates(security.tls_cert, security.tls_key, security.client_ca)
 
 
-def _tokens(security: Security) -> Reloading[TokenTable] | None:
+def _tokens(security: Security) -> FileBacked[TokenTable] | None:
     if security.token_file is None:
         return None
-    from .security import token_file
+    from .security import token_table
 
-    return token_file.reloading(security.token_file)
+    return token_table.load(security.token_file)
 
 
 def _listen(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .clock import Alarm, Clock, ManualClock
     from .commit.committer import Committer
-    from .commit.notifications import Notices
+    from .commit.notifications import Notifications
     from .engine.state import Instance
 
 
@@ -78,8 +78,8 @@ class SkippingHost(Host):
             self._look_soon()
         return due_at
 
-    def _publish(self, notices: Notices) -> None:
-        super()._publish(notices)
+    def _publish(self, notifications: Notifications) -> None:
+        super()._publish(notifications)
         self._look_soon()
 
     def _look_soon(self) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from durabletask.sidecar.operations.checking import Complaint
+    from durabletask.sidecar.operations.integrity import Problem
 
 _WHOLE, _WRONG = 0, 1
 # Fewer are read in a moment.
@@ -32,29 +32,27 @@ exit codes: 0 all is well, 1 something is wrong, 2 the file cannot be read
 
 def run(arguments: Sequence[str]) -> int:
     """Print what is wrong; whether anything is."""
-    from durabletask.sidecar.operations import checking
+    from durabletask.sidecar.operations import integrity
     from durabletask.sidecar.store.inspection import Inspection
 
     path = Path(_parser().parse_args(arguments).file)
     counter = _Counter()
     wrong = 0
     with closing(Inspection(path)) as file:
-        for complaint in checking.complaints(file, counter.count):
+        for problem in integrity.problems(file, counter.count):
             wrong += 1
-            print(_line(complaint), flush=True)  # noqa: T201 - a command's output
+            print(_line(problem), flush=True)  # noqa: T201 - a command's output
     verdict = f"{wrong} things are wrong" if wrong else "all is well"
     print(f"checked {counter.counted} instances and entities of {path}: {verdict}")  # noqa: T201
     return _WRONG if wrong else _WHOLE
 
 
-def _line(complaint: Complaint) -> str:
+def _line(problem: Problem) -> str:
     # As JSON has them, names with spaces or line ends are still one word of one line; in a
     # damaged file a name may be no text at all.
-    words = (
-        [] if complaint.key is None else [json.dumps(each, default=repr) for each in complaint.key]
-    )
+    words = [] if problem.key is None else [json.dumps(each, default=repr) for each in problem.key]
     whose = " ".join(words) or "file"
-    return f"{whose} {complaint.rule}: {' '.join(complaint.text.split())}"
+    return f"{whose} {problem.rule}: {' '.join(problem.text.split())}"
 
 
 class _Counter:

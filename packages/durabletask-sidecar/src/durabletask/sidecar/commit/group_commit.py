@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from durabletask.sidecar.errors import StorageError
-from durabletask.sidecar.failure_log import Trouble
-from durabletask.sidecar.instrumentation import NOBODY
+from durabletask.sidecar.errors import CommitFailedError
+from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION, FailureLog
 from durabletask.sidecar.store import StoreError, UnreadableError
 
 if TYPE_CHECKING:
@@ -29,10 +28,10 @@ if TYPE_CHECKING:
 
     from durabletask.sidecar.clock import Alarm, Clock
     from durabletask.sidecar.engine.transition import Reply
-    from durabletask.sidecar.instrumentation import Observer
+    from durabletask.sidecar.instrumentation import Instrumentation
 
     from .committer import Commit, Committer, Submission
-    from .notifications import Notices
+    from .notifications import Notifications
 
 # More than this and one flush would keep the loop from its other duties.
 _LARGEST_BATCH = 500
@@ -64,19 +63,19 @@ class GroupCommit:
         committer: Committer,
         clock: Clock,
         new_id: Callable[[], str],
-        publish: Callable[[Notices], None],
+        publish: Callable[[Notifications], None],
     ) -> None:
         self._committer = committer
         self._clock = clock
         self._new_id = new_id
         self._publish = publish
-        self.observer: Observer = NOBODY
+        self.instrumentation: Instrumentation = NO_INSTRUMENTATION
         self._pending: list[_Pending] = []
         self._is_scheduled = False
         self._alarm: Alarm | None = None
         self._due_at: datetime | None = None
-        self._storing = Trouble("store what was asked for")
-        self._reading = Trouble("read what is due")
+        self._storing = FailureLog("commit changes")
+        self._reading = FailureLog("read what is due next")
 
     def start(self) -> None:
         """Publish all that the store remembers as ready, and watch for what becomes due."""
@@ -93,7 +92,7 @@ class GroupCommit:
     ) -> asyncio.Future[Reply]:
         """Store the submission together with all others that are ready.
 
-        The future carries the reply, or StorageError. `stored` is called with the reply
+        The future carries the reply, or CommitFailedError. `stored` is called with the reply
         before anybody learns of the commit, `failed` when there was none.
         """
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
@@ -134,7 +133,7 @@ class GroupCommit:
 
     def _store(self, batch: Sequence[_Pending], now: datetime) -> None:
         submissions = [pending.submission for pending in batch]
-        since = self.observer.ticks()
+        started = self.instrumentation.ticks()
         try:
             commit = self._committer.commit(submissions, now=now, new_id=self._new_id)
         except Exception as error:  # noqa: BLE001 - those who wait must learn of it
@@ -146,20 +145,20 @@ class GroupCommit:
             self._note(error, batch)
             _fail(batch, error)
         else:
-            if self._storing.is_on:
-                self._storing.end(None, *(_key(pending.submission) for pending in batch))
-            self.observer.committed(len(batch), since)
+            if self._storing.is_failing:
+                self._storing.recovered(None, *(_key(pending.submission) for pending in batch))
+            self.instrumentation.commit_finished(len(batch), started)
             self._announce(batch, commit)
 
     def _note(self, error: Exception, batch: Sequence[_Pending]) -> None:
         if _is_perhaps_of_one(error):
             submission = batch[0].submission
-            about = {"hub": submission.hub, "instance": submission.instance_id}
-            self._storing.note(error, _key(submission), about)
+            fields = {"hub": submission.hub, "instance_id": submission.instance_id}
+            self._storing.record(error, _key(submission), fields)
         else:
-            self._storing.note(error, about={"changes": len(batch)})
+            self._storing.record(error, fields={"changes": len(batch)})
         if isinstance(error, StoreError):
-            self.observer.commit_failed()
+            self.instrumentation.commit_failed()
 
     def _announce(self, batch: Sequence[_Pending], commit: Commit) -> None:
         for pending, reply in zip(batch, commit.replies, strict=True):
@@ -167,30 +166,30 @@ class GroupCommit:
         for pending, reply in zip(batch, commit.replies, strict=True):
             if not pending.future.done():
                 pending.future.set_result(reply)
-        self._publish(commit.notices)
+        self._publish(commit.notifications)
 
     def _look(self) -> None:
         """Publish what has become due, and watch for what comes next."""
         self._stop_watching()
         now = self._clock.now()
         try:
-            notices = self._committer.due(now)
+            notifications = self._committer.due(now)
         except Exception as error:  # noqa: BLE001 - timers must fire once the store is well again
-            self._reading.note(error, "due")
+            self._reading.record(error, "due")
             self._watch(now + _STORE_REST)
             return
-        self._reading.end("due")
-        self._publish(notices)
+        self._reading.recovered("due")
+        self._publish(notifications)
         self._watch_what_is_next(now)
 
     def _watch_what_is_next(self, now: datetime) -> None:
         try:
             next_due = self._committer.next_due(now)
         except Exception as error:  # noqa: BLE001 - what was stored and published remains so
-            self._reading.note(error, "next")
+            self._reading.record(error, "next")
             next_due = now + _STORE_REST
         else:
-            self._reading.end("next")
+            self._reading.recovered("next")
         self._watch(next_due)
 
     def _watch(self, due_at: datetime | None) -> None:
@@ -224,4 +223,4 @@ def _fail(batch: Sequence[_Pending], error: Exception) -> None:
     for pending in batch:
         pending.failed()
         if not pending.future.done():
-            pending.future.set_exception(StorageError(f"the sidecar cannot store it: {error}"))
+            pending.future.set_exception(CommitFailedError(f"the sidecar cannot store it: {error}"))

@@ -1,38 +1,81 @@
-"""What a commit, or the passing of time, means for those who wait."""
+"""What a commit, or the passing of time, has made ready, changed or void.
+
+`Work` names a work item that waits for a worker: a turn of an orchestration, an activity, or
+a batch of an entity's operations. It holds what is needed to decide who gets it; the bytes
+are made when it is handed out.
+"""
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from durabletask.sidecar.store import Change, Key, ReadyBatch, ReadyTurn
+from durabletask.sidecar.engine.entities import ids
+from durabletask.sidecar.store import Change
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from durabletask.sidecar.engine.state import TaskRow
-    from durabletask.sidecar.store import EntityChange
+    from durabletask.sidecar.engine.state import ScheduledTask
+    from durabletask.sidecar.store import Due, EntityChange, Key
 
 
-@dataclass(frozen=True, slots=True)
-class ReadyTask:
-    """An activity to hand to a worker."""
+class Kind(enum.Enum):
+    """What a worker counts its free slots by."""
 
+    TURN = "orchestration"
+    ACTIVITY = "activity"
+    ENTITY = "entity"
+
+
+class Work(NamedTuple):
+    """One work item to hand to one worker."""
+
+    kind: Kind
     hub: str
     instance_id: str
-    task_key: str
-    task_id: int
     name: str
-    version: str | None
+    version: str | None = None
+    task_key: str = ""
+    """Names an activity; empty for all else."""
+    task_id: int | None = None
+    """The orchestrator's action id of an activity."""
+
+    @property
+    def key(self) -> WorkKey:
+        """The same for the same work item, however often it is offered."""
+        return (self.kind, self.hub, self.instance_id, self.task_key)
+
+    @property
+    def lane(self) -> LaneKey:
+        """All that filters look at: the same workers accept all work items of one lane."""
+        return (self.kind, self.hub, self.name, self.version or "")
+
+
+WorkKey = tuple[Kind, str, str, str]
+LaneKey = tuple[Kind, str, str, str]
+
+
+def turn(key: Key, name: str, version: str | None) -> Work:
+    return Work(Kind.TURN, *key, name, version)
+
+
+def batch(key: Key) -> Work:
+    return Work(Kind.ENTITY, *key, ids.name_of(key.instance_id))
+
+
+def activity(key: Key, task: ScheduledTask) -> Work:
+    return Work(Kind.ACTIVITY, *key, task.name, task.version, task.key, task.task_id)
 
 
 @dataclass(frozen=True, slots=True)
-class Notices:
-    """Who has to hear of it."""
+class Notifications:
+    """What those who wait have to hear of."""
 
-    turns: tuple[ReadyTurn, ...] = ()
-    batches: tuple[ReadyBatch, ...] = ()
-    tasks: tuple[ReadyTask, ...] = ()
+    turns: tuple[Work, ...] = ()
+    batches: tuple[Work, ...] = ()
+    tasks: tuple[Work, ...] = ()
     changed: tuple[Key, ...] = ()
     void_turns: tuple[Key, ...] = ()
     """A new execution has begun, or the instance ended: a turn that is out is void."""
@@ -42,20 +85,25 @@ class Notices:
     withdrawn: tuple[tuple[str, str, str], ...] = ()
     """Hub, instance id and task key of activities that are not outstanding any more."""
 
+    @property
+    def ready(self) -> tuple[Work, ...]:
+        """All work items to hand out."""
+        return (*self.turns, *self.batches, *self.tasks)
+
 
 def of_changes(
     changes: Sequence[Change | EntityChange],
-    ready: Iterable[ReadyTurn | ReadyBatch],
+    ready: Iterable[Work],
     withdrawn: Iterable[tuple[str, str, str]],
-) -> Notices:
-    """The notices of a commit, given what is ready after it."""
+) -> Notifications:
+    """The notifications of a commit, given the turns and batches that are ready after it."""
     ready = tuple(ready)
     instances = [change for change in changes if isinstance(change, Change)]
     entities = [change for change in changes if not isinstance(change, Change)]
-    return Notices(
-        turns=tuple(each for each in ready if isinstance(each, ReadyTurn)),
-        batches=tuple(each for each in ready if isinstance(each, ReadyBatch)),
-        tasks=tuple(task for change in instances for task in _ready_tasks(change)),
+    return Notifications(
+        turns=tuple(work for work in ready if work.kind is Kind.TURN),
+        batches=tuple(work for work in ready if work.kind is Kind.ENTITY),
+        tasks=tuple(work for change in instances for work in _activities(change)),
         changed=tuple(change.key for change in instances),
         void_turns=tuple(change.key for change in instances if _voids_turns(change)),
         void_batches=tuple(
@@ -66,16 +114,18 @@ def of_changes(
     )
 
 
-def of_ready(
-    ready: Iterable[ReadyTurn | ReadyBatch], tasks: Iterable[tuple[Key, TaskRow]] = ()
-) -> Notices:
+def of_ready(due: Iterable[Due], tasks: Iterable[tuple[Key, ScheduledTask]] = ()) -> Notifications:
     """What waits for a worker, without a commit."""
-    ready = tuple(ready)
-    return Notices(
-        turns=tuple(each for each in ready if isinstance(each, ReadyTurn)),
-        batches=tuple(each for each in ready if isinstance(each, ReadyBatch)),
-        tasks=tuple(_ready_task(key, row) for key, row in tasks),
+    ready = [_due(*each) for each in due]
+    return Notifications(
+        turns=tuple(work for work in ready if work.kind is Kind.TURN),
+        batches=tuple(work for work in ready if work.kind is Kind.ENTITY),
+        tasks=tuple(activity(key, task) for key, task in tasks),
     )
+
+
+def _due(key: Key, name: str | None, version: str | None) -> Work:
+    return batch(key) if name is None else turn(key, name, version)
 
 
 def _is_over(change: Change) -> bool:
@@ -87,15 +137,11 @@ def _voids_turns(change: Change) -> bool:
     return begins or _is_over(change)
 
 
-def _ready_tasks(change: Change) -> Iterable[ReadyTask]:
+def _activities(change: Change) -> Iterable[Work]:
     if change.instance is None:
         return
     for transition in change.transitions:
         for row in transition.tasks_add:
             # A later command of the same commit may have taken it back.
             if change.instance.tasks.get(row.number) is row:
-                yield _ready_task(change.key, row)
-
-
-def _ready_task(key: Key, row: TaskRow) -> ReadyTask:
-    return ReadyTask(key.hub, key.instance_id, row.key, row.task_id, row.name, row.version)
+                yield activity(change.key, row)

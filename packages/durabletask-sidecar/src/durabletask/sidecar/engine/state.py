@@ -30,6 +30,7 @@ __all__ = [
     "Origin",
     "ParentLink",
     "Progress",
+    "ScheduledTask",
     "TaskRow",
 ]
 
@@ -100,8 +101,8 @@ class Progress(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class TaskRow:
-    """An activity that was scheduled and has no outcome yet."""
+class ScheduledTask:
+    """An activity that was scheduled and has no outcome yet, without its input."""
 
     number: int
     task_id: int
@@ -109,13 +110,19 @@ class TaskRow:
     execution_id: str
     name: str
     version: str | None
-    request: bytes
-    """The encoded ActivityRequest."""
 
     @property
     def key(self) -> str:
         """Names this row among all rows of all time; a completion token carries it."""
         return f"{self.execution_id}:{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow(ScheduledTask):
+    """The same with what a worker is sent."""
+
+    request: bytes
+    """The encoded ActivityRequest."""
 
 
 @dataclass(frozen=True, slots=True)

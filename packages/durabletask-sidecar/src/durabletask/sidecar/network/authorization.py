@@ -21,7 +21,7 @@ import grpc
 import grpc.aio
 
 from durabletask.protocol import methods
-from durabletask.sidecar.instrumentation import NOBODY
+from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION
 from durabletask.sidecar.security import token_table
 from durabletask.sidecar.service.errors import PermissionDeniedError, UnauthenticatedError, code_of
 
@@ -30,7 +30,7 @@ from . import health, rpc
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from durabletask.sidecar.instrumentation import Observer
+    from durabletask.sidecar.instrumentation import Instrumentation
     from durabletask.sidecar.security.token_table import TokenTable
 
     # Of any messages: to the types of gRPC an interceptor is one for all methods.
@@ -48,9 +48,11 @@ _SHOWN = 100
 class Admission(grpc.aio.ServerInterceptor):
     """Refuses calls, and lets no response out any more when their token no longer holds."""
 
-    def __init__(self, table: Callable[[], TokenTable], observer: Observer = NOBODY) -> None:
+    def __init__(
+        self, table: Callable[[], TokenTable], instrumentation: Instrumentation = NO_INSTRUMENTATION
+    ) -> None:
         self._table = table
-        self._observer = observer
+        self._instrumentation = instrumentation
 
     async def intercept_service(
         self,
@@ -77,7 +79,7 @@ class Admission(grpc.aio.ServerInterceptor):
     def _tell(self, path: str, code: grpc.StatusCode) -> None:
         # Under no name that a caller made up: whoever counts remembers each for good.
         name = path.rpartition("/")[2] if path in _PATHS else "unknown"
-        self._observer.answered(name, code.name, self._observer.ticks())
+        self._instrumentation.rpc_finished(name, code.name, self._instrumentation.ticks())
         _log.debug("a call was refused", extra={"method": name, "status": code.name})
 
     def _revocable(self, handler: Handler, metadata: Metadata, table: TokenTable) -> Handler:

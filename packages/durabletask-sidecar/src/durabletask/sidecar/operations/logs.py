@@ -1,10 +1,8 @@
-"""Write log records as lines, for people or for machines.
+"""Write log records as lines of text, or as one JSON object per line.
 
-A record has a message that is the same for all its kind, and fields that say what it is about,
-given as `extra`. Only the fields listed here are written, so that nothing gets into the log
-that nobody thought of: never inputs, results, tokens or metadata.
-
-Knows nothing about what is logged.
+A record has a message and fields, given as `extra`, that say what the message is about. Only
+the fields listed here are written, so inputs, results, tokens and metadata never get into the
+log.
 """
 
 from __future__ import annotations
@@ -18,41 +16,54 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FIELDS = ("hub", "instance", "kind", "changes", "method", "status", "address", "storage")
+_FIELDS = (
+    "hub",
+    "instance_id",
+    "execution_id",
+    "task_name",
+    "task_id",
+    "kind",
+    "attempt",
+    "changes",
+    "method",
+    "status",
+    "address",
+    "storage",
+)
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
 
 
 @dataclass(frozen=True, slots=True)
-class Logs:
-    """What is worth a line, and how it looks."""
+class LogOptions:
+    """The lowest level that is written, one of `LEVELS`, and the format, one of `FORMATS`."""
 
     level: str = "warning"
     format: str = "text"
 
 
-def configure(logs: Logs, stream: TextIO) -> None:
-    """Send what this process logs to the stream, unless somebody else saw to it already."""
+def configure(options: LogOptions, stream: TextIO) -> None:
+    """Write the log of this process to the stream, unless logging is configured already."""
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonLines() if logs.format == "json" else TextLines())
+    handler.setFormatter(JsonLines() if options.format == "json" else TextLines())
     logging.basicConfig(handlers=[handler], level=_level("warning"))
-    # Who wants to see all of the sidecar does not want to see all of the libraries below it.
-    logging.getLogger("durabletask").setLevel(_level(logs.level))
+    # The level applies to the sidecar alone: libraries stay at warnings.
+    logging.getLogger("durabletask").setLevel(_level(options.level))
 
 
-def keep_metadata_out() -> None:
-    """Have gRPC not tell of metadata that is no text: it would tell all of it, tokens too."""
+def drop_grpc_metadata() -> None:
+    """Drop gRPC's log record about malformed metadata, which holds all of it, tokens too."""
     logging.getLogger("grpc._cython.cygrpc").addFilter(_has_no_metadata)
 
 
 class TextLines(logging.Formatter):
-    """Time, level, logger, message and fields; a traceback follows on lines of its own."""
+    """Time, level, logger, message and fields on one line; a traceback follows on more lines."""
 
     def format(self, record: logging.LogRecord) -> str:
-        # Fields are written as JSON: a line break in one must not look like a line of ours.
+        # As JSON, because a line break in a field must not look like another log line.
         fields = "".join(f" {key}={json.dumps(value)}" for key, value in _fields(record).items())
-        # A message may name what a peer made up, in the text of an error.
+        # A message may hold text from a peer, in the text of an error.
         message = "\\n".join(record.getMessage().splitlines())
         line = f"{_time(record)} {record.levelname} {record.name}: {message}{fields}"
         error = _error(self, record)
@@ -60,7 +71,7 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line, with the same; a traceback is its `error`."""
+    """The same as one JSON object per line; the traceback is its `error`."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {

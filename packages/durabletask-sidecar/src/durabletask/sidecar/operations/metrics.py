@@ -1,22 +1,33 @@
-"""Publish metrics of one sidecar, for Prometheus to scrape.
+"""Publish the metrics of one sidecar over HTTP, for Prometheus to scrape.
 
-Knows nothing about which metrics there are.
+The endpoint runs on the sidecar's event loop, so it reads the counts without locks. It serves
+one request per connection and closes slow connections: what is busy or broken costs its own
+connection and nothing else.
+
+Does not import prometheus_client before metrics are published.
 """
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .metrics_endpoint import Scrapes
+from durabletask.sidecar.network.listening import check_free, target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from durabletask.sidecar.instrumentation import Census, Observer
+    from durabletask.sidecar.instrumentation import Instrumentation, WorkStats
 
+    Page = Callable[[str], tuple[bytes, str]]
 
 _OPENMETRICS = "application/openmetrics-text"
+_PATHS = ("/", "/metrics")
+_MAX_CONNECTIONS = 20
+# From the beginning of a connection until its response is sent.
+_TIMEOUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,41 +39,124 @@ class Metrics:
 
 
 class MissingExtraError(ImportError):
-    """A library is missing that only some installations have; the text names the extra."""
+    """An optional dependency is not installed; the text names the extra that brings it."""
 
 
-class Meter:
-    """What counts, and the page where the counts are read."""
+class MetricsPublisher:
+    """Counts what a sidecar does, and publishes the counts."""
 
-    observer: Observer
+    instrumentation: Instrumentation
+    """Where the sidecar reports to."""
 
-    def __init__(self, metrics: Metrics, census: Callable[[], Census]) -> None:
+    def __init__(self, metrics: Metrics, stats: Callable[[], WorkStats]) -> None:
         try:
             from prometheus_client import exposition
 
-            from .prometheus import Prometheus
+            from .prometheus import PrometheusInstrumentation
         except ImportError as error:
             raise MissingExtraError(
                 "metrics need prometheus-client: pip install 'durabletask-sidecar[metrics]'"
             ) from error
-        self.observer = counts = Prometheus(census)
+        self.instrumentation = counts = PrometheusInstrumentation(stats)
 
         def page(accept: str) -> tuple[bytes, str]:
-            # In words of ours: the library fails on versions that are none.
-            wished = _OPENMETRICS if _OPENMETRICS in accept else ""
-            write, content_type = exposition.choose_encoder(wished)
+            # Only the media type is passed on: the library fails on a malformed version.
+            accepted = _OPENMETRICS if _OPENMETRICS in accept else ""
+            write, content_type = exposition.choose_encoder(accepted)
             return write(counts.registry), content_type
 
-        self._scrapes = Scrapes(metrics.host, metrics.port, page)
+        self._endpoint = MetricsEndpoint(metrics.host, metrics.port, page)
 
     @property
     def address(self) -> str:
         """Where the metrics are, as `host:port`."""
-        return self._scrapes.address
+        return self._endpoint.address
 
     async def start(self) -> None:
-        """Publish, or raise OSError."""
-        await self._scrapes.start()
+        """Start to publish, or raise OSError."""
+        await self._endpoint.start()
 
     async def stop(self) -> None:
-        await self._scrapes.stop()
+        await self._endpoint.stop()
+
+
+class MetricsEndpoint:
+    """An HTTP server of one page; `page` makes content and content type for an Accept header."""
+
+    def __init__(self, host: str, port: int, page: Page) -> None:
+        self._host = host
+        self._port = port
+        self._page = page
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as `host:port`; the port is known once it has started."""
+        return target(self._host, self._port)
+
+    async def start(self) -> None:
+        """Listen, or raise OSError."""
+        check_free(self._host, self._port)
+        self._server = await asyncio.start_server(self._serve, self._host, self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Stop listening, and close all connections."""
+        if self._server is None:
+            return
+        self._server.close()
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.ensure_future(self._answer(reader, writer))
+        self._connections.add(connection)
+        try:
+            with suppress(asyncio.CancelledError):
+                await connection
+        finally:
+            self._connections.discard(connection)
+            # Drops what the peer has not read by now.
+            writer.transport.abort()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._connections) > _MAX_CONNECTIONS:
+            return
+        # A request that is too slow, too large or incomplete gets no response.
+        no_request = (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError)
+        with suppress(*no_request):
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                head = await reader.readuntil(b"\r\n\r\n")
+                writer.write(self._response(head.decode("latin-1")))
+                # Waits until the response is sent.
+                writer.close()
+                await writer.wait_closed()
+
+    def _response(self, head: str) -> bytes:
+        request, *headers = head.split("\r\n")
+        method, _, rest = request.partition(" ")
+        path = rest.partition(" ")[0].partition("?")[0]
+        if method not in ("GET", "HEAD"):
+            return _message("405 Method Not Allowed", "text/plain", b"only GET is supported\n")
+        if path not in _PATHS:
+            return _message("404 Not Found", "text/plain", b"see /metrics\n")
+        body, content_type = self._page(_accept(headers))
+        return _message("200 OK", content_type, body, is_head=method == "HEAD")
+
+
+def _accept(headers: list[str]) -> str:
+    for header in headers:
+        name, _, value = header.partition(":")
+        if name.lower() == "accept":
+            return value.strip()
+    return ""
+
+
+def _message(status: str, content_type: str, body: bytes, *, is_head: bool = False) -> bytes:
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + (b"" if is_head else body)

@@ -1,10 +1,8 @@
-"""Keep what happens as Prometheus metrics.
+"""Count what a sidecar does as Prometheus metrics; needs the extra `metrics`.
 
-Every label has few values, which the sidecar alone decides: kinds, outcomes, methods and
-statuses. Names of task hubs, instances, orchestrations and activities are anybody's to make
-up, so none of them is a label.
-
-Needs the extra `metrics`. Knows nothing about HTTP.
+Every label has a few values, which the sidecar alone decides: kinds, outcomes, methods and
+statuses. Names of task hubs, instances, orchestrations and activities come from users, so
+none of them is a label.
 """
 
 from __future__ import annotations
@@ -16,43 +14,43 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, Info, Proce
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from durabletask.protocol import messages
 from durabletask.sidecar._version import __version__
-from durabletask.sidecar.commit.work import Kind
-
-from .outcomes import is_failure
+from durabletask.sidecar.commit.notifications import Kind
+from durabletask.sidecar.engine.commands import CompleteTurn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from durabletask.sidecar.instrumentation import Census, Completion
+    from durabletask.sidecar.instrumentation import Completion, WorkStats
 
 _OUTCOMES = ("completed", "failed", "abandoned", "lost")
 
-# From what a commit in memory takes to what no caller waits for any more.
+# From the time of a commit in memory to more than callers wait for.
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 # The last is the largest batch that one transaction takes.
 _SUBMISSIONS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
-class Prometheus:
-    """An observer whose counts can be scraped, of one sidecar."""
+class PrometheusInstrumentation:
+    """Counts the reports of one sidecar in a registry of its own."""
 
-    def __init__(self, census: Callable[[], Census]) -> None:
+    def __init__(self, stats: Callable[[], WorkStats]) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.registry.register(_CensusTaker(census))
-        Info("durabletask_sidecar", "Which sidecar this is.", registry=self.registry).info(
+        self.registry.register(_StatsCollector(stats))
+        Info("durabletask_sidecar", "The running sidecar.", registry=self.registry).info(
             {"version": __version__}
         )
         self._work = Counter(
             "durabletask_work_items",
-            "Work that came back from workers.",
+            "Work items that came back from workers.",
             ("kind", "outcome"),
             registry=self.registry,
         )
         for kind in Kind:
             for outcome in _OUTCOMES:
-                # A rate can only be taken of a series that was there before its first event.
+                # Prometheus computes a rate only for a series that existed before its first event.
                 self._work.labels(kind.value, outcome)
         self._commit_seconds = Histogram(
             "durabletask_commit_seconds",
@@ -76,7 +74,8 @@ class Prometheus:
         )
         self._rpc_seconds = Histogram(
             "durabletask_rpc_seconds",
-            "Time from a call to its end; for streams and waits, how long they lasted.",
+            "Time from the beginning of a call to its end, which for streams and waits is how "
+            "long they lasted.",
             ("method",),
             buckets=_SECONDS,
             registry=self.registry,
@@ -85,51 +84,61 @@ class Prometheus:
     def ticks(self) -> float:
         return time.perf_counter()
 
-    def answered(self, method: str, status: str, since: float) -> None:
+    def rpc_finished(self, method: str, status: str, started: float) -> None:
         self._rpcs.labels(method, status).inc()
-        self._rpc_seconds.labels(method).observe(self.ticks() - since)
+        self._rpc_seconds.labels(method).observe(self.ticks() - started)
 
-    def committed(self, submissions: int, since: float) -> None:
-        self._commit_seconds.observe(self.ticks() - since)
+    def commit_finished(self, submissions: int, started: float) -> None:
+        self._commit_seconds.observe(self.ticks() - started)
         self._submissions.observe(submissions)
 
     def commit_failed(self) -> None:
         self._failed_commits.inc()
 
-    def completed(self, kind: Kind, completion: Completion) -> None:
-        self._came_back(kind, "failed" if is_failure(completion) else "completed")
+    def work_completed(self, kind: Kind, completion: Completion) -> None:
+        self._count(kind, "failed" if _is_failure(completion) else "completed")
 
-    def abandoned(self, kind: Kind) -> None:
-        self._came_back(kind, "abandoned")
+    def work_abandoned(self, kind: Kind) -> None:
+        self._count(kind, "abandoned")
 
-    def lost(self, kind: Kind) -> None:
-        self._came_back(kind, "lost")
+    def work_lost(self, kind: Kind) -> None:
+        self._count(kind, "lost")
 
-    def _came_back(self, kind: Kind, outcome: str) -> None:
+    def _count(self, kind: Kind, outcome: str) -> None:
         self._work.labels(kind.value, outcome).inc()
 
 
-class _CensusTaker(Collector):
-    """Counts at the moment of a scrape what nobody needs to count in between."""
+def _is_failure(completion: Completion) -> bool:
+    """Whether the work failed; a turn failed when the orchestration ended FAILED in it."""
+    if isinstance(completion, CompleteTurn):
+        return any(_fails(action) for action in completion.actions)
+    return completion.failure is not None
 
-    def __init__(self, census: Callable[[], Census]) -> None:
-        self._census = census
+
+def _fails(action: messages.OrchestratorAction) -> bool:
+    ending = action.complete_orchestration
+    return ending is not None and ending.orchestration_status is messages.OrchestrationStatus.FAILED
+
+
+class _StatsCollector(Collector):
+    """Reads gauges at the moment of a scrape."""
+
+    def __init__(self, stats: Callable[[], WorkStats]) -> None:
+        self._stats = stats
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        census = self._census()
+        stats = self._stats()
         waiting = GaugeMetricFamily(
             "durabletask_work_items_waiting",
-            "Work that is ready and waits for a worker.",
+            "Work items that are ready and that no worker has.",
             labels=("kind",),
         )
         leases = GaugeMetricFamily(
-            "durabletask_leases", "Work that a worker has.", labels=("kind",)
+            "durabletask_leases", "Work items that a worker has.", labels=("kind",)
         )
         for kind in Kind:
-            waiting.add_metric((kind.value,), census.waiting.get(kind, 0))
-            leases.add_metric((kind.value,), census.out.get(kind, 0))
+            waiting.add_metric((kind.value,), stats.waiting.get(kind, 0))
+            leases.add_metric((kind.value,), stats.leased.get(kind, 0))
         yield waiting
         yield leases
-        yield GaugeMetricFamily(
-            "durabletask_streams", "Workers that are connected.", value=census.streams
-        )
+        yield GaugeMetricFamily("durabletask_streams", "Connected workers.", value=stats.streams)

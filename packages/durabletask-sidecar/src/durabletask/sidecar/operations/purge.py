@@ -1,8 +1,7 @@
-"""Forget many instances, a batch at a time.
+"""Purge many instances, a batch at a time.
 
-The commands of a batch share one commit; between two batches everybody else has a turn.
-
-Knows nothing about when an instance may be forgotten: the engine does.
+The commands of a batch share one commit; other requests are served between two batches. The
+engine decides whether an instance may be purged.
 """
 
 from __future__ import annotations
@@ -26,48 +25,48 @@ if TYPE_CHECKING:
     from durabletask.sidecar.host import Host
     from durabletask.sidecar.store.queries import InstanceQuery
 
-# One commit of so many takes some ten milliseconds.
+# A commit of so many purges takes about ten milliseconds.
 _BATCH = 100
-# How many are looked up at a time; their keys are all that is kept of them.
+# So many ids are read at a time.
 _PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of it."""
+class PurgeOutcome:
+    """How much was purged, and whether that was all."""
 
     count: int
-    """Of all that was forgotten, sub-orchestrations too."""
+    """Purged instances and entities, sub-orchestrations included."""
     is_complete: bool
-    """False when the time was up before the end."""
+    """False when the time was over before all were purged."""
 
 
-async def named(
-    host: Host, hub: str, names: Iterable[str], *, recursive: bool, even_live: bool = False
-) -> Outcome:
-    """Forget those of these ids, orchestrations' or entities', that may be forgotten."""
+async def purge_ids(
+    host: Host, hub: str, instance_ids: Iterable[str], *, recursive: bool, even_live: bool = False
+) -> PurgeOutcome:
+    """Purge the instances and entities of these ids that may be purged."""
     command = Purge(recursive=recursive, even_live=even_live)
-    return await _purge(host, hub, iter(names), command)
+    return await _purge(host, hub, iter(instance_ids), command)
 
 
-async def found(
+async def purge_matching(
     host: Host, hub: str, query: InstanceQuery, *, recursive: bool, within: timedelta | None
-) -> Outcome:
-    """Forget what the query finds, as far as it has ended.
+) -> PurgeOutcome:
+    """Purge the instances that match the query and have ended.
 
-    Goes on for as long as `within`, which is looked at between batches: the first is purged
-    in any case, so that a caller who repeats the request gets to the end.
+    Stops once the time `within` has passed, which is checked between batches: the first batch
+    is always purged, so a caller who repeats the request gets to the end.
     """
     statuses = query.statuses.intersection(TERMINAL_STATUSES)
     if query.statuses and not statuses:
-        return Outcome(0, is_complete=True)
+        return PurgeOutcome(0, is_complete=True)
     query = replace(query, statuses=statuses or frozenset(TERMINAL_STATUSES))
     names = _names(host, hub, query)
     return await _purge(host, hub, names, Purge(recursive=recursive), within=within)
 
 
 def _names(host: Host, hub: str, query: InstanceQuery) -> Iterator[str]:
-    """Ids of what is found, read as they are needed."""
+    """Ids of the matching instances, read as they are needed."""
     after = None
     while keys := [
         each.key for each in islice(host.reader.instances(hub, query, after=after), _PAGE)
@@ -78,16 +77,16 @@ def _names(host: Host, hub: str, query: InstanceQuery) -> Iterator[str]:
 
 async def _purge(
     host: Host, hub: str, names: Iterator[str], command: Purge, *, within: timedelta | None = None
-) -> Outcome:
+) -> PurgeOutcome:
     began = host.clock.now()
     count, is_first = 0, True
     while batch := list(islice(names, _BATCH)):
-        # The sum of the two times might be beyond the year 9999.
+        # `began + within` could lie beyond the year 9999.
         if within is not None and not is_first and host.clock.now() - began >= within:
-            return Outcome(count, is_complete=False)
+            return PurgeOutcome(count, is_complete=False)
         count += await _purge_batch(host, hub, batch, command)
         is_first = False
-    return Outcome(count, is_complete=True)
+    return PurgeOutcome(count, is_complete=True)
 
 
 async def _purge_batch(host: Host, hub: str, names: Sequence[str], command: Purge) -> int:

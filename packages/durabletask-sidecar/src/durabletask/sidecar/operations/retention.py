@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from durabletask.sidecar.engine.commands import Purge
 from durabletask.sidecar.engine.transition import Purged
-from durabletask.sidecar.failure_log import Trouble
+from durabletask.sidecar.instrumentation import FailureLog
 from durabletask.sidecar.store.queries import EndedQuery
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Retention:
         self._host = host
         self._kept = kept
         self._task: asyncio.Task[None] | None = None
-        self._trouble = Trouble("clear away what ended long ago")
+        self._failures = FailureLog("purge expired instances")
 
     def start(self) -> None:
         """Begin on the running event loop."""
@@ -69,10 +69,10 @@ class Retention:
                 await self._give_space_back()
                 next_look = self._next_look()
             except Exception as error:  # noqa: BLE001 - what is old must go once the store is well
-                self._trouble.note(error)
+                self._failures.record(error)
                 next_look = self._host.clock.now() + self._period
             else:
-                self._trouble.end(None)
+                self._failures.recovered(None)
             await self._sleep_until(next_look)
 
     @property

@@ -1,11 +1,10 @@
-"""Who may connect, and who may call: certificates and bearer tokens, each from files.
+"""Who may connect and who may call: certificates and bearer tokens, each from files.
 
     files --> certificates --> the handshake of every connection
-    file  --> token table  --> the admission of every call
+    file  --> token table  --> the authorization of every call
 
-Files that change are read again; those that cannot be used leave the earlier ones in force.
-
-Knows nothing about instances, or about what is called.
+Files that change are read again. While a changed file cannot be used, what was read before
+stays in force.
 """
 
 from __future__ import annotations
@@ -14,21 +13,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from os import PathLike
 
 
 class SecurityError(Exception):
-    """A certificate, a key or a file of tokens cannot be used; the text says which and why."""
+    """A certificate, key or token file cannot be used; the text says which one and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """Where the certificates and tokens of a sidecar are; None leaves a protection out.
+    """The files with the certificates and tokens of a sidecar; None turns a protection off.
 
-    With a `client_ca` only those are let in whose certificate that authority has signed. The
-    `token_file` has lines of a task hub and a token for it; see `token_table`.
+    `tls_cert` (with its chain) and `tls_key` are in PEM, the key without a passphrase. With a
+    `client_ca` only clients with a certificate signed by that authority may connect. With a
+    `token_file` each call needs a token for its task hub; each line of the file is the name of
+    a task hub, or `*` for all, and a token.
 
-    Raises ValueError when one asks for another that is missing.
+    Raises ValueError when one of them needs another that is missing.
 
     Example:
         security = Security("server.pem", "server.key", token_file="tokens")
@@ -43,11 +45,11 @@ class Security:
 
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("TLS takes both a certificate and its key: tls-cert and tls-key")
+            raise ValueError("TLS needs both a certificate and its key: give tls-cert and tls-key")
         if self.client_ca is not None and self.tls_cert is None:
             raise ValueError(
-                "certificates of clients (client-ca) are only asked for over TLS: "
-                "give tls-cert and tls-key, too"
+                "client-ca needs TLS, which asks clients for their certificates: "
+                "give tls-cert and tls-key too"
             )
 
     @property
@@ -55,6 +57,19 @@ class Security:
         return self.tls_cert is not None
 
     @property
-    def knows_callers(self) -> bool:
-        """Whether there is anything that tells one caller from another."""
+    def has_authentication(self) -> bool:
+        """Whether callers must identify themselves, by a token or a certificate."""
         return self.token_file is not None or self.client_ca is not None
+
+    def exposure_warnings(self) -> Iterator[str]:
+        """What to warn of when the sidecar listens on an address that is not loopback."""
+        if not self.has_tls:
+            yield (
+                "Listening beyond this machine without TLS: anyone on the network path can read "
+                "and change all traffic, including tokens. Give --tls-cert and --tls-key."
+            )
+        if not self.has_authentication:
+            yield (
+                "Listening beyond this machine without authentication: anyone who can connect "
+                "can read and change all instances. Give --token-file, or --client-ca with TLS."
+            )

@@ -1,9 +1,7 @@
-"""The certificates of the server, and whose clients it lets in.
+"""The certificate of the server, and the authority whose clients may connect.
 
-Each handshake looks whether the files have changed. Connections that exist go on with what
-they began with.
-
-Knows nothing about tokens or calls.
+Each handshake uses the files as they are then. Existing connections keep the certificates that
+they were opened with.
 """
 
 from __future__ import annotations
@@ -13,8 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import grpc
 
-from . import SecurityError, secret_files
-from .reloading import Reloading
+from . import SecurityError, files
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -23,16 +20,16 @@ if TYPE_CHECKING:
 
 
 class Certificates:
-    """A certificate, its key, and the authority of the clients' certificates, from files."""
+    """A certificate, its key, and optionally the authority of client certificates."""
 
     def __init__(self, cert: Name, key: Name, client_ca: Name | None = None) -> None:
-        """Read them; raise SecurityError when they cannot be used."""
-        self._asks_clients = client_ca is not None
+        """Read the files; raise SecurityError when they cannot be used."""
+        self._requires_client_certificate = client_ca is not None
         paths = [cert, key] if client_ca is None else [cert, key, client_ca]
-        self._files = Reloading(paths, lambda: _read(cert, key, client_ca))
+        self._files = files.FileBacked(paths, lambda: _read(cert, key, client_ca))
 
     def credentials(self) -> grpc.ServerCredentials:
-        """What one port needs; each port keeps account of what it was given."""
+        """Credentials for one port, which notice changed files by themselves."""
         given = self._files.current()
 
         def newer() -> grpc.ServerCertificateConfiguration | None:
@@ -45,24 +42,24 @@ class Certificates:
 
         return grpc.dynamic_ssl_server_credentials(
             given,
-            # Its types do not know that None means: no other than before.
+            # None means unchanged, which its type stubs leave out.
             cast("Any", newer),
-            require_client_authentication=self._asks_clients,
+            require_client_authentication=self._requires_client_certificate,
         )
 
 
 def _read(cert: Name, key: Name, client_ca: Name | None) -> grpc.ServerCertificateConfiguration:
-    chain, private = secret_files.read(cert), secret_files.read_secret(key)
+    chain, private = files.read(cert), files.read_secret(key)
     _check_pair(cert, key)
     roots = None
     if client_ca is not None:
-        roots = secret_files.read(client_ca)
+        roots = files.read(client_ca)
         _check_authority(client_ca)
     return grpc.ssl_server_certificate_configuration([(private, chain)], roots)
 
 
-# gRPC tells of unusable files in lines of its own on standard error, and says here only that
-# it failed. So OpenSSL, which comes with Python, looks at them first.
+# gRPC writes what is wrong with a file to standard error and raises an error without a reason.
+# So Python's OpenSSL checks the files first.
 
 
 def _check_pair(cert: Name, key: Name) -> None:
@@ -74,12 +71,12 @@ def _check_pair(cert: Name, key: Name) -> None:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise SecurityError(f"{key} is not the key of the certificate in {cert}") from error
         raise SecurityError(
-            f"{cert} and {key} are not a certificate and its key in PEM: {_reason(error)}"
+            f"{cert} and {key} are not a certificate and its key in PEM format: {_reason(error)}"
         ) from error
 
 
 def _refuse_passphrase(key: Name) -> NoReturn:
-    raise SecurityError(f"{key} has a passphrase: give a key without one")
+    raise SecurityError(f"{key} has a passphrase: give a key without a passphrase")
 
 
 def _check_authority(client_ca: Name) -> None:
@@ -87,7 +84,7 @@ def _check_authority(client_ca: Name) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(client_ca)
     except ssl.SSLError as error:
         raise SecurityError(
-            f"{client_ca} is not a certificate of an authority in PEM: {_reason(error)}"
+            f"{client_ca} is not the certificate of an authority in PEM format: {_reason(error)}"
         ) from error
 
 

@@ -1,14 +1,12 @@
-"""Which bearer token is for which task hub.
+"""Which bearer token is for which task hub, as a file says it.
 
-    # tokens of the sidecar          a comment; so are empty lines
+    # tokens of the sidecar          a comment; empty lines are ignored too
     orders   Yk3v…                   a task hub, and a token for it
     orders   p8Qd…                   a second one, while the first is being replaced
     *        Zz0m…                   for all task hubs: for administrators
 
-The last word of a line is the token, so a task hub's name may have spaces. Tokens are held
-as hashes, and texts of errors have the number of a line, but nothing of what it says.
-
-Pure. Knows nothing about files or calls.
+The last word of a line is the token, so the name of a task hub may contain spaces. Tokens are
+held as hashes. Errors name the number of a line and never quote it.
 """
 
 from __future__ import annotations
@@ -19,32 +17,35 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from . import SecurityError, files
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from os import PathLike
 
 ALL_HUBS = "*"
 
 # What RFC 6750 calls b64token.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-# Nothing slows down a caller that tries one token after the other, so a guess must be hopeless.
-SHORTEST = 16
+# The sidecar does not limit how often a caller may try, so tokens must be too long to guess.
+MIN_LENGTH = 16
 
 
 class TokenTableError(ValueError):
-    """What was read is no table of tokens; the text names the line."""
+    """The text is not a table of tokens; the message names the line."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenTable:
     """Tokens, and the task hubs that each is for."""
 
-    # Hashes are of one length, so that a comparison tells nothing about that of a token.
+    # All hashes have the same length, so comparing them reveals nothing about a token's length.
     _hubs: Mapping[bytes, frozenset[str]] = field(repr=False)
 
     def hubs_of(self, token: str) -> frozenset[str] | None:
-        """The task hubs that the token is for; None when it is nobody's.
+        """The task hubs that the token is for; None when the token is unknown.
 
-        How long that takes does not depend on how much of a token was guessed.
+        The time it takes does not depend on how much of a token is right.
         """
         given = _hash(token)
         found = None
@@ -59,16 +60,32 @@ def covers(hubs: frozenset[str], hub: str) -> bool:
     return hub in hubs or ALL_HUBS in hubs
 
 
+def load(path: str | PathLike[str]) -> files.FileBacked[TokenTable]:
+    """Read the table from a file; raise SecurityError when it cannot be used."""
+    return files.FileBacked([path], lambda: _read(path))
+
+
 def parse(text: str) -> TokenTable:
-    """Read a table of tokens; raise TokenTableError when it is none, or empty."""
+    """Read a table of tokens; raise TokenTableError when it is malformed or empty."""
     hubs: dict[bytes, frozenset[str]] = {}
     for hub, token in _entries(text):
         known = _hash(token)
         hubs[known] = hubs.get(known, frozenset()) | {hub}
     if not hubs:
-        # Also what a file is for a moment that is written in place.
-        raise TokenTableError("there is no token in it, so nobody could call")
+        # A file that is written in place is empty for a moment.
+        raise TokenTableError("there is no token in it, so every call would be refused")
     return TokenTable(hubs)
+
+
+def _read(path: str | PathLike[str]) -> TokenTable:
+    content = files.read_secret(path)
+    try:
+        return parse(content.decode())
+    except UnicodeDecodeError:
+        # Not chained: the UnicodeDecodeError holds the whole content.
+        raise SecurityError(f"{path} is not text in UTF-8") from None
+    except TokenTableError as error:
+        raise SecurityError(f"{path}: {error}") from error
 
 
 def _entries(text: str) -> Iterator[tuple[str, str]]:
@@ -81,11 +98,13 @@ def _entries(text: str) -> Iterator[tuple[str, str]]:
         hub, token = words
         if not _TOKEN.fullmatch(token):
             raise TokenTableError(
-                f"line {number}: a token is of letters, digits and . _ ~ + / - (then =) only"
+                f"line {number}: a token may contain only letters, digits and . _ ~ + / -, "
+                "and may end with ="
             )
-        if len(token) < SHORTEST:
+        if len(token) < MIN_LENGTH:
             raise TokenTableError(
-                f"line {number}: a token has {SHORTEST} characters or more, or it can be guessed"
+                f"line {number}: a token must have at least {MIN_LENGTH} characters, "
+                "or it could be guessed"
             )
         yield hub, token
 

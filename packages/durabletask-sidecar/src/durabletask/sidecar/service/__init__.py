@@ -11,7 +11,7 @@ import grpc
 
 from durabletask.protocol import messages, methods
 from durabletask.sidecar._version import __version__
-from durabletask.sidecar.instrumentation import NOBODY
+from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION
 from durabletask.sidecar.network import rpc
 from durabletask.sidecar.network.authorization import Admission
 from durabletask.sidecar.network.health import Health
@@ -29,7 +29,7 @@ from .work_items import WorkItems
 if TYPE_CHECKING:
     from durabletask.protocol.dialects import Dialect
     from durabletask.sidecar.host import Host
-    from durabletask.sidecar.instrumentation import Observer
+    from durabletask.sidecar.instrumentation import Instrumentation
 
 # Our own worker and client recognize by it what else they may use.
 _ENGINE = ("x-durabletask-engine", f"durabletask-sidecar/{__version__}")
@@ -39,15 +39,17 @@ __all__ = ["Admission", "Health", "handlers", "named"]
 
 
 def handlers(
-    host: Host, default: Dialect | None = None, observer: Observer = NOBODY
+    host: Host,
+    default: Dialect | None = None,
+    instrumentation: Instrumentation = NO_INSTRUMENTATION,
 ) -> grpc.GenericRpcHandler:
     """All methods of the protocol.
 
     `default` is the dialect of callers that show none.
     """
     served = _served(host, Dialects(default))
-    if observer is not NOBODY:
-        served = measured(served, observer)
+    if instrumentation is not NO_INSTRUMENTATION:
+        served = measured(served, instrumentation)
     return grpc.method_handlers_generic_handler(methods.SERVICE, served)
 
 

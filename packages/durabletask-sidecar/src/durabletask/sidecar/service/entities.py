@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from durabletask.protocol import messages
 from durabletask.sidecar.engine.entities import ids
 from durabletask.sidecar.engine.entities.commands import SignalEntity
-from durabletask.sidecar.operations import cleaning
+from durabletask.sidecar.operations import entity_cleaning
 from durabletask.sidecar.store.queries import EntityQuery
 
 from . import continuation, pages, states
@@ -81,7 +81,7 @@ class Entities:
     async def clean(
         self, request: messages.CleanEntityStorageRequest, caller: Caller
     ) -> messages.CleanEntityStorageResponse:
-        outcome = await cleaning.clean(
+        outcome = await entity_cleaning.clean(
             self._host,
             caller.hub,
             after=continuation.id_of(request.continuation_token),

@@ -23,7 +23,7 @@ from durabletask.sidecar.engine.transition import (
     Reply,
     Stale,
 )
-from durabletask.sidecar.errors import CrowdedError, ShuttingDownError, StorageError
+from durabletask.sidecar.errors import CommitFailedError, ResourceExhaustedError, ShuttingDownError
 from durabletask.sidecar.store import StoreError
 
 
@@ -49,10 +49,10 @@ _CODES: dict[type, grpc.StatusCode] = {
     AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
     Exhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    CrowdedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ResourceExhaustedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     DecodeError: grpc.StatusCode.INVALID_ARGUMENT,
     ShuttingDownError: grpc.StatusCode.UNAVAILABLE,
-    StorageError: grpc.StatusCode.UNAVAILABLE,
+    CommitFailedError: grpc.StatusCode.UNAVAILABLE,
     StoreError: grpc.StatusCode.UNAVAILABLE,
     UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
     PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,

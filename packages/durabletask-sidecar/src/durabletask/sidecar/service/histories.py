@@ -15,7 +15,7 @@ from durabletask.protocol import messages, wire
 from durabletask.sidecar.engine.instances import not_found
 from durabletask.sidecar.engine.transition import NotFound
 from durabletask.sidecar.store import Key
-from durabletask.sidecar.store.splicing import decoded, spans
+from durabletask.sidecar.store.encoded_events import decoded, spans
 
 from .errors import RefusedError
 from .ids import INSTANCE_ID, check_length

@@ -14,8 +14,8 @@ from durabletask.sidecar.engine.instances import not_found
 from durabletask.sidecar.engine.transition import ACCEPTED, FailedPrecondition, InvalidArgument
 from durabletask.sidecar.operations import purge
 from durabletask.sidecar.store import Key
+from durabletask.sidecar.store.encoded_events import decoded
 from durabletask.sidecar.store.queries import InstanceQuery
-from durabletask.sidecar.store.splicing import decoded
 
 from .errors import RefusedError
 from .execution import execute
@@ -98,7 +98,7 @@ class Management:
         if wanted is None:
             names = _names(request)
             self._check_purge(request, caller)
-            outcome = await purge.named(
+            outcome = await purge.purge_ids(
                 self._host,
                 caller.hub,
                 names,
@@ -106,7 +106,7 @@ class Management:
                 even_live=bool(request.force),
             )
         else:
-            outcome = await purge.found(
+            outcome = await purge.purge_matching(
                 self._host,
                 caller.hub,
                 _query(wanted),

@@ -1,4 +1,4 @@
-"""Tell an observer how each call ended, and how long it took.
+"""Tell an instrumentation how each call ended, and how long it took.
 
 Knows nothing about what the calls do.
 """
@@ -13,29 +13,31 @@ import grpc
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from durabletask.sidecar.instrumentation import Observer
+    from durabletask.sidecar.instrumentation import Instrumentation
     from durabletask.sidecar.network.rpc import Context, Handler
 
     Serve = Callable[[bytes, Context], Awaitable[bytes | None]]
 
 
-def measured(handlers: Mapping[str, Handler], observer: Observer) -> dict[str, Handler]:
+def measured(
+    handlers: Mapping[str, Handler], instrumentation: Instrumentation
+) -> dict[str, Handler]:
     """The same handlers, observed."""
-    return {name: _measured(name, handler, observer) for name, handler in handlers.items()}
+    return {name: _measured(name, handler, instrumentation) for name, handler in handlers.items()}
 
 
-def _measured(name: str, handler: Handler, observer: Observer) -> Handler:
+def _measured(name: str, handler: Handler, instrumentation: Instrumentation) -> Handler:
     # gRPC's types know only functions that are no coroutines.
     if handler.response_streaming:
         serve = cast("Serve", handler.unary_stream)
-        return grpc.unary_stream_rpc_method_handler(_observed(name, serve, observer))
+        return grpc.unary_stream_rpc_method_handler(_observed(name, serve, instrumentation))
     serve = cast("Serve", handler.unary_unary)
-    return grpc.unary_unary_rpc_method_handler(_observed(name, serve, observer))
+    return grpc.unary_unary_rpc_method_handler(_observed(name, serve, instrumentation))
 
 
-def _observed(name: str, serve: Serve, observer: Observer) -> Serve:
+def _observed(name: str, serve: Serve, instrumentation: Instrumentation) -> Serve:
     async def observe(raw: bytes, context: Context) -> bytes | None:
-        since = observer.ticks()
+        started = instrumentation.ticks()
         # What gRPC makes of an error that the handler did not turn into a status.
         status = grpc.StatusCode.UNKNOWN
         try:
@@ -46,7 +48,7 @@ def _observed(name: str, serve: Serve, observer: Observer) -> Serve:
             status = grpc.StatusCode.CANCELLED
             raise
         finally:
-            observer.answered(name, _told(context, status).name, since)
+            instrumentation.rpc_finished(name, _told(context, status).name, started)
 
     return observe
 

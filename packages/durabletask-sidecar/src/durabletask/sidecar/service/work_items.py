@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, dialects, messages, recognition
-from durabletask.sidecar.commit.work import Kind
+from durabletask.sidecar.commit.notifications import Kind
 from durabletask.sidecar.engine.transition import InvalidArgument
 from durabletask.sidecar.work.streams import DEFAULT_MAX_MESSAGE, Appetite, Filter, Versions
 

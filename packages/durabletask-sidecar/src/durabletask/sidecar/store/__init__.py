@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from durabletask.sidecar.engine.entities.state import Entity, EntityTransition
-    from durabletask.sidecar.engine.state import Instance, TaskRow
+    from durabletask.sidecar.engine.state import Instance, ScheduledTask
     from durabletask.sidecar.engine.transition import Transition
 
     from .queries import EndedQuery, EntityQuery, EntitySummary, InstanceQuery, InstanceSummary
@@ -63,22 +63,13 @@ class EntityChange:
     transitions: tuple[EntityTransition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadyTurn:
-    """An orchestration with something to do."""
+class Due(NamedTuple):
+    """An orchestration with something to do, or an entity with operations to run."""
 
-    hub: str
-    instance_id: str
-    name: str
-    version: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ReadyBatch:
-    """An entity with operations to run."""
-
-    hub: str
-    entity_id: str
+    key: Key
+    name: str | None = None
+    """None for an entity, whose name is in its id."""
+    version: str | None = None
 
 
 class Reader(Protocol):
@@ -104,7 +95,7 @@ class Reader(Protocol):
         """Ids of all instances whose parent this is, of whatever execution."""
         ...
 
-    def due(self, after: datetime | None, until: datetime) -> Iterable[ReadyTurn | ReadyBatch]:
+    def due(self, after: datetime | None, until: datetime) -> Iterable[Due]:
         """What becomes due after the one time (None: ever) until the other, in that order."""
         ...
 
@@ -112,12 +103,15 @@ class Reader(Protocol):
         """When the next orchestration or entity becomes due after that time."""
         ...
 
-    def alive(self) -> Mapping[str, int]:
+    def live_counts(self) -> Mapping[str, int]:
         """How many orchestrations have not ended, of each task hub that has any."""
         ...
 
-    def outstanding_tasks(self) -> Iterable[tuple[Key, TaskRow]]:
-        """Every activity without an outcome; those of one instance oldest first."""
+    def outstanding_tasks(self) -> Iterable[tuple[Key, ScheduledTask]]:
+        """Every activity without an outcome; those of one instance oldest first.
+
+        Their inputs are not read: there may be more of them than fit into memory.
+        """
         ...
 
     def hubs(self) -> Iterable[str]:

@@ -12,15 +12,15 @@ from durabletask.sidecar.engine.entities.queue import MessageQueue
 from durabletask.sidecar.engine.inbox import Inbox
 from durabletask.sidecar.engine.state import Instance, blank
 
-from . import Change, EntityChange, Key, ReadyBatch, ReadyTurn
+from . import Change, Due, EntityChange, Key
+from .encoded_events import repeated_field
 from .queries import EntitySummary, InstanceSummary
-from .splicing import spliced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from durabletask.sidecar.engine.state import ParentLink, TaskRow
+    from durabletask.sidecar.engine.state import ParentLink, ScheduledTask
     from durabletask.sidecar.engine.transition import Transition
 
     from .queries import EndedQuery, EntityQuery, InstanceQuery
@@ -64,23 +64,23 @@ class MemoryStore:
     def children(self, key: Key) -> list[str]:
         return [child.instance_id for child in self._children.get(key, {})]
 
-    def due(self, after: datetime | None, until: datetime) -> Iterable[ReadyTurn | ReadyBatch]:
+    def due(self, after: datetime | None, until: datetime) -> Iterable[Due]:
         first = 0 if after is None else self._behind(after)
         for _, key in self._by_time[first : self._behind(until)]:
             if key in self._entities:
-                yield ReadyBatch(*key)
+                yield Due(key)
             else:
                 origin = self._instances[key].origin
-                yield ReadyTurn(key.hub, key.instance_id, origin.name, origin.version)
+                yield Due(key, origin.name, origin.version)
 
     def next_due(self, after: datetime) -> datetime | None:
         first = self._behind(after)
         return self._by_time[first][0] if first < len(self._by_time) else None
 
-    def alive(self) -> Mapping[str, int]:
+    def live_counts(self) -> Mapping[str, int]:
         return Counter(key.hub for key, instance in self._instances.items() if instance.is_live)
 
-    def outstanding_tasks(self) -> Iterator[tuple[Key, TaskRow]]:
+    def outstanding_tasks(self) -> Iterator[tuple[Key, ScheduledTask]]:
         for key, instance in self._instances.items():
             for row in instance.tasks.values():
                 yield key, row
@@ -160,7 +160,7 @@ class MemoryStore:
     def _write_history(self, key: Key, transition: Transition) -> None:
         if transition.origin is not None:
             self._histories[key] = bytearray()
-        self._histories[key] += spliced(transition.events)
+        self._histories[key] += repeated_field(transition.events)
 
     def _take_over(self, key: Key, transition: Transition) -> None:
         stored = self._instances.get(key)

@@ -133,7 +133,7 @@ ALIVE = """
 """
 
 OUTSTANDING_TASKS = """
-    SELECT hub, instance_id, number, task_id, execution_id, name, version, request
+    SELECT hub, instance_id, number, task_id, execution_id, name, version
     FROM tasks ORDER BY hub, instance_id, number
 """
 

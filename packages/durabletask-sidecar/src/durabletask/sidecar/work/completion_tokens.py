@@ -14,11 +14,11 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from durabletask.sidecar.commit.work import Kind
+from durabletask.sidecar.commit.notifications import Kind
 from durabletask.sidecar.engine import instance_ids
 
 if TYPE_CHECKING:
-    from durabletask.sidecar.commit.work import Work
+    from durabletask.sidecar.commit.notifications import Work
 
 # Hubs and ids are at most half as long; a key is an id and a number.
 _LONGEST_PART = 2 * instance_ids.LONGEST

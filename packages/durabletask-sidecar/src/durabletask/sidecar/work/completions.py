@@ -11,12 +11,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from durabletask.sidecar.commit.committer import Submission
-from durabletask.sidecar.commit.work import Kind
+from durabletask.sidecar.commit.notifications import Kind
 from durabletask.sidecar.engine import endings
 from durabletask.sidecar.engine.commands import CompleteActivity, CompleteTurn
 from durabletask.sidecar.engine.entities.commands import CompleteBatch
 from durabletask.sidecar.engine.transition import ACCEPTED, Accepted, InvalidArgument
-from durabletask.sidecar.instrumentation import NOBODY
+from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION
 
 from . import completion_tokens, responses
 from .sessions import Known
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from durabletask.sidecar.commit.group_commit import GroupCommit
     from durabletask.sidecar.engine.commands import TurnTaken
     from durabletask.sidecar.engine.transition import Reply
-    from durabletask.sidecar.instrumentation import Completion, Observer
+    from durabletask.sidecar.instrumentation import Completion, Instrumentation
 
     from .dispatcher import Dispatcher
     from .leases import Lease
@@ -42,7 +42,7 @@ class Completions:
         self._dispatcher = dispatcher
         self._commits = commits
         self._committer = committer
-        self.observer: Observer = NOBODY
+        self.instrumentation: Instrumentation = NO_INSTRUMENTATION
 
     def turn_of(self, hub: str, token: str, instance_id: str) -> Lease | None:
         """The lease that an answer to a turn is for; None when it is over."""
@@ -154,7 +154,7 @@ class Completions:
         elif lease.batch is not None:
             command = CompleteBatch(lease.batch, (), (), failure=failure)
         else:
-            command = CompleteActivity(str(lease.work.task_key), failure=failure)
+            command = CompleteActivity(lease.work.task_key, failure=failure)
         return self._submit(lease, command, failed=self._dispatcher.abandon)
 
     async def _settle(self, lease: Lease, command: Completion) -> None:
@@ -175,7 +175,7 @@ class Completions:
 
     def _tell(self, kind: Kind, completion: Completion, reply: Reply) -> None:
         if isinstance(reply, Accepted):
-            self.observer.completed(kind, completion)
+            self.instrumentation.work_completed(kind, completion)
 
     def _stored(self, lease: Lease, completion: Completion, reply: Reply) -> None:
         self._tell(lease.work.kind, completion, reply)

@@ -13,13 +13,12 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from durabletask.sidecar.commit.work import Kind, Work, WorkKey
+from durabletask.sidecar.commit.notifications import Kind, Work, WorkKey
 from durabletask.sidecar.engine.limits import DEFAULT, complaint
-from durabletask.sidecar.errors import CrowdedError, ShuttingDownError
-from durabletask.sidecar.failure_log import Trouble
-from durabletask.sidecar.instrumentation import NOBODY, Census
+from durabletask.sidecar.errors import ResourceExhaustedError, ShuttingDownError
+from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION, FailureLog, WorkStats
 
 from .leases import Lease, Leases
 from .queue import Backlog
@@ -32,30 +31,18 @@ if TYPE_CHECKING:
     from durabletask.sidecar.clock import Alarm, Clock
     from durabletask.sidecar.engine.limits import Limits
     from durabletask.sidecar.engine.transition import Reply
-    from durabletask.sidecar.instrumentation import Observer
+    from durabletask.sidecar.instrumentation import Instrumentation
+
+    Load = Callable[[Lease, datetime], bytes | None]
+    Refuse = Callable[[Lease, int], asyncio.Future[Reply]]
 
 _log = logging.getLogger("durabletask.sidecar")
 
 _LONGEST_REST = timedelta(minutes=1)
 
 
-class WorkSource(Protocol):
-    """Where work items come from, and where those go that cannot be sent."""
-
-    def load(self, lease: Lease) -> bytes | None:
-        """Make the work item; None when there is nothing to do any more."""
-        ...
-
-    def refuse(self, lease: Lease, size: int) -> asyncio.Future[Reply]:
-        """Fail the work instead of sending it: its worker does not accept that many bytes.
-
-        The future is done once the failure is stored, or cannot be.
-        """
-        ...
-
-
 def _about(work: Work) -> dict[str, str]:
-    return {"hub": work.hub, "instance": work.instance_id, "kind": work.kind.value}
+    return {"hub": work.hub, "instance_id": work.instance_id, "kind": work.kind.value}
 
 
 @dataclass(slots=True)
@@ -72,12 +59,20 @@ class Dispatcher:
 
     def __init__(
         self,
-        source: WorkSource,
+        load: Load,
+        refuse: Refuse,
         clock: Clock,
         new_token: Callable[[Work], str],
         limits: Limits = DEFAULT,
     ) -> None:
-        self._source = source
+        """A dispatcher without work and workers.
+
+        `load` makes the work item of a lease; None when there is nothing to do any more.
+        `refuse` fails work whose item is larger than its worker accepts, given that size; its
+        future is done once the failure is stored, or cannot be.
+        """
+        self._load = load
+        self._refuse = refuse
         self._clock = clock
         self._new_token = new_token
         self._limits = limits
@@ -88,14 +83,14 @@ class Dispatcher:
         self._resting: dict[WorkKey, _Rest] = {}
         self._is_retiring = False
         self._is_draining = False
-        self._reading = Trouble("prepare work")
+        self._reading = FailureLog("prepare work items")
         self._came_back = asyncio.Event()
-        self.observer: Observer = NOBODY
+        self.instrumentation: Instrumentation = NO_INSTRUMENTATION
 
     def open(self, appetite: Appetite) -> WorkStream:
         """Admit a worker, and give it what it has room for.
 
-        Raises CrowdedError when there are enough of them, ShuttingDownError at the end.
+        Raises ResourceExhaustedError when there are enough of them, ShuttingDownError at the end.
         """
         if self._is_retiring:
             raise ShuttingDownError
@@ -112,7 +107,7 @@ class Dispatcher:
         if limit is not None:
             found = f"{len(self._streams)} streams of work items are open"
             advice = "Stop workers that are not needed, or raise the limit."
-            raise CrowdedError(complaint(found, limit, "streams", advice))
+            raise ResourceExhaustedError(complaint(found, limit, "streams", advice))
 
     def close(self, stream: WorkStream) -> None:
         """Part with a worker; what it holds goes to others at once."""
@@ -125,7 +120,7 @@ class Dispatcher:
             return
         for lease in self._leases.held_by(stream):
             if lease.settling is None:
-                self.observer.lost(lease.work.kind)
+                self.instrumentation.work_lost(lease.work.kind)
                 self._take_back(lease)
         self.pump()
 
@@ -204,7 +199,7 @@ class Dispatcher:
 
     def abandon(self, lease: Lease) -> None:
         """Offer work anew that its worker does not want, to others first."""
-        self.observer.abandoned(lease.work.kind)
+        self.instrumentation.work_abandoned(lease.work.kind)
         _log.debug("a worker gave work back", extra=_about(lease.work))
         if not self._release(lease):
             return
@@ -222,7 +217,7 @@ class Dispatcher:
         A worker that holds it keeps its slot for it until it has answered.
         """
         self._backlog.drop(key)
-        self._reading.end(key)
+        self._reading.recovered(key)
         self._returns.pop(key, None)
         rest = self._resting.pop(key, None)
         if rest is not None:
@@ -251,18 +246,18 @@ class Dispatcher:
     def _hand_out(self, work: Work, stream: WorkStream) -> None:
         lease = self._leases.grant(self._new_token(work), work, stream)
         try:
-            item = self._source.load(lease)
+            item = self._load(lease, self._clock.now())
         except Exception as error:  # noqa: BLE001 - one unreadable instance must not stop all others
-            self._reading.note(error, work.key, _about(work))
+            self._reading.record(error, work.key, _about(work))
             self._leases.release(lease)
             self._rest(lease, doublings=3)
             return
-        self._reading.end(work.key)
+        self._reading.recovered(work.key)
         if item is None:
             self._returns.pop(work.key, None)
             self._leases.release(lease)
         elif len(item) > stream.appetite.max_message:
-            lease.settling = self._source.refuse(lease, len(item))
+            lease.settling = self._refuse(lease, len(item))
         else:
             if work.kind is Kind.TURN:
                 self._backlog.settle(work, stream)
@@ -291,11 +286,11 @@ class Dispatcher:
         alarm = self._clock.call_at(self._clock.now() + pause, end)
         self._resting[work.key] = _Rest(work, lease.stream, alarm)
 
-    def census(self) -> Census:
+    def stats(self) -> WorkStats:
         """How much waits, and how much is out."""
-        waiting = self._backlog.census()
+        waiting = self._backlog.counts()
         waiting.update(kind for kind, *_ in self._resting)
-        return Census(waiting, self._leases.census(), len(self._streams))
+        return WorkStats(waiting, self._leases.counts(), len(self._streams))
 
     @property
     def is_idle(self) -> bool:

@@ -1,4 +1,7 @@
-"""Make the bytes of work items; events are spliced in as they are stored."""
+"""Make the work items that are handed out, each in the form that its worker takes.
+
+Events and requests are spliced in as they are stored, without being decoded.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,29 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, dialects, messages, wire
-from durabletask.sidecar.store.splicing import NEW_EVENTS, spliced
+from durabletask.sidecar.commit.notifications import Kind
+from durabletask.sidecar.engine import turns
+from durabletask.sidecar.engine.entities import batches
+from durabletask.sidecar.store import Key
+from durabletask.sidecar.store.encoded_events import NEW_EVENTS, repeated_field
 
 from . import dapr_histories
+from .dapr_histories import Transcripts
 from .sessions import NOTHING, Known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from durabletask.protocol.dialects import Dialect
+    from durabletask.sidecar.commit.committer import Committer
     from durabletask.sidecar.engine.commands import TurnTaken
+    from durabletask.sidecar.engine.entities.commands import BatchTaken
     from durabletask.sidecar.engine.entities.state import Entity, MessageRow
     from durabletask.sidecar.engine.state import Instance, TaskRow
+
+    from .leases import Lease
+    from .streams import WorkStream
 
 # WorkItem.orchestrator_request, .activity_request, .entity_request, .completion_token
 # and .entity_request_v2
@@ -31,7 +45,6 @@ _ENTITY_REQUEST_V2 = 5
 
 # EntityRequest.operation_requests
 _OPERATION_REQUESTS = 4
-
 
 # From so many bytes of history on, workers that can fetch it are told to (as in .NET's
 # sidecar), instead of being sent it in one message.
@@ -76,6 +89,179 @@ class TurnForm:
 WHOLE = TurnForm()
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedTurn:
+    """A work item, and what committing the answer to it will need."""
+
+    turn: TurnTaken
+    work_item: bytes
+    committed: Known
+    """The history before the turn; the worker has all of it now."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBatch:
+    """The same for the operations of an entity."""
+
+    batch: BatchTaken
+    work_item: bytes
+
+
+class WorkItemSource:
+    """Makes work items of what is committed."""
+
+    def __init__(self, committer: Committer) -> None:
+        self._committer = committer
+        self._transcripts = Transcripts()
+
+    def load(self, lease: Lease, now: datetime) -> bytes | None:
+        """Make the work item for a lease; None when there is nothing to do any more."""
+        match lease.work.kind:
+            case Kind.TURN:
+                return self._load_turn(lease, now)
+            case Kind.ENTITY:
+                return self._load_batch(lease, now)
+            case Kind.ACTIVITY:
+                return self._load_activity(lease)
+
+    def prepare_turn(
+        self,
+        hub: str,
+        instance_id: str,
+        *,
+        token: str,
+        now: datetime,
+        room: int,
+        form: TurnForm = WHOLE,
+    ) -> PreparedTurn | None:
+        """The next turn of an orchestration; None when it has nothing to do.
+
+        `room` is how many bytes the work item may have. Events wait for the turn after when
+        they do not fit beside the history; the first is sent whatever its size.
+        """
+        instance = self._committer.instance(hub, instance_id)
+        if instance is None:
+            return None
+        return self._prepare_turn(hub, instance, form, token=token, now=now, room=room)
+
+    def prepare_batch(
+        self,
+        hub: str,
+        entity_id: str,
+        *,
+        token: str,
+        now: datetime,
+        room: int,
+        in_older_form: bool = False,
+    ) -> PreparedBatch | None:
+        """The next operations of an entity; None when there is none to run."""
+        entity = self._committer.entity(hub, entity_id)
+        if entity is None:
+            return None
+        rows = batches.prepare(entity, now, room)
+        if not rows:
+            return None
+        make = old_batch_item if in_older_form else batch_item
+        return PreparedBatch(batches.taken(entity, rows), make(entity, rows, token))
+
+    def activity_work_item(
+        self,
+        hub: str,
+        instance_id: str,
+        task_key: str,
+        *,
+        token: str,
+        dialect: Dialect = dialects.TASKHUB,
+    ) -> bytes | None:
+        """The work item of an activity; None when it has an outcome already."""
+        instance = self._committer.instance(hub, instance_id)
+        row = None if instance is None else instance.task_with_key(task_key)
+        if row is None:
+            return None
+        make = dapr_activity_item if dialect is dialects.DAPR else activity_item
+        return make(row, token)
+
+    def _load_turn(self, lease: Lease, now: datetime) -> bytes | None:
+        work, stream = lease.work, lease.stream
+        instance = self._committer.instance(work.hub, work.instance_id)
+        if instance is None:
+            return None
+        form = _form(instance, stream)
+        lease.has_history = form.history is HistoryForm.WHOLE
+        prepared = self._prepare_turn(
+            work.hub,
+            instance,
+            form,
+            token=lease.token,
+            now=now,
+            room=stream.appetite.max_message,
+        )
+        if prepared is None:
+            return None
+        lease.turn = prepared.turn
+        lease.committed = prepared.committed
+        return prepared.work_item
+
+    def _load_batch(self, lease: Lease, now: datetime) -> bytes | None:
+        work, appetite = lease.work, lease.stream.appetite
+        prepared = self.prepare_batch(
+            work.hub,
+            work.instance_id,
+            token=lease.token,
+            now=now,
+            room=appetite.max_message,
+            in_older_form=appetite.older_batches,
+        )
+        if prepared is None:
+            return None
+        lease.batch = prepared.batch
+        return prepared.work_item
+
+    def _load_activity(self, lease: Lease) -> bytes | None:
+        work = lease.work
+        return self.activity_work_item(
+            work.hub,
+            work.instance_id,
+            work.task_key,
+            token=lease.token,
+            dialect=dialects.DAPR if lease.stream.appetite.is_daprs else dialects.TASKHUB,
+        )
+
+    def _prepare_turn(
+        self, hub: str, instance: Instance, form: TurnForm, *, token: str, now: datetime, room: int
+    ) -> PreparedTurn | None:
+        if instance.due_at() is None:
+            return None
+        key = Key(hub, instance.instance_id)
+        history = self._committer.reader.history(key)
+        past = form.past(history)
+        turn = turns.prepare(instance, now, room - len(past), len(history))
+        if turn is None:
+            return None
+        if form.dialect is dialects.DAPR:
+            is_whole = len(past) == len(history)
+            past = self._transcripts.of(key, past) if is_whole else dapr_histories.events(past)
+            item = dapr_turn_item(instance, turn, past, token, form)
+        else:
+            item = turn_item(instance, turn, past, token, form)
+        return PreparedTurn(turn, item, Known(turn.generation_length, len(history)))
+
+
+def _form(instance: Instance, stream: WorkStream) -> TurnForm:
+    """How the worker wants the history: whole, not what it knows, or to fetch by itself."""
+    length = instance.progress.history_length
+    known = stream.sessions.known(instance.instance_id, instance.origin.execution_id)
+    if stream.appetite.is_daprs:
+        is_known = 0 < known.events <= length
+        form = HistoryForm.CONTINUED if is_known else HistoryForm.WHOLE
+        return TurnForm(dialects.DAPR, form, known if is_known else NOTHING)
+    if known.events and known.events == length:
+        return TurnForm(dialects.TASKHUB, HistoryForm.LEFT_OUT)
+    if stream.appetite.fetches_history:
+        return TurnForm(dialects.TASKHUB, HistoryForm.FETCHED)
+    return WHOLE
+
+
 def turn_item(
     instance: Instance, turn: TurnTaken, past: bytes, token: str, form: TurnForm
 ) -> bytes:
@@ -93,7 +279,7 @@ def turn_item(
     )
     if is_left_out and form.history is HistoryForm.LEFT_OUT:
         request.properties = _session_properties(instance.progress.history_length)
-    encoded = b"".join((codec.encode(request), past, spliced(turn.new_events, NEW_EVENTS)))
+    encoded = b"".join((codec.encode(request), past, repeated_field(turn.new_events, NEW_EVENTS)))
     return _work_item(_ORCHESTRATOR_REQUEST, encoded, token)
 
 
@@ -107,7 +293,7 @@ def dapr_turn_item(
         execution_id=turn.execution_id,
         cached_history=messages.CachedHistory(event_count=known) if known else None,
     )
-    new = spliced(map(dapr_histories.event, turn.new_events), NEW_EVENTS)
+    new = repeated_field(map(dapr_histories.event, turn.new_events), NEW_EVENTS)
     encoded = b"".join((codec.encode(request, dialects.DAPR), past, new))
     return _work_item(_ORCHESTRATOR_REQUEST, encoded, token)
 
@@ -139,7 +325,7 @@ def batch_item(entity: Entity, rows: Sequence[MessageRow], token: str) -> bytes:
             entity_state=entity.progress.state,
         )
     )
-    request = head + spliced((row.event for row in rows), _OPERATION_REQUESTS)
+    request = head + repeated_field((row.event for row in rows), _OPERATION_REQUESTS)
     return _work_item(_ENTITY_REQUEST_V2, request, token)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
 
-    from durabletask.sidecar.commit.work import Kind, Work, WorkKey
+    from durabletask.sidecar.commit.notifications import Kind, Work, WorkKey
     from durabletask.sidecar.engine.commands import TurnTaken
     from durabletask.sidecar.engine.entities.commands import BatchTaken
     from durabletask.sidecar.engine.transition import Reply
@@ -86,7 +86,7 @@ class Leases:
         """Whether some worker still owes an answer."""
         return bool(self._by_token)
 
-    def census(self) -> Counter[Kind]:
+    def counts(self) -> Counter[Kind]:
         """How much of each kind is out."""
         return Counter(lease.work.kind for lease in self._by_token.values())
 

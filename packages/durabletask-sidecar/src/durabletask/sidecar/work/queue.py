@@ -15,7 +15,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from durabletask.sidecar.commit.work import Kind, LaneKey, Work, WorkKey
+from durabletask.sidecar.commit.notifications import Kind, LaneKey, Work, WorkKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,7 +183,7 @@ class Backlog:
             return None
         return home
 
-    def census(self) -> Counter[Kind]:
+    def counts(self) -> Counter[Kind]:
         """How much of each kind is queued."""
         counts: Counter[Kind] = Counter()
         for (kind, *_), lane in self._busy.items():

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from durabletask.protocol.dialects import DAPR
-from durabletask.sidecar.commit.work import Kind, Work
+from durabletask.sidecar.commit.notifications import Kind, Work
 
 from .sessions import Sessions
 

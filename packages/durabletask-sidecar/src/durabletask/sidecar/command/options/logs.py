@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from durabletask.sidecar.operations.logs import FORMATS, LEVELS, Logs
+from durabletask.sidecar.operations.logs import FORMATS, LEVELS, LogOptions
 
 if TYPE_CHECKING:
     import argparse
@@ -18,16 +18,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--log-level",
         choices=LEVELS,
-        default=Logs().level,
+        default=LogOptions().level,
         help="write to standard error what matters at least so much (default: %(default)s)",
     )
     group.add_argument(
         "--log-format",
         choices=FORMATS,
-        default=Logs().format,
+        default=LogOptions().format,
         help="text for people, json for machines: one object a line (default: %(default)s)",
     )
 
 
-def read(options: argparse.Namespace) -> Logs:
-    return Logs(options.log_level, options.log_format)
+def read(options: argparse.Namespace) -> LogOptions:
+    return LogOptions(options.log_level, options.log_format)

@@ -1,11 +1,9 @@
-"""Threads that work for an event loop, and never keep a program alive.
+"""Daemon threads that work for an event loop.
 
-`concurrent.futures` joins its threads when the interpreter exits, so that one activity
-that never returns keeps a finished program hanging; these threads are daemons. Results
-are collected by one wake-up of the loop however many are ready, for the hop between
-threads costs more than a small orchestrator turn.
-
-Knows nothing about what it runs.
+`concurrent.futures` joins its threads when the interpreter exits, so that an activity that
+never returns keeps a finished program from exiting; daemon threads do not. However many
+results are ready, the loop is woken once to collect them: the hop between threads costs
+more than a small orchestrator turn.
 """
 
 from __future__ import annotations
@@ -23,12 +21,12 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-class Threads(Generic[Job, Result]):
-    """At most `count` daemon threads, each taking a job when it is done with the one before.
+class ThreadPool(Generic[Job, Result]):
+    """At most `count` daemon threads, each taking one job after the other.
 
-    `perform` runs on the threads and must not raise. `collect` is called on the loop
+    `perform` runs on the threads and must not raise. `collect` is called in the event loop
     that made this object, with the results in the order they were finished. Threads
-    start when there is more work than idle threads.
+    start when there are more jobs than idle threads.
     """
 
     def __init__(
@@ -44,8 +42,8 @@ class Threads(Generic[Job, Result]):
         self._perform = perform
         self._collect = collect
         self._loop = asyncio.get_running_loop()
-        # Guards the jobs and who is free for them together: counted apart, a thread that is
-        # about to wait is missed, or taken for two.
+        # Guards the jobs and the number of idle threads together: read apart, a thread that
+        # is about to wait is missed, or counted twice.
         self._changed = threading.Condition()
         self._jobs: deque[Job] = deque()
         self._idle = 0
@@ -57,7 +55,7 @@ class Threads(Generic[Job, Result]):
     def submit(self, job: Job) -> None:
         """Have the job done; RuntimeError if there is no thread and none can be started."""
         with self._changed:
-            # One idle thread is on its way to each job that waits.
+            # Each job that waits has been promised one of the idle threads.
             if len(self._jobs) < self._idle or not self._start_thread(job):
                 self._jobs.append(job)
                 self._changed.notify()
@@ -66,21 +64,21 @@ class Threads(Generic[Job, Result]):
         """Whether that is one of these threads."""
         return thread in self._threads
 
-    def take_back(self) -> list[Job]:
-        """The jobs that no thread has begun, which now none will."""
+    def cancel_queued(self) -> list[Job]:
+        """Remove and return the jobs that no thread has begun."""
         with self._changed:
             waiting = list(self._jobs)
             self._jobs.clear()
         return waiting
 
     def close(self) -> None:
-        """End the threads when nothing is left to begin, without waiting for them."""
+        """End the threads when no job is left to begin, without waiting for them."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
 
     def _start_thread(self, job: Job) -> bool:
-        """Begin the job on a new thread, if there may be one more."""
+        """Begin the job on a new thread, if one more is allowed."""
         if len(self._threads) == self._count:
             return False
         thread = threading.Thread(
@@ -91,8 +89,8 @@ class Threads(Generic[Job, Result]):
         try:
             thread.start()
         except RuntimeError:
-            # The machine has no thread left, or the interpreter exits. Threads that run will
-            # take the job in their turn.
+            # The machine has no thread left, or the interpreter exits. A thread that runs
+            # already will take the job.
             self._threads.pop()
             if not self._threads:
                 raise
@@ -101,7 +99,7 @@ class Threads(Generic[Job, Result]):
 
     def _run(self, job: Job) -> None:
         while True:
-            self._hand_back(self._perform(job))
+            self._hand_over(self._perform(job))
             with self._changed:
                 self._idle += 1
                 self._changed.wait_for(lambda: self._jobs or self._is_closed)
@@ -110,12 +108,12 @@ class Threads(Generic[Job, Result]):
                     return
                 job = self._jobs.popleft()
 
-    def _hand_back(self, result: Result) -> None:
+    def _hand_over(self, result: Result) -> None:
         self._results.append(result)
         if self._wake_up_due:
             return
         self._wake_up_due = True
-        # A loop that is closed has nobody left who waits for the result.
+        # In a loop that is closed nobody waits for the result any more.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._wake_up)
 

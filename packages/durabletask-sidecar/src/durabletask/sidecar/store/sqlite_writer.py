@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import Change, Key, entity_rows, rows, statements
-from .splicing import spliced
+from . import Change, Key, rows, statements
+from .encoded_events import repeated_field
 
 if TYPE_CHECKING:
     import sqlite3
@@ -59,7 +59,7 @@ class Writer:
                 columns = rows.parent_columns(transition.parent)
                 self._connection.execute(statements.RELINK, (*columns, *key))
             if transition.events:
-                events = spliced(transition.events)
+                events = repeated_field(transition.events)
                 self._connection.execute(statements.WRITE_HISTORY, (*key, position, events))
                 position += len(transition.events)
             self._write_rows(key, transition)
@@ -100,13 +100,13 @@ class Writer:
                 self._write_messages(key, transition)
         if change.entity is not None:
             due_at = rows.micros(change.entity.due_at())
-            columns = (*key, *entity_rows.progress_columns(change.entity.progress), due_at)
+            columns = (*key, *rows.entity_columns(change.entity.progress), due_at)
             self._connection.execute(statements.WRITE_ENTITY, columns)
 
     def _write_messages(self, key: Key, transition: EntityTransition) -> None:
         self._remove(statements.REMOVE_MESSAGE, key, transition.messages_remove)
         added = transition.messages_add
-        self._add(statements.WRITE_MESSAGE, key, added, entity_rows.message_columns)
+        self._add(statements.WRITE_MESSAGE, key, added, rows.message_columns)
 
     def _run_all(self, all_statements: Iterable[str], key: Key) -> None:
         for statement in all_statements:

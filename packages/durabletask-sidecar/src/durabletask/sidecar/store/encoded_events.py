@@ -18,7 +18,7 @@ PAST_EVENTS = 3
 NEW_EVENTS = 4
 
 
-def spliced(events: Iterable[bytes], field_number: int = PAST_EVENTS) -> bytes:
+def repeated_field(events: Iterable[bytes], field_number: int = PAST_EVENTS) -> bytes:
     """The events as elements of a repeated field."""
     return b"".join(wire.length_delimited(field_number, event) for event in events)
 

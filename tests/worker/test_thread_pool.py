@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from durabletask.worker._threads import Threads
+from durabletask.worker._thread_pool import ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,8 @@ class Collected:
 
 def threads(
     perform: Callable[[Any], Any], collected: Collected, *, count: int
-) -> Threads[Any, Any]:
-    return Threads("test", count=count, perform=perform, collect=collected)
+) -> ThreadPool[Any, Any]:
+    return ThreadPool("test", count=count, perform=perform, collect=collected)
 
 
 async def test_results_come_back_to_the_loop() -> None:
@@ -157,7 +157,7 @@ async def test_a_job_is_not_kept_when_no_thread_can_be_started(
     with pytest.raises(RuntimeError, match="new thread"):
         pool.submit(1)
 
-    assert pool.take_back() == []
+    assert pool.cancel_queued() == []
 
 
 async def test_what_no_thread_has_begun_can_be_taken_back() -> None:
@@ -174,7 +174,7 @@ async def test_what_no_thread_has_begun_can_be_taken_back() -> None:
         pool.submit(job)
     await asyncio.to_thread(began.wait, 10)
 
-    assert pool.take_back() == [1, 2, 3, 4]
+    assert pool.cancel_queued() == [1, 2, 3, 4]
     may_go.set()
     assert await collected.count(1) == [0]
     pool.close()

@@ -11,27 +11,15 @@ from typing import TYPE_CHECKING, Any
 from durabletask.sidecar.engine.entities.queue import MessageQueue
 from durabletask.sidecar.engine.entities.state import Entity
 from durabletask.sidecar.engine.inbox import Inbox
-from durabletask.sidecar.engine.state import CallRow, ChildRow, Instance
+from durabletask.sidecar.engine.state import CallRow, ChildRow, Instance, ScheduledTask
 
-from . import (
-    Key,
-    ReadyBatch,
-    ReadyTurn,
-    UnreadableError,
-    entity_rows,
-    files,
-    querying,
-    rows,
-    statements,
-)
+from . import Due, Key, UnreadableError, files, queries, rows, statements
 from .queries import EntitySummary, InstanceSummary
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
-
-    from durabletask.sidecar.engine.state import TaskRow
 
     from .queries import EndedQuery, EntityQuery, InstanceQuery
 
@@ -71,8 +59,8 @@ class SqliteReader:
         if not found:
             return None
         with _whole(key.instance_id):
-            messages = map(entity_rows.message_row, self._query(statements.LOAD_MESSAGES, key))
-            return Entity(key.instance_id, entity_rows.progress(found[0]), MessageQueue(messages))
+            messages = map(rows.message_row, self._query(statements.LOAD_MESSAGES, key))
+            return Entity(key.instance_id, rows.entity_progress(found[0]), MessageQueue(messages))
 
     def history(self, key: Key) -> bytes:
         stored = self._query(statements.LOAD_HISTORY, key)
@@ -85,21 +73,21 @@ class SqliteReader:
     def children(self, key: Key) -> list[str]:
         return [instance_id for (instance_id,) in self._query(statements.CHILDREN, key)]
 
-    def due(self, after: datetime | None, until: datetime) -> Iterable[ReadyTurn | ReadyBatch]:
+    def due(self, after: datetime | None, until: datetime) -> Iterable[Due]:
         start = _BEFORE_EVERYTHING if after is None else rows.micros(after)
         found = self._query(statements.DUE, 2 * (start, rows.micros(until)))
-        return [_ready(*columns) for columns in found]
+        return [Due(Key(hub, id), name, version) for hub, id, name, version, _ in found]
 
     def next_due(self, after: datetime) -> datetime | None:
         ((found,),) = self._query(statements.NEXT_DUE, 2 * (rows.micros(after),))
         return rows.moment(found)
 
-    def alive(self) -> Mapping[str, int]:
+    def live_counts(self) -> Mapping[str, int]:
         return dict(self._query(statements.ALIVE, ()))
 
-    def outstanding_tasks(self) -> Iterator[tuple[Key, TaskRow]]:
+    def outstanding_tasks(self) -> Iterator[tuple[Key, ScheduledTask]]:
         for hub, instance_id, *columns in self._query(statements.OUTSTANDING_TASKS, ()):
-            yield Key(hub, instance_id), rows.task_row(columns)
+            yield Key(hub, instance_id), ScheduledTask(*columns)
 
     def hubs(self) -> list[str]:
         return [hub for (hub,) in self._query(statements.HUBS, ())]
@@ -107,7 +95,7 @@ class SqliteReader:
     def instances(
         self, hub: str, query: InstanceQuery, *, after: tuple[datetime, str] | None = None
     ) -> Iterator[InstanceSummary]:
-        for instance_id, *columns in self._read(*querying.instances(hub, query, after)):
+        for instance_id, *columns in self._read(*queries.select_instances(hub, query, after)):
             with _whole(instance_id):
                 origin = rows.origin(columns[: rows.ORIGIN_WIDTH])
                 progress = rows.progress(columns[rows.ORIGIN_WIDTH :])
@@ -116,15 +104,15 @@ class SqliteReader:
     def ended(
         self, hub: str, query: EndedQuery, *, after: tuple[datetime, str] | None = None
     ) -> Iterator[tuple[datetime, str]]:
-        for completed_at, instance_id in self._read(*querying.ended(hub, query, after)):
+        for completed_at, instance_id in self._read(*queries.select_ended(hub, query, after)):
             with _whole(instance_id):
                 ended_at = rows.known_moment(completed_at)
             yield ended_at, instance_id
 
     def entities(self, hub: str, query: EntityQuery, *, after: str = "") -> Iterator[EntitySummary]:
-        for entity_id, *columns, backlog in self._read(*querying.entities(hub, query, after)):
+        for entity_id, *columns, backlog in self._read(*queries.select_entities(hub, query, after)):
             with _whole(entity_id):
-                progress = entity_rows.progress(columns)
+                progress = rows.entity_progress(columns)
             yield EntitySummary(entity_id, progress, backlog)
 
     def _query(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
@@ -146,14 +134,6 @@ def _whole(whose: str) -> Iterator[None]:
         raise UnreadableError(
             f"what is stored of '{whose}' is damaged: {files.reason(error)}"
         ) from error
-
-
-def _ready(
-    hub: str, instance_id: str, name: str | None, version: str | None, _due_at: int
-) -> ReadyTurn | ReadyBatch:
-    if name is None:
-        return ReadyBatch(hub, instance_id)
-    return ReadyTurn(hub, instance_id, name, version)
 
 
 _BEFORE_EVERYTHING = -(2**63)

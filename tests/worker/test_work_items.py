@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from durabletask.worker._intake import Intake
+from durabletask.worker._work_items import WorkItemRouter
 from tests.builders.worker import (
     activity_item,
     entity_item,
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from durabletask.worker._work import WorkItem
+    from durabletask.worker._work_items import WorkItem
 
 
 class Collecting:
@@ -32,16 +32,16 @@ class Collecting:
 
 async def test_each_message_goes_to_the_lane_of_its_kind() -> None:
     turns, calls, batches = Collecting(), Collecting(), Collecting()
-    lanes = {
+    queues = {
         "orchestrator_request": turns,
         "activity_request": calls,
         "entity_request": batches,
         "entity_request_v2": batches,
     }
-    intake = Intake(lanes, logging.getLogger("test"))
+    router = WorkItemRouter(queues, logging.getLogger("test"))
 
     for raw in (activity_item("greet"), entity_item(), orchestrator_item([]), entity_item_v2()):
-        await intake.receive(raw, peer())
+        await router.route(raw, peer())
 
     assert turns.kinds == ["orchestrator_request"]
     assert calls.kinds == ["activity_request"]
@@ -49,7 +49,7 @@ async def test_each_message_goes_to_the_lane_of_its_kind() -> None:
 
 
 async def test_a_kind_without_a_lane_is_told_and_ignored(caplog: pytest.LogCaptureFixture) -> None:
-    await Intake({}, logging.getLogger("test")).receive(
+    await WorkItemRouter({}, logging.getLogger("test")).route(
         activity_item("greet", instance="one"), peer()
     )
 

@@ -1,9 +1,7 @@
-"""Clear up after entities: those that hold nothing, and locks that nobody will release.
+"""Remove empty entities, and release locks whose orchestration no longer holds them.
 
-The engine releases what an orchestration holds when it ends, so there are such locks only
-if something went wrong.
-
-Knows nothing about what makes an entity empty: the engine does.
+The engine releases the locks of an orchestration when it ends, so orphaned locks exist only
+after a defect or in a damaged file. The engine decides whether an entity is empty.
 """
 
 from __future__ import annotations
@@ -25,55 +23,57 @@ if TYPE_CHECKING:
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.host import Host
 
-# So many are looked at by one call, which has its answer soon then.
-_AT_ONCE = 500
+# One call looks at so many entities, so that it returns soon.
+_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of it."""
+class CleaningOutcome:
+    """How much was done, and where to go on."""
 
     removed: int
     released: int
     last: str | None
-    """The id behind which there are more to look at; None at the end."""
+    """The id after which to go on; None when all entities were looked at."""
 
 
 @dataclass(slots=True)
-class _Seen:
+class _Page:
     releases: dict[str, ReleaseLock] = field(default_factory=dict)
     cleanings: dict[str, CleanEntity] = field(default_factory=dict)
     last: str | None = None
 
 
-async def clean(host: Host, hub: str, *, after: str, empty: bool, orphaned: bool) -> Outcome:
-    """Look at the entities behind that id."""
-    seen = _look(host, hub, after)
-    # First, for an entity may be empty but for its lock.
-    released = await _execute(host, hub, seen.releases) if orphaned else []
-    cleaned = await _execute(host, hub, seen.cleanings) if empty else []
+async def clean(
+    host: Host, hub: str, *, after: str, empty: bool, orphaned: bool
+) -> CleaningOutcome:
+    """Clean one page of the entities whose ids come after `after`."""
+    page = _read(host, hub, after)
+    # Locks come first: an entity may be empty except for its lock.
+    released = await _execute(host, hub, page.releases) if orphaned else []
+    cleaned = await _execute(host, hub, page.cleanings) if empty else []
     removed = sum(reply.count for reply in cleaned if isinstance(reply, Purged))
-    return Outcome(removed, len(released), seen.last)
+    return CleaningOutcome(removed, len(released), page.last)
 
 
-def _look(host: Host, hub: str, after: str) -> _Seen:
-    seen = _Seen()
+def _read(host: Host, hub: str, after: str) -> _Page:
+    page = _Page()
     entities = iter(host.reader.entities(hub, EntityQuery(), after=after))
-    for each in islice(entities, _AT_ONCE):
+    for each in islice(entities, _PAGE):
         holder = each.progress.holder
-        if holder is not None and _is_gone(host, hub, holder):
+        if holder is not None and _is_orphaned(host, hub, holder):
             release = ReleaseLock(holder.instance_id, holder.critical_section_id)
-            seen.releases[each.entity_id] = release
+            page.releases[each.entity_id] = release
         if each.progress.state is None:
-            seen.cleanings[each.entity_id] = CleanEntity()
-        seen.last = each.entity_id
+            page.cleanings[each.entity_id] = CleanEntity()
+        page.last = each.entity_id
     if next(entities, None) is None:
-        seen.last = None
-    return seen
+        page.last = None
+    return page
 
 
-def _is_gone(host: Host, hub: str, holder: Holder) -> bool:
-    """Whether the orchestration is over, or another one of its id, which asked for nothing."""
+def _is_orphaned(host: Host, hub: str, holder: Holder) -> bool:
+    """Whether the holder has ended, or is a later orchestration without this lock."""
     instance = host.instance(hub, holder.instance_id)
     if instance is None or not instance.is_live:
         return True

@@ -12,8 +12,8 @@ import pytest
 from durabletask.grpc_options import GrpcChannelOptions
 from durabletask.protocol import dialects, messages, methods
 from durabletask.transport.dialect import Engine
-from durabletask.worker._bridge import BridgedTransport
-from durabletask.worker._connect import announcement, connector
+from durabletask.worker._sync_transport import SyncTransportAdapter
+from durabletask.worker._transport import message_limit_metadata, transport_factory
 from tests.builders.worker import OURS
 
 
@@ -67,7 +67,7 @@ class Threaded:
 
 async def test_calls_run_on_threads_and_return_to_the_loop() -> None:
     threaded = Threaded()
-    bridged = BridgedTransport(threaded)
+    bridged = SyncTransportAdapter(threaded)
     request = messages.Empty()
 
     answers = await asyncio.gather(*(bridged.unary(methods.HELLO, request) for _ in range(50)))
@@ -80,7 +80,7 @@ async def test_calls_run_on_threads_and_return_to_the_loop() -> None:
 
 async def test_who_is_there_is_asked_on_a_thread() -> None:
     threaded = Threaded()
-    bridged = BridgedTransport(threaded)
+    bridged = SyncTransportAdapter(threaded)
 
     assert await bridged.settle() is OURS
 
@@ -89,7 +89,7 @@ async def test_who_is_there_is_asked_on_a_thread() -> None:
 
 
 async def test_an_error_is_raised_where_the_call_is_awaited() -> None:
-    bridged = BridgedTransport(Threaded())
+    bridged = SyncTransportAdapter(Threaded())
 
     with pytest.raises(ValueError, match="refused"):
         await bridged.unary(methods.START_INSTANCE, messages.Empty())
@@ -99,7 +99,7 @@ async def test_an_error_is_raised_where_the_call_is_awaited() -> None:
 
 async def test_a_stream_is_read_to_its_end() -> None:
     threaded = Threaded()
-    bridged = BridgedTransport(threaded)
+    bridged = SyncTransportAdapter(threaded)
     for said in (b"1", b"2", None):
         threaded.opened.said.put(said)
 
@@ -112,13 +112,13 @@ async def test_a_stream_that_breaks_raises_its_error() -> None:
     threaded.opened.said.put(OSError("cut"))
 
     with pytest.raises(OSError, match="cut"):
-        await anext(aiter(BridgedTransport(threaded).stream(methods.GET_WORK_ITEMS, None)))
+        await anext(aiter(SyncTransportAdapter(threaded).stream(methods.GET_WORK_ITEMS, None)))
 
 
 async def test_a_reader_that_is_cancelled_leaves_no_thread_behind() -> None:
     threaded = Threaded()
     before = set(threading.enumerate())
-    stream = BridgedTransport(threaded).stream(methods.GET_WORK_ITEMS, None)
+    stream = SyncTransportAdapter(threaded).stream(methods.GET_WORK_ITEMS, None)
     reading = asyncio.ensure_future(anext(stream))
     await asyncio.sleep(0)
     (reader,) = set(threading.enumerate()) - before
@@ -136,7 +136,7 @@ async def test_a_reader_that_is_cancelled_leaves_no_thread_behind() -> None:
 
 
 def connect(channel: Any = None, interceptors: Any = None) -> Any:
-    return connector(
+    return transport_factory(
         "localhost:1",
         secure=False,
         channel=channel,
@@ -165,7 +165,7 @@ class ForLoops(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]
 async def test_interceptors_for_threads_are_bridged(interceptors: Any, is_bridged: bool) -> None:
     transport = connect(interceptors=interceptors)()
 
-    assert isinstance(transport, BridgedTransport) is is_bridged
+    assert isinstance(transport, SyncTransportAdapter) is is_bridged
     await transport.close()
 
 
@@ -173,14 +173,14 @@ async def test_a_channel_for_threads_is_bridged_and_stays_open() -> None:
     with grpc.insecure_channel("localhost:1") as channel:
         transport = connect(channel=channel)()
 
-        assert isinstance(transport, BridgedTransport)
+        assert isinstance(transport, SyncTransportAdapter)
         await transport.close()
         channel.unary_unary("/a/b")
 
 
 async def test_a_channel_for_loops_is_used_as_it_is() -> None:
     async with grpc.aio.insecure_channel("localhost:1") as channel:
-        assert not isinstance(connect(channel=channel)(), BridgedTransport)
+        assert not isinstance(connect(channel=channel)(), SyncTransportAdapter)
 
 
 # What a worker says about itself.
@@ -198,14 +198,18 @@ async def test_a_channel_for_loops_is_used_as_it_is() -> None:
 def test_the_sidecar_is_told_how_large_a_message_may_be(
     options: GrpcChannelOptions | None, announced: int
 ) -> None:
-    told = announcement("localhost:1", secure=False, channel=None, channel_options=options)
+    told = message_limit_metadata(
+        "localhost:1", secure=False, channel=None, channel_options=options
+    )
 
     assert told == (("x-durabletask-max-message", str(announced)),)
 
 
 def test_nothing_is_said_about_the_limit_of_a_channel_of_the_callers() -> None:
     with grpc.insecure_channel("localhost:1") as channel:
-        assert announcement(None, secure=False, channel=channel, channel_options=None) == ()
+        assert (
+            message_limit_metadata(None, secure=False, channel=channel, channel_options=None) == ()
+        )
 
 
 def test_interceptors_of_both_kinds_are_refused_when_the_worker_is_made() -> None:

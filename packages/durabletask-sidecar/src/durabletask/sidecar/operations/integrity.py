@@ -1,8 +1,6 @@
-"""Check a file: what SQLite says of it, every history, and what belongs together.
+"""Check a file: SQLite's own check, every history, and that related rows agree.
 
-A file that is damaged has parts that are whole, and is checked as far as it can be read.
-
-Knows nothing about what is right: SQLite and the audit do.
+A damaged file is checked as far as it can be read. The rules are SQLite's and `audit`'s.
 """
 
 from __future__ import annotations
@@ -19,65 +17,65 @@ if TYPE_CHECKING:
 
     from durabletask.sidecar.store.inspection import Inspection
 
-# What reading raises that nobody wrote: StoreError where SQLite cannot, the others where
-# what it finds is no time, no number, no JSON, no message, or not there. A number in the
-# place of bytes is taken for how many.
+# What reading damaged rows raises: StoreError where SQLite cannot read, the others where a
+# value is no valid time, number, JSON or message, or is missing. MemoryError comes from an
+# integer in the place of bytes, which `bytes` takes for a length.
 _UNREADABLE = (StoreError, ValueError, TypeError, OverflowError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
-    """One thing that is wrong, and where."""
+class Problem:
+    """One rule that does not hold, and where."""
 
     rule: str
     text: str
     key: Key | None = None
-    """Whose history or rows; None for the file."""
+    """The instance or entity; None for the file as a whole."""
 
 
-def complaints(file: Inspection, progress: Callable[[], None]) -> Iterator[Complaint]:
-    """Everything that is wrong, as it is found; `progress` is called for each that is read."""
-    yield from _of_file(file)
-    yield from _each(file.all_instances, partial(_of_instance, file), progress)
-    yield from _each(file.all_entities, partial(_of_entity, file), progress)
+def problems(file: Inspection, progress: Callable[[], None]) -> Iterator[Problem]:
+    """All problems, as they are found; `progress` is called for each instance and entity."""
+    yield from _file_problems(file)
+    yield from _each(file.all_instances, partial(_instance_findings, file), progress)
+    yield from _each(file.all_entities, partial(_entity_findings, file), progress)
 
 
-def _of_file(file: Inspection) -> Iterator[Complaint]:
+def _file_problems(file: Inspection) -> Iterator[Problem]:
     try:
         for text in file.damage():
-            yield Complaint("integrity", text)
+            yield Problem("integrity", text)
         for table, key in file.orphans():
-            yield Complaint("owned", f"rows of {table} belong to nobody", key)
+            yield Problem("owned", f"rows of {table} belong to no instance or entity", key)
     except StoreError as error:
-        yield Complaint("readable", str(error))
+        yield Problem("readable", str(error))
 
 
 def _each(
     find: Callable[[], Iterable[Key]],
     look: Callable[[Key], Iterable[Finding]],
     progress: Callable[[], None],
-) -> Iterator[Complaint]:
+) -> Iterator[Problem]:
     try:
         for key in find():
             progress()
-            yield from _of_one(key, look)
+            yield from _problems_of(key, look)
     except StoreError as error:
-        yield Complaint("readable", str(error))
+        yield Problem("readable", str(error))
 
 
-def _of_one(key: Key, look: Callable[[Key], Iterable[Finding]]) -> Iterator[Complaint]:
+def _problems_of(key: Key, look: Callable[[Key], Iterable[Finding]]) -> Iterator[Problem]:
     try:
         for finding in look(key):
-            yield Complaint(finding.rule, finding.text, key)
+            yield Problem(finding.rule, finding.text, key)
     except _UNREADABLE as error:
-        yield Complaint("readable", str(error), key)
+        yield Problem("readable", str(error), key)
 
 
-def _of_instance(file: Inspection, key: Key) -> Iterator[Finding]:
+def _instance_findings(file: Inspection, key: Key) -> Iterator[Finding]:
     events, wrong = pieces.decode(pieces.Piece(*each) for each in file.pieces(key))
     yield from wrong
     instance = file.load(key)
-    # What cannot be read has left a gap, of which everything else would be wrong too.
+    # Events that cannot be read leave a gap, and other rules would only report that gap.
     if instance is not None and not wrong:
         yield from histories.findings(events)
         yield from instances.findings(instances.Record(instance, file.due_at(key), events))
@@ -90,7 +88,7 @@ def _of_instance(file: Inspection, key: Key) -> Iterator[Finding]:
         )
 
 
-def _of_entity(file: Inspection, key: Key) -> Iterator[Finding]:
+def _entity_findings(file: Inspection, key: Key) -> Iterator[Finding]:
     entity = file.load_entity(key)
     if entity is not None:
         yield from entities.findings(entity, file.entity_due_at(key))

@@ -9,14 +9,14 @@ import pytest
 
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 from durabletask.protocol import messages, methods
-from durabletask.worker._connection import Link
-from durabletask.worker._loop import WorkItemLoop
+from durabletask.worker._connection import ConnectionState
+from durabletask.worker._stream import WorkItemStream
 from tests.builders.worker import ManualClock, ScriptedSidecar, peer, refusal, settle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from durabletask.worker._peers import Peer
+    from durabletask.worker._work_items import ConnectedEngine
 
 SILENCE = 120.0
 EVERY_STATUS = [
@@ -40,19 +40,19 @@ class Bench:
         self.sidecar = ScriptedSidecar()
         self.received: list[bytes] = []
         self.receive: Callable[[bytes], Awaitable[None]] = self._remember
-        self.links: list[Link] = []
-        self.renewals = 0
-        self.loop = WorkItemLoop(
+        self.states: list[ConnectionState] = []
+        self.times_closed = 0
+        self.loop = WorkItemStream(
             "the scripted sidecar",
             transport=lambda: self.sidecar,
-            renew=self._renew,
-            settle=self._settle,
+            close_transport=self._close_transport,
+            identify_engine=self._identify_engine,
             request=lambda _peer: messages.GetWorkItemsRequest(
                 max_concurrent_activity_work_items=7
             ),
-            announce=lambda: (("key", "value"),),
+            metadata=lambda: (("key", "value"),),
             receive=self._receive,
-            on_link=lambda link, _error: self.links.append(link),
+            on_state_change=lambda state, _error: self.states.append(state),
             resilience=GrpcWorkerResiliencyOptions(silent_disconnect_timeout_seconds=SILENCE),
             clock=self.clock,
             draw=lambda: 0.5,
@@ -67,17 +67,17 @@ class Bench:
         await self.clock.advance(wait)
         return wait
 
-    async def _settle(self) -> Peer:
+    async def _identify_engine(self) -> ConnectedEngine:
         return peer(await self.sidecar.settle())
 
-    async def _receive(self, raw: bytes, _peer: Peer) -> None:
+    async def _receive(self, raw: bytes, _peer: ConnectedEngine) -> None:
         await self.receive(raw)
 
     async def _remember(self, raw: bytes) -> None:
         self.received.append(raw)
 
-    async def _renew(self) -> None:
-        self.renewals += 1
+    async def _close_transport(self) -> None:
+        self.times_closed += 1
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ async def test_it_says_hello_and_asks_for_work_with_its_limits(bench: Bench) -> 
     assert stream.request.max_concurrent_activity_work_items == 7
     assert stream.metadata == (("key", "value"),)
     await settle()
-    assert bench.links == [Link.DIALING, Link.STREAMING]
+    assert bench.states == [ConnectionState.CONNECTING, ConnectionState.STREAMING]
 
 
 async def test_messages_are_received_in_order(bench: Bench) -> None:
@@ -153,11 +153,11 @@ async def test_after_five_failures_in_a_row_the_channel_is_made_anew(bench: Benc
     bench.sidecar.refuse(methods.HELLO, *[refusal("UNAVAILABLE")] * 5)
     for _ in range(4):
         await bench.let_it_dial()
-    assert bench.renewals == 0
+    assert bench.times_closed == 0
 
     await bench.let_it_dial()
 
-    assert bench.renewals == 1
+    assert bench.times_closed == 1
     assert await bench.sidecar.opened()
 
 
@@ -179,7 +179,7 @@ async def test_after_a_silence_the_channel_is_made_anew_at_once(bench: Bench) ->
     await bench.clock.advance(SILENCE)
     await bench.let_it_dial()
 
-    assert bench.renewals == 1
+    assert bench.times_closed == 1
 
 
 async def test_a_sidecar_that_does_not_answer_is_called_on_another_channel(bench: Bench) -> None:
@@ -187,7 +187,7 @@ async def test_a_sidecar_that_does_not_answer_is_called_on_another_channel(bench
 
     await bench.let_it_dial()
 
-    assert bench.renewals == 1
+    assert bench.times_closed == 1
     assert await bench.sidecar.opened()
 
 
@@ -196,7 +196,7 @@ async def test_a_stream_that_ends_at_its_deadline_has_not_been_silent(bench: Ben
 
     await bench.let_it_dial()
 
-    assert bench.renewals == 0
+    assert bench.times_closed == 0
     assert await bench.sidecar.opened(2)
 
 
@@ -332,9 +332,9 @@ async def test_a_sidecar_that_is_full_is_asked_ever_less_often_and_told_of_once(
 
     assert waits == [0.5, 1, 2, 4, 8, 15, 15, 15]
     connected, full, admitted = (each.getMessage() for each in caplog.records)
-    assert connected.startswith("Connected to")
+    assert connected.startswith("Worker connected to")
     assert "--max-streams" in full
-    assert admitted == "The sidecar at the scripted sidecar has room for this worker now."
+    assert admitted == "The sidecar at the scripted sidecar has room for this worker now"
 
 
 async def test_a_sidecar_that_is_full_again_is_told_of_again(
