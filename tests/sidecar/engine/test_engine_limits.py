@@ -81,12 +81,14 @@ def test_a_limit_is_a_number_from_one_on_or_none(name: str) -> None:
     Limits(**{name: 1})
     Limits(**{name: None})
 
-    with pytest.raises(ValueError, match=f"{name} is a number from 1 on, or None; not 0"):
+    with pytest.raises(
+        ValueError, match=f"{name} must be at least 1, or None for no limit; it is 0"
+    ):
         Limits(**{name: 0})
 
 
 def test_ids_can_be_no_longer_than_keys() -> None:
-    with pytest.raises(ValueError, match="id_length is 1000 at most; not 1001"):
+    with pytest.raises(ValueError, match="id_length must be at most 1000; it is 1001"):
         Limits(id_length=1001)
 
 
@@ -432,7 +434,7 @@ def test_an_event_for_an_orchestration_that_has_too_many_is_refused_until_it_cat
     turn = hub.decide()
 
     assert isinstance(refused, Exhausted)
-    assert "for 'a' wait 2 events and messages; the limit is 2 (waiting" in refused.text
+    assert "'a' already has 2 events and messages queued; the limit is 2 (waiting" in refused.text
     assert [event.event_raised.input for event in turn.new] == ["1", "2"]
     assert hub.do(RaiseEvent("tick", "4")) == ACCEPTED
 

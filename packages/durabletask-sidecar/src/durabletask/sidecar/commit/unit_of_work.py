@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from durabletask.sidecar.engine import admission, apply
+from durabletask.sidecar.engine import apply, command_limits
 from durabletask.sidecar.engine.entities import rules
 from durabletask.sidecar.engine.entities import state as entity_state
 from durabletask.sidecar.engine.entities.commands import EntityCommand
@@ -123,7 +123,7 @@ class Step:
     def _admitted(self, key: Key, command: Command) -> Command | Refusal:
         is_entitys = isinstance(command, EntityCommand)
         target = self._entity(key) if is_entitys else self._instance(key)
-        return admission.admit(target, key.instance_id, command, self._limits)
+        return command_limits.enforce(target, key.instance_id, command, self._limits)
 
     def _apply(self, key: Key, command: Command) -> Transition | EntityTransition:
         if isinstance(command, EntityCommand):
@@ -136,7 +136,7 @@ class Step:
             now=self._now,
             new_id=self._new_id,
             limits=self._limits,
-            alive=self._live_counts.of(key.hub),
+            live_instances=self._live_counts.of(key.hub),
         )
         if transition.changes:
             # Before anything is changed, so that a failure finds what there is to forget.
@@ -168,7 +168,7 @@ class Step:
             instance = blank(key.instance_id, transition)
             self._instances.put(key, instance)
             self.gone.discard(key)
-        for row in instance.tasks_that_go(transition):
+        for row in instance.dropped_tasks(transition):
             self.withdrawn.append((*key, row.key))
         if transition.removes:
             self.gone.add(key)

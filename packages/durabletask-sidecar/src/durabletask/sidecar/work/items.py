@@ -244,7 +244,7 @@ class WorkItemSource:
             item = dapr_turn_item(instance, turn, past, token, form)
         else:
             item = turn_item(instance, turn, past, token, form)
-        return PreparedTurn(turn, item, Known(turn.generation_length, len(history)))
+        return PreparedTurn(turn, item, Known(turn.history_length, len(history)))
 
 
 def _form(instance: Instance, stream: WorkStream) -> TurnForm:
