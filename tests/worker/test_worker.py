@@ -8,7 +8,7 @@ import sys
 import threading
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -30,9 +30,6 @@ from tests.builders.worker import (
     refusal,
     settle,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 def greet(ctx: ActivityContext, name: str) -> str:
@@ -137,9 +134,6 @@ def test_the_deprecated_arguments_say_so_and_work() -> None:
     assert any(text.startswith("* Worker connected") for text in handled)
 
 
-# Lifecycle.
-
-
 @pytest.mark.parametrize(
     ("metadata", "hub"), [(None, "default"), ([("taskhub", "orders")], "orders")]
 )
@@ -155,6 +149,9 @@ def test_log_records_carry_the_task_hub_beside_their_own_fields(
 
     fields = vars(caplog.records[0])
     assert (fields["hub"], fields["address"]) == (hub, "there:1")
+
+
+# Lifecycle.
 
 
 @pytest.fixture
