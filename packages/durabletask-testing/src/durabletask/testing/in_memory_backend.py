@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from durabletask.sidecar.embed import Sidecar
 from durabletask.sidecar.engine.limits import Limits
 from durabletask.sidecar.host import Host
-from durabletask.sidecar.server import DRAIN_SECONDS, Server
+from durabletask.sidecar.server import GRACE_SECONDS, Server
 
 from ._hub_store import HubStore
 
@@ -80,7 +80,7 @@ class InMemoryOrchestrationBackend:
         Nothing listens on the port when this returns. TCP remembers connections that were open
         for a while, which keeps out only who binds without SO_REUSEADDR.
         """
-        self._sidecar.close(DRAIN_SECONDS if grace is None else grace)
+        self._sidecar.close(GRACE_SECONDS if grace is None else grace)
         self._host = None
 
     def reset(self) -> None:
