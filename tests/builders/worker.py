@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 from durabletask.core.settings import Settings
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 from durabletask.protocol import codec, dialects, events, messages, methods, wire, work_items
-from durabletask.transport.dialect import Engine
+from durabletask.transport.engine_detection import Engine
 from durabletask.transport.errors import Refusal, SidecarError
 from durabletask.worker import ConcurrencyOptions
-from durabletask.worker._host import Setup
-from durabletask.worker._peers import Peer, peer_of
-from durabletask.worker._work import WorkItem
+from durabletask.worker._options import WorkerConfig
+from durabletask.worker._work_items import ConnectedEngine, WorkItem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,9 +30,9 @@ OURS = Engine(dialects.TASKHUB, "a scripted engine", is_ours=True)
 DAPRS = Engine(dialects.DAPR, "an engine of Dapr's dialect")
 
 
-def peer(engine: Engine = OURS, settings: Settings | None = None) -> Peer:
+def peer(engine: Engine = OURS, settings: Settings | None = None) -> ConnectedEngine:
     """That engine, seen by a worker of these settings."""
-    return peer_of(engine, settings or Settings())
+    return ConnectedEngine.of(engine, settings or Settings())
 
 
 def received(raw: bytes, engine: Engine = OURS) -> WorkItem:
@@ -156,7 +155,7 @@ class ScriptedSidecar:
             raise self._refusals[method.name].popleft()
         return self.responses.get(method.name) or method.response_class()()
 
-    async def settle(self, *, timeout: float | None = None) -> Engine:  # noqa: ASYNC109 - the seam's
+    async def identify_engine(self, *, timeout: float | None = None) -> Engine:  # noqa: ASYNC109 - the seam's
         return self.engine
 
     def stream(
@@ -385,14 +384,14 @@ def _at(seconds: int) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def setup_of(
+def config_of(
     registry: Registry, sidecar: ScriptedSidecar, clock: ManualClock, **told: Any
-) -> Setup:
+) -> WorkerConfig:
     """What a worker would hand its host; `told` overrides."""
     settings: dict[str, Any] = {
         "address": sidecar.address,
         "connect": lambda: sidecar,
-        "announce": lambda: (("key", "value"),),
+        "metadata": lambda: (("key", "value"),),
         "registry": registry,
         "settings": Settings(),
         "versioning": None,
@@ -401,11 +400,11 @@ def setup_of(
         "concurrency": ConcurrencyOptions(),
         "resilience": GrpcWorkerResiliencyOptions(),
         "max_cached_orchestrations": 100,
-        "activity_started": lambda _request: None,
-        "activity_completed": lambda _request: None,
+        "on_activity_started": lambda _request: None,
+        "on_activity_completed": lambda _request: None,
         "log": logging.getLogger("test"),
         "clock": clock,
         "now": lambda: START,
         "draw": lambda: 0.5,
     }
-    return Setup(**settings | told)
+    return WorkerConfig(**settings | told)

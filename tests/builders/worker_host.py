@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from durabletask.core.registry import Registry
 from durabletask.protocol import messages, methods
-from durabletask.worker._host import Host
-from tests.builders.worker import ManualClock, ScriptedSidecar, activity_item, setup_of
+from durabletask.worker._host import WorkerHost
+from tests.builders.worker import ManualClock, ScriptedSidecar, activity_item, config_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from durabletask.worker._connection import Link
+    from durabletask.worker._connection import ConnectionState
 
 T = TypeVar("T")
 
@@ -26,13 +26,15 @@ class Bench:
         self.clock = ManualClock()
         self.sidecar = ScriptedSidecar()
         self.registry = Registry()
-        self.links: list[Link] = []
+        self.states: list[ConnectionState] = []
         self.told: dict[str, Any] = {}
         self.running: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        setup = setup_of(self.registry, self.sidecar, self.clock, **self.told)
-        self.host = Host(setup, on_link=lambda link, _error: self.links.append(link))
+        setup = config_of(self.registry, self.sidecar, self.clock, **self.told)
+        self.host = WorkerHost(
+            setup, on_state_change=lambda state, _error: self.states.append(state)
+        )
         self.running = asyncio.create_task(self.host.run())
         self.stream = await self.sidecar.opened()
 
@@ -55,7 +57,7 @@ class Bench:
 
     async def stop(self, grace: float | None = None) -> None:
         assert self.running is not None
-        self.host.ask_to_stop(grace)
+        self.host.request_stop(grace)
         await within(self.running)
 
 

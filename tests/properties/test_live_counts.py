@@ -48,7 +48,7 @@ class FullDisk(SqliteStore):
         super().commit(changes)
 
 
-class Headcount(RuleBasedStateMachine):
+class LiveCountMachine(RuleBasedStateMachine):
     """A hub on a file, with room for three."""
 
     def __init__(self) -> None:
@@ -132,13 +132,13 @@ class Headcount(RuleBasedStateMachine):
             for each in self.store.instances(HUB, InstanceQuery())
             if not each.progress.is_terminal
         )
-        assert self.hub.committer.alive(HUB) == found[HUB]
-        assert dict(self.store.alive()) == dict(found)
+        assert self.hub.committer.live_count(HUB) == found[HUB]
+        assert dict(self.store.live_counts()) == dict(found)
 
     @invariant()
     def there_are_not_more_than_may_be_but_for_children_of_rewinds(self) -> None:
-        assert self.hub.committer.alive(HUB) <= MOST + 2
+        assert self.hub.committer.live_count(HUB) <= MOST + 2
 
 
-TestHeadcount = Headcount.TestCase
-TestHeadcount.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestLiveCounts = LiveCountMachine.TestCase
+TestLiveCounts.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

@@ -153,7 +153,7 @@ def test_time_stands_still_while_an_activity_runs() -> None:
         waiting = threading.Thread(target=lambda: outcome.append(completed(client, id)))
         waiting.start()
         has_begun.wait(PATIENCE)
-        with pytest.raises(TimeoutError, match="not at rest"):
+        with pytest.raises(TimeoutError, match="not idle"):
             hub.wait_idle(timeout=0.01)
 
         assert hub.now == START
@@ -308,10 +308,10 @@ def test_what_never_comes_to_rest_is_reported() -> None:
             hub.skip_to_next_due(timeout=0.01)
 
 
-def test_outside_of_its_block_it_says_that_it_does_not_run() -> None:
+def test_outside_of_its_block_it_says_that_it_is_not_running() -> None:
     with VirtualTimeHub() as hub:
         pass
 
     for asked in (lambda: hub.address, hub.wait_idle, hub.skip_to_next_due):
-        with pytest.raises(RuntimeError, match="does not run"):
+        with pytest.raises(RuntimeError, match="is not running"):
             asked()

@@ -6,65 +6,75 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durabletask.worker._connection import Connection, Link, Seen
+from durabletask.worker._connection import Connection, ConnectionEvent, ConnectionState
 
 connections = st.builds(
     Connection,
-    link=st.sampled_from(Link),
+    state=st.sampled_from(ConnectionState),
     failures=st.integers(0, 5000),
-    redial_at_once=st.booleans(),
+    reconnect_at_once=st.booleans(),
 )
-reports = st.sampled_from(Seen)
+reports = st.sampled_from(ConnectionEvent)
 
 # The docstring's picture, written once more: what leads from where to where.
 PICTURE = {
-    (Link.OFFLINE, Seen.DIAL): Link.DIALING,
-    (Link.DIALING, Seen.READY): Link.STREAMING,
-    (Link.DIALING, Seen.LOST): Link.OFFLINE,
-    (Link.DIALING, Seen.UNHEARD): Link.OFFLINE,
-    (Link.STREAMING, Seen.LOST): Link.OFFLINE,
-    (Link.STREAMING, Seen.SILENT): Link.OFFLINE,
-    (Link.STREAMING, Seen.GOODBYE): Link.OFFLINE,
-    (Link.OFFLINE, Seen.STOP): Link.DRAINING,
-    (Link.DIALING, Seen.STOP): Link.DRAINING,
-    (Link.STREAMING, Seen.STOP): Link.DRAINING,
-    (Link.DRAINING, Seen.DRAINED): Link.OFFLINE,
+    (ConnectionState.DISCONNECTED, ConnectionEvent.CONNECT): ConnectionState.CONNECTING,
+    (ConnectionState.CONNECTING, ConnectionEvent.STREAM_OPENED): ConnectionState.STREAMING,
+    (ConnectionState.CONNECTING, ConnectionEvent.FAILED): ConnectionState.DISCONNECTED,
+    (ConnectionState.CONNECTING, ConnectionEvent.HELLO_TIMED_OUT): ConnectionState.DISCONNECTED,
+    (ConnectionState.STREAMING, ConnectionEvent.FAILED): ConnectionState.DISCONNECTED,
+    (ConnectionState.STREAMING, ConnectionEvent.STREAM_IDLE): ConnectionState.DISCONNECTED,
+    (ConnectionState.STREAMING, ConnectionEvent.STREAM_ENDED): ConnectionState.DISCONNECTED,
+    (ConnectionState.DISCONNECTED, ConnectionEvent.STOP): ConnectionState.DRAINING,
+    (ConnectionState.CONNECTING, ConnectionEvent.STOP): ConnectionState.DRAINING,
+    (ConnectionState.STREAMING, ConnectionEvent.STOP): ConnectionState.DRAINING,
+    (ConnectionState.DRAINING, ConnectionEvent.DRAINED): ConnectionState.DISCONNECTED,
 }
 
 
-@pytest.mark.parametrize(("link", "seen"), list(itertools.product(Link, Seen)))
-def test_every_state_has_an_answer_to_every_report(link: Link, seen: Seen) -> None:
-    after = Connection(link).after(seen)
+@pytest.mark.parametrize(
+    ("state", "event"), list(itertools.product(ConnectionState, ConnectionEvent))
+)
+def test_every_state_has_an_answer_to_every_report(
+    state: ConnectionState, event: ConnectionEvent
+) -> None:
+    after = Connection(state).after(event)
 
-    assert after.link is PICTURE.get((link, seen), link)
-
-
-@pytest.mark.parametrize("loss", [Seen.LOST, Seen.SILENT, Seen.GOODBYE])
-def test_every_loss_of_a_stream_leads_to_the_next_dial(loss: Seen) -> None:
-    lost = Connection(Link.STREAMING).after(loss)
-
-    assert lost.after(Seen.DIAL).link is Link.DIALING
+    assert after.state is PICTURE.get((state, event), state)
 
 
-@given(st.lists(reports.filter(lambda seen: seen is not Seen.STOP)))
-def test_a_worker_that_nobody_stops_is_never_deaf_for_good(seen: list[Seen]) -> None:
+@pytest.mark.parametrize(
+    "loss", [ConnectionEvent.FAILED, ConnectionEvent.STREAM_IDLE, ConnectionEvent.STREAM_ENDED]
+)
+def test_every_loss_of_a_stream_leads_to_the_next_dial(loss: ConnectionEvent) -> None:
+    lost = Connection(ConnectionState.STREAMING).after(loss)
+
+    assert lost.after(ConnectionEvent.CONNECT).state is ConnectionState.CONNECTING
+
+
+@given(st.lists(reports.filter(lambda event: event is not ConnectionEvent.STOP)))
+def test_a_worker_that_nobody_stops_is_never_deaf_for_good(event: list[ConnectionEvent]) -> None:
     connection = Connection()
-    for each in seen:
+    for each in event:
         connection = connection.after(each)
 
-    redialed = connection.after(Seen.LOST).after(Seen.DIAL).after(Seen.READY)
+    redialed = (
+        connection.after(ConnectionEvent.FAILED)
+        .after(ConnectionEvent.CONNECT)
+        .after(ConnectionEvent.STREAM_OPENED)
+    )
 
-    assert redialed.link is Link.STREAMING
+    assert redialed.state is ConnectionState.STREAMING
 
 
-@given(st.lists(reports.filter(lambda seen: seen is not Seen.DRAINED)))
-def test_a_draining_worker_dials_no_more(seen: list[Seen]) -> None:
-    connection = Connection().after(Seen.STOP)
+@given(st.lists(reports.filter(lambda event: event is not ConnectionEvent.DRAINED)))
+def test_a_draining_worker_dials_no_more(event: list[ConnectionEvent]) -> None:
+    connection = Connection().after(ConnectionEvent.STOP)
 
-    for each in seen:
+    for each in event:
         connection = connection.after(each)
 
-    assert connection.link is Link.DRAINING
+    assert connection.state is ConnectionState.DRAINING
 
 
 @given(connections, st.floats(0, 1, exclude_max=True))
@@ -73,27 +83,38 @@ def test_the_wait_never_exceeds_its_cap(connection: Connection, jitter: float) -
 
 
 @pytest.mark.parametrize(
-    ("link", "loss", "is_dead"),
+    ("state", "loss", "is_dead"),
     [
-        (Link.STREAMING, Seen.SILENT, True),
-        (Link.DIALING, Seen.UNHEARD, True),
-        (Link.STREAMING, Seen.LOST, False),
-        (Link.DIALING, Seen.LOST, False),
-        (Link.STREAMING, Seen.GOODBYE, False),
+        (ConnectionState.STREAMING, ConnectionEvent.STREAM_IDLE, True),
+        (ConnectionState.CONNECTING, ConnectionEvent.HELLO_TIMED_OUT, True),
+        (ConnectionState.STREAMING, ConnectionEvent.FAILED, False),
+        (ConnectionState.CONNECTING, ConnectionEvent.FAILED, False),
+        (ConnectionState.STREAMING, ConnectionEvent.STREAM_ENDED, False),
     ],
 )
 def test_a_channel_is_dead_when_it_keeps_still_and_not_when_it_fails(
-    link: Link, loss: Seen, *, is_dead: bool
+    state: ConnectionState, loss: ConnectionEvent, *, is_dead: bool
 ) -> None:
-    dialing = Connection(link, is_channel_dead=not is_dead).after(loss).after(Seen.DIAL)
+    dialing = (
+        Connection(state, is_channel_dead=not is_dead).after(loss).after(ConnectionEvent.CONNECT)
+    )
 
     assert dialing.is_channel_dead is is_dead
 
 
-@given(connections, st.sampled_from([Seen.LOST, Seen.SILENT, Seen.GOODBYE]))
-def test_failure_upon_failure_makes_the_wait_no_shorter(connection: Connection, loss: Seen) -> None:
+@given(
+    connections,
+    st.sampled_from(
+        [ConnectionEvent.FAILED, ConnectionEvent.STREAM_IDLE, ConnectionEvent.STREAM_ENDED]
+    ),
+)
+def test_failure_upon_failure_makes_the_wait_no_shorter(
+    connection: Connection, loss: ConnectionEvent
+) -> None:
     def failed(before: Connection) -> Connection:
-        return Connection(Link.STREAMING, before.failures, before.redial_at_once).after(loss)
+        return Connection(
+            ConnectionState.STREAMING, before.failures, before.reconnect_at_once
+        ).after(loss)
 
     once, twice = failed(connection), failed(failed(connection))
 
@@ -108,37 +129,49 @@ def test_the_wait_doubles_with_each_failure_and_is_a_draw_from_all_of_it() -> No
     connection = Connection()
     waits = []
     for _ in range(7):
-        connection = connection.after(Seen.DIAL).after(Seen.LOST)
+        connection = connection.after(ConnectionEvent.CONNECT).after(ConnectionEvent.FAILED)
         waits.append(connection.delay(jitter=0.5, base=1, cap=30))
 
     assert waits == [0.5, 1, 2, 4, 8, 15, 15]
 
 
 def test_a_server_that_says_goodbye_is_dialed_at_once() -> None:
-    streaming = Connection().after(Seen.DIAL).after(Seen.READY)
+    streaming = Connection().after(ConnectionEvent.CONNECT).after(ConnectionEvent.STREAM_OPENED)
 
-    assert streaming.after(Seen.GOODBYE).delay(jitter=0.9, base=1, cap=30) == 0
+    assert streaming.after(ConnectionEvent.STREAM_ENDED).delay(jitter=0.9, base=1, cap=30) == 0
 
 
 def test_a_server_that_only_says_goodbye_is_not_dialed_in_a_tight_loop() -> None:
     connection = Connection()
     for _ in range(2):
-        connection = connection.after(Seen.DIAL).after(Seen.READY).after(Seen.GOODBYE)
+        connection = (
+            connection.after(ConnectionEvent.CONNECT)
+            .after(ConnectionEvent.STREAM_OPENED)
+            .after(ConnectionEvent.STREAM_ENDED)
+        )
 
     assert connection.delay(jitter=0.9, base=1, cap=30) > 0
 
 
 def test_a_stream_that_lasts_makes_good_for_the_failures_before_it() -> None:
-    failed = Connection(Link.OFFLINE, failures=9, redial_at_once=False)
+    failed = Connection(ConnectionState.DISCONNECTED, failures=9, reconnect_at_once=False)
 
-    settled = failed.after(Seen.DIAL).after(Seen.READY).after(Seen.SETTLED)
+    settled = (
+        failed.after(ConnectionEvent.CONNECT)
+        .after(ConnectionEvent.STREAM_OPENED)
+        .after(ConnectionEvent.STREAM_STABLE)
+    )
 
-    assert settled.after(Seen.GOODBYE).delay(jitter=0.9, base=1, cap=30) == 0
+    assert settled.after(ConnectionEvent.STREAM_ENDED).delay(jitter=0.9, base=1, cap=30) == 0
 
 
 def test_a_stream_that_does_not_last_makes_good_for_nothing() -> None:
-    failed = Connection(Link.OFFLINE, failures=3, redial_at_once=False)
+    failed = Connection(ConnectionState.DISCONNECTED, failures=3, reconnect_at_once=False)
 
-    again = failed.after(Seen.DIAL).after(Seen.READY).after(Seen.LOST)
+    again = (
+        failed.after(ConnectionEvent.CONNECT)
+        .after(ConnectionEvent.STREAM_OPENED)
+        .after(ConnectionEvent.FAILED)
+    )
 
     assert again.failures == 4

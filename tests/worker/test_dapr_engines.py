@@ -16,7 +16,7 @@ from durabletask.worker import (
     VersionMatchStrategy,
     WorkItemFilters,
 )
-from durabletask.worker._loop import KEEP_ALIVE
+from durabletask.worker._stream import KEEP_ALIVE
 from tests.builders.worker import DAPRS, START, ScriptedSidecar, refusal, settle
 from tests.builders.worker_host import within
 

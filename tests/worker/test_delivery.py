@@ -6,10 +6,15 @@ import logging
 import pytest
 
 from durabletask.protocol import codec, messages, methods
-from durabletask.transport.dialect import Engine
+from durabletask.transport.engine_detection import Engine
 from durabletask.transport.errors import LeaseLostError
-from durabletask.worker._delivery import ATTEMPTS, BACKOFF_CAP, IN_FLIGHT, Delivery
-from durabletask.worker._work import Answer, WorkItem
+from durabletask.worker._delivery import (
+    BACKOFF_CAP,
+    MAX_ATTEMPTS,
+    MAX_IN_FLIGHT,
+    CompletionDelivery,
+)
+from durabletask.worker._work_items import Completion, WorkItem
 from tests.builders.worker import (
     OURS,
     ManualClock,
@@ -40,12 +45,14 @@ def broken_off() -> list[str]:
 
 
 @pytest.fixture
-def delivery(clock: ManualClock, sidecar: ScriptedSidecar, broken_off: list[str]) -> Delivery:
-    return Delivery(
+def delivery(
+    clock: ManualClock, sidecar: ScriptedSidecar, broken_off: list[str]
+) -> CompletionDelivery:
+    return CompletionDelivery(
         lambda: sidecar,
         clock=clock,
         draw=lambda: 1.0,
-        break_off=broken_off.append,
+        abort_stream=broken_off.append,
         log=logging.getLogger("test"),
     )
 
@@ -54,25 +61,25 @@ def item(engine: Engine = OURS) -> WorkItem:
     return received(activity_item("greet"), engine)
 
 
-def answer(result: str = "1", *, with_substitute: bool = True) -> Answer:
+def answer(result: str = "1", *, with_substitute: bool = True) -> Completion:
     response = messages.ActivityResponse(task_id=1, result=result, completion_token="t")
-    return Answer(
+    return Completion(
         item(),
         methods.COMPLETE_ACTIVITY_TASK,
         response,
-        or_else=(lambda why: answer(str(why), with_substitute=False)) if with_substitute else None,
+        fallback=(lambda why: answer(str(why), with_substitute=False)) if with_substitute else None,
     )
 
 
-def abandon(item: WorkItem) -> Answer:
+def abandon(item: WorkItem) -> Completion:
     request = messages.AbandonActivityTaskRequest(completion_token=item.token)
-    return Answer(item, methods.ABANDON_ACTIVITY_TASK, request)
+    return Completion(item, methods.ABANDON_ACTIVITY_TASK, request)
 
 
-async def delivered(delivery: Delivery, clock: ManualClock) -> None:
+async def delivered(delivery: CompletionDelivery, clock: ManualClock) -> None:
     """Deliver an answer, letting as much time pass as that takes."""
     delivering = asyncio.create_task(delivery.deliver(answer(), abandon))
-    for _ in range(ATTEMPTS + 1):
+    for _ in range(MAX_ATTEMPTS + 1):
         await settle()
         await clock.advance(BACKOFF_CAP)
     await asyncio.wait_for(delivering, 10)
@@ -80,7 +87,7 @@ async def delivered(delivery: Delivery, clock: ManualClock) -> None:
 
 @pytest.mark.parametrize("status", RETRIED)
 async def test_an_answer_that_may_be_lost_is_sent_again(
-    status: str, delivery: Delivery, sidecar: ScriptedSidecar, clock: ManualClock
+    status: str, delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal(status), refusal(status))
 
@@ -91,7 +98,7 @@ async def test_an_answer_that_may_be_lost_is_sent_again(
 
 
 async def test_it_survives_a_transport_that_breaks_in_its_own_way(
-    delivery: Delivery, sidecar: ScriptedSidecar, clock: ManualClock
+    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, RuntimeError("The client is closed"))
 
@@ -101,7 +108,7 @@ async def test_it_survives_a_transport_that_breaks_in_its_own_way(
 
 
 async def test_a_call_that_fails_without_a_status_is_told_by_its_second_failure(
-    delivery: Delivery,
+    delivery: CompletionDelivery,
     sidecar: ScriptedSidecar,
     clock: ManualClock,
     caplog: pytest.LogCaptureFixture,
@@ -117,7 +124,7 @@ async def test_a_call_that_fails_without_a_status_is_told_by_its_second_failure(
 
 
 async def test_an_answer_that_cannot_be_encoded_gives_way_to_a_failure_at_once(
-    delivery: Delivery, sidecar: ScriptedSidecar
+    delivery: CompletionDelivery, sidecar: ScriptedSidecar
 ) -> None:
     error = codec.EncodeError("ActivityResponse: 'n' is no text")
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, error)
@@ -129,7 +136,7 @@ async def test_an_answer_that_cannot_be_encoded_gives_way_to_a_failure_at_once(
 
 
 async def test_a_failure_that_cannot_be_encoded_either_is_handed_back(
-    delivery: Delivery, sidecar: ScriptedSidecar
+    delivery: CompletionDelivery, sidecar: ScriptedSidecar
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, *[codec.EncodeError("no")] * 2)
 
@@ -140,19 +147,19 @@ async def test_a_failure_that_cannot_be_encoded_either_is_handed_back(
 
 
 async def test_a_sidecar_that_stays_short_of_something_gets_its_work_back(
-    delivery: Delivery, sidecar: ScriptedSidecar, clock: ManualClock
+    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
 ) -> None:
     short = refusal("RESOURCE_EXHAUSTED", "too many calls")
-    sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, *[short] * ATTEMPTS)
+    sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, *[short] * MAX_ATTEMPTS)
 
     await delivered(delivery, clock)
 
-    assert sidecar.requests(methods.COMPLETE_ACTIVITY_TASK) == [answer().request] * ATTEMPTS
+    assert sidecar.requests(methods.COMPLETE_ACTIVITY_TASK) == [answer().request] * MAX_ATTEMPTS
     assert len(sidecar.requests(methods.ABANDON_ACTIVITY_TASK)) == 1
 
 
 async def test_the_waits_between_attempts_grow_up_to_a_cap(
-    delivery: Delivery, sidecar: ScriptedSidecar, clock: ManualClock
+    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, *[refusal("UNAVAILABLE")] * 9)
     delivering = asyncio.create_task(delivery.deliver(answer(), abandon))
@@ -176,7 +183,7 @@ async def test_the_waits_between_attempts_grow_up_to_a_cap(
     ids=["lease", "go", "go-twice"],
 )
 async def test_an_answer_nobody_waits_for_any_more_is_let_go(
-    stale: Exception, delivery: Delivery, sidecar: ScriptedSidecar, clock: ManualClock
+    stale: Exception, delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, stale)
 
@@ -188,7 +195,7 @@ async def test_an_answer_nobody_waits_for_any_more_is_let_go(
 @pytest.mark.parametrize("status", ["INVALID_ARGUMENT", "PERMISSION_DENIED", "UNIMPLEMENTED"])
 async def test_an_answer_that_is_not_wanted_is_handed_back_at_once(
     status: str,
-    delivery: Delivery,
+    delivery: CompletionDelivery,
     sidecar: ScriptedSidecar,
     clock: ManualClock,
     caplog: pytest.LogCaptureFixture,
@@ -203,18 +210,18 @@ async def test_an_answer_that_is_not_wanted_is_handed_back_at_once(
 
 
 async def test_an_answer_that_never_arrives_is_handed_back_in_the_end(
-    delivery: Delivery, sidecar: ScriptedSidecar, clock: ManualClock
+    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
 ) -> None:
-    sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, *[refusal("UNAVAILABLE")] * ATTEMPTS)
+    sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, *[refusal("UNAVAILABLE")] * MAX_ATTEMPTS)
 
     await delivered(delivery, clock)
 
-    assert len(sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)) == ATTEMPTS
+    assert len(sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)) == MAX_ATTEMPTS
     assert len(sidecar.requests(methods.ABANDON_ACTIVITY_TASK)) == 1
 
 
 async def test_an_answer_that_is_too_large_gives_way_to_a_failure_with_size_and_limit(
-    delivery: Delivery, sidecar: ScriptedSidecar, clock: ManualClock
+    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
 ) -> None:
     details = "Received message larger than max (5242890 vs. 4194304)"
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal("RESOURCE_EXHAUSTED", details))
@@ -227,7 +234,7 @@ async def test_an_answer_that_is_too_large_gives_way_to_a_failure_with_size_and_
 
 
 async def test_the_size_is_measured_where_the_sidecar_does_not_say_it(
-    delivery: Delivery, sidecar: ScriptedSidecar
+    delivery: CompletionDelivery, sidecar: ScriptedSidecar
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal("RESOURCE_EXHAUSTED", "4 MB at most"))
 
@@ -239,7 +246,7 @@ async def test_the_size_is_measured_where_the_sidecar_does_not_say_it(
 
 
 async def test_a_sidecar_that_is_short_of_something_is_asked_again(
-    delivery: Delivery, sidecar: ScriptedSidecar, clock: ManualClock
+    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal("RESOURCE_EXHAUSTED", "too many calls"))
 
@@ -249,7 +256,7 @@ async def test_a_sidecar_that_is_short_of_something_is_asked_again(
 
 
 async def test_a_failure_that_is_refused_as_well_is_handed_back(
-    delivery: Delivery, sidecar: ScriptedSidecar, clock: ManualClock
+    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
 ) -> None:
     larger = refusal("RESOURCE_EXHAUSTED", "Sent message larger than max (5 vs. 4)")
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, larger, larger)
@@ -272,14 +279,14 @@ async def test_no_more_answers_are_under_way_than_the_server_of_grpc_takes() -> 
             return messages.CompleteTaskResponse()
 
     held = Held()
-    delivery = Delivery(
+    delivery = CompletionDelivery(
         lambda: held,
         clock=ManualClock(),
         draw=lambda: 1.0,
-        break_off=lambda _why: None,
+        abort_stream=lambda _why: None,
         log=logging.getLogger("test"),
     )
 
-    await asyncio.gather(*(delivery.deliver(answer(), abandon) for _ in range(3 * IN_FLIGHT)))
+    await asyncio.gather(*(delivery.deliver(answer(), abandon) for _ in range(3 * MAX_IN_FLIGHT)))
 
-    assert held.most == IN_FLIGHT
+    assert held.most == MAX_IN_FLIGHT

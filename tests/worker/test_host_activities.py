@@ -282,8 +282,8 @@ async def test_a_result_that_cannot_be_encoded_fails_the_activity(bench: Bench) 
 
 async def test_subclasses_are_told_when_an_activity_begins_and_ends(bench: Bench) -> None:
     told: list[str] = []
-    bench.told["activity_started"] = lambda request: told.append(f"{request.name} began")
-    bench.told["activity_completed"] = lambda request: told.append(f"{request.name} ended")
+    bench.told["on_activity_started"] = lambda request: told.append(f"{request.name} began")
+    bench.told["on_activity_completed"] = lambda request: told.append(f"{request.name} ended")
 
     @bench.activity
     def greet(ctx: ActivityContext) -> None:
@@ -309,7 +309,7 @@ async def test_a_subclass_that_fails_at_the_end_of_an_activity_takes_nothing_awa
     def fail(_request: messages.ActivityRequest) -> None:
         raise error
 
-    bench.told["activity_completed"] = fail
+    bench.told["on_activity_completed"] = fail
     bench.registry.add_activity(lambda _ctx: "hello", "greet")
     await bench.start()
 
@@ -336,7 +336,7 @@ async def test_a_subclass_that_fails_at_the_start_of_an_activity_fails_it(
     async def greet_async(ctx: ActivityContext) -> None:
         greet(ctx)
 
-    bench.told["activity_started"] = refuse
+    bench.told["on_activity_started"] = refuse
     bench.registry.add_activity(greet_async if is_async else greet, "greet")
     await bench.start()
 

@@ -12,15 +12,15 @@ import pytest
 from durabletask.core.registry import Registry
 from durabletask.protocol import methods
 from durabletask.task import ActivityContext, OrchestrationContext
-from durabletask.worker._host import LAST_WORDS, Host
+from durabletask.worker._host import CLEANUP_SECONDS, WorkerHost
 from tests.builders.worker import (
     ManualClock,
     OneInstance,
     ScriptedSidecar,
     activity_item,
+    config_of,
     refusal,
     settle,
-    setup_of,
 )
 from tests.builders.worker_host import Bench, within
 
@@ -178,10 +178,10 @@ async def test_an_activity_that_will_not_be_cancelled_does_not_keep_the_worker(
     try:
         await settle()
         assert bench.sidecar.times_closed == 1
-        await bench.clock.advance(LAST_WORDS / 2)
+        await bench.clock.advance(CLEANUP_SECONDS / 2)
         assert not stopping.done()
 
-        await bench.clock.advance(LAST_WORDS / 2)
+        await bench.clock.advance(CLEANUP_SECONDS / 2)
         await within(stopping)
     finally:
         # Or it would cling to the test as well.
@@ -200,7 +200,9 @@ def test_a_program_that_ends_its_loop_leaves_its_activities_to_be_done_again() -
 
     async def program() -> None:
         registry.add_activity(hold)
-        host = Host(setup_of(registry, sidecar, ManualClock()), on_link=lambda *_: None)
+        host = WorkerHost(
+            config_of(registry, sidecar, ManualClock()), on_state_change=lambda *_: None
+        )
         running.append(asyncio.create_task(host.run()))
         (await sidecar.opened()).send(activity_item("hold"))
         await settle()

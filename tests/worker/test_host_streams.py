@@ -60,7 +60,7 @@ async def test_a_worker_without_filters_is_sent_everything(bench: Bench) -> None
 @pytest.mark.parametrize(
     ("nonsense", "told"),
     [
-        (b"\xff\xff\xff", ["cannot be read"]),
+        (b"\xff\xff\xff", ["could not be decoded"]),
         (b"", []),
         (health_ping(), []),
     ],

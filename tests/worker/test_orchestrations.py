@@ -18,9 +18,9 @@ from durabletask.worker import (
     VersioningOptions,
     VersionMatchStrategy,
 )
-from durabletask.worker._orchestrations import Orchestrations, Turn
-from durabletask.worker._sessions import Sessions
-from durabletask.worker._work import Answer
+from durabletask.worker._orchestrations import OrchestrationHandler, OrchestrationJob
+from durabletask.worker._sessions import SessionCache
+from durabletask.worker._work_items import Completion
 from tests.builders.worker import (
     START,
     OneInstance,
@@ -64,14 +64,14 @@ class Chain:
 
 def worker(
     chain: Chain, *, sessions: int, versioning: VersioningOptions | None = None
-) -> Orchestrations:
+) -> OrchestrationHandler:
     registry = Registry()
     registry.add_orchestrator(chain, "chain")
-    return Orchestrations(
+    return OrchestrationHandler(
         registry,
-        Sessions(limit=sessions, weight_limit=1_000_000),
+        SessionCache(limit=sessions, max_bytes=1_000_000),
         logging.getLogger("test"),
-        fetch=no_history,
+        fetch_history=no_history,
         versioning=versioning,
     )
 
@@ -80,13 +80,13 @@ async def no_history(_instance_id: str) -> list[messages.HistoryEvent]:
     raise AssertionError("an engine that sends all of a history was asked for it")
 
 
-def take(orchestrations: Orchestrations, raw: bytes) -> Answer:
-    answer = orchestrations.perform(Turn(received(raw)))
-    assert isinstance(answer, Answer)
+def take(orchestrations: OrchestrationHandler, raw: bytes) -> Completion:
+    answer = orchestrations.perform(OrchestrationJob(received(raw)))
+    assert isinstance(answer, Completion)
     return answer
 
 
-def finish(instance: OneInstance, orchestrations: Orchestrations) -> list[Any]:
+def finish(instance: OneInstance, orchestrations: OrchestrationHandler) -> list[Any]:
     answers = []
     while not instance.has_ended:
         answer = take(orchestrations, instance.work_item())
@@ -329,9 +329,9 @@ def test_a_turn_that_is_too_large_fails_the_orchestration_and_forgets_its_machin
     instance, chain = OneInstance("chain"), Chain()
     orchestrations = worker(chain, sessions=10)
     answer = take(orchestrations, instance.work_item())
-    assert answer.or_else is not None
+    assert answer.fallback is not None
 
-    instead = answer.or_else(MessageTooLargeError("it takes 5 bytes, and the limit is 4."))
+    instead = answer.fallback(MessageTooLargeError("it takes 5 bytes, and the limit is 4."))
     instance.commit(instead.request)
 
     assert instead.method is methods.COMPLETE_ORCHESTRATOR_TASK

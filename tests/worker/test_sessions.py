@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from durabletask.protocol import messages, wire, work_items
-from durabletask.worker._sessions import Session, Sessions
+from durabletask.worker._sessions import Session, SessionCache
 from tests.builders.worker import events, orchestrator_item
 
 if TYPE_CHECKING:
@@ -49,12 +49,12 @@ def session(
     """The session that has taken that turn, and decided so many actions."""
     machine = cast("Any", Machine(len(past) + len(new), decided))
     made = Session(instance, "first", machine)
-    made.saw(peek(past, new, instance=instance))
+    made.remember_batch(peek(past, new, instance=instance))
     return made
 
 
-def sessions(limit: int = 10, weight_limit: int = 1_000_000) -> Sessions:
-    return Sessions(limit=limit, weight_limit=weight_limit)
+def sessions(limit: int = 10, max_bytes: int = 1_000_000) -> SessionCache:
+    return SessionCache(limit=limit, max_bytes=max_bytes)
 
 
 def is_closed(session: Session) -> bool:
@@ -159,7 +159,7 @@ def test_the_session_used_longest_ago_makes_room() -> None:
 def test_sessions_that_weigh_too_much_make_room() -> None:
     heavy = events.event_raised("e", "x" * 10_000)
     one, two = session([], [heavy], instance="one"), session([], [heavy], instance="two")
-    kept = sessions(weight_limit=one.weight + two.weight - 1)
+    kept = sessions(max_bytes=one.size + two.size - 1)
 
     kept.check_in(one)
     kept.check_in(two)
@@ -170,7 +170,7 @@ def test_sessions_that_weigh_too_much_make_room() -> None:
 def test_a_session_weighs_what_it_was_fed() -> None:
     light, heavy = session([], [A]), session([], [events.event_raised("e", "x" * 10_000)])
 
-    assert heavy.weight > light.weight + 9_000
+    assert heavy.size > light.size + 9_000
 
 
 def test_events_that_only_run_together_to_the_same_bytes_are_other_events() -> None:
@@ -180,7 +180,7 @@ def test_events_that_only_run_together_to_the_same_bytes_are_other_events() -> N
         return work_items.peek(wire.length_delimited(1, b"".join(fields)))
 
     seen = Session("", "", cast("Any", Machine(applied=2)))
-    seen.saw(turn(b"ab", b"c"))
+    seen.remember_batch(turn(b"ab", b"c"))
 
     assert seen.continues(turn(past=(b"ab", b"c")))
     assert not seen.continues(turn(past=(b"a", b"bc")))
@@ -188,7 +188,7 @@ def test_events_that_only_run_together_to_the_same_bytes_are_other_events() -> N
 
 def test_room_that_was_made_can_be_used_again() -> None:
     one = session([], [A])
-    kept = sessions(weight_limit=one.weight)
+    kept = sessions(max_bytes=one.size)
 
     for _ in range(3):
         kept.check_in(one)
@@ -209,11 +209,11 @@ def test_a_condemned_session_is_used_no_more_and_closed_when_that_is_convenient(
     kept.check_in(one)
     kept.check_in(two)
 
-    kept.condemn("one")
+    kept.evict("one")
 
     assert kept.check_out(peek([A], [B])) is None
     assert [is_closed(one), is_closed(two)] == [False, False]
-    kept.close_condemned()
+    kept.close_evicted()
     assert [is_closed(one), is_closed(two)] == [True, False]
 
 
@@ -222,8 +222,8 @@ def test_all_can_be_condemned() -> None:
     kept.check_in(one)
     kept.check_in(two)
 
-    kept.condemn_all()
-    kept.close_condemned()
+    kept.evict_all()
+    kept.close_evicted()
 
     assert len(kept) == 0
     assert [is_closed(one), is_closed(two)] == [True, True]

@@ -12,7 +12,7 @@ import pytest
 
 from durabletask.protocol import methods
 from durabletask.worker._slots import Slots
-from durabletask.worker._work import Answer, WorkItem
+from durabletask.worker._work_items import Completion, WorkItem
 from tests.builders.worker import activity_item, received, settle
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Job:
 
 
 @dataclass
-class Handler:
+class ScriptedHandler:
     """Awaits items whose token begins with 'a', does the others on a thread.
 
     What begins with 'b' is begun there and awaited all the same.
@@ -39,7 +39,7 @@ class Handler:
     on_thread: Callable[[str], Any] = lambda token: token
     on_loop: Callable[[str], Coroutine[Any, Any, Any]] | None = None
     unreadable: dict[str, BaseException] = field(default_factory=dict)
-    then: list[str] = field(default_factory=list)
+    finished: list[str] = field(default_factory=list)
 
     def prepare(self, item: WorkItem) -> Job:
         if item.token in self.unreadable:
@@ -47,28 +47,28 @@ class Handler:
         self.prepared.append(item.token)
         return Job(item)
 
-    def coroutine(self, job: Job) -> Coroutine[Any, Any, Answer] | None:
+    def coroutine(self, job: Job) -> Coroutine[Any, Any, Completion] | None:
         return self._on_loop(job) if job.item.token.startswith("a") else None
 
-    def perform(self, job: Job) -> Answer | Coroutine[Any, Any, Answer]:
+    def perform(self, job: Job) -> Completion | Coroutine[Any, Any, Completion]:
         self.on_thread(job.item.token)
         return self._on_loop(job) if job.item.token.startswith("b") else self._done(job)
 
-    def abandon(self, item: WorkItem) -> Answer:
-        return Answer(item, methods.ABANDON_ACTIVITY_TASK, item.token)
+    def abandon(self, item: WorkItem) -> Completion:
+        return Completion(item, methods.ABANDON_ACTIVITY_TASK, item.token)
 
-    async def _on_loop(self, job: Job) -> Answer:
+    async def _on_loop(self, job: Job) -> Completion:
         assert self.on_loop is not None
         await self.on_loop(job.item.token)
         return self._done(job)
 
-    def _done(self, job: Job) -> Answer:
+    def _done(self, job: Job) -> Completion:
         token = job.item.token
-        return Answer(
+        return Completion(
             job.item,
             methods.COMPLETE_ACTIVITY_TASK,
             token,
-            then=lambda: self.then.append(token),
+            on_finished=lambda: self.finished.append(token),
         )
 
 
@@ -79,7 +79,7 @@ def item(token: object) -> WorkItem:
 
 class Bench:
     def __init__(self, limit: int = 2, threads: int = 2) -> None:
-        self.handler = Handler()
+        self.handler = ScriptedHandler()
         self.answers: list[tuple[str, str]] = []
         self.deliveries = asyncio.Semaphore(0)
         self.may_deliver = asyncio.Event()
@@ -93,7 +93,7 @@ class Bench:
             log=logging.getLogger("test"),
         )
 
-    async def _deliver(self, answer: Answer, abandon: Callable[[WorkItem], Answer]) -> None:
+    async def _deliver(self, answer: Completion, abandon: Callable[[WorkItem], Completion]) -> None:
         assert abandon == self.handler.abandon
         self.deliveries.release()
         await self.may_deliver.wait()
@@ -280,7 +280,7 @@ async def test_the_task_that_delivers_is_not_the_one_user_code_cancelled() -> No
     bench = Bench()
     counts: list[int] = []
 
-    async def deliver(answer: Answer, abandon: object) -> None:
+    async def deliver(answer: Completion, abandon: object) -> None:
         await asyncio.sleep(0)
         counts.append(current_task().cancelling())
 
@@ -347,12 +347,12 @@ async def test_what_comes_after_an_answer_comes_when_it_is_delivered(bench: Benc
     bench.may_deliver.clear()
     await bench.slots.put([item("c")])
     await asyncio.wait_for(bench.deliveries.acquire(), 10)
-    assert bench.handler.then == []
+    assert bench.handler.finished == []
 
     bench.may_deliver.set()
     await bench.idle()
 
-    assert bench.handler.then == ["c"]
+    assert bench.handler.finished == ["c"]
 
 
 async def test_what_has_not_begun_is_forgotten_when_told_to_begin_no_more() -> None:
@@ -367,7 +367,7 @@ async def test_what_has_not_begun_is_forgotten_when_told_to_begin_no_more() -> N
     await bench.slots.put([item(n) for n in range(6)])
     await asyncio.to_thread(began.wait, 10)
 
-    bench.slots.begin_no_more()
+    bench.slots.stop_admitting()
     await bench.slots.put([item("late")])
     may_end.set()
     await bench.idle()
@@ -384,7 +384,7 @@ async def test_a_reader_that_waits_for_room_is_let_go_when_told_to_begin_no_more
     putting = asyncio.create_task(bench.slots.put([item(f"a{n}") for n in range(9)]))
     await settle()
 
-    bench.slots.begin_no_more()
+    bench.slots.stop_admitting()
 
     await asyncio.wait_for(putting, 10)
     assert bench.handler.prepared == ["a0", "a1"]

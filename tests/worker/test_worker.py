@@ -134,7 +134,7 @@ def test_the_deprecated_arguments_say_so_and_work() -> None:
     worker.wait_until_ready(20)
     worker.stop()
 
-    assert any(text.startswith("* Connected") for text in handled)
+    assert any(text.startswith("* Worker connected") for text in handled)
 
 
 # Lifecycle.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from durabletask.protocol import codec, events, messages
-from durabletask.sidecar.audit import Finding, histories, pieces
-from durabletask.sidecar.engine import detached
-from durabletask.sidecar.store.splicing import spliced
+from durabletask.sidecar.audit import Finding, histories
+from durabletask.sidecar.engine import pending
+from durabletask.sidecar.store.encoded_events import repeated_field
 from tests.builders.engine import EPOCH, failure
 
 if TYPE_CHECKING:
@@ -187,31 +187,31 @@ def test_a_wrong_history_is_found_out(rule: str, history: History) -> None:
 
 
 def test_the_tag_of_these_tests_is_the_one_that_the_engine_goes_by() -> None:
-    assert detached.is_detached({"FireAndForget": ""})
+    assert pending.is_fire_and_forget({"FireAndForget": ""})
 
 
 def stored(*history: Any) -> bytes:
-    return spliced(codec.encode(event) for event in history)
+    return repeated_field(codec.encode(event) for event in history)
 
 
 def test_pieces_are_put_together() -> None:
-    first, second = pieces.Piece(0, stored(*BEGINNING)), pieces.Piece(2, stored(asked()))
+    first, second = histories.Piece(0, stored(*BEGINNING)), histories.Piece(2, stored(asked()))
 
-    assert pieces.decode([first, second]) == ([*BEGINNING, asked()], [])
+    assert histories.decode([first, second]) == ([*BEGINNING, asked()], [])
 
 
 @pytest.mark.parametrize("place", [1, 3], ids=["overlapping", "missing"])
 def test_a_piece_in_the_wrong_place_is_found_out(place: int) -> None:
-    decoded = pieces.decode(
-        [pieces.Piece(0, stored(*BEGINNING)), pieces.Piece(place, stored(asked()))]
+    decoded = histories.decode(
+        [histories.Piece(0, stored(*BEGINNING)), histories.Piece(place, stored(asked()))]
     )
 
     assert rules(decoded.findings) == {"gapless"}
 
 
 def test_a_piece_that_is_cut_off_is_found_out_and_the_others_are_read() -> None:
-    decoded = pieces.decode(
-        [pieces.Piece(0, stored(*BEGINNING)), pieces.Piece(2, stored(asked())[:-1])]
+    decoded = histories.decode(
+        [histories.Piece(0, stored(*BEGINNING)), histories.Piece(2, stored(asked())[:-1])]
     )
 
     assert rules(decoded.findings) == {"decodes"}
@@ -219,6 +219,6 @@ def test_a_piece_that_is_cut_off_is_found_out_and_the_others_are_read() -> None:
 
 
 def test_an_event_of_no_kind_is_found_out() -> None:
-    decoded = pieces.decode([pieces.Piece(0, stored(messages.HistoryEvent(event_id=3)))])
+    decoded = histories.decode([histories.Piece(0, stored(messages.HistoryEvent(event_id=3)))])
 
     assert rules(decoded.findings) == {"known"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from durabletask.sidecar.audit import entities, instances, links
+from durabletask.sidecar.audit import entities, instances
 from durabletask.sidecar.audit.instances import Record
 from durabletask.sidecar.engine.commands import RaiseEvent, Rewind, Suspend, Terminate
 from durabletask.sidecar.engine.entities.state import Holder
@@ -215,7 +215,7 @@ WRONG: dict[str, tuple[str, Callable[[], Record]]] = {
 
 
 def waits_on(instance: Instance) -> None:
-    instance.inbox.add(InboxRow(1, RowKind.NUDGE, EPOCH, b""))
+    instance.inbox.add(InboxRow(1, RowKind.WAKE_UP, EPOCH, b""))
 
 
 def waits_for_a_child(instance: Instance) -> None:
@@ -237,7 +237,7 @@ def test_a_result_that_waits_in_two_places_is_found_out() -> None:
     hub.finish_next()
 
     texts = [finding.text for finding in instances.findings(record(hub, spoil))]
-    assert "task:1 is open, and waits in 2 places" in texts
+    assert "task:1 is pending, and has 2 rows instead of one" in texts
 
 
 def test_an_activity_of_a_retry_that_waits_for_nobody_is_found_out() -> None:
@@ -248,7 +248,7 @@ def test_an_activity_of_a_retry_that_waits_for_nobody_is_found_out() -> None:
         instance.tasks[row.number] = replace(row, task_id=7)
 
     texts = [finding.text for finding in instances.findings(record(hub, spoil))]
-    assert "task:7 waits, but is not open" in texts
+    assert "task:7 has a row, but is not pending" in texts
 
 
 def test_a_lock_that_history_does_not_know_of_is_found_out() -> None:
@@ -275,7 +275,7 @@ def linked(
     def find_entity(name: str) -> Any:
         return replaced[name] if name in replaced else hub.store.load_entity(Key(HUB, name))
 
-    return [finding.rule for finding in links.of_instance(instance, find, find_entity)]
+    return [finding.rule for finding in instances.link_findings(instance, find, find_entity)]
 
 
 @pytest.mark.parametrize("make", RIGHT)
@@ -323,9 +323,9 @@ def test_a_request_for_a_lock_that_no_entity_knows_of_is_found_out() -> None:
     hub.decide(lock(1, "t", COUNTER), to="b")
     request = stored(hub, "b")
 
-    found = links.of_instance(request, lambda _: None, lambda _: entity(hub))
+    found = instances.link_findings(request, lambda _: None, lambda _: entity(hub))
     assert list(found) == []
-    found = links.of_instance(request, lambda _: None, lambda _: None)
+    found = instances.link_findings(request, lambda _: None, lambda _: None)
     assert [finding.rule for finding in found] == ["locks"]
 
 
@@ -349,7 +349,7 @@ def test_what_the_engine_makes_of_an_entity_is_right() -> None:
     hub, found = counter()
 
     assert of_entity(found) == []
-    assert list(links.of_entity(found, lambda name: hub.store.load(Key(HUB, name)))) == []
+    assert list(entities.link_findings(found, lambda name: hub.store.load(Key(HUB, name)))) == []
 
 
 def test_an_entity_that_is_woken_for_nothing_is_found_out() -> None:
@@ -378,5 +378,5 @@ def test_an_entity_that_nobody_will_unlock_is_found_out(holder: Holder) -> None:
     hub, found = counter()
     found.progress = replace(found.progress, holder=holder)
 
-    findings = links.of_entity(found, lambda name: hub.store.load(Key(HUB, name)))
+    findings = entities.link_findings(found, lambda name: hub.store.load(Key(HUB, name)))
     assert [finding.rule for finding in findings] == ["unlocks"]

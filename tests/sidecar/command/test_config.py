@@ -103,10 +103,13 @@ def test_every_limit_has_a_flag_that_is_named_in_the_help(
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("max-streams = 0", "max-streams: streams is a number from 1 on, or None; not 0"),
+        (
+            "max-streams = 0",
+            "max-streams: streams must be at least 1, or None for no limit; it is 0",
+        ),
         ("max-streams = '1MiB'", "max-streams: '1MiB' is neither a number nor none"),
         ("max-payload-bytes = '1 mile'", "'1 mile' is neither a number of bytes such as 1048576"),
-        ("max-id-length = 1001", "max-id-length: id_length is 1000 at most; not 1001"),
+        ("max-id-length = 1001", "max-id-length: id_length must be at most 1000; it is 1001"),
         ("max-streams = -1", "max-streams: '-1' is neither a number nor none"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from durabletask.protocol import codec, messages
 from durabletask.sidecar.commit.committer import Committer
 from durabletask.sidecar.commit.notifications import Kind, Work
-from durabletask.sidecar.commit.state_cache import COOL_KEPT
+from durabletask.sidecar.commit.state_cache import ENDED_KEPT
 from durabletask.sidecar.engine.commands import (
     CompleteActivity,
     CompleteTurn,
@@ -398,7 +398,7 @@ def test_a_hot_instance_is_not_loaded_again() -> None:
 def test_of_instances_that_have_ended_only_the_last_stay_in_memory() -> None:
     hub = Hub(store := Watched())
     hub.start("waits")
-    for number in range(COOL_KEPT + 1):
+    for number in range(ENDED_KEPT + 1):
         hub.start(f"ends-{number}")
         hub.decide(end(), to=f"ends-{number}")
     store.loads.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from durabletask.sidecar.commit.live_counts import Headcount
+from durabletask.sidecar.commit.live_counts import LiveCounts
 from durabletask.sidecar.engine import apply
 from durabletask.sidecar.engine.commands import StartInstance, Terminate
 from tests.builders.engine import Hub
@@ -13,17 +13,17 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_a_task_hub_whose_last_orchestration_has_ended_is_not_remembered() -> None:
-    headcount = Headcount({"other": 1})
+    counts = LiveCounts({"other": 1})
     hub = Hub()
     start = apply(None, "a", StartInstance("order"), now=NOW, new_id=lambda: "id")
-    headcount.follow("made up", None, start)
-    headcount.keep()
+    counts.note("made up", None, start)
+    counts.commit()
     hub.start("a")
     instance = hub.state("a")
 
     terminate = apply(instance, "a", Terminate(), now=NOW, new_id=lambda: "id")
-    headcount.follow("made up", instance, terminate)
-    headcount.keep()
+    counts.note("made up", instance, terminate)
+    counts.commit()
 
-    assert headcount.of("made up") == 0
-    assert len(headcount) == 1
+    assert counts.of("made up") == 0
+    assert len(counts) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from durabletask.sidecar.commit.state_cache import Hot
+from durabletask.sidecar.commit.state_cache import StateCache
 from durabletask.sidecar.store import Key
 
 
@@ -13,7 +13,7 @@ class State:
     size: int
 
 
-class Cold:
+class Stored:
     """What lies in the store, and how often it was read."""
 
     def __init__(self, **sizes: int) -> None:
@@ -29,86 +29,86 @@ A, B, C = (Key("hub", name) for name in "abc")
 
 
 def test_what_is_kept_is_not_read_again() -> None:
-    cold = Cold(a=10)
-    hot = Hot(cold.load, 100)
+    stored = Stored(a=10)
+    cache = StateCache(stored.load, 100)
 
-    assert hot.find(A) is hot.find(A)
-    assert cold.reads == ["a"]
+    assert cache.get(A) is cache.get(A)
+    assert stored.reads == ["a"]
 
 
 def test_what_was_not_used_for_longest_goes_first() -> None:
-    cold = Cold(a=40, b=40, c=40)
-    hot = Hot(cold.load, 100)
+    stored = Stored(a=40, b=40, c=40)
+    cache = StateCache(stored.load, 100)
     for key in (A, B, A, C):
-        hot.find(key)
+        cache.get(key)
 
-    hot.trim()
+    cache.evict()
 
-    assert hot.peek(B) is None
-    assert hot.peek(A) is not None
-    assert hot.peek(C) is not None
+    assert cache.peek(B) is None
+    assert cache.peek(A) is not None
+    assert cache.peek(C) is not None
 
 
 def test_what_has_grown_counts_for_what_it_is_now() -> None:
-    cold = Cold(a=10, b=10)
-    hot = Hot(cold.load, 100)
-    hot.find(A)
-    grown = hot.find(B)
+    stored = Stored(a=10, b=10)
+    cache = StateCache(stored.load, 100)
+    cache.get(A)
+    grown = cache.get(B)
     assert grown is not None
     grown.size = 95
 
-    hot.weigh([B])
-    hot.trim()
+    cache.measure([B])
+    cache.evict()
 
-    assert hot.peek(A) is None
-    assert hot.peek(B) is grown
+    assert cache.peek(A) is None
+    assert cache.peek(B) is grown
 
 
 def test_what_is_forgotten_makes_room() -> None:
-    cold = Cold(a=60, b=60)
-    hot = Hot(cold.load, 100)
-    hot.find(A)
-    hot.forget([A, C])
-    hot.find(B)
+    stored = Stored(a=60, b=60)
+    cache = StateCache(stored.load, 100)
+    cache.get(A)
+    cache.discard([A, C])
+    cache.get(B)
 
-    hot.trim()
+    cache.evict()
 
-    assert hot.peek(B) is not None
+    assert cache.peek(B) is not None
 
 
 def test_one_hub_is_forgotten_and_the_others_are_not() -> None:
-    hot: Hot[State] = Hot(lambda _: None, 100)
-    hot.put(A, State(1))
-    hot.put(Key("other", "a"), State(1))
+    cache: StateCache[State] = StateCache(lambda _: None, 100)
+    cache.put(A, State(1))
+    cache.put(Key("other", "a"), State(1))
 
-    hot.forget_hub("hub")
+    cache.discard_hub("hub")
 
-    assert hot.peek(A) is None
-    assert hot.peek(Key("other", "a")) is not None
+    assert cache.peek(A) is None
+    assert cache.peek(Key("other", "a")) is not None
 
 
 def test_of_the_cool_only_those_that_cooled_last_are_kept() -> None:
-    hot = Hot(Cold(a=1, b=1, c=1).load, 100, most_cool=1)
+    cache = StateCache(Stored(a=1, b=1, c=1).load, 100, most_ended=1)
     for key in (A, B, C):
-        hot.find(key)
+        cache.get(key)
 
-    hot.cool((A, B))
-    hot.trim()
+    cache.demote((A, B))
+    cache.evict()
 
-    assert hot.peek(A) is None
-    assert hot.peek(B) is not None
-    assert hot.peek(C) is not None
+    assert cache.peek(A) is None
+    assert cache.peek(B) is not None
+    assert cache.peek(C) is not None
 
 
 def test_what_has_changed_or_is_new_is_cool_no_more() -> None:
-    hot = Hot(Cold(a=1, b=1, c=1).load, 100, most_cool=1)
+    cache = StateCache(Stored(a=1, b=1, c=1).load, 100, most_ended=1)
     for key in (A, B, C):
-        hot.find(key)
-    hot.cool((A, B))
+        cache.get(key)
+    cache.demote((A, B))
 
-    hot.weigh((A,))
-    hot.put(B, State(2))
-    hot.cool((C,))
-    hot.trim()
+    cache.measure((A,))
+    cache.put(B, State(2))
+    cache.demote((C,))
+    cache.evict()
 
-    assert all(hot.peek(key) is not None for key in (A, B, C))
+    assert all(cache.peek(key) is not None for key in (A, B, C))

@@ -100,7 +100,10 @@ def test_a_child_that_fails_without_details_still_gives_its_parent_some() -> Non
 
     details = hub.taken().new[0].sub_orchestration_instance_failed.failure_details
     assert details.error_type == "OrchestrationFailed"
-    assert details.error_message == "Sub-orchestration 'kid' failed without saying why."
+    assert (
+        details.error_message
+        == "Sub-orchestration 'kid' failed, and no failure details were reported."
+    )
 
 
 def test_an_id_that_is_in_use_fails_the_call_and_leaves_its_owner_alone() -> None:

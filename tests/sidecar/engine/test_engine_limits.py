@@ -81,12 +81,14 @@ def test_a_limit_is_a_number_from_one_on_or_none(name: str) -> None:
     Limits(**{name: 1})
     Limits(**{name: None})
 
-    with pytest.raises(ValueError, match=f"{name} is a number from 1 on, or None; not 0"):
+    with pytest.raises(
+        ValueError, match=f"{name} must be at least 1, or None for no limit; it is 0"
+    ):
         Limits(**{name: 0})
 
 
 def test_ids_can_be_no_longer_than_keys() -> None:
-    with pytest.raises(ValueError, match="id_length is 1000 at most; not 1001"):
+    with pytest.raises(ValueError, match="id_length must be at most 1000; it is 1001"):
         Limits(id_length=1001)
 
 
@@ -432,7 +434,7 @@ def test_an_event_for_an_orchestration_that_has_too_many_is_refused_until_it_cat
     turn = hub.decide()
 
     assert isinstance(refused, Exhausted)
-    assert "for 'a' wait 2 events and messages; the limit is 2 (waiting" in refused.text
+    assert "'a' already has 2 events and messages queued; the limit is 2 (waiting" in refused.text
     assert [event.event_raised.input for event in turn.new] == ["1", "2"]
     assert hub.do(RaiseEvent("tick", "4")) == ACCEPTED
 
@@ -546,7 +548,7 @@ def test_a_detached_one_too_many_is_there_and_has_failed() -> None:
     assert failed_with(hub, "b").error_type == "TooManyInstances"
     assert hub.history_kinds("b") == ["execution_started", "execution_completed"]
     assert hub.turn("b") is None
-    assert hub.committer.alive(HUB) == 1
+    assert hub.committer.live_count(HUB) == 1
     assert hub.do(Purge(), "b") == Purged(1)
 
 
@@ -561,7 +563,7 @@ def test_a_child_that_takes_the_place_of_one_that_has_ended_is_one_more() -> Non
 
     (event,) = hub.taken("a").new
     assert event.sub_orchestration_instance_failed.task_scheduled_id == 2
-    assert hub.committer.alive(HUB) == 2
+    assert hub.committer.live_count(HUB) == 2
 
 
 def test_a_task_hub_that_is_wiped_has_room_again() -> None:
@@ -580,4 +582,4 @@ def test_those_that_continue_as_new_are_counted_once() -> None:
         hub.pass_time(timedelta(seconds=1))
         hub.decide(again(), to="a")
 
-    assert hub.committer.alive(HUB) == 1
+    assert hub.committer.live_count(HUB) == 1

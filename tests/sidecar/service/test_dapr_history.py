@@ -9,7 +9,7 @@ import pytest
 
 from durabletask.protocol import messages, methods
 from durabletask.sidecar.store import Key
-from durabletask.sidecar.store.splicing import spliced
+from durabletask.sidecar.store.encoded_events import repeated_field
 from durabletask.sidecar.work import dapr_histories
 from durabletask.sidecar.work.dapr_histories import Transcripts
 from tests.builders.dapr import DaprItems, DaprPeer, child, kinds, scheduled, serving_dapr
@@ -158,7 +158,7 @@ def stored(*names: str) -> bytes:
     from durabletask.protocol import codec, events
 
     made = (events.event_raised(name) for name in names)
-    return spliced(codec.encode(event) for event in made)
+    return repeated_field(codec.encode(event) for event in made)
 
 
 @pytest.mark.parametrize("most_bytes", [1 << 20, 0], ids=["kept", "never kept"])

@@ -9,7 +9,7 @@ import pytest
 
 from durabletask.protocol import codec, dialects, events, messages, methods, oneofs
 from durabletask.sidecar.service.histories import chunks
-from durabletask.sidecar.store.splicing import spliced
+from durabletask.sidecar.store.encoded_events import repeated_field
 from tests.builders.sidecar import Peer, complete, serving
 
 CHUNK = 256 * 1024
@@ -110,7 +110,7 @@ def test_chunks_hold_as_many_events_as_fit_and_lose_none() -> None:
     raised = [events.event_raised("news", "x" * length) for length in (0, 200, 10, 130, 0)]
     encoded = [codec.encode(event) for event in raised]
 
-    parts = list(chunks(spliced(encoded), most_bytes=250))
+    parts = list(chunks(repeated_field(encoded), most_bytes=250))
 
     decoded = [codec.decode(messages.HistoryChunk, part).events for part in parts]
     assert [event for part in decoded for event in part] == raised

@@ -606,13 +606,13 @@ def test_those_that_have_not_ended_are_counted_by_task_hub(store: Store) -> None
     other = Submission("other", "a", StartInstance("order"))
     hub.committer.commit([other], now=hub.now, new_id=lambda: "e")
 
-    assert dict(store.alive()) == {HUB: 2, "other": 1}
+    assert dict(store.live_counts()) == {HUB: 2, "other": 1}
 
     store.wipe("other")
     hub.do(Terminate(), "b")
     hub.do(Terminate(), "c")
 
-    assert dict(store.alive()) == {}
+    assert dict(store.live_counts()) == {}
 
 
 def test_task_hubs_know_nothing_of_each_other(store: Store) -> None:

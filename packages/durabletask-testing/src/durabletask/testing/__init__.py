@@ -1,8 +1,8 @@
-"""Test orchestrations without a host: in memory, and without waiting for time to pass.
+"""Test orchestrations in memory, without a separate sidecar and without waiting for timers.
 
     from durabletask.testing import VirtualTimeHub, create_test_backend
 
-Imports nothing until it is used: gRPC alone takes longer to load than many tests run.
+Each name is imported when it is first used: gRPC alone takes longer to load than many tests run.
 """
 
 from __future__ import annotations

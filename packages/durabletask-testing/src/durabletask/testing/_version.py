@@ -1,3 +1,3 @@
-"""The version, here because an install from the workspace's root has no metadata to ask."""
+"""The version, kept here because an install from the workspace's root has no metadata for it."""
 
 __version__ = "0.1.0"

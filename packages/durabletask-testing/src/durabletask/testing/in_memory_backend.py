@@ -1,7 +1,4 @@
-"""A backend for tests: the real engine on a real port, and nothing on disk.
-
-Knows nothing about the engine but how to start it, to stop it and to have it forget.
-"""
+"""A backend for tests: the sidecar's engine on a real port, with its state in memory."""
 
 from __future__ import annotations
 
@@ -11,25 +8,25 @@ from durabletask.sidecar.embed import Sidecar
 from durabletask.sidecar.engine.limits import Limits
 from durabletask.sidecar.host import Host
 from durabletask.sidecar.server import GRACE_SECONDS, Server
-
-from ._hub_store import HubStore
+from durabletask.sidecar.store.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from durabletask.sidecar.clock import Clock
     from durabletask.sidecar.commit.committer import Committer
+    from durabletask.sidecar.store import Change, EntityChange
 
 _HOST = "localhost"
 
 
 class InMemoryOrchestrationBackend:
-    """A backend that lives in this process, for workers and clients in this one or another.
+    """A backend in this process, for workers and clients in this process or another.
 
-    It listens on the loopback interface, IPv4 and IPv6 alike; with `port` 0 on a port that
-    is free, and after a restart on that one again. What it knows outlives a restart, but
-    not `reset`. An orchestration fails when a turn that does not end it would give its history
+    It listens on the loopback interface, IPv4 and IPv6 alike. With `port` 0 it picks a free
+    port, and keeps it after a restart. Its instances and entities survive a restart, but not
+    `reset`. An orchestration fails when a turn that does not end it would give its history
     more than `max_history_size` events.
 
     Example:
@@ -39,10 +36,10 @@ class InMemoryOrchestrationBackend:
     """
 
     def __init__(self, max_history_size: int = 10000, port: int = 50051) -> None:
-        # No turn leaves a history of one event or none: 1 allows as little as 0.
+        # Every turn leaves more than one event: a limit of 1 allows as little as one of 0.
         self._limits = Limits(history_events=max(1, max_history_size))
         self._port = port
-        self._store = HubStore()
+        self._store = _HubStore()
         self._host: Host | None = None
         self._sidecar = Sidecar.of(self._server)
 
@@ -60,11 +57,11 @@ class InMemoryOrchestrationBackend:
 
     @property
     def address(self) -> str:
-        """What to connect to; raises RuntimeError when the backend does not run."""
+        """The address to connect to; raises RuntimeError when the backend does not run."""
         return self._sidecar.address
 
     def start(self) -> str:
-        """Start it, unless it runs already, and return its address, `localhost:<port>`.
+        """Start the backend, unless it runs already; return its address, `localhost:<port>`.
 
         Raises OSError when the port is in use.
         """
@@ -73,22 +70,23 @@ class InMemoryOrchestrationBackend:
         return address
 
     def stop(self, grace: float | None = None) -> None:
-        """Stop it and free its port, unless it is stopped already.
+        """Stop the backend and free its port, unless it is stopped already.
 
-        Streams of workers end cleanly and waiting clients are sent away, both at once;
-        `grace` is how many seconds those peers have that do not read what they are sent.
-        Nothing listens on the port when this returns. TCP remembers connections that were open
-        for a while, which keeps out only who binds without SO_REUSEADDR.
+        The streams of workers are ended and waiting clients get an error, both at once;
+        `grace` is how many seconds peers get that do not read what they are sent.
+        Nothing listens on the port when this returns. The operating system remembers
+        connections that were open for a while, which keeps only those from binding the port
+        that do not set SO_REUSEADDR.
         """
         self._sidecar.close(GRACE_SECONDS if grace is None else grace)
         self._host = None
 
     def reset(self) -> None:
-        """Forget every instance and entity of every task hub; workers stay connected."""
+        """Delete every instance and entity of every task hub; workers stay connected."""
         if self._host is None:
             self._store.wipe_all()
         else:
-            self._sidecar.run(_forget(self._host, self._store))
+            self._sidecar.run(_wipe(self._host, self._store))
 
     def _server(self) -> Server:
         return Server(
@@ -104,8 +102,29 @@ class InMemoryOrchestrationBackend:
         return self._host
 
 
-async def _forget(host: Host, store: HubStore) -> None:
-    # The host tells everybody who has to know; the store alone would not.
+class _HubStore(MemoryStore):
+    """A store in memory that remembers which task hubs it was used for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._hubs: set[str] = set()
+
+    def hubs(self) -> tuple[str, ...]:
+        """The task hubs that something was ever stored for."""
+        return tuple(self._hubs)
+
+    def commit(self, changes: Sequence[Change | EntityChange]) -> None:
+        super().commit(changes)
+        self._hubs.update(change.key.hub for change in changes)
+
+    def wipe_all(self) -> None:
+        """Delete everything."""
+        for hub in self._hubs:
+            self.wipe(hub)
+
+
+async def _wipe(host: Host, store: _HubStore) -> None:
+    # By the host, which also revokes the work that is dispatched and wakes waiting clients.
     for hub in store.hubs():
         host.wipe(hub)
 

@@ -1,8 +1,4 @@
-"""A hub whose time is made, not waited for: months of it pass in milliseconds.
-
-Knows nothing about what the time is wanted for, and nothing about the engine but when it
-is at rest and what it does next.
-"""
+"""A task hub on a virtual clock: months of timers pass in milliseconds."""
 
 from __future__ import annotations
 
@@ -13,7 +9,8 @@ from typing import TYPE_CHECKING, Self
 from durabletask.sidecar.clock import ManualClock
 from durabletask.sidecar.embed import Sidecar
 from durabletask.sidecar.server import Server
-from durabletask.sidecar.skipping import SkippingHost
+
+from ._time_skipping import TimeSkippingHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -23,19 +20,20 @@ if TYPE_CHECKING:
     from durabletask.sidecar.commit.committer import Committer
     from durabletask.sidecar.host import Host
 
-# Real seconds, against hangs.
-_PATIENCE = 10.0
+# In real seconds: a test that hangs ends with an error.
+_TIMEOUT = 10.0
 
 
 class VirtualTimeHub:
-    """A hub in memory on a clock of its own, for workers and clients of any SDK.
+    """A task hub in memory with its own clock, for workers and clients of any SDK.
 
-    As long as anything happens, time stands still. With `auto_skip`, it jumps to the next
-    timer, scheduled start or delayed signal when nothing else can happen and a client
-    waits for an orchestration; without, and while no client waits, only when told to.
+    Time stands still while anything happens. With `auto_skip`, it jumps to the next timer,
+    scheduled start or delayed signal when nothing else can happen and a client waits for an
+    orchestration. Without `auto_skip`, and while no client waits, it moves only when
+    `advance` or `skip_to_next_due` is called.
 
-    A client that waits for something that never comes makes time fly: orchestrations that
-    go on for ever live through years until its timeout ends the wait.
+    While a client waits for something that never happens, time goes on: orchestrations that
+    never end run through years of timers until the client's timeout ends the wait.
 
     Example:
         with VirtualTimeHub() as hub:
@@ -54,7 +52,7 @@ class VirtualTimeHub:
         self._clock = ManualClock(start)
         self._auto_skip = auto_skip
         self._port = port
-        self._host: SkippingHost | None = None
+        self._host: TimeSkippingHost | None = None
         self._sidecar = Sidecar.of(self._server)
 
     def __enter__(self) -> Self:
@@ -72,37 +70,37 @@ class VirtualTimeHub:
 
     @property
     def address(self) -> str:
-        """What to connect to; raises RuntimeError outside of the `with` block."""
+        """The address to connect to; raises RuntimeError outside of the `with` block."""
+        self._running_host()
         return self._sidecar.address
 
     @property
     def now(self) -> datetime:
-        """The time in the hub, in UTC: what orchestrators see."""
+        """The hub's time, in UTC, which orchestrators see."""
         return self._clock.now()
 
     def advance(self, step: timedelta) -> None:
-        """Move the time on, whatever is under way; what comes due by that happens then.
+        """Move the time forward at once; timers and other things that become due then happen.
 
-        To let everything that is under way come to its end first, call `wait_idle`.
+        To let the work in progress finish first, call `wait_idle`.
         """
         self._clock.advance(step)
 
-    def skip_to_next_due(self, *, timeout: float = _PATIENCE) -> datetime | None:
-        """Wait until nothing else happens, then move the time on to what happens next.
+    def skip_to_next_due(self, *, timeout: float = _TIMEOUT) -> datetime | None:
+        """Wait until the hub is idle, then move the time forward to what is due next.
 
-        Returns that time, or None when nothing will happen by itself. `timeout` is in real
-        seconds, after which TimeoutError is raised: some work is still out, or waits for a
-        worker that takes it.
+        Returns that time, or None when nothing is due. `timeout` is in real seconds, after
+        which TimeoutError is raised: some work is still in progress, or no worker takes it.
         """
-        host = self._running()
+        host = self._running_host()
         return self._within(timeout, _skip(host))
 
-    def wait_idle(self, *, timeout: float = _PATIENCE) -> None:
-        """Return once nothing happens any more until somebody calls, or time passes.
+    def wait_idle(self, *, timeout: float = _TIMEOUT) -> None:
+        """Return once nothing more happens until a worker or client calls, or time passes.
 
         Raises TimeoutError as `skip_to_next_due` does.
         """
-        self._within(timeout, self._running().wait_idle())
+        self._within(timeout, self._running_host().wait_idle())
 
     def _within(
         self, timeout: float, waiting: Coroutine[None, None, datetime | None]
@@ -111,13 +109,13 @@ class VirtualTimeHub:
             return self._sidecar.run(asyncio.wait_for(waiting, timeout))
         except TimeoutError:
             raise TimeoutError(
-                f"the hub was not at rest within {timeout} s: some work is still out, or "
-                "waits for a worker that takes it"
+                f"The hub was not idle after {timeout} s: some work is still in progress, or "
+                "waits for a worker that hosts it."
             ) from None
 
-    def _running(self) -> SkippingHost:
+    def _running_host(self) -> TimeSkippingHost:
         if self._host is None:
-            raise RuntimeError("the hub does not run: use it in a `with` block")
+            raise RuntimeError("The hub is not running: use it in a `with` block.")
         return self._host
 
     def _server(self) -> Server:
@@ -126,10 +124,10 @@ class VirtualTimeHub:
         )
 
     def _make_host(self, committer: Committer, _: Clock, new_id: Callable[[], str]) -> Host:
-        self._host = SkippingHost(committer, self._clock, new_id, skips=self._auto_skip)
+        self._host = TimeSkippingHost(committer, self._clock, new_id, auto_skip=self._auto_skip)
         return self._host
 
 
-async def _skip(host: SkippingHost) -> datetime | None:
+async def _skip(host: TimeSkippingHost) -> datetime | None:
     await host.wait_idle()
     return host.skip()

@@ -1,7 +1,7 @@
-"""Host orchestrators, activities and entities: `TaskHubGrpcWorker` and what it is told.
+"""Host orchestrators, activities and entities: `TaskHubGrpcWorker` and its options.
 
-`durabletask.core` decides, this package talks: it keeps the stream of work items open,
-runs user code where it belongs and brings the answers home.
+The worker keeps a stream of work items open, runs user code on threads or in an event loop,
+and delivers completions. `durabletask.core` decides what an orchestration does next.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ._filters import (
     WorkItemFilters,
 )
 from ._options import ConcurrencyOptions
-from ._work import MessageTooLargeError
+from ._work_items import MessageTooLargeError
 from ._worker import TaskHubGrpcWorker
 
 DATETIME_STRING_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -51,7 +51,7 @@ __all__ = [
     "WorkItemFilters",
 ]
 
-# Known to programs by where they import them from.
+# Programs know these by the module they import them from.
 for _public in (
     ActivityWorkItemFilter,
     ConcurrencyOptions,

@@ -1,7 +1,7 @@
-"""One call of an activity: work item in, result or failure out.
+"""Handle activity work items: call the function, and complete with its result or failure.
 
-Sync and `async def` activities share all but the place of the call: a thread, or the
-loop. Knows nothing about streams and delivery.
+Plain and `async def` activities differ only in where they are called: on a thread, or in
+the event loop.
 """
 
 from __future__ import annotations
@@ -15,109 +15,120 @@ from typing import TYPE_CHECKING, Any
 from durabletask.core import activity
 from durabletask.protocol import messages, methods, work_items
 
-from ._work import Answer, WorkItem
+from ._work_items import Completion, WorkItem
 
 if TYPE_CHECKING:
-    import logging
-
     from durabletask.core.registry import Registry
 
-Hook = Callable[["messages.ActivityRequest"], None]
+    from ._options import Logger
+
+ActivityHook = Callable[["messages.ActivityRequest"], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """An activity work item, decoded, with the function it is for."""
+class ActivityJob:
+    """An activity work item, decoded, and the call it asks for."""
 
     item: WorkItem
     request: messages.ActivityRequest
     call: activity.ActivityCall
 
 
-class Activities:
-    """Does activity work items: `async def` ones on the loop, the others on threads.
+class ActivityHandler:
+    """Does activity work items: `async def` ones in the event loop, the others on threads.
 
-    `started` is called just before the user's function, where that runs, and fails the
-    activity if it raises. `completed` is called on the loop when the answer is delivered.
+    `on_started` is called just before the user's function, where that runs, and fails the
+    activity if it raises. `on_completed` is called in the event loop when the completion is
+    delivered.
     """
 
     def __init__(
         self,
         registry: Registry,
         *,
-        started: Hook,
-        completed: Hook,
-        log: logging.Logger,
+        on_started: ActivityHook,
+        on_completed: ActivityHook,
+        log: Logger,
     ) -> None:
         self._registry = registry
-        self._started = started
-        self._completed = completed
+        self._on_started = on_started
+        self._on_completed = on_completed
         self._log = log
 
-    def prepare(self, item: WorkItem) -> Call:
-        request = work_items.decode(item.raw, item.peer.dialect).activity_request
+    def prepare(self, item: WorkItem) -> ActivityJob:
+        request = work_items.decode(item.raw, item.engine.dialect).activity_request
         assert request is not None
-        return Call(item, request, activity.prepare(request, self._registry, item.peer.settings))
+        call = activity.prepare(request, self._registry, item.engine.settings)
+        return ActivityJob(item, request, call)
 
-    def coroutine(self, call: Call) -> Coroutine[Any, Any, Answer] | None:
-        return self._perform_async(call) if call.call.is_async else None
+    def coroutine(self, job: ActivityJob) -> Coroutine[Any, Any, Completion] | None:
+        return self._perform_async(job) if job.call.is_async else None
 
-    def perform(self, call: Call) -> Answer | Coroutine[Any, Any, Answer]:
-        outcome = self._begin(call)
-        # A plain function around an `async def` gives one too, which belongs on the loop.
+    def perform(self, job: ActivityJob) -> Completion | Coroutine[Any, Any, Completion]:
+        outcome = self._call(job)
+        # A plain function that wraps an `async def` returns a coroutine, too; it is awaited
+        # in the event loop.
         if isinstance(outcome, activity.Returned) and inspect.iscoroutine(outcome.value):
-            return self._await(call, outcome.value)
-        return self._finish(call, outcome)
+            return self._await(job, outcome.value)
+        return self._complete(job, outcome)
 
-    def abandon(self, item: WorkItem) -> Answer:
+    def abandon(self, item: WorkItem) -> Completion:
         request = messages.AbandonActivityTaskRequest(completion_token=item.token)
-        return Answer(item, methods.ABANDON_ACTIVITY_TASK, request)
+        return Completion(item, methods.ABANDON_ACTIVITY_TASK, request)
 
-    async def _perform_async(self, call: Call) -> Answer:
-        begun = self.perform(call)
-        return begun if isinstance(begun, Answer) else await begun
+    async def _perform_async(self, job: ActivityJob) -> Completion:
+        begun = self.perform(job)
+        return begun if isinstance(begun, Completion) else await begun
 
-    def _begin(self, call: Call) -> activity.Outcome:
+    def _call(self, job: ActivityJob) -> activity.Outcome:
         try:
-            self._started(call.request)
-            return activity.Returned(call.call.call())
-        # SystemExit as well: it may fail the activity that raised it, not the worker.
+            self._on_started(job.request)
+            return activity.Returned(job.call.call())
+        # SystemExit as well: it fails the activity that raised it, and not the worker.
         except BaseException as error:  # noqa: BLE001
             return activity.Raised(error)
 
-    async def _await(self, call: Call, coroutine: Coroutine[Any, Any, Any]) -> Answer:
+    async def _await(self, job: ActivityJob, coroutine: Coroutine[Any, Any, Any]) -> Completion:
         try:
             outcome: activity.Outcome = activity.Returned(await coroutine)
-        # asyncio stops the whole loop for a SystemExit that leaves a task. A cancellation is
-        # the user's own: of a worker that gives up, nobody wants the answer any more.
+        # asyncio stops the whole loop for a SystemExit that leaves a task. A cancellation
+        # comes from user code; when the worker itself cancels, the completion is dropped.
         except BaseException as error:  # noqa: BLE001
             outcome = activity.Raised(error)
-        return self._finish(call, outcome)
+        return self._complete(job, outcome)
 
-    def _finish(self, call: Call, outcome: activity.Outcome) -> Answer:
-        return Answer(
-            call.item,
+    def _complete(self, job: ActivityJob, outcome: activity.Outcome) -> Completion:
+        return Completion(
+            job.item,
             methods.COMPLETE_ACTIVITY_TASK,
-            self._response(call, outcome),
-            or_else=partial(self._refused, call),
-            then=partial(self._tell_completed, call.request),
+            self._response(job, outcome),
+            fallback=partial(self._failed, job),
+            on_finished=partial(self._call_on_completed, job),
         )
 
-    def _refused(self, call: Call, why: Exception) -> Answer:
-        error = type(why)(f"The result of activity '{call.request.name}' cannot be stored: {why}")
-        response = self._response(call, activity.Raised(error))
-        return Answer(call.item, methods.COMPLETE_ACTIVITY_TASK, response)
+    def _failed(self, job: ActivityJob, reason: Exception) -> Completion:
+        """The activity fails, because the sidecar cannot accept its result."""
+        error = type(reason)(
+            f"The result of activity '{job.request.name}' cannot be stored: {reason}"
+        )
+        response = self._response(job, activity.Raised(error))
+        return Completion(job.item, methods.COMPLETE_ACTIVITY_TASK, response)
 
-    def _response(self, call: Call, outcome: activity.Outcome) -> messages.ActivityResponse:
+    def _response(self, job: ActivityJob, outcome: activity.Outcome) -> messages.ActivityResponse:
         return activity.finish(
-            call.request, outcome, call.item.peer.settings, completion_token=call.item.token
+            job.request, outcome, job.item.engine.settings, completion_token=job.item.token
         )
 
-    def _tell_completed(self, request: messages.ActivityRequest) -> None:
+    def _call_on_completed(self, job: ActivityJob) -> None:
+        request = job.request
         try:
-            self._completed(request)
-        # Too late for the activity, whose result the sidecar has.
+            self._on_completed(request)
+        # Too late to fail the activity: its result is delivered.
         except BaseException:  # noqa: BLE001
             self._log.exception(
-                "_on_activity_execution_completed raised after activity '%s'.", request.name
+                "Instance '%s': _on_activity_execution_completed raised an exception after "
+                "activity '%s'",
+                job.item.instance_id,
+                request.name,
+                extra=job.item.log_fields | {"task_name": request.name, "task_id": request.task_id},
             )

@@ -1,19 +1,21 @@
 """Decide what the worker's connection does next.
 
-                                             +-- settled --+
-                                             |             v
-    OFFLINE --dial--> DIALING --ready--> STREAMING <-------+
-       ^                 |                   |
-       +- lost, unheard -+                   |
-       +----- lost, silent, goodbye ---------+
+                                                      +-- stream stable --+
+                                                      |                   |
+                                                      |                   v
+    DISCONNECTED --connect--> CONNECTING --stream opened--> STREAMING <---+
+         ^                        |                             |
+         +-- failed, hello timed out                            |
+         +--------------- failed, stream idle, stream ended ----+
 
-    OFFLINE, DIALING, STREAMING --stop--> DRAINING --drained--> OFFLINE
+    DISCONNECTED, CONNECTING, STREAMING --stop--> DRAINING --drained--> DISCONNECTED
 
-Every loss leads back to OFFLINE, and from there the only way is to dial again: no
-status code, no silence and no bad message makes a worker deaf. Only `stop` ends it.
+Whatever ends a connection leads back to DISCONNECTED, and from there the only way is to
+connect again: no status code, no silence and no malformed message makes a worker stop
+listening. Only `stop` does.
 
-A pure table: no sockets, no clock, no sleeping, no randomness. The shell in `_loop.py`
-performs the step and reports back what it saw.
+A pure table: no sockets, no clock, no sleeping, no randomness. `_stream.py` performs the
+step and reports what happened.
 """
 
 from __future__ import annotations
@@ -22,90 +24,97 @@ import enum
 from dataclasses import dataclass, replace
 
 
-class Link(enum.Enum):
+class ConnectionState(enum.Enum):
     """Where the connection stands."""
 
-    OFFLINE = enum.auto()
-    DIALING = enum.auto()
+    DISCONNECTED = enum.auto()
+    CONNECTING = enum.auto()
     STREAMING = enum.auto()
     DRAINING = enum.auto()
 
 
-class Seen(enum.Enum):
-    """What the shell reports."""
+class ConnectionEvent(enum.Enum):
+    """What happened to the connection."""
 
-    DIAL = enum.auto()
-    """The wait before dialing is over."""
-    READY = enum.auto()
-    """The stream of work items is established."""
-    SETTLED = enum.auto()
-    """The stream has shown that it lasts: it carried a message or stood for some seconds."""
-    GOODBYE = enum.auto()
+    CONNECT = enum.auto()
+    """The delay before connecting is over."""
+    STREAM_OPENED = enum.auto()
+    """The stream of work items is open."""
+    STREAM_STABLE = enum.auto()
+    """The stream has carried a message, or stayed open for some seconds."""
+    STREAM_ENDED = enum.auto()
     """The server ended the stream in good order."""
-    LOST = enum.auto()
+    FAILED = enum.auto()
     """Any error, whatever its status code."""
-    UNHEARD = enum.auto()
-    """Nobody answered the first call in time."""
-    SILENT = enum.auto()
-    """Nothing was heard for longer than the silence that is allowed."""
+    HELLO_TIMED_OUT = enum.auto()
+    """The first call was not answered in time."""
+    STREAM_IDLE = enum.auto()
+    """The stream carried nothing for longer than allowed."""
     STOP = enum.auto()
     """The program asked the worker to stop."""
     DRAINED = enum.auto()
-    """The work in flight is answered, or was given up."""
+    """The work in flight is completed, or was given up."""
 
 
-# Reports that are not listed change nothing: they are late news of a link that is gone.
-_NEXT: dict[tuple[Link, Seen], Link] = {
-    (Link.OFFLINE, Seen.DIAL): Link.DIALING,
-    (Link.OFFLINE, Seen.STOP): Link.DRAINING,
-    (Link.DIALING, Seen.READY): Link.STREAMING,
-    (Link.DIALING, Seen.LOST): Link.OFFLINE,
-    (Link.DIALING, Seen.UNHEARD): Link.OFFLINE,
-    (Link.DIALING, Seen.STOP): Link.DRAINING,
-    (Link.STREAMING, Seen.SETTLED): Link.STREAMING,
-    (Link.STREAMING, Seen.GOODBYE): Link.OFFLINE,
-    (Link.STREAMING, Seen.LOST): Link.OFFLINE,
-    (Link.STREAMING, Seen.SILENT): Link.OFFLINE,
-    (Link.STREAMING, Seen.STOP): Link.DRAINING,
-    (Link.DRAINING, Seen.DRAINED): Link.OFFLINE,
+# An event that is not listed changes nothing: it is late news of an earlier state.
+_NEXT: dict[tuple[ConnectionState, ConnectionEvent], ConnectionState] = {
+    (ConnectionState.DISCONNECTED, ConnectionEvent.CONNECT): ConnectionState.CONNECTING,
+    (ConnectionState.DISCONNECTED, ConnectionEvent.STOP): ConnectionState.DRAINING,
+    (ConnectionState.CONNECTING, ConnectionEvent.STREAM_OPENED): ConnectionState.STREAMING,
+    (ConnectionState.CONNECTING, ConnectionEvent.FAILED): ConnectionState.DISCONNECTED,
+    (ConnectionState.CONNECTING, ConnectionEvent.HELLO_TIMED_OUT): ConnectionState.DISCONNECTED,
+    (ConnectionState.CONNECTING, ConnectionEvent.STOP): ConnectionState.DRAINING,
+    (ConnectionState.STREAMING, ConnectionEvent.STREAM_STABLE): ConnectionState.STREAMING,
+    (ConnectionState.STREAMING, ConnectionEvent.STREAM_ENDED): ConnectionState.DISCONNECTED,
+    (ConnectionState.STREAMING, ConnectionEvent.FAILED): ConnectionState.DISCONNECTED,
+    (ConnectionState.STREAMING, ConnectionEvent.STREAM_IDLE): ConnectionState.DISCONNECTED,
+    (ConnectionState.STREAMING, ConnectionEvent.STOP): ConnectionState.DRAINING,
+    (ConnectionState.DRAINING, ConnectionEvent.DRAINED): ConnectionState.DISCONNECTED,
+}
+
+_FAILURES = {
+    ConnectionEvent.FAILED,
+    ConnectionEvent.HELLO_TIMED_OUT,
+    ConnectionEvent.STREAM_IDLE,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The link, and how often it failed since it last held.
+    """The state of the connection, and how often it has failed since it was last stable.
 
-    `is_channel_dead` says that it keeps still instead of failing: its peer vanished, or a
-    firewall forgot it. It would keep still for minutes, so the next dial takes another.
+    `is_channel_dead` says that the channel went silent instead of failing: its peer vanished,
+    or a firewall dropped it. It would stay silent for minutes, so the next attempt needs a
+    new channel.
     """
 
-    link: Link = Link.OFFLINE
+    state: ConnectionState = ConnectionState.DISCONNECTED
     failures: int = 0
-    redial_at_once: bool = True
+    reconnect_at_once: bool = True
     is_channel_dead: bool = False
 
-    def after(self, seen: Seen) -> Connection:
-        """The connection after what the shell saw; unchanged by late news."""
-        link = _NEXT.get((self.link, seen))
-        if link is None:
+    def after(self, event: ConnectionEvent) -> Connection:
+        """The connection after that event; unchanged by late news."""
+        state = _NEXT.get((self.state, event))
+        if state is None:
             return self
-        if seen is Seen.GOODBYE:
-            # A server that restarts says goodbye and is back at once. One that says it to
-            # every new stream is not, and must not be dialed in a tight loop.
-            return Connection(link, self.failures + 1, redial_at_once=self.failures == 0)
-        if seen in {Seen.LOST, Seen.UNHEARD, Seen.SILENT}:
-            is_channel_dead = seen is not Seen.LOST
+        if event is ConnectionEvent.STREAM_ENDED:
+            # A server that restarts ends its streams and is back at once. One that ends every
+            # new stream is not, and must not be called in a tight loop.
+            return Connection(state, self.failures + 1, reconnect_at_once=self.failures == 0)
+        if event in _FAILURES:
+            is_channel_dead = event is not ConnectionEvent.FAILED
             return Connection(
-                link, self.failures + 1, redial_at_once=False, is_channel_dead=is_channel_dead
+                state, self.failures + 1, reconnect_at_once=False, is_channel_dead=is_channel_dead
             )
-        if seen in {Seen.SETTLED, Seen.DRAINED}:
-            return Connection(link)
-        return replace(self, link=link)
+        if event in {ConnectionEvent.STREAM_STABLE, ConnectionEvent.DRAINED}:
+            return Connection(state)
+        return replace(self, state=state)
 
     def delay(self, *, jitter: float, base: float, cap: float) -> float:
-        """Seconds to wait before dialing; `jitter` is a draw from [0, 1)."""
-        if self.redial_at_once:
+        """Seconds to wait before connecting; `jitter` is a draw from [0, 1)."""
+        if self.reconnect_at_once:
             return 0.0
-        # Full jitter: a thousand workers must not redial a restarted sidecar at once. The
+        # Full jitter: a thousand workers must not call a restarted sidecar at once. The
         # exponent is bounded because a float overflows at 2**1024.
         return jitter * min(cap, base * 2.0 ** min(self.failures - 1, 64))

@@ -1,13 +1,14 @@
-"""Bring answers to the sidecar, again and again until it has said something about them.
+"""Deliver completions to the sidecar, and retry until it has responded to them.
 
-An answer that is lost costs its work done twice or, as long as the stream holds, an
-instance that waits for ever. So: what may have been lost on the way is sent again,
-which is safe because the sidecar ignores an answer that it already has; what can never be
-sent, or is never accepted for its size, is replaced by a failure that says so; and what
-cannot be delivered at all is handed back. To engines that take nothing back the stream is
-given up, for then they send again what is unanswered.
+A completion that is lost costs its work done twice or, as long as the stream holds, an
+instance that waits for ever. Therefore:
 
-Knows nothing about orchestrations or activities.
+* What may have been lost on the way is sent again. That is safe: the sidecar ignores a
+  completion that it already has.
+* What can never be encoded, or is never accepted for its size, is replaced by a failure
+  that says so.
+* What cannot be delivered at all is handed back. For an engine to which nothing can be handed
+  back the stream is aborted, upon which the engine sends again what is not completed.
 """
 
 from __future__ import annotations
@@ -20,29 +21,30 @@ from typing import TYPE_CHECKING, Any
 from durabletask.protocol import codec
 from durabletask.transport.errors import LeaseLostError
 
-from ._clock import Clock, pause
-from ._status import status_of
-from ._work import MessageTooLargeError
+from ._timing import Clock, sleep
+from ._transport import status_of
+from ._work_items import MessageTooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from durabletask.transport import AsyncTransport
 
-    from ._work import Answer, WorkItem
+    from ._options import Logger
+    from ._work_items import Completion, WorkItem
 
-# A gRPC server rejects a part of more than some 1,000 unary calls in flight at random;
-# a hundred keep it as busy as a thousand do.
-IN_FLIGHT = 100
-ATTEMPTS = 12
+# A gRPC server rejects some of more than about 1,000 unary calls in flight, at random; a
+# hundred keep it as busy as a thousand do.
+MAX_IN_FLIGHT = 100
+MAX_ATTEMPTS = 12
 BACKOFF_BASE = 0.1
 BACKOFF_CAP = 10.0
-# Seconds until an attempt whose answer went missing is taken for lost.
+# Seconds until an attempt that is not answered counts as lost.
 ATTEMPT_TIMEOUT = 30.0
 
-# CANCELLED is also how an overloaded gRPC server rejects a call before it saw it.
-# RESOURCE_EXHAUSTED is a sidecar that is short of something, where it is not about size; and
-# no status is a transport that is being replaced, which raises what it likes.
+# CANCELLED is also how an overloaded gRPC server rejects a call before it reads it.
+# RESOURCE_EXHAUSTED, unless it is about size, is a sidecar that is overloaded. Errors without
+# a status come from a transport that is being replaced, which may raise anything.
 _RETRIED = frozenset(
     {
         "UNAVAILABLE",
@@ -55,16 +57,16 @@ _RETRIED = frozenset(
         None,
     }
 )
-# What sidecars written in Go say to an answer that comes twice or too late.
+# How sidecars written in Go respond to a completion that comes twice or too late.
 _STALE_TEXTS = ("channel closed", "unknown instance id/task id combo")
 # gRPC says "Received message larger than max (5242890 vs. 4194304)", or "Sent message …".
 _LARGER_THAN_MAX = re.compile(r"larger than.*?\((\d+) vs\.? (\d+)\)", re.IGNORECASE)
-# RESOURCE_EXHAUSTED on an answer up to this size is a sidecar that is short of something.
-_MODEST = 1024 * 1024
+# RESOURCE_EXHAUSTED for a completion up to this many bytes is not about its size.
+_NEVER_TOO_LARGE = 1024 * 1024
 
 
-class Delivery:
-    """Sends answers over whatever transport is current, some of them at a time."""
+class CompletionDelivery:
+    """Sends completions over the current transport, at most `MAX_IN_FLIGHT` at a time."""
 
     def __init__(
         self,
@@ -72,89 +74,105 @@ class Delivery:
         *,
         clock: Clock,
         draw: Callable[[], float],
-        break_off: Callable[[str], None],
-        log: logging.Logger,
+        abort_stream: Callable[[str], None],
+        log: Logger,
     ) -> None:
         self._transport = transport
-        self._break_off = break_off
+        self._abort_stream = abort_stream
         self._clock = clock
         self._draw = draw
         self._log = log
-        self._in_flight = asyncio.Semaphore(IN_FLIGHT)
+        self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
 
-    async def deliver(self, answer: Answer, abandon: Callable[[WorkItem], Answer]) -> None:
-        """Return when the sidecar has the answer, or will never take it.
+    async def deliver(
+        self, completion: Completion, abandon: Callable[[WorkItem], Completion]
+    ) -> None:
+        """Return when the sidecar has the completion, or will never accept it.
 
-        `abandon` makes the answer that hands the work item back where no other arrives.
+        `abandon` makes the completion that hands the work item back when this one and its
+        fallback cannot be delivered.
         """
-        if not answer.item.peer.serves(answer.method):
-            self._hand_back(answer)
+        item = completion.item
+        if not item.engine.supports(completion.method):
+            self._abort(completion)
             return
-        error = await self._send_until_taken(answer)
+        error = await self._send_until_accepted(completion)
         if error is None:
             return
-        why = self._why_never(answer, error)
-        if why is not None and answer.or_else is not None:
+        reason = self._permanent_error(completion, error)
+        if reason is not None and completion.fallback is not None:
             self._log.error(
-                "Instance '%s': an answer was refused: %s", answer.item.instance_id, why
+                "Instance '%s': a completion cannot be delivered and is replaced by a failure: %s",
+                item.instance_id,
+                reason,
+                extra=item.log_fields,
             )
-            await self.deliver(answer.or_else(why), abandon)
+            await self.deliver(completion.fallback(reason), abandon)
             return
         self._log.error(
-            "Instance '%s': an answer could not be delivered, its work will be done again: %s",
-            answer.item.instance_id,
+            "Instance '%s': a completion could not be delivered; the work item is handed back "
+            "and will be done again: %s",
+            item.instance_id,
             error,
+            extra=item.log_fields,
         )
-        back = abandon(answer.item)
-        if back.item.peer.serves(back.method):
-            # Once: where answers do not arrive, this hardly does either.
-            await self._send(back)
+        handed_back = abandon(item)
+        if item.engine.supports(handed_back.method):
+            # Without a retry: where completions do not arrive, this hardly does either.
+            await self._send(handed_back)
         else:
-            self._hand_back(back)
+            self._abort(handed_back)
 
-    def _hand_back(self, answer: Answer) -> None:
-        self._break_off(
-            f"instance '{answer.item.instance_id}': {answer.item.peer.name} sends a work item "
-            "again only when the stream ends"
+    def _abort(self, completion: Completion) -> None:
+        item = completion.item
+        self._abort_stream(
+            f"instance '{item.instance_id}': {item.engine.name} sends a work item again only "
+            "when the stream ends"
         )
 
-    async def _send_until_taken(self, answer: Answer) -> Exception | None:
-        """The error that ends the attempts, or None when the sidecar has the answer."""
+    async def _send_until_accepted(self, completion: Completion) -> Exception | None:
+        """The error that ended the attempts, or None when the sidecar has the completion."""
         error: Exception | None = None
-        for attempt in range(ATTEMPTS):
-            error = await self._send(answer)
+        for attempt in range(MAX_ATTEMPTS):
+            error = await self._send(completion)
             if error is None or _is_stale(error):
                 return None
-            if not self._worth_repeating(answer, error):
+            if not self._is_retried(completion, error):
                 return error
-            # The sidecar being away is told by the connection. Nobody else tells of an error
-            # that no sidecar has sent, and that may be a mistake of this program's.
-            is_news = attempt == 1 and status_of(error) is None
-            self._log.log(
-                logging.WARNING if is_news else logging.DEBUG,
-                "Instance '%s': an answer was not taken and is sent again: %r",
-                answer.item.instance_id,
-                error,
-            )
-            await pause(self._clock, self._draw() * min(BACKOFF_CAP, BACKOFF_BASE * 2.0**attempt))
+            self._log_retry(completion, error, attempt + 1)
+            await sleep(self._clock, self._draw() * min(BACKOFF_CAP, BACKOFF_BASE * 2.0**attempt))
         return error
 
-    async def _send(self, answer: Answer) -> Exception | None:
+    async def _send(self, completion: Completion) -> Exception | None:
         async with self._in_flight:
             try:
                 await self._transport().unary(
-                    answer.method, answer.request, timeout=ATTEMPT_TIMEOUT
+                    completion.method, completion.request, timeout=ATTEMPT_TIMEOUT
                 )
-            # Not only RpcError: the answer must outlive a transport that is being replaced.
+            # Any error: the completion must survive a transport that is being replaced.
             except Exception as error:  # noqa: BLE001
                 return error
         return None
 
-    def _worth_repeating(self, answer: Answer, error: Exception) -> bool:
-        return status_of(error) in _RETRIED and self._why_never(answer, error) is None
+    def _is_retried(self, completion: Completion, error: Exception) -> bool:
+        return status_of(error) in _RETRIED and self._permanent_error(completion, error) is None
 
-    def _why_never(self, answer: Answer, error: Exception) -> Exception | None:
-        """The error to fail with, if the answer can never be taken as it is."""
+    def _log_retry(self, completion: Completion, error: Exception, attempt: int) -> None:
+        item, status = completion.item, status_of(error)
+        # That the sidecar is away is logged with the connection. An error without a status
+        # was not sent by a sidecar, may be a mistake of the program's, and is logged only here.
+        is_news = attempt == 2 and status is None
+        self._log.log(
+            logging.WARNING if is_news else logging.DEBUG,
+            "Instance '%s': attempt %d to deliver a completion failed; it is sent again: %r",
+            item.instance_id,
+            attempt,
+            error,
+            extra=item.log_fields | {"attempt": attempt, "status": status},
+        )
+
+    def _permanent_error(self, completion: Completion, error: Exception) -> Exception | None:
+        """What to fail with, if the completion can never be accepted as it is; else None."""
         if isinstance(error, codec.EncodeError):
             return error
         if status_of(error) != "RESOURCE_EXHAUSTED":
@@ -162,17 +180,17 @@ class Delivery:
         if match := _LARGER_THAN_MAX.search(_details(error)):
             size, limit = (f"{int(number):,}" for number in match.groups())
             text = f"it takes {size} bytes, and the limit for a message to the sidecar is {limit}."
-        elif (size_sent := self._size(answer)) > _MODEST:
+        elif (size_sent := self._size(completion)) > _NEVER_TOO_LARGE:
             text = f"it takes {size_sent:,} bytes and the sidecar says: {_details(error)}"
         else:
             return None
         return MessageTooLargeError(
-            f"{text} Pass and return less at a time, or keep the data elsewhere and pass a "
+            f"{text} Pass and return less at a time, or store the data elsewhere and pass a "
             "reference to it."
         )
 
-    def _size(self, answer: Answer) -> int:
-        return len(codec.encode(answer.request, answer.item.peer.dialect))
+    def _size(self, completion: Completion) -> int:
+        return len(codec.encode(completion.request, completion.item.engine.dialect))
 
 
 def _details(error: Exception) -> str:
@@ -181,6 +199,6 @@ def _details(error: Exception) -> str:
 
 
 def _is_stale(error: Exception) -> bool:
-    """Whether the sidecar no longer waits for the answer: it has one, or needs none."""
-    said = _details(error).lower()
-    return isinstance(error, LeaseLostError) or any(text in said for text in _STALE_TEXTS)
+    """Whether the sidecar no longer waits for the completion: it has one, or needs none."""
+    details = _details(error).lower()
+    return isinstance(error, LeaseLostError) or any(text in details for text in _STALE_TEXTS)

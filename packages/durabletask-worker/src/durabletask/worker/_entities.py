@@ -1,7 +1,6 @@
-"""A batch of an entity's operations: work item in, results out.
+"""Handle entity work items: run a batch of operations, and complete with their results.
 
-Entities run on threads, as their operations are plain functions. Knows nothing about streams
-and delivery.
+Operations are plain functions, so that batches run on threads.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from durabletask import failures
 from durabletask.core import entity_batch
 from durabletask.protocol import messages, methods, work_items
 
-from ._work import Answer, WorkItem
+from ._work_items import Completion, WorkItem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -24,14 +23,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class EntityJob:
     """An entity work item; the thread that takes it decodes it."""
 
     item: WorkItem
 
 
-class Entities:
-    """Does entity work items of both forms; `now` tells the time of day, on any thread."""
+class EntityHandler:
+    """Does entity work items of both forms; `now` gives the current time, on any thread."""
 
     def __init__(
         self,
@@ -42,43 +41,47 @@ class Entities:
         self._registry = registry
         self._now = now
 
-    def prepare(self, item: WorkItem) -> Batch:
-        return Batch(item)
+    def prepare(self, item: WorkItem) -> EntityJob:
+        return EntityJob(item)
 
-    def coroutine(self, _batch: Batch) -> Coroutine[Any, Any, Answer] | None:
+    def coroutine(self, _job: EntityJob) -> Coroutine[Any, Any, Completion] | None:
         return None
 
-    def perform(self, batch: Batch) -> Answer:
-        item = batch.item
+    def perform(self, job: EntityJob) -> Completion:
+        item = job.item
         request, infos = self._decode(item)
         result = entity_batch.run_batch(
-            request, self._registry, item.peer.settings, now=self._now, completion_token=item.token
+            request,
+            self._registry,
+            item.engine.settings,
+            now=self._now,
+            completion_token=item.token,
         )
         result.operation_infos = infos
-        return Answer(
-            item, methods.COMPLETE_ENTITY_TASK, result, or_else=partial(_refused, item, infos)
+        return Completion(
+            item, methods.COMPLETE_ENTITY_TASK, result, fallback=partial(_failed, item, infos)
         )
 
-    def abandon(self, item: WorkItem) -> Answer:
+    def abandon(self, item: WorkItem) -> Completion:
         request = messages.AbandonEntityTaskRequest(completion_token=item.token)
-        return Answer(item, methods.ABANDON_ENTITY_TASK, request)
+        return Completion(item, methods.ABANDON_ENTITY_TASK, request)
 
     def _decode(
         self, item: WorkItem
     ) -> tuple[messages.EntityBatchRequest, list[messages.OperationInfo]]:
-        decoded = work_items.decode(item.raw, item.peer.dialect)
+        decoded = work_items.decode(item.raw, item.engine.dialect)
         if decoded.entity_request_v2 is not None:
             return entity_batch.from_v2(decoded.entity_request_v2)
         assert decoded.entity_request is not None
         return decoded.entity_request, []
 
 
-def _refused(item: WorkItem, infos: list[messages.OperationInfo], why: Exception) -> Answer:
-    """The batch failed as a whole, because the sidecar does not take what it did."""
-    error = type(why)(f"What the operations of '{item.instance_id}' did cannot be stored: {why}")
+def _failed(item: WorkItem, infos: list[messages.OperationInfo], reason: Exception) -> Completion:
+    """The batch fails as a whole, because the sidecar cannot accept its results."""
+    error = type(reason)(f"The results of entity '{item.instance_id}' cannot be stored: {reason}")
     result = messages.EntityBatchResult(
         failure_details=failures.to_message(failures.details_from_exception(error)),
         completion_token=item.token,
         operation_infos=infos,
     )
-    return Answer(item, methods.COMPLETE_ENTITY_TASK, result)
+    return Completion(item, methods.COMPLETE_ENTITY_TASK, result)

@@ -1,7 +1,4 @@
-"""Which work a worker wants to be sent.
-
-Plain values: what a sidecar makes of them is its business.
-"""
+"""Filters: which work a worker asks the sidecar to send."""
 
 from __future__ import annotations
 
@@ -19,15 +16,23 @@ if TYPE_CHECKING:
     from durabletask.protocol import messages
 
 
-class Derived(enum.Enum):
-    """Stands for the filters that follow from what is registered when the worker starts."""
+# How the protocol writes that an orchestration was started without a version.
+_NO_VERSION = ""
 
-    FROM_REGISTRY = enum.auto()
+
+class FilterSource(enum.Enum):
+    """Where filters come from that the program does not give itself."""
+
+    REGISTRY = enum.auto()
+    """What is registered when the worker starts."""
 
 
 @dataclass(frozen=True)
 class OrchestrationWorkItemFilter:
-    """Orchestrations of one name, and of these versions; without any, of all versions."""
+    """Orchestrations of one name, in these versions; an empty list stands for all versions.
+
+    Versions are compared as text. "" stands for orchestrations that were started without one.
+    """
 
     name: str
     versions: list[str] = field(default_factory=list)
@@ -38,10 +43,10 @@ class OrchestrationWorkItemFilter:
 
 @dataclass(frozen=True)
 class ActivityWorkItemFilter:
-    """Activities of one name, and of these versions; without any, of all versions.
+    """Activities of one name, in these versions; an empty list stands for all versions.
 
-    Orchestrators of this SDK call activities without a version, so that a filter with versions
-    matches those that other SDKs call.
+    Orchestrators of this SDK call activities without a version: a filter with versions
+    matches only activities that orchestrators of other SDKs call.
     """
 
     name: str
@@ -53,7 +58,7 @@ class ActivityWorkItemFilter:
 
 @dataclass(frozen=True)
 class EntityWorkItemFilter:
-    """Entities of one name, which has no case and is kept in small letters.
+    """Entities of one name; case does not matter, and `name` holds it in lower case.
 
     Raises ValueError if no entity can have that name.
     """
@@ -67,7 +72,7 @@ class EntityWorkItemFilter:
 
 @dataclass(frozen=True)
 class WorkItemFilters:
-    """All that a worker wants. Of a kind that has no filter it is sent nothing.
+    """Everything a worker asks for. It is sent no work of a kind that has no filter.
 
     Example:
         ```python
@@ -90,14 +95,18 @@ class WorkItemFilters:
         _check_each(EntityWorkItemFilter, self.entities, "entities")
 
 
-def derived(registry: Registry, versioning: VersioningOptions | None) -> WorkItemFilters:
-    """Filters for all that is registered; orchestrations in the worker's version if it is strict.
+def filters_from_registry(
+    registry: Registry, versioning: VersioningOptions | None
+) -> WorkItemFilters:
+    """Filters for everything registered; if versions match strictly, for the worker's version.
 
-    Activities in any: their version is none, whatever that of the orchestration.
+    A worker without a version asks for orchestrations without one. What does not match is not
+    asked for, whatever the failure strategy would do with it. Activities are asked for in any
+    version: they have none, even if their orchestration has.
     """
     versions: list[str] = []
     if versioning is not None and versioning.match_strategy is VersionMatchStrategy.STRICT:
-        versions = [versioning.version] if versioning.version else []
+        versions = [versioning.version or _NO_VERSION]
     return WorkItemFilters(
         [OrchestrationWorkItemFilter(it, list(versions)) for it in registry.orchestrator_names()],
         [ActivityWorkItemFilter(it) for it in registry.activity_names()],
@@ -106,7 +115,7 @@ def derived(registry: Registry, versioning: VersioningOptions | None) -> WorkIte
 
 
 def to_message(filters: WorkItemFilters) -> messages.WorkItemFilters:
-    """The filters as they travel."""
+    """The filters as a message of the protocol."""
     from durabletask.protocol import messages
 
     return messages.WorkItemFilters(
@@ -124,7 +133,7 @@ def to_message(filters: WorkItemFilters) -> messages.WorkItemFilters:
 
 def _check(name: str, versions: Any) -> None:
     text(name, "name")
-    # A text is a list of its letters, none of which is a version.
+    # A str would pass as a list of its characters, none of which is a version.
     if isinstance(versions, str):
         raise wrong_type("versions", "a list of str", versions)
     for version in versions:

@@ -1,7 +1,7 @@
 """Everything that is alive between the start and the stop of a worker.
 
-One host serves one run, in the event loop it is made in. It wires the parts together
-and takes them down in order; what each of them does is written in its own file.
+One host serves from one start to one stop, in the event loop it is made in. It connects the
+parts of the worker, and closes them in order.
 """
 
 from __future__ import annotations
@@ -9,167 +9,142 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import messages
 
-from ._activities import Activities, Call, Hook
-from ._clock import Clock, pause
-from ._delivery import Delivery
-from ._entities import Batch, Entities
+from ._activities import ActivityHandler, ActivityJob
+from ._delivery import CompletionDelivery
+from ._entities import EntityHandler, EntityJob
 from ._filters import to_message
-from ._intake import Intake, Lane
-from ._line import Line
-from ._loop import WorkItemLoop
-from ._orchestrations import Orchestrations, Turn
-from ._sessions import Sessions
+from ._orchestrations import OrchestrationHandler, OrchestrationJob
+from ._sessions import SessionCache
 from ._slots import Slots
-from ._threads import Threads
+from ._stream import WorkItemStream
+from ._thread_pool import ThreadPool
+from ._timing import sleep
+from ._transport import TransportHolder
+from ._work_items import WorkItemQueue, WorkItemRouter
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Awaitable, Callable, Coroutine
-    from datetime import datetime
 
-    from durabletask.core.registry import Registry
-    from durabletask.core.settings import Settings
-    from durabletask.core.versioning import VersioningOptions
-    from durabletask.grpc_options import GrpcWorkerResiliencyOptions
-    from durabletask.transport import AsyncTransport, Metadata
-
-    from ._connection import Link
-    from ._filters import WorkItemFilters
-    from ._options import ConcurrencyOptions
-    from ._peers import Peer
+    from ._connection import ConnectionState
+    from ._options import WorkerConfig
+    from ._work_items import ConnectedEngine
 
 # Turns are short and hold the interpreter lock, so that more threads gain nothing. More
-# than one, because an orchestrator that blocks should not stop all the others.
-TURN_THREADS = 4
-# What kept machines may weigh together: the bytes they were fed and a guess for the rest.
-SESSIONS_WEIGHT = 256 * 1024 * 1024
-# Seconds that the `finally` blocks of user code get at least when the worker gives it up.
-LAST_WORDS = 1.0
+# than one, because an orchestrator that blocks must not stop all the others.
+ORCHESTRATOR_THREADS = 4
+# What all cached orchestrations may take together, by the estimate of their sessions.
+MAX_CACHED_BYTES = 256 * 1024 * 1024
+# Seconds that the `finally` blocks of cancelled user code get at least.
+CLEANUP_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """What a worker was told by the time it starts."""
-
-    address: str
-    connect: Callable[[], AsyncTransport]
-    announce: Callable[[], Metadata]
-    registry: Registry
-    settings: Settings
-    versioning: VersioningOptions | None
-    filters: WorkItemFilters | None
-    capabilities: tuple[int, ...]
-    concurrency: ConcurrencyOptions
-    resilience: GrpcWorkerResiliencyOptions
-    max_cached_orchestrations: int
-    activity_started: Hook
-    activity_completed: Hook
-    log: logging.Logger
-    clock: Clock
-    now: Callable[[], datetime]
-    draw: Callable[[], float]
-
-
-class Host:
+class WorkerHost:
     """Does a worker's work until it is asked to stop.
 
-    `on_link` is told where the connection stands, and the error that brought it there.
+    `on_state_change` is told the state of the connection, and the error that led to it.
     """
 
-    def __init__(self, setup: Setup, *, on_link: Callable[[Link, Exception | None], None]) -> None:
-        self._log = setup.log
-        self._clock = setup.clock
+    def __init__(
+        self,
+        config: WorkerConfig,
+        *,
+        on_state_change: Callable[[ConnectionState, Exception | None], None],
+    ) -> None:
+        self._log = config.log
+        self._clock = config.clock
         self._event_loop = asyncio.get_running_loop()
         self._thread = threading.current_thread()
-        self._stop_asked = asyncio.Event()
-        # A worker that was not asked to stop but is cancelled gives up at once.
+        self._stop_requested = asyncio.Event()
+        # A worker that was not asked to stop, but is cancelled, gets no grace.
         self._grace: float | None = 0.0
-        self._asked_at = 0.0
-        self._line = Line(setup.connect, setup.settings)
-        self._sessions = Sessions(
-            limit=setup.max_cached_orchestrations, weight_limit=SESSIONS_WEIGHT
+        self._stop_requested_at = 0.0
+        self._transport = TransportHolder(config.connect, config.settings)
+        self._sessions = SessionCache(
+            limit=config.max_cached_orchestrations, max_bytes=MAX_CACHED_BYTES
         )
-        delivery = Delivery(
-            self._line.transport,
-            clock=setup.clock,
-            draw=setup.draw,
-            break_off=self._break_off,
-            log=setup.log,
+        delivery = CompletionDelivery(
+            self._transport.current,
+            clock=config.clock,
+            draw=config.draw,
+            abort_stream=self._abort_stream,
+            log=config.log,
         )
-        turns = _turn_slots(setup, delivery, self._sessions, self._line.history)
-        calls = _call_slots(setup, delivery)
-        batches = _batch_slots(setup, delivery)
-        self._slots = (turns, calls, batches)
-        lanes: dict[str, Lane] = {
-            "orchestrator_request": turns,
-            "activity_request": calls,
-            "entity_request": batches,
-            "entity_request_v2": batches,
+        orchestrations = _orchestration_slots(
+            config, delivery, self._sessions, self._transport.fetch_history
+        )
+        activities = _activity_slots(config, delivery)
+        entities = _entity_slots(config, delivery)
+        self._slots = (orchestrations, activities, entities)
+        queues: dict[str, WorkItemQueue] = {
+            "orchestrator_request": orchestrations,
+            "activity_request": activities,
+            "entity_request": entities,
+            "entity_request_v2": entities,
         }
-        intake = Intake(lanes, setup.log)
-        self._loop = WorkItemLoop(
-            setup.address,
-            transport=self._line.transport,
-            renew=self._line.renew,
-            settle=self._line.settle,
-            request=lambda peer: _work_item_request(setup, peer),
-            announce=setup.announce,
-            receive=intake.receive,
-            on_link=on_link,
-            resilience=setup.resilience,
-            clock=setup.clock,
-            draw=setup.draw,
-            log=setup.log,
+        router = WorkItemRouter(queues, config.log)
+        self._stream = WorkItemStream(
+            config.address,
+            transport=self._transport.current,
+            close_transport=self._transport.close,
+            identify_engine=self._transport.identify_engine,
+            request=lambda engine: _work_item_request(config, engine),
+            metadata=config.metadata,
+            receive=router.route,
+            on_state_change=on_state_change,
+            resilience=config.resilience,
+            clock=config.clock,
+            draw=config.draw,
+            log=config.log,
         )
 
     async def run(self) -> None:
-        """Serve until asked to stop, then drain; when cancelled, give up at once."""
-        reading = asyncio.create_task(self._loop.run())
-        asked = asyncio.create_task(self._stop_asked.wait())
+        """Serve until asked to stop, then drain; when cancelled, give up the work in flight."""
+        reading = asyncio.create_task(self._stream.run())
+        stop_requested = asyncio.create_task(self._stop_requested.wait())
         try:
-            await asyncio.wait({reading, asked}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({reading, stop_requested}, return_when=asyncio.FIRST_COMPLETED)
             if reading.done():
                 reading.result()
             await self._drain()
         finally:
             # Before anything is awaited: a loop that closes cancels the activities along with
-            # this task, and they would answer that they were cancelled.
+            # this task, and they would complete as cancelled.
             for slots in self._slots:
                 slots.close()
-            await _cancel(reading, asked)
+            await _cancel(reading, stop_requested)
             await self._close()
 
-    def ask_to_stop(self, grace: float | None) -> None:
+    def request_stop(self, grace: float | None) -> None:
         """Begin to stop, from any thread. None waits for the work in flight without limit."""
 
-        def ask() -> None:
+        def stop() -> None:
             self._grace = grace
-            self._asked_at = self._clock.time()
-            self._stop_asked.set()
+            self._stop_requested_at = self._clock.time()
+            self._stop_requested.set()
 
         # A loop that is closed has stopped already.
         with contextlib.suppress(RuntimeError):
-            self._event_loop.call_soon_threadsafe(ask)
+            self._event_loop.call_soon_threadsafe(stop)
 
-    def is_served_by(self, thread: threading.Thread) -> bool:
+    def needs_thread(self, thread: threading.Thread) -> bool:
         """Whether the host needs that thread, which therefore cannot wait for the host."""
         return thread is self._thread or any(slots.owns(thread) for slots in self._slots)
 
-    def _break_off(self, why: str) -> None:
-        self._loop.break_off(why)
+    def _abort_stream(self, reason: str) -> None:
+        self._stream.abort(reason)
 
     async def _drain(self) -> None:
-        self._loop.drain()
+        self._stream.drain()
         for slots in self._slots:
-            slots.begin_no_more()
-        if not await self._ends_within(self._rest_of_grace(), self._wait_idle()):
+            slots.stop_admitting()
+        if not await self._ends_within(self._remaining_grace(), self._wait_idle()):
             self._log.warning(
-                "Stopping after %s s with work in flight; it will be done again.", self._grace
+                "The worker stops after %s s with work in flight; it will be done again",
+                self._grace,
             )
 
     async def _wait_idle(self) -> None:
@@ -177,22 +152,22 @@ class Host:
             await slots.wait_idle()
 
     async def _close(self) -> None:
-        # First of all, so that others get the work at once, whatever user code does here.
-        await self._close_line()
-        rest = self._rest_of_grace()
-        patience = None if rest is None else max(LAST_WORDS, rest)
-        if not await self._ends_within(patience, self._wait_closed(self._close_sessions())):
+        # First of all, so that other workers get the work at once, whatever user code does.
+        await self._close_transport()
+        remaining = self._remaining_grace()
+        timeout = None if remaining is None else max(CLEANUP_SECONDS, remaining)
+        if not await self._ends_within(timeout, self._wait_closed(self._close_sessions())):
             self._log.warning(
-                "User code still runs after the worker has stopped. It is left alone, and "
-                "nothing comes of it."
+                "User code is still running although the worker has stopped. It is left alone, "
+                "and its results are dropped."
             )
 
-    async def _close_line(self) -> None:
+    async def _close_transport(self) -> None:
         try:
-            await self._line.renew()
-        # A channel that cannot be closed in good order is gone as well.
+            await self._transport.close()
+        # The worker stops all the same.
         except Exception:  # noqa: BLE001
-            self._log.debug("The connection did not close in good order.", exc_info=True)
+            self._log.debug("The connection could not be closed properly", exc_info=True)
 
     async def _wait_closed(self, sessions_closed: asyncio.Event) -> None:
         for slots in self._slots:
@@ -200,36 +175,36 @@ class Host:
         await sessions_closed.wait()
 
     def _close_sessions(self) -> asyncio.Event:
-        """Begin to close what is kept; what is returned is set when that is done."""
-        self._sessions.condemn_all()
+        """Begin to close the cached orchestrations; the event is set when that is done."""
+        self._sessions.evict_all()
         closed = asyncio.Event()
         # Closing runs user code, which must not find an event loop.
-        threads: Threads[Sessions, None] = Threads(
+        threads: ThreadPool[SessionCache, None] = ThreadPool(
             "durabletask-close",
             count=1,
-            perform=Sessions.close_condemned,
+            perform=SessionCache.close_evicted,
             collect=lambda _: closed.set(),
         )
         try:
             threads.submit(self._sessions)
-        # No thread begins in an interpreter that exits, and then none has to: the machines
-        # go with the process.
+        # No thread can be started while the interpreter exits, and none is needed: the
+        # orchestrations end with the process.
         except RuntimeError:
             closed.set()
         threads.close()
         return closed
 
-    def _rest_of_grace(self) -> float | None:
+    def _remaining_grace(self) -> float | None:
         if self._grace is None:
             return None
-        return max(0.0, self._asked_at + self._grace - self._clock.time())
+        return max(0.0, self._stop_requested_at + self._grace - self._clock.time())
 
     async def _ends_within(self, seconds: float | None, work: Coroutine[Any, Any, None]) -> bool:
-        """Whether the work ends within so many seconds; else it is cancelled."""
+        """Whether the work ends within that many seconds; if not, it is cancelled."""
         working = asyncio.create_task(work)
         waits = {working}
         if seconds is not None:
-            waits.add(asyncio.create_task(pause(self._clock, seconds)))
+            waits.add(asyncio.create_task(sleep(self._clock, seconds)))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             return working.done()
@@ -237,59 +212,65 @@ class Host:
             await _cancel(*waits)
 
 
-def _turn_slots(
-    setup: Setup,
-    delivery: Delivery,
-    sessions: Sessions,
-    fetch: Callable[[str], Awaitable[list[messages.HistoryEvent]]],
-) -> Slots[Turn]:
+def _orchestration_slots(
+    config: WorkerConfig,
+    delivery: CompletionDelivery,
+    sessions: SessionCache,
+    fetch_history: Callable[[str], Awaitable[list[messages.HistoryEvent]]],
+) -> Slots[OrchestrationJob]:
     return Slots(
         "orchestrations",
-        Orchestrations(
-            setup.registry, sessions, setup.log, fetch=fetch, versioning=setup.versioning
+        OrchestrationHandler(
+            config.registry,
+            sessions,
+            config.log,
+            fetch_history=fetch_history,
+            versioning=config.versioning,
         ),
-        limit=setup.concurrency.maximum_concurrent_orchestration_work_items,
-        threads=TURN_THREADS,
+        limit=config.concurrency.maximum_concurrent_orchestration_work_items,
+        threads=ORCHESTRATOR_THREADS,
         deliver=delivery.deliver,
-        log=setup.log,
+        log=config.log,
     )
 
 
-def _call_slots(setup: Setup, delivery: Delivery) -> Slots[Call]:
+def _activity_slots(config: WorkerConfig, delivery: CompletionDelivery) -> Slots[ActivityJob]:
     return Slots(
         "activities",
-        Activities(
-            setup.registry,
-            started=setup.activity_started,
-            completed=setup.activity_completed,
-            log=setup.log,
+        ActivityHandler(
+            config.registry,
+            on_started=config.on_activity_started,
+            on_completed=config.on_activity_completed,
+            log=config.log,
         ),
-        limit=setup.concurrency.maximum_concurrent_activity_work_items,
-        threads=setup.concurrency.maximum_thread_pool_workers,
+        limit=config.concurrency.maximum_concurrent_activity_work_items,
+        threads=config.concurrency.maximum_thread_pool_workers,
         deliver=delivery.deliver,
-        log=setup.log,
+        log=config.log,
     )
 
 
-def _batch_slots(setup: Setup, delivery: Delivery) -> Slots[Batch]:
+def _entity_slots(config: WorkerConfig, delivery: CompletionDelivery) -> Slots[EntityJob]:
     return Slots(
         "entities",
-        Entities(setup.registry, now=setup.now),
-        limit=setup.concurrency.maximum_concurrent_entity_work_items,
-        threads=setup.concurrency.maximum_thread_pool_workers,
+        EntityHandler(config.registry, now=config.now),
+        limit=config.concurrency.maximum_concurrent_entity_work_items,
+        threads=config.concurrency.maximum_thread_pool_workers,
         deliver=delivery.deliver,
-        log=setup.log,
+        log=config.log,
     )
 
 
-def _work_item_request(setup: Setup, peer: Peer) -> messages.GetWorkItemsRequest:
-    limits, filters = setup.concurrency, setup.filters
-    capabilities = [messages.WorkerCapability(each) for each in setup.capabilities]
-    if peer.sends_deltas and setup.max_cached_orchestrations:
+def _work_item_request(
+    config: WorkerConfig, engine: ConnectedEngine
+) -> messages.GetWorkItemsRequest:
+    limits, filters = config.concurrency, config.filters
+    capabilities = [messages.WorkerCapability(each) for each in config.capabilities]
+    if engine.omits_cached_history and config.max_cached_orchestrations:
         capabilities.append(messages.WorkerCapability.STATEFUL_HISTORY)
-    if filters is not None and not peer.filters:
-        setup.log.warning(
-            "%s has no work item filters: this worker will be sent work of every name.", peer.name
+    if filters is not None and not engine.supports_filters:
+        config.log.warning(
+            "%s has no work item filters: this worker will be sent work of any name", engine.name
         )
     return messages.GetWorkItemsRequest(
         max_concurrent_orchestration_work_items=limits.maximum_concurrent_orchestration_work_items,

@@ -1,23 +1,39 @@
-"""How much a worker takes on at once.
-
-Plain values: nothing here starts a thread or knows the wire.
-"""
+"""What a worker is configured with: its concurrency, and all else a run of it needs."""
 
 from __future__ import annotations
 
+import logging
 import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping
+    from datetime import datetime
+
+    from durabletask.core.registry import Registry
+    from durabletask.core.settings import Settings
+    from durabletask.core.versioning import VersioningOptions
+    from durabletask.grpc_options import GrpcWorkerResiliencyOptions
+    from durabletask.transport import AsyncTransport, Metadata
+
+    from ._activities import ActivityHook
+    from ._filters import WorkItemFilters
+    from ._timing import Clock
+
+Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 
 class ConcurrencyOptions:
     """Upper limits for what a worker does at the same time.
 
-    The three `maximum_concurrent_…` limits are also told to the sidecar, which then sends
-    no more than that many unanswered work items of the kind to this worker.
+    The three `maximum_concurrent_…` limits are also told to the sidecar, which then has
+    no more than that many work items of the kind in flight to this worker.
 
     Synchronous activities run on at most `maximum_thread_pool_workers` threads, and
-    entities on as many of their own; `async def` activities on the worker's event loop.
-    Orchestrators have threads of their own and never wait behind either. A value left at None
-    gets its default: 100 work items a CPU, and as many threads as CPUs plus four.
+    entities on as many of their own; `async def` activities run in the worker's event loop.
+    Orchestrators have threads of their own and never wait for either. None stands for the
+    default: 100 work items per CPU, and four threads more than there are CPUs.
 
     Example:
         ```python
@@ -62,7 +78,44 @@ class ConcurrencyOptions:
         )
 
     def __setattr__(self, name: str, value: object) -> None:
-        # A worker with a limit of zero would look alive and do nothing for ever.
+        # A worker with a limit of zero would be connected and never do anything.
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be a whole number above zero, not {value!r}.")
         object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerConfig:
+    """Everything a worker was given by the time it starts."""
+
+    address: str
+    connect: Callable[[], AsyncTransport]
+    metadata: Callable[[], Metadata]
+    registry: Registry
+    settings: Settings
+    versioning: VersioningOptions | None
+    filters: WorkItemFilters | None
+    capabilities: tuple[int, ...]
+    concurrency: ConcurrencyOptions
+    resilience: GrpcWorkerResiliencyOptions
+    max_cached_orchestrations: int
+    on_activity_started: ActivityHook
+    on_activity_completed: ActivityHook
+    log: Logger
+    clock: Clock
+    now: Callable[[], datetime]
+    draw: Callable[[], float]
+
+
+class HubLogger(logging.LoggerAdapter[logging.Logger]):
+    """Adds the name of the task hub, as `hub`, to the fields of each record."""
+
+    def __init__(self, logger: logging.Logger, hub: str) -> None:
+        super().__init__(logger, {"hub": hub})
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        # LoggerAdapter itself drops the fields of the call before Python 3.13.
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return msg, kwargs

@@ -1,7 +1,4 @@
-"""One turn of an orchestration: work item in, decision out, the machine kept warm.
-
-Knows nothing about streams and delivery.
-"""
+"""Handle orchestrator work items: run one turn, and keep the orchestration in memory."""
 
 from __future__ import annotations
 
@@ -15,11 +12,10 @@ from durabletask.core.versioning import mismatch, version_of
 from durabletask.failures import DurableTaskError
 from durabletask.protocol import messages, methods, work_items
 
-from ._sessions import Session, Sessions
-from ._work import Answer, WorkItem
+from ._sessions import Session, SessionCache
+from ._work_items import Completion, WorkItem
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Awaitable, Callable, Coroutine
 
     from durabletask.core.decision import Decision
@@ -27,15 +23,17 @@ if TYPE_CHECKING:
     from durabletask.core.versioning import VersioningOptions
     from durabletask.protocol.dialects import Dialect
 
+    from ._options import Logger
+
     History = list[messages.HistoryEvent]
 
 
-class HistoryUnknownError(DurableTaskError):
-    """A turn came without the history before it, and the engine did not tell that either."""
+class HistoryUnavailableError(DurableTaskError):
+    """The engine left out history that this worker does not have, and did not send it either."""
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class OrchestrationJob:
     """An orchestrator work item; the thread that takes it decodes it.
 
     `history` is what the engine left out of it, once that has been fetched.
@@ -45,154 +43,163 @@ class Turn:
     history: History | None = None
 
 
-class Orchestrations:
+class OrchestrationHandler:
     """Does orchestrator work items, on threads without an event loop.
 
-    `fetch` gives the history of an instance, for turns that come without.
+    `fetch_history` gives the history of an instance, for work items that come without.
     """
 
     def __init__(
         self,
         registry: Registry,
-        sessions: Sessions,
-        log: logging.Logger,
+        sessions: SessionCache,
+        log: Logger,
         *,
-        fetch: Callable[[str], Awaitable[History]],
+        fetch_history: Callable[[str], Awaitable[History]],
         versioning: VersioningOptions | None,
     ) -> None:
         self._registry = registry
-        self._fetch = fetch
+        self._fetch_history = fetch_history
         self._versioning = versioning
         self._sessions = sessions
         self._log = log
 
-    def prepare(self, item: WorkItem) -> Turn:
-        return Turn(item)
+    def prepare(self, item: WorkItem) -> OrchestrationJob:
+        return OrchestrationJob(item)
 
-    def coroutine(self, _turn: Turn) -> Coroutine[Any, Any, Answer | Turn] | None:
+    def coroutine(
+        self, _job: OrchestrationJob
+    ) -> Coroutine[Any, Any, Completion | OrchestrationJob] | None:
         return None
 
-    def perform(self, turn: Turn) -> Answer | Coroutine[Any, Any, Answer | Turn]:
-        item = turn.item
+    def perform(
+        self, job: OrchestrationJob
+    ) -> Completion | Coroutine[Any, Any, Completion | OrchestrationJob]:
+        item = job.item
         session = self._sessions.check_out(item.peek)
-        if session is None and item.peek.kept and turn.history is None:
+        if session is None and item.peek.kept and job.history is None:
             return self._with_history(item)
         if session is None:
-            return self._perform_cold(item, turn.history)
+            return self._replay(item, job.history)
         try:
-            request = self._decode_unseen(item, session)
+            request = self._decode_unprocessed(item, session)
         except BaseException:
             session.close()
             raise
         if any(event.execution_rewound is not None for event in request.new_events):
-            # The run that the machine belongs to is taken back, for which all of it is needed.
+            # A rewind changes history that the machine has processed: all of it is needed.
             session.close()
-            return self._perform_cold(item)
-        return self._take(session, item, request)
+            return self._replay(item)
+        return self._run_turn(session, item, request)
 
-    def abandon(self, item: WorkItem) -> Answer:
+    def abandon(self, item: WorkItem) -> Completion:
         request = messages.AbandonOrchestrationTaskRequest(completion_token=item.token)
-        return Answer(item, methods.ABANDON_ORCHESTRATION_TASK, request)
+        return Completion(item, methods.ABANDON_ORCHESTRATION_TASK, request)
 
-    async def _with_history(self, item: WorkItem) -> Turn:
-        """The turn with the events that the engine believes this worker to keep."""
-        history = await self._fetch(item.instance_id)
-        kept = item.peek.kept
-        if len(history) < kept:
-            raise HistoryUnknownError(
-                f"Instance '{item.instance_id}': {item.peer.name} left out {kept} events and "
-                f"then told {len(history)}."
+    async def _with_history(self, item: WorkItem) -> OrchestrationJob:
+        """The job with the events that the engine left out."""
+        history = await self._fetch_history(item.instance_id)
+        left_out = item.peek.kept
+        if len(history) < left_out:
+            raise HistoryUnavailableError(
+                f"Instance '{item.instance_id}': {item.engine.name} left out {left_out} history "
+                f"events, and sent only {len(history)} when it was asked for them."
             )
-        return Turn(item, history[:kept])
+        return OrchestrationJob(item, history[:left_out])
 
-    def _perform_cold(self, item: WorkItem, history: History | None = None) -> Answer:
+    def _replay(self, item: WorkItem, history: History | None = None) -> Completion:
         if item.peek.left_out is not None:
-            return self._ask_for_history(item)
+            return self._request_history(item)
         request = self._decode(item)
         if history:
             request.past_events = [*history, *request.past_events]
         if self._versioning is not None:
             version = version_of(chain(request.past_events, request.new_events))
-            if why := mismatch(version, self._versioning):
-                return self._refuse(item, request, why, self._versioning)
+            if reason := mismatch(version, self._versioning):
+                return self._refuse(item, request, reason, self._versioning)
         if is_rewind(request):
-            decision = rewind(request, self._registry, item.peer.settings)
-            return self._answer(item, decision, request)
-        machine = open_machine(request, self._registry, item.peer.settings)
+            decision = rewind(request, self._registry, item.engine.settings)
+            return self._complete(item, decision, request)
+        machine = open_machine(request, self._registry, item.engine.settings)
         session = Session(item.instance_id, item.peek.execution_id, machine)
-        return self._take(session, item, request)
+        return self._run_turn(session, item, request)
 
-    def _take(
+    def _run_turn(
         self, session: Session, item: WorkItem, request: messages.OrchestratorRequest
-    ) -> Answer:
+    ) -> Completion:
         try:
             session.machine.replay(request.past_events)
             decision = session.machine.turn(request.new_events)
         except BaseException:
             session.close()
             raise
-        session.saw(item.peek, stamped_in=self._stamped_in(item, decision))
-        # An ended machine has closed itself.
+        session.remember_batch(
+            item.peek, version_recorded_in=self._version_recorded_in(item, decision)
+        )
+        # A machine that has ended has closed itself.
         if not decision.ended:
             self._sessions.check_in(session)
-        return self._answer(item, decision, request)
+        return self._complete(item, decision, request)
 
-    def _stamped_in(self, item: WorkItem, decision: Decision) -> Dialect | None:
-        records = item.peer.settings.engine.records_versions
-        return item.peer.dialect if records and decision.is_versioned else None
+    def _version_recorded_in(self, item: WorkItem, decision: Decision) -> Dialect | None:
+        records = item.engine.settings.engine.records_versions
+        return item.engine.dialect if records and decision.is_versioned else None
 
-    def _answer(
+    def _complete(
         self, item: WorkItem, decision: Decision, request: messages.OrchestratorRequest
-    ) -> Answer:
+    ) -> Completion:
         for note in decision.notes:
-            self._log.log(note.level, "%s", note.text)
-        return Answer(
+            self._log.log(note.level, "%s", note.text, extra=item.log_fields)
+        return Completion(
             item,
             methods.COMPLETE_ORCHESTRATOR_TASK,
             decision.response(request, item.token),
-            or_else=lambda why: self._failed(item, why),
+            fallback=lambda reason: self._failed(item, reason),
         )
 
     def _refuse(
         self,
         item: WorkItem,
         request: messages.OrchestratorRequest,
-        why: str,
+        reason: str,
         versioning: VersioningOptions,
-    ) -> Answer:
+    ) -> Completion:
         if not versioning.rejects:
-            return self._answer(item, mismatched(item.instance_id, why), request)
+            return self._complete(item, mismatched(item.instance_id, reason), request)
         self._log.warning(
-            "Instance '%s': its turn is handed back for another worker. %s", item.instance_id, why
+            "Instance '%s': the work item is handed back for another worker. %s",
+            item.instance_id,
+            reason,
+            extra=item.log_fields,
         )
-        if not item.peer.serves(methods.ABANDON_ORCHESTRATION_TASK):
-            return self._answer(item, without_version(), request)
+        if not item.engine.supports(methods.ABANDON_ORCHESTRATION_TASK):
+            return self._complete(item, without_version(), request)
         return self.abandon(item)
 
-    def _ask_for_history(self, item: WorkItem) -> Answer:
+    def _request_history(self, item: WorkItem) -> Completion:
         response = messages.OrchestratorResponse(
             instance_id=item.instance_id, completion_token=item.token, requires_history=True
         )
-        return Answer(item, methods.COMPLETE_ORCHESTRATOR_TASK, response)
+        return Completion(item, methods.COMPLETE_ORCHESTRATOR_TASK, response)
 
-    def _decode_unseen(self, item: WorkItem, session: Session) -> messages.OrchestratorRequest:
-        """The request without the past events that the machine has taken."""
+    def _decode_unprocessed(self, item: WorkItem, session: Session) -> messages.OrchestratorRequest:
+        """The request without the past events that the machine has processed."""
         if item.peek.left_out is None:
             return self._decode(item, skip=session.machine.applied - item.peek.kept)
         session.machine.confirm_all()
         return self._decode(item)
 
     def _decode(self, item: WorkItem, *, skip: int = 0) -> messages.OrchestratorRequest:
-        decoded = work_items.decode(item.raw, item.peer.dialect, skip_past_events=skip)
+        decoded = work_items.decode(item.raw, item.engine.dialect, skip_past_events=skip)
         request = decoded.orchestrator_request
         assert request is not None
         return request
 
-    def _failed(self, item: WorkItem, why: Exception) -> Answer:
-        """The orchestration failed, because the sidecar does not take what it decided."""
-        # The machine believes in a turn that never was.
-        self._sessions.condemn(item.instance_id)
-        error = type(why)(f"The orchestrator's turn cannot be stored: {why}")
+    def _failed(self, item: WorkItem, reason: Exception) -> Completion:
+        """The orchestration fails, because the sidecar cannot accept what it decided."""
+        # The machine has processed a turn that will not be committed.
+        self._sessions.evict(item.instance_id)
+        error = type(reason)(f"The orchestrator's turn cannot be stored: {reason}")
         completion = messages.CompleteOrchestrationAction(
             orchestration_status=messages.OrchestrationStatus.FAILED,
             failure_details=failures.to_message(failures.details_from_exception(error)),
@@ -200,7 +207,7 @@ class Orchestrations:
         response = messages.OrchestratorResponse(
             instance_id=item.instance_id,
             completion_token=item.token,
-            # -1: the completion was not asked for by user code.
+            # -1: user code did not request this action.
             actions=[messages.OrchestratorAction(id=-1, complete_orchestration=completion)],
         )
-        return Answer(item, methods.COMPLETE_ORCHESTRATOR_TASK, response)
+        return Completion(item, methods.COMPLETE_ORCHESTRATOR_TASK, response)

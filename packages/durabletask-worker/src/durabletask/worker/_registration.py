@@ -1,7 +1,7 @@
-"""What a worker is told to host, and whose work to ask for, before it starts.
+"""What a worker hosts, and which work it asks for: all that is set before it starts.
 
-The official calls return names; the decorators, which are new here, return what they are
-given.
+The calls of the official SDK return names; the decorators, which it does not have, return
+what they decorate.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from durabletask.core.registry import Registry
 from durabletask.core.versioning import VersioningOptions
 from durabletask.task import named
 
-from ._filters import Derived, WorkItemFilters, derived
+from ._filters import FilterSource, WorkItemFilters, filters_from_registry
 
 if TYPE_CHECKING:
     from durabletask.entities import DurableEntity
@@ -23,20 +23,21 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 E = TypeVar("E", bound="Callable[..., Any] | type[DurableEntity]")
 
-_NO_ORCHESTRATORS_NOW = "Orchestrators cannot be added while the worker is running."
-_NO_ACTIVITIES_NOW = "Activities cannot be added while the worker is running."
-_NO_ENTITIES_NOW = "Entities cannot be added while the worker is running."
+_ORCHESTRATORS_WHILE_RUNNING = "Orchestrators cannot be added while the worker is running."
+_ACTIVITIES_WHILE_RUNNING = "Activities cannot be added while the worker is running."
+_ENTITIES_WHILE_RUNNING = "Entities cannot be added while the worker is running."
 
+# Of the protocol's capabilities, the one that this worker does not have.
 _HISTORY_STREAMING = 1
 
 
 class Registration(ABC):
-    """The part of a worker that is told what to host; nothing of it changes while it runs."""
+    """The part of a worker that holds what it hosts; refuses changes while the worker runs."""
 
     def __init__(self) -> None:
         self._registry = Registry()
         self._versioning: VersioningOptions | None = None
-        self._filters: WorkItemFilters | Derived | None = None
+        self._filters: WorkItemFilters | FilterSource | None = None
         self._capabilities: set[int] = set()
 
     def add_orchestrator(self, fn: Callable[..., Any]) -> str:
@@ -46,7 +47,7 @@ class Registration(ABC):
             ValueError: `fn` is None or has no name, or the name is taken.
             RuntimeError: The worker is running.
         """
-        self._refuse_while_running(_NO_ORCHESTRATORS_NOW)
+        self._refuse_while_running(_ORCHESTRATORS_WHILE_RUNNING)
         return self._registry.add_orchestrator(fn)
 
     def add_activity(self, fn: Callable[..., Any]) -> str:
@@ -56,24 +57,25 @@ class Registration(ABC):
             ValueError: `fn` is None or has no name, or the name is taken.
             RuntimeError: The worker is running.
         """
-        self._refuse_while_running(_NO_ACTIVITIES_NOW)
+        self._refuse_while_running(_ACTIVITIES_WHILE_RUNNING)
         return self._registry.add_activity(fn)
 
     def add_entity(
         self, fn: Callable[..., Any] | type[DurableEntity], name: str | None = None
     ) -> str:
-        """Register an entity, a function or a class, and return its name as it is written.
+        """Register an entity, a function or a class, and return its name as it was given.
 
         Without `name` it is `fn.__durable_entity_name__`, else the function's or class's own.
-        In ids the name is in small letters, so that names which differ in case are the same.
+        In entity ids the name is in lower case, so that names that differ only in case are the
+        same.
 
         Raises:
-            ValueError: `fn` is None or has no name, the name is empty or holds an '@', or it
-                is taken.
+            ValueError: `fn` is None or has no name, the name is empty or contains an '@', or
+                it is taken.
             TypeError: `fn` is a class that does not inherit from `DurableEntity`.
             RuntimeError: The worker is running.
         """
-        self._refuse_while_running(_NO_ENTITIES_NOW)
+        self._refuse_while_running(_ENTITIES_WHILE_RUNNING)
         return self._registry.add_entity(fn, name)
 
     @overload
@@ -101,14 +103,14 @@ class Registration(ABC):
     ) -> F | Callable[[F], F]:
         """Register the decorated orchestrator, under its own name or another.
 
-        That name is what later calls by reference use; of several, the last one.
+        Later calls that pass the function use that name; of several, the last one.
 
         With a `version_name` it is one of several versions of the orchestrator `name`. An
-        instance begins with the version it was scheduled with, else with the one that
-        `is_latest`, and stays with it to its end: engines of Dapr's dialect record the name,
-        and wait (the instance is STALLED) while no worker has it. Other engines record only
-        the version that an instance was scheduled with; there an instance that was scheduled
-        with none, or with one that is missing, fails.
+        instance starts with the version it was scheduled with, else with the one marked
+        `is_latest`, and keeps that version until it ends. Engines of Dapr's dialect record
+        the version's name, and wait while no worker has it (the instance is STALLED). Other
+        engines record only the version that an instance was scheduled with; there an instance
+        that was scheduled without a version, or with one that is missing, fails.
 
         Example:
             ```python
@@ -121,10 +123,10 @@ class Registration(ABC):
         """
         _refuse_name_in_place_of_function("orchestrator", fn)
         if is_latest and version_name is None:
-            raise ValueError("is_latest=True needs a version_name: the latest version of what?")
+            raise ValueError("is_latest=True needs a version_name: pass the name of the version.")
 
         def register(function: F) -> F:
-            self._refuse_while_running(_NO_ORCHESTRATORS_NOW)
+            self._refuse_while_running(_ORCHESTRATORS_WHILE_RUNNING)
             registry = self._registry
             if version_name is None:
                 return named(function, registry.add_orchestrator(function, name))
@@ -143,12 +145,12 @@ class Registration(ABC):
     def activity(self, fn: F | None = None, /, *, name: str | None = None) -> F | Callable[[F], F]:
         """Register the decorated activity, under its own name or another.
 
-        That name is what later calls by reference use; of several, the last one.
+        Later calls that pass the function use that name; of several, the last one.
         """
         _refuse_name_in_place_of_function("activity", fn)
 
         def register(function: F) -> F:
-            self._refuse_while_running(_NO_ACTIVITIES_NOW)
+            self._refuse_while_running(_ACTIVITIES_WHILE_RUNNING)
             return named(function, self._registry.add_activity(function, name))
 
         return register if fn is None else register(fn)
@@ -179,43 +181,45 @@ class Registration(ABC):
         return register if fn is None else register(fn)
 
     def use_versioning(self, version: VersioningOptions) -> None:
-        """Run only orchestrations of matching versions, and start children with a default one.
+        """Run only orchestrations of matching versions; set the version of sub-orchestrations.
 
         Raises:
-            TypeError: These are no VersioningOptions.
+            TypeError: `version` is not a VersioningOptions.
             RuntimeError: The worker is running.
         """
         self._refuse_while_running("Cannot set default version while the worker is running.")
         self._versioning = instance_of(VersioningOptions, version, "version")
 
     def use_work_item_filters(
-        self, filters: WorkItemFilters | Derived | None = Derived.FROM_REGISTRY
+        self, filters: WorkItemFilters | FilterSource | None = FilterSource.REGISTRY
     ) -> None:
-        """Be sent only the work that these filters let through.
+        """Ask the sidecar to send only work that matches these filters.
 
-        Without an argument they follow from what is registered when the worker starts; None
-        takes all filters away, so that the worker is sent any work.
+        Without an argument they are made from what is registered when the worker starts, and
+        from its versioning options if those are strict. None removes all filters, so that the
+        worker is sent any work.
 
         Raises:
-            TypeError: These are no WorkItemFilters.
+            TypeError: `filters` is neither a WorkItemFilters nor None.
             RuntimeError: The worker is running.
         """
         self._refuse_while_running(
             "Work item filters cannot be changed while the worker is running."
         )
-        if not isinstance(filters, WorkItemFilters | Derived | None):
+        if not isinstance(filters, WorkItemFilters | FilterSource | None):
             raise TypeError("filters must be a WorkItemFilters instance, None, or omitted.")
         self._filters = filters
 
     def add_capability(self, capability: int) -> None:
         """Tell the sidecar that this worker has a capability, by its number in the protocol.
 
-        Nothing is made by it that was not there: a sidecar may rely on what it is told.
+        This does not add the capability to the worker: announce only what it really has,
+        because the sidecar relies on it.
 
         Raises:
-            TypeError: `capability` is no whole number.
-            ValueError: It is below 1, or 1: history streaming, without which a worker would
-                take turns with no history.
+            TypeError: `capability` is not a whole number.
+            ValueError: It is below 1; or it is 1, history streaming, which this worker does
+                not have.
             RuntimeError: The worker is running.
         """
         self._refuse_while_running("Capabilities cannot be added while the worker is running.")
@@ -224,8 +228,8 @@ class Registration(ABC):
             raise ValueError(f"capability must be 1 or more, not {capability}.")
         if capability == _HISTORY_STREAMING:
             raise ValueError(
-                "This worker cannot fetch histories by a stream, and would be sent turns "
-                "without any: capability 1 must not be announced."
+                "Capability 1 must not be announced: this worker cannot stream histories, and "
+                "would be sent work items without any."
             )
         self._capabilities.add(capability)
 
@@ -233,7 +237,7 @@ class Registration(ABC):
         """Refused: scheduled tasks are not supported yet.
 
         Raises:
-            NotImplementedError: Always, or the program would wait for schedules that never run.
+            NotImplementedError: Always; otherwise schedules would be accepted and never run.
         """
         raise NotImplementedError("This version cannot run scheduled tasks yet.")
 
@@ -244,13 +248,13 @@ class Registration(ABC):
         if self._is_running():
             raise RuntimeError(text)
 
-    def _wanted(self) -> WorkItemFilters | None:
-        """The filters to announce; None for none."""
-        if isinstance(self._filters, Derived):
-            return derived(self._registry, self._versioning)
+    def _effective_filters(self) -> WorkItemFilters | None:
+        """The filters to send to the sidecar; None for none."""
+        if isinstance(self._filters, FilterSource):
+            return filters_from_registry(self._registry, self._versioning)
         return self._filters
 
 
 def _refuse_name_in_place_of_function(kind: str, fn: object) -> None:
     if isinstance(fn, str):
-        raise TypeError(f"Write @worker.{kind}(name={fn!r}): names are given by keyword.")
+        raise TypeError(f"Write @worker.{kind}(name={fn!r}): the name is a keyword argument.")

@@ -1,21 +1,22 @@
-"""Keep orchestrations alive between their turns, so that history is not replayed.
+"""Keep orchestrations in memory between their turns, so that history is not replayed.
 
-A session is only ever a shortcut. It is used for a work item whose history begins with
-exactly the events that its machine has seen: the same execution, at least as many
-events, and the last batch it was given byte for byte as it was given. The earlier
-batches were compared in the same way when the batches after them arrived, and history
-that is committed does not change within an execution; so the whole prefix is the same.
-Anything else, and the machine is closed and rebuilt from history.
+A session is only a shortcut. It is used for a work item if the item's history begins with
+exactly the events that the session's machine has processed: the same execution, at least
+as many events, and its last batch byte for byte as it was given. The earlier batches were
+compared in the same way when the batches after them arrived, and history that is committed
+does not change within an execution; so the whole prefix is the same. Otherwise the machine is
+closed and rebuilt from history.
 
-A sidecar that knows who took the last turn may leave history out. Then the execution and
-the length of its history have to be the same as if all that the machine decided last had been
-recorded, and nothing else; if not, the worker asks for the history.
+A sidecar that knows which worker took the last turn may leave history out. Then the
+execution must be the same, and its history must be as long as if everything that the
+machine decided last had been recorded, and nothing else; if not, the worker asks for the history.
 
-Dapr's engines leave out what they sent before the last turn. What follows is there, and begins
-with the last batch, so that it is compared as ever.
+Dapr's engines leave out what they sent before the last turn. What they send begins with the
+last batch, so that it is compared as usual.
 
-While a turn runs its session is checked out: a second dispatch of the instance finds
-none, and rebuilds. Used by the threads that run turns, hence the lock.
+While a turn runs its session is checked out: if the instance is dispatched a second time,
+there is no session, and the machine is rebuilt. The threads that run turns share the cache,
+hence the lock.
 """
 
 from __future__ import annotations
@@ -33,77 +34,79 @@ if TYPE_CHECKING:
     from durabletask.protocol.dialects import Dialect
     from durabletask.protocol.work_items import EventSpans, Peek
 
-# What an idle machine weighs beside what it was fed; measured, and good enough to keep
-# ten thousand of them within bounds.
-_WEIGHT = 4096
+# What an idle machine takes beside the bytes it was given: measured, and accurate enough to
+# keep ten thousand of them within bounds.
+_MACHINE_BYTES = 4096
 
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """A live machine and the proof of what it has seen."""
+    """A machine in memory, and a digest of the last batch of events it was given."""
 
     instance_id: str
     execution_id: str
     machine: OrchestrationMachine
-    weight: int = _WEIGHT
-    _batch: int = 0
-    _digest: bytes = b""
-    _stamped_in: Dialect | None = None
+    size: int = _MACHINE_BYTES
+    """An estimate in bytes."""
+    _batch_length: int = 0
+    _batch_digest: bytes = b""
+    _version_recorded_in: Dialect | None = None
 
-    def saw(self, peek: Peek, *, stamped_in: Dialect | None = None) -> None:
-        """Remember the batch of new events that the machine has just been given.
+    def remember_batch(self, peek: Peek, *, version_recorded_in: Dialect | None = None) -> None:
+        """Remember the new events of the work item, which the machine has just been given.
 
-        `stamped_in` is the dialect of an engine that will record with the batch which code has
-        taken the turn.
+        `version_recorded_in` is the dialect of an engine that will record in the batch which
+        version of the code took the turn; None if the engine records none.
         """
-        self._batch = len(peek.new_events)
-        self._stamped_in = stamped_in
-        self._digest = self._digest_of(peek.new_events, 0, self._batch)
-        # Inputs and results that user code holds on to came in these bytes.
-        self.weight += sum(len(peek.new_events.event_bytes(i)) for i in range(self._batch))
+        self._batch_length = len(peek.new_events)
+        self._version_recorded_in = version_recorded_in
+        self._batch_digest = self._digest_of(peek.new_events, 0, self._batch_length)
+        # Inputs and results that user code still refers to came in these bytes.
+        self.size += sum(len(peek.new_events.event_bytes(i)) for i in range(self._batch_length))
 
     def continues(self, peek: Peek) -> bool:
-        """Whether that work item's history begins with what the machine has seen."""
+        """Whether the work item's history begins with what the machine has processed."""
         if self.execution_id != peek.execution_id:
             return False
         if peek.left_out is not None:
             return self.machine.expected == peek.left_out
-        # Counted from the first event that is there.
-        seen = self.machine.applied - peek.kept
+        # Counted from the first event that was sent.
+        processed = self.machine.applied - peek.kept
+        first = processed - self._batch_length
         return (
-            self._batch <= seen <= len(peek.past_events)
-            and self._digest_of(peek.past_events, seen - self._batch, seen) == self._digest
+            self._batch_length <= processed <= len(peek.past_events)
+            and self._digest_of(peek.past_events, first, processed) == self._batch_digest
         )
 
     def close(self) -> None:
-        """Let the `finally` blocks of an orchestrator that goes no further run."""
+        """Close the machine, which runs the orchestrator's `finally` blocks."""
         self.machine.close()
 
     def _digest_of(self, events: EventSpans, start: int, end: int) -> bytes:
         digest = hashlib.blake2b(digest_size=16)
         for index in range(start, end):
             event = events.event_bytes(index)
-            if self._stamped_in is not None:
-                event = _unstamped(event, self._stamped_in)
-            # With its length, so that no two batches run together to the same bytes.
+            if self._version_recorded_in is not None:
+                event = _without_version(event, self._version_recorded_in)
+            # With its length, so that no two batches give the same sequence of bytes.
             digest.update(len(event).to_bytes(4, "little"))
             digest.update(event)
         return digest.digest()
 
 
-class Sessions:
-    """The sessions used last, as many and as heavy as allowed; a limit of 0 keeps none."""
+class SessionCache:
+    """The sessions used last: at most `limit`, of at most `max_bytes`; 0 keeps none."""
 
-    def __init__(self, *, limit: int, weight_limit: int) -> None:
+    def __init__(self, *, limit: int, max_bytes: int) -> None:
         self._limit = limit
-        self._weight_limit = weight_limit
-        self._kept: OrderedDict[str, Session] = OrderedDict()
-        self._condemned: list[Session] = []
-        self._weight = 0
+        self._max_bytes = max_bytes
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._evicted: list[Session] = []
+        self._size = 0
         self._lock = threading.Lock()
 
     def check_out(self, peek: Peek) -> Session | None:
-        """The session that can take this work item from here, no longer kept; or None."""
+        """Remove and return the session that can take this work item; None if there is none."""
         with self._lock:
             session = self._remove(peek.instance_id)
         if session is None or session.continues(peek):
@@ -112,50 +115,50 @@ class Sessions:
         return None
 
     def check_in(self, session: Session) -> None:
-        """Keep the session, and close those there is no more room for."""
+        """Keep the session, and close those that exceed the limits."""
         with self._lock:
-            self._condemn(session.instance_id)
-            self._kept[session.instance_id] = session
-            self._weight += session.weight
-            while len(self._kept) > self._limit or self._weight > self._weight_limit:
-                self._condemn(next(iter(self._kept)))
-        self.close_condemned()
+            self._evict(session.instance_id)
+            self._sessions[session.instance_id] = session
+            self._size += session.size
+            while len(self._sessions) > self._limit or self._size > self._max_bytes:
+                self._evict(next(iter(self._sessions)))
+        self.close_evicted()
 
-    def condemn(self, instance_id: str) -> None:
-        """Use the instance's session no more; a later `close_condemned` closes it."""
+    def evict(self, instance_id: str) -> None:
+        """Use the instance's session no more; a later `close_evicted` closes it."""
         with self._lock:
-            self._condemn(instance_id)
+            self._evict(instance_id)
 
-    def condemn_all(self) -> None:
+    def evict_all(self) -> None:
         """Use none of the sessions any more."""
         with self._lock:
-            for instance_id in list(self._kept):
-                self._condemn(instance_id)
+            for instance_id in list(self._sessions):
+                self._evict(instance_id)
 
-    def close_condemned(self) -> None:
-        """Close the machines of condemned sessions. Runs user code: never on the loop."""
+    def close_evicted(self) -> None:
+        """Close the evicted sessions. Runs user code: never call it in the event loop."""
         with self._lock:
-            condemned, self._condemned = self._condemned, []
-        for session in condemned:
+            evicted, self._evicted = self._evicted, []
+        for session in evicted:
             session.close()
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._sessions)
 
     def _remove(self, instance_id: str) -> Session | None:
-        session = self._kept.pop(instance_id, None)
+        session = self._sessions.pop(instance_id, None)
         if session is not None:
-            self._weight -= session.weight
+            self._size -= session.size
         return session
 
-    def _condemn(self, instance_id: str) -> None:
+    def _evict(self, instance_id: str) -> None:
         session = self._remove(instance_id)
         if session is not None:
-            self._condemned.append(session)
+            self._evicted.append(session)
 
 
-def _unstamped(raw: bytes, dialect: Dialect) -> bytes:
-    """The event as it was before the engine recorded with it which code took the turn."""
+def _without_version(raw: bytes, dialect: Dialect) -> bytes:
+    """The event as it was before the engine recorded in it which version took the turn."""
     event = codec.decode(messages.HistoryEvent, raw, dialect)
     if event.orchestrator_started is None:
         return raw

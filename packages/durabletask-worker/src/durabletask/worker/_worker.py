@@ -1,7 +1,6 @@
 """The worker as programs see it: make it, start it, stop it.
 
-What it hosts it is told in `_registration.py`; what runs between start and stop is the host's
-business (`_host.py`).
+`_registration.py` has what it hosts; `_host.py` does the work between start and stop.
 """
 
 from __future__ import annotations
@@ -20,16 +19,14 @@ from durabletask.core.settings import DEFAULT_MAXIMUM_TIMER_INTERVAL, Settings
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 from durabletask.serialization import DEFAULT_DATA_CONVERTER, DataConverter
 from durabletask.transport import address as addresses
-from durabletask.transport import dialect as transport_dialect
-from durabletask.transport.logger import choose
-from durabletask.transport.payload_store import refuse_payload_store
+from durabletask.transport.constructor_arguments import choose_logger, refuse_payload_store
+from durabletask.transport.engine_detection import chosen_dialect
 
-from ._clock import LoopClock
-from ._connect import announcement, connector, sessions_announcement
-from ._host import Setup
-from ._options import ConcurrencyOptions
+from ._options import ConcurrencyOptions, HubLogger, WorkerConfig
 from ._registration import Registration
-from ._run import Run
+from ._runner import HostRunner
+from ._timing import LoopClock
+from ._transport import message_limit_metadata, sessions_metadata, transport_factory
 
 if TYPE_CHECKING:
     import logging
@@ -46,12 +43,16 @@ if TYPE_CHECKING:
     from durabletask.transport import AsyncTransport, Metadata
 
 DEFAULT_GRACE = 30.0
-# Some 40 MB of small machines; what they were fed is bounded apart.
+# The metadata that names the task hub, and the hub of those that name none.
+HUB_KEY = "taskhub"
+DEFAULT_HUB = "default"
+# About 40 MB of small orchestrations; the bytes of their events are limited separately.
 DEFAULT_MAX_CACHED_ORCHESTRATIONS = 10_000
 
-# The official options' own values let a sidecar that was away for seconds wait up to half a
-# minute for its workers. A dial costs little; a cap of five seconds still spreads many.
-_QUICK_TO_RETURN = GrpcWorkerResiliencyOptions(
+# With the defaults of the official options, workers may return only half a minute after a
+# sidecar that was away for seconds. Connecting is cheap, and five seconds still spread many
+# workers.
+_DEFAULT_RESILIENCE = GrpcWorkerResiliencyOptions(
     reconnect_backoff_base_seconds=0.2, reconnect_backoff_cap_seconds=5.0
 )
 
@@ -77,26 +78,27 @@ class TaskHubGrpcWorker(Registration):
             ...
         ```
 
-    The sidecar is looked for at `host_address`, then at `DURABLETASK_ENDPOINT`, then where
-    Dapr's `DAPR_GRPC_ENDPOINT` or `DAPR_GRPC_PORT` say, then at `localhost:4001`.
-    `secure_channel` asks for TLS: True trusts gRPC's own list of authorities;
-    credentials, such as `grpc.ssl_channel_credentials(root_certificates=…)`, trust and show
-    what they say. A `channel` stays the caller's: it is never closed or replaced, and the
+    The worker connects to the first address that is given: `host_address`, the variable
+    `DURABLETASK_ENDPOINT`, Dapr's `DAPR_GRPC_ENDPOINT` or `DAPR_GRPC_PORT`, else
+    `localhost:4001`. `secure_channel` asks for TLS: True trusts the certificate authorities
+    that gRPC comes with; pass credentials, such as
+    `grpc.ssl_channel_credentials(root_certificates=…)`, to trust others or to show a client
+    certificate. A `channel` belongs to the caller: it is never closed or replaced, and the
     other arguments about connecting are ignored.
 
-    `max_cached_orchestrations` live orchestrations are kept in memory between their
-    turns, which saves replaying their history; 0 replays it every time. `connect` makes
-    the transport in place of gRPC; it is called in the worker's event loop, again after
-    each time the connection is given up. A `payload_store` is not supported yet, and refused.
+    Up to `max_cached_orchestrations` orchestrations are kept in memory between their turns,
+    which saves replaying their history; 0 replays it every time. `connect` makes the
+    transport in place of gRPC; it is called in the worker's event loop, and again whenever
+    the worker needs a new connection. A `payload_store` is not supported yet, and refused.
 
-    `dialect` is the contract that the engine speaks: "taskhub" for Microsoft's, "dapr" for
-    Dapr's; "auto" finds it out, and is what None and no `DURABLETASK_DIALECT` mean. On engines
+    `dialect` is the protocol of the engine: "taskhub" for Microsoft's, "dapr" for Dapr's;
+    "auto" finds it out, and is the default unless `DURABLETASK_DIALECT` is set. With engines
     of Dapr's dialect (daprd, durabletask-go) an orchestrator that calls an entity fails with
-    `UnsupportedByEngineError`, for they would not survive it; work item filters and the limits
-    of the concurrency options are not told to them, and the stream is given up where other
-    engines are handed a single work item back.
+    `UnsupportedByEngineError`, because they do not support entities; they are not told work
+    item filters and the limits of the concurrency options; and because they cannot take back
+    a single work item, the worker reconnects instead.
 
-    A program that ends without `stop` is not kept alive by its worker; work in flight is
+    A program that ends without `stop` is not kept running by its worker; work in flight is
     then done again elsewhere.
     """
 
@@ -130,30 +132,33 @@ class TaskHubGrpcWorker(Registration):
                 "max_cached_orchestrations must be zero or more, "
                 f"not {max_cached_orchestrations!r}."
             )
-        self._log = choose("durabletask.worker", logger, log_handler, log_formatter)
+        self._log = HubLogger(
+            choose_logger("durabletask.worker", logger, log_handler, log_formatter),
+            dict(metadata or ()).get(HUB_KEY) or DEFAULT_HUB,
+        )
         self._address = str(addresses.resolve(host_address, secure=secure_channel))
-        told = transport_dialect.named(transport_dialect.chosen(dialect))
-        self._announce = (
-            _nothing
+        given_dialect = chosen_dialect(dialect)
+        self._limit_metadata = (
+            _no_metadata
             if connect
             else partial(
-                announcement,
+                message_limit_metadata,
                 host_address,
                 secure=secure_channel,
                 channel=channel,
                 channel_options=channel_options,
             )
         )
-        self._connect = connect or connector(
+        self._connect = connect or transport_factory(
             host_address,
             secure=secure_channel,
             channel=channel,
             interceptors=interceptors,
             channel_options=channel_options,
             metadata=metadata,
-            dialect=told,
+            dialect=given_dialect,
         )
-        self._resilience = resiliency_options or _QUICK_TO_RETURN
+        self._resilience = resiliency_options or _DEFAULT_RESILIENCE
         self._concurrency = concurrency_options or ConcurrencyOptions()
         self._emit_trace_spans = emit_trace_spans
         self._max_cached_orchestrations = max_cached_orchestrations
@@ -163,7 +168,7 @@ class TaskHubGrpcWorker(Registration):
             exception_properties_provider=exception_properties_provider,
         )
         self._lock = threading.Lock()
-        self._run: Run | None = None
+        self._runner: HostRunner | None = None
 
     @property
     def concurrency_options(self) -> ConcurrencyOptions:
@@ -180,41 +185,41 @@ class TaskHubGrpcWorker(Registration):
     # Lifecycle.
 
     def start(self) -> None:
-        """Work on a thread and an event loop of the worker's own.
+        """Work on a thread and in an event loop of the worker's own.
 
-        Returns before there is a connection; `wait_until_ready` waits for one.
+        Returns before the worker is connected; `wait_until_ready` waits for that.
 
         Raises:
             RuntimeError: The worker is running already.
         """
-        self._begin().start()
+        self._new_runner().start()
 
     async def run(self) -> None:
         """Work in the caller's event loop until `stop` is called or the task is cancelled.
 
-        Other tasks of the loop can wait for the connection by `await worker.until_ready()`.
+        Other tasks of the loop can wait for the connection with `await worker.until_ready()`.
 
         Raises:
             RuntimeError: The worker is running already.
         """
-        await self._begin().serve()
+        await self._new_runner().run()
 
     def wait_until_ready(self, timeout: float | None = 30.0) -> None:
-        """Wait until the sidecar can send work, at most `timeout` seconds; None means for ever.
+        """Wait until the sidecar can send work, at most `timeout` seconds; None: no limit.
 
         This blocks the thread: in an event loop write `await worker.until_ready()`.
 
         Raises:
             RuntimeError: The worker is not running, or this is its own event loop's thread.
-            TimeoutError: There is no connection yet; the text holds the last error.
+            TimeoutError: The worker is not connected; the text contains the last error.
         """
-        self._running().wait_until_ready(timeout)
+        self._active_runner().wait_until_ready(timeout)
 
     async def until_ready(
         self,
         timeout: float | None = 30.0,  # noqa: ASYNC109 - as of `wait_until_ready`
     ) -> None:
-        """Wait as `wait_until_ready` does, in an event loop: the worker's own or any other.
+        """Wait as `wait_until_ready` does, in any event loop, the worker's or another.
 
         Example:
             ```python
@@ -227,24 +232,25 @@ class TaskHubGrpcWorker(Registration):
 
         Raises:
             RuntimeError: The worker is not running.
-            TimeoutError: There is no connection yet; the text holds the last error.
+            TimeoutError: The worker is not connected; the text contains the last error.
         """
         if not self._is_running():
-            # A task that was made for run() has not begun until its maker waits.
+            # A task that was just created for run() begins when the current one waits.
             await asyncio.sleep(0)
-        await self._running().until_ready(timeout)
+        await self._active_runner().until_ready(timeout)
 
     def stop(self, grace: float | None = DEFAULT_GRACE) -> None:
-        """Take no more work, finish what has begun, and return when all is done.
+        """Take no more work, finish what has begun, and return when that is done.
 
-        After `grace` seconds unfinished work is given up, and the sidecar will have it done
+        After `grace` seconds unfinished work is cancelled, and the sidecar will have it done
         again; None waits without limit. Its `finally` blocks get what is left of the grace,
-        and a second at least; what runs on is left alone. An idle worker stops at once. May be
-        called from any thread and more than once; a stopped worker can be started again. Called
-        from an activity or from the event loop the worker runs in, it returns without waiting.
+        but at least a second; what still runs then is left alone. An idle worker stops at
+        once. May be called from any thread and more than once; a stopped worker can be started
+        again. Called from an activity, or from the event loop the worker runs in, it returns
+        without waiting.
         """
-        if self._run is not None and not self._run.has_ended:
-            self._run.stop(grace)
+        if self._runner is not None and not self._runner.has_ended:
+            self._runner.stop(grace)
 
     def __enter__(self) -> Self:
         return self
@@ -260,53 +266,54 @@ class TaskHubGrpcWorker(Registration):
     # Hooks for subclasses.
 
     def _on_activity_execution_started(self, request: messages.ActivityRequest) -> None:
-        """Do something just before an activity is called, where it runs.
+        """Do something just before an activity is called, on its thread or in the event loop.
 
-        What this raises fails the activity, which is then not called.
+        An exception that this raises fails the activity, which is then not called.
         """
 
     def _on_activity_execution_completed(self, request: messages.ActivityRequest) -> None:
-        """Do something when the sidecar has the result or failure, or will not get it.
+        """Do something when the result or failure is delivered, or delivery is given up.
 
-        Runs on the worker's event loop and must not block it. What this raises is logged.
+        Runs in the worker's event loop and must not block it. An exception that this raises
+        is logged.
         """
 
-    def _begin(self) -> Run:
+    def _new_runner(self) -> HostRunner:
         with self._lock:
             self._refuse_while_running("The worker is already running.")
-            self._run = Run(self._setup())
+            self._runner = HostRunner(self._config())
             _started.add(self)
-            return self._run
+            return self._runner
 
     def _is_running(self) -> bool:
-        return self._run is not None and not self._run.has_ended
+        return self._runner is not None and not self._runner.has_ended
 
-    def _running(self) -> Run:
-        if self._run is None or self._run.has_ended:
+    def _active_runner(self) -> HostRunner:
+        if self._runner is None or self._runner.has_ended:
             raise RuntimeError("The worker is not running: call start() or run() first.")
-        return self._run
+        return self._runner
 
-    def _settings_now(self) -> Settings:
+    def _current_settings(self) -> Settings:
         if self._versioning is None:
             return self._settings
         return replace(self._settings, default_version=self._versioning.default_version)
 
-    def _setup(self) -> Setup:
-        sessions = sessions_announcement(self._max_cached_orchestrations)
-        return Setup(
+    def _config(self) -> WorkerConfig:
+        sessions = sessions_metadata(self._max_cached_orchestrations)
+        return WorkerConfig(
             address=self._address,
             connect=self._connect,
-            announce=lambda: (*self._announce(), *sessions),
+            metadata=lambda: (*self._limit_metadata(), *sessions),
             registry=self._registry,
-            settings=self._settings_now(),
+            settings=self._current_settings(),
             versioning=self._versioning,
-            filters=self._wanted(),
+            filters=self._effective_filters(),
             capabilities=tuple(sorted(self._capabilities)),
             concurrency=self._concurrency,
             resilience=self._resilience,
             max_cached_orchestrations=self._max_cached_orchestrations,
-            activity_started=self._on_activity_execution_started,
-            activity_completed=self._on_activity_execution_completed,
+            on_activity_started=self._on_activity_execution_started,
+            on_activity_completed=self._on_activity_execution_completed,
             log=self._log,
             clock=LoopClock(),
             now=partial(datetime.now, UTC),  # noqa: TID251 - the shell is where time comes from
@@ -314,7 +321,7 @@ class TaskHubGrpcWorker(Registration):
         )
 
 
-def _nothing() -> Metadata:
+def _no_metadata() -> Metadata:
     return ()
 
 
@@ -322,7 +329,7 @@ _started: weakref.WeakSet[TaskHubGrpcWorker] = weakref.WeakSet()
 
 
 @atexit.register
-def _stop_forgotten_workers() -> None:
-    """Close connections in good order when a program ends without stopping its workers."""
+def _stop_running_workers() -> None:
+    """Close connections properly when a program ends without stopping its workers."""
     for worker in list(_started):
         worker.stop(grace=0)

@@ -1,17 +1,23 @@
-"""Whether what is stored can be true: histories, and the rows that have to agree with them.
+"""Check what is stored: histories, and the rows that have to agree with them.
 
-    pieces --decode--> events --histories--> one history by itself
-                       events --instances--> the state beside it
-                                --links----> other instances, and entities
+    stored pieces --decode--> events --histories--> the history by itself
+                              events --instances--> the state beside it, and other instances
+                                       entities---> an entity, and who has locked it
 
-Each rule is a function that yields a finding where it does not hold. All rules look at what
-is there now, whatever has made it: engines, workers that rewound, disks.
+Each rule is a function that yields a finding where it does not hold. The rules look at what
+is stored now, whatever has written it: engines, workers that rewound it, or failing disks.
 
-Does no I/O.
+Does no I/O: what has to be looked up is passed in as functions.
 """
 
 from __future__ import annotations
 
-from .finding import Finding
+from dataclasses import dataclass
 
-__all__ = ["Finding"]
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule that does not hold."""
+
+    rule: str
+    text: str

@@ -1,4 +1,4 @@
-"""Whether an entity's state and its messages agree."""
+"""Check that an entity's state and messages agree, and that its lock will be released."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from durabletask.protocol import codec, messages, oneofs
 from durabletask.sidecar.engine.entities.queue import MessageKind
 
-from .finding import Finding
+from . import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from durabletask.sidecar.engine.entities.state import Entity
+    from durabletask.sidecar.engine.state import Instance
 
 _KINDS = {
     MessageKind.SIGNAL: "entity_operation_signaled",
@@ -23,9 +24,11 @@ _KINDS = {
 
 
 def findings(entity: Entity, due_at: datetime | None) -> Iterator[Finding]:
-    """Everything about the entity that cannot be; `due_at` is what it is woken by."""
+    """Everything that is wrong with the entity; `due_at` is when the store lists it as due."""
     if due_at != entity.due_at():
-        yield Finding("wakes", f"it is woken at {due_at}, and should be at {entity.due_at()}")
+        yield Finding(
+            "wakes", f"it is due at {due_at} in the store, and should be at {entity.due_at()}"
+        )
     for row in entity.queue:
         if row.number > entity.progress.rows_made:
             yield Finding("numbers", f"the number {row.number} will be given to another message")
@@ -36,3 +39,14 @@ def findings(entity: Entity, due_at: datetime | None) -> Iterator[Finding]:
             continue
         if kind != _KINDS[row.kind]:
             yield Finding("known", f"the message {row.number} is {kind}")
+
+
+def link_findings(entity: Entity, find: Callable[[str], Instance | None]) -> Iterator[Finding]:
+    """Whether the orchestration that has locked the entity will release it."""
+    holder = entity.progress.holder
+    if holder is None:
+        return
+    instance = find(holder.instance_id)
+    if instance is None or holder.critical_section_id not in instance.locks:
+        text = f"it is locked by {holder.instance_id}, which will not release it"
+        yield Finding("unlocks", text)

@@ -1,7 +1,7 @@
-"""Whether an instance's state and rows agree with its history.
+"""Check that an instance's state and rows agree with its history, and with other instances.
 
-While it is being rewound, its history still ends with the failure, and nothing that was open
-waits: it is set going when a worker has answered.
+While an instance is being rewound, its history still ends with the failure, and what was
+pending in it has no rows: it is asked for again when a worker has returned the new history.
 """
 
 from __future__ import annotations
@@ -11,20 +11,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, messages
-from durabletask.sidecar.engine import outstanding
+from durabletask.sidecar.engine import pending
 from durabletask.sidecar.engine.inbox import RowKind
 
-from . import ledger
-from .finding import Finding
+from . import Finding
+from .histories import pending_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from durabletask.protocol.messages import HistoryEvent
-    from durabletask.sidecar.engine.state import Instance
+    from durabletask.sidecar.engine.entities.state import Entity
+    from durabletask.sidecar.engine.state import ChildRow, Instance, LockRow
 
-    from .ledger import Ledger
+    from .histories import PendingNames
+
+    FindInstance = Callable[[str], Instance | None]
+    FindEntity = Callable[[str], Entity | None]
 
 _TERMINATED = messages.OrchestrationStatus.TERMINATED
 
@@ -35,7 +39,7 @@ class Record:
 
     instance: Instance
     due_at: datetime | None
-    """What it is woken by."""
+    """When the store lists it as due."""
     events: Sequence[HistoryEvent]
 
     @property
@@ -58,21 +62,21 @@ def findings(record: Record) -> Iterator[Finding]:
     yield from _inbox(record)
     if record.instance.is_live:
         yield from _begins(record)
-        yield from _goes_on(record)
+        yield from _has_not_ended(record)
         if not record.is_rewinding:
-            asked = ledger.of(record.events)
-            yield from _waits(record, asked)
+            names = pending_names(record.events)
+            yield from _pending_rows(record, names)
             if not record.was_rewound:
-                yield from _is_inside(record, asked)
+                yield from _entered_sections(record, names)
     else:
         yield from _ending(record)
-        yield from _has_let_go(record, ledger.of(record.events))
+        yield from _rows_after_end(record, pending_names(record.events))
 
 
 def _length(record: Record) -> Iterator[Finding]:
-    told, found = record.instance.progress.history_length, len(record.events)
-    if told != found:
-        yield Finding("length", f"the history has {found} events, and should have {told}")
+    expected, found = record.instance.progress.history_length, len(record.events)
+    if expected != found:
+        yield Finding("length", f"the history has {found} events, and should have {expected}")
 
 
 def _identity(record: Record) -> Iterator[Finding]:
@@ -92,7 +96,9 @@ def _identity(record: Record) -> Iterator[Finding]:
 def _wakes(record: Record) -> Iterator[Finding]:
     due_at = record.instance.due_at()
     if record.due_at != due_at:
-        yield Finding("wakes", f"it is woken at {record.due_at}, and should be at {due_at}")
+        yield Finding(
+            "wakes", f"it is due at {record.due_at} in the store, and should be at {due_at}"
+        )
 
 
 def _numbers(record: Record) -> Iterator[Finding]:
@@ -107,69 +113,67 @@ def _numbers(record: Record) -> Iterator[Finding]:
 
 def _inbox(record: Record) -> Iterator[Finding]:
     for row in record.instance.inbox:
-        if row.kind is RowKind.NUDGE:
+        if row.kind is RowKind.WAKE_UP:
             continue
         try:
             event = codec.decode(messages.HistoryEvent, row.event)
         except ValueError as error:
-            yield Finding("decodes", f"the event {row.number} that waits: {error}")
+            yield Finding("decodes", f"the event {row.number} in the inbox: {error}")
             continue
-        answered = ledger.answer_in(event)
+        answered = pending.answered_by(event)
         if row.answers != answered:
-            text = f"the event {row.number} that waits answers {answered}, and not {row.answers}"
+            text = f"the event {row.number} in the inbox answers {answered}, and not {row.answers}"
             yield Finding("inbox", text)
 
 
 def _begins(record: Record) -> Iterator[Finding]:
     waits = any(row.kind is RowKind.START for row in record.instance.inbox)
     if waits and record.events:
-        yield Finding("begins", "it has begun, but its start waits still")
+        yield Finding("begins", "it has a history, but its start was not read yet")
     if not waits and not record.events:
-        yield Finding("begins", "it has not begun, and its start does not wait")
+        yield Finding("begins", "it has no history, and no start to read")
 
 
-def _goes_on(record: Record) -> Iterator[Finding]:
+def _has_not_ended(record: Record) -> Iterator[Finding]:
     has_ended = bool(record.events) and record.events[-1].execution_completed is not None
     if has_ended and not record.is_rewinding:
         status = record.instance.progress.status.name
-        yield Finding("ending", f"it is {status}, but its history has ended")
+        yield Finding("ending", f"it is {status}, but its history ends")
     if record.instance.progress.completed_at is not None:
-        yield Finding("ending", "it goes on, but has a time of its end")
+        yield Finding("ending", "it has not ended, but has a time of its end")
 
 
-def _waits(record: Record, asked: Ledger) -> Iterator[Finding]:
-    """What is open waits in one place, and what waits is open."""
-    waiting = Counter(_waiting(record.instance))
-    for name in asked.open:
-        if waiting[name] != 1:
-            yield Finding("waits", f"{name} is open, and waits in {waiting[name]} places")
-    for name in waiting:
-        # Locks that a failure had released are asked for again when it is rewound.
-        if name not in asked.open and not (record.was_rewound and outstanding.is_lock(name)):
-            yield Finding("waits", f"{name} waits, but is not open")
+def _pending_rows(record: Record, names: PendingNames) -> Iterator[Finding]:
+    """What the history leaves pending has one row, and each row is pending in the history."""
+    rows = Counter(_names_of_rows(record.instance))
+    for name in names.names:
+        if rows[name] != 1:
+            yield Finding("waits", f"{name} is pending, and has {rows[name]} rows instead of one")
+    for name in rows:
+        # Locks that a failure had released are requested again when it is rewound.
+        if name not in names.names and not (record.was_rewound and pending.is_lock(name)):
+            yield Finding("waits", f"{name} has a row, but is not pending")
 
 
-def _is_inside(record: Record, asked: Ledger) -> Iterator[Finding]:
-    for section in asked.entered ^ _held(record.instance):
-        yield Finding("locks", f"the critical section {section} is not as history has it")
+def _entered_sections(record: Record, names: PendingNames) -> Iterator[Finding]:
+    for section in names.entered ^ _entered_by_rows(record.instance):
+        yield Finding("locks", f"history and rows disagree about the critical section {section}")
 
 
-def _waiting(instance: Instance) -> Iterator[str]:
+def _names_of_rows(instance: Instance) -> Iterator[str]:
     yield from (row.answers for row in instance.inbox if row.answers is not None)
-    yield from (outstanding.task(row.task_id) for row in instance.tasks.values())
-    yield from map(outstanding.child, instance.children)
-    yield from map(outstanding.call, instance.calls)
-    yield from (
-        outstanding.lock(each) for each, row in instance.locks.items() if not row.is_granted
-    )
+    yield from (pending.task(row.task_id) for row in instance.tasks.values())
+    yield from map(pending.child, instance.children)
+    yield from map(pending.call, instance.calls)
+    yield from (pending.lock(each) for each, row in instance.locks.items() if not row.is_granted)
 
 
-def _held(instance: Instance) -> set[str]:
+def _entered_by_rows(instance: Instance) -> set[str]:
     """Critical sections that the orchestration knows it has entered."""
     return {
         section
         for section, row in instance.locks.items()
-        if row.is_granted and instance.inbox.answer_to(outstanding.lock(section)) is None
+        if row.is_granted and instance.inbox.answer_to(pending.lock(section)) is None
     }
 
 
@@ -179,23 +183,70 @@ def _ending(record: Record) -> Iterator[Finding]:
     if progress.completed_at is None:
         yield Finding("ending", "it has ended, but has no time of its end")
     if completed is None:
-        yield Finding("ending", f"it is {progress.status.name}, but its history goes on")
+        yield Finding("ending", f"it is {progress.status.name}, but its history does not end")
         return
     if completed.orchestration_status != progress.status:
-        told = completed.orchestration_status.name
-        yield Finding("ending", f"it is {progress.status.name}, and {told} in its history")
+        recorded = completed.orchestration_status.name
+        yield Finding("ending", f"it is {progress.status.name}, and {recorded} in its history")
     if completed.result != progress.output:
         yield Finding("ending", "its output is not the one in its history")
 
 
-def _has_let_go(record: Record, asked: Ledger) -> Iterator[Finding]:
-    """Only activities outlive the end, for a call that nobody waits for is a promise."""
+def _rows_after_end(record: Record, names: PendingNames) -> Iterator[Finding]:
+    """Only activities may outlive the instance: fire-and-forget ones are not canceled."""
     instance = record.instance
     for what in ("inbox", "children", "calls", "locks"):
         count = len(getattr(instance, what))
         if count:
             yield Finding("let-go", f"it has ended, but has {count} rows of {what}")
     for row in instance.tasks.values():
-        is_kept = outstanding.task(row.task_id) in asked.open
-        if not is_kept or instance.progress.status == _TERMINATED:
-            yield Finding("let-go", f"it has ended, but {row.name!r} ({row.number}) still waits")
+        is_pending = pending.task(row.task_id) in names.names
+        if not is_pending or instance.progress.status == _TERMINATED:
+            yield Finding(
+                "let-go",
+                f"it has ended, but the activity {row.name!r} ({row.number}) is still pending",
+            )
+
+
+def link_findings(
+    instance: Instance, find: FindInstance, find_entity: FindEntity
+) -> Iterator[Finding]:
+    """Everything that the instance waits for, but that will not answer it."""
+    for child in instance.children.values():
+        yield from _child(instance, child, find(child.child_id))
+    for call in instance.calls.values():
+        entity = find_entity(call.entity_id)
+        if entity is None or not _is_queued(entity, instance, call.request_id):
+            text = f"{call.entity_id} does not have the call {call.request_id}"
+            yield Finding("answers", text)
+    for lock in instance.locks.values():
+        yield from _lock(instance, lock, find_entity)
+
+
+def _child(parent: Instance, row: ChildRow, child: Instance | None) -> Iterator[Finding]:
+    if child is None:
+        yield Finding("children", f"it waits for {row.child_id}, which does not exist")
+        return
+    link = child.origin.parent
+    reports_to = None if link is None else (link.instance_id, link.execution_id, link.task_id)
+    if reports_to != (parent.instance_id, parent.origin.execution_id, row.task_id):
+        yield Finding("children", f"it waits for {row.child_id}, which does not report to it")
+    elif not child.is_live:
+        yield Finding("children", f"it waits for {row.child_id}, which has ended")
+
+
+def _lock(instance: Instance, lock: LockRow, find_entity: FindEntity) -> Iterator[Finding]:
+    entities = [find_entity(entity_id) for entity_id in lock.lock_set]
+    section = lock.critical_section_id
+    if lock.is_granted:
+        for entity_id, entity in zip(lock.lock_set, entities, strict=True):
+            if entity is None or entity.holder_id != instance.instance_id:
+                yield Finding("locks", f"it has entered {section}, but has not locked {entity_id}")
+    elif not any(each is not None and _is_queued(each, instance, section) for each in entities):
+        yield Finding("locks", f"it waits for {section}, but no entity has its request")
+
+
+def _is_queued(entity: Entity, instance: Instance, request_id: str) -> bool:
+    message = entity.queue.find(instance.instance_id, request_id)
+    caller = None if message is None else message.caller
+    return caller is not None and caller.execution_id == instance.origin.execution_id

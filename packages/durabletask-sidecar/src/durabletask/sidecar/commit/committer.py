@@ -14,8 +14,8 @@ from durabletask.sidecar.engine import limits
 from durabletask.sidecar.store import EntityChange, Key
 
 from . import notifications
-from .live_counts import Headcount
-from .state_cache import Hot
+from .live_counts import LiveCounts
+from .state_cache import StateCache
 from .unit_of_work import Step, Submission
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ class Committer:
     ) -> None:
         self.limits = limits
         self._store = store
-        self._headcount = Headcount(store.alive())
-        self._instances: Hot[Instance] = Hot(store.load, most_bytes)
-        self._entities: Hot[Entity] = Hot(store.load_entity, most_bytes)
+        self._live_counts = LiveCounts(store.live_counts())
+        self._instances: StateCache[Instance] = StateCache(store.load, most_bytes)
+        self._entities: StateCache[Entity] = StateCache(store.load_entity, most_bytes)
         self._told_until: datetime | None = None
 
     @property
@@ -65,16 +65,16 @@ class Committer:
     def instance(self, hub: str, instance_id: str) -> Instance | None:
         """The committed state; the caller only reads it."""
         self._trim()
-        return self._instances.find(Key(hub, instance_id))
+        return self._instances.get(Key(hub, instance_id))
 
     def entity(self, hub: str, entity_id: str) -> Entity | None:
         """The committed state; the caller only reads it."""
         self._trim()
-        return self._entities.find(Key(hub, entity_id))
+        return self._entities.get(Key(hub, entity_id))
 
-    def alive(self, hub: str) -> int:
+    def live_count(self, hub: str) -> int:
         """How many orchestrations of the task hub have not ended."""
-        return self._headcount.of(hub)
+        return self._live_counts.of(hub)
 
     def commit(
         self, submissions: Sequence[Submission], *, now: datetime, new_id: Callable[[], str]
@@ -87,7 +87,7 @@ class Committer:
             self._store,
             self._instances,
             self._entities,
-            self._headcount,
+            self._live_counts,
             self.limits,
             now=now,
             new_id=new_id,
@@ -100,13 +100,13 @@ class Committer:
         except BaseException:
             # They were changed in place; the store still has them as they were.
             self._forget(step.touched)
-            self._headcount.take_back()
+            self._live_counts.roll_back()
             raise
-        self._headcount.keep()
+        self._live_counts.commit()
         self._forget(step.gone)
-        self._instances.weigh(change.key for change in changes)
-        self._entities.weigh(change.key for change in changes)
-        self._instances.cool(change.key for change in changes if _has_ended(change))
+        self._instances.measure(change.key for change in changes)
+        self._entities.measure(change.key for change in changes)
+        self._instances.demote(change.key for change in changes if _has_ended(change))
         # A completion that was refused leaves somebody who may have more to do.
         asked = {Key(each.hub, each.instance_id): None for each in submissions}
         looked_at = {**asked, **dict.fromkeys(change.key for change in changes)}
@@ -136,19 +136,19 @@ class Committer:
     def wipe(self, hub: str) -> None:
         """Forget everything in the task hub; StoreError means that nothing is forgotten."""
         self._store.wipe(hub)
-        self._headcount.forget(hub)
-        self._instances.forget_hub(hub)
-        self._entities.forget_hub(hub)
+        self._live_counts.forget(hub)
+        self._instances.discard_hub(hub)
+        self._entities.discard_hub(hub)
 
     def _forget(self, keys: Iterable[Key]) -> None:
         keys = tuple(keys)
-        self._instances.forget(keys)
-        self._entities.forget(keys)
+        self._instances.discard(keys)
+        self._entities.discard(keys)
 
     def _trim(self) -> None:
         # Never in the middle of a commit, whose states are nowhere else yet.
-        self._instances.trim()
-        self._entities.trim()
+        self._instances.evict()
+        self._entities.evict()
 
     def _ready(self, keys: Iterable[Key], now: datetime) -> Iterable[Work]:
         for key in keys:

@@ -1,9 +1,7 @@
-"""Count the orchestrations that have not ended, so that nobody has to look for them.
+"""Count the orchestrations that have not ended, by task hub.
 
-The counts are never stored: what is committed says them at the start, and each commit what
-it adds. A commit that fails takes back what it has added.
-
-Knows nothing about how many there may be.
+The counts are not stored: they begin with what the store says at the start, and follow each
+commit. A commit that fails is rolled back here too.
 """
 
 from __future__ import annotations
@@ -18,13 +16,13 @@ if TYPE_CHECKING:
     from durabletask.sidecar.engine.transition import Transition
 
 
-class Headcount:
-    """How many there are in each task hub."""
+class LiveCounts:
+    """How many orchestrations of each task hub have not ended."""
 
     def __init__(self, committed: Mapping[str, int]) -> None:
         self._committed = Counter(committed)
         self._added: Counter[str] = Counter()
-        """By the commit that is being made."""
+        """By the commit in progress."""
 
     def __len__(self) -> int:
         """How many task hubs are remembered."""
@@ -33,26 +31,26 @@ class Headcount:
     def of(self, hub: str) -> int:
         return self._committed[hub] + self._added[hub]
 
-    def follow(self, hub: str, before: Instance | None, transition: Transition) -> None:
-        """Take note of what a commit will make of an instance."""
-        was_alive = is_alive = before is not None and before.is_live
+    def note(self, hub: str, before: Instance | None, transition: Transition) -> None:
+        """Count what the commit in progress does to an instance."""
+        was_live = is_live = before is not None and before.is_live
         if transition.removes:
-            is_alive = False
+            is_live = False
         elif transition.progress is not None:
-            is_alive = not transition.progress.is_terminal
-        self._added[hub] += is_alive - was_alive
+            is_live = not transition.progress.is_terminal
+        self._added[hub] += is_live - was_live
 
-    def keep(self) -> None:
-        """It is committed."""
+    def commit(self) -> None:
+        """Keep what was counted since the last commit."""
         for hub, added in self._added.items():
             self._committed[hub] += added
             if not self._committed[hub]:
-                # Anybody makes up names of task hubs; those without anybody are not remembered.
+                # Clients make up names of task hubs: empty ones are not remembered.
                 del self._committed[hub]
         self._added.clear()
 
-    def take_back(self) -> None:
-        """It failed."""
+    def roll_back(self) -> None:
+        """Drop what was counted since the last commit."""
         self._added.clear()
 
     def forget(self, hub: str) -> None:

@@ -11,7 +11,7 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from durabletask.sidecar.engine.entities import ids
+from durabletask.sidecar.engine import ids
 from durabletask.sidecar.store import Change
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def turn(key: Key, name: str, version: str | None) -> Work:
 
 
 def batch(key: Key) -> Work:
-    return Work(Kind.ENTITY, *key, ids.name_of(key.instance_id))
+    return Work(Kind.ENTITY, *key, ids.entity_name(key.instance_id))
 
 
 def activity(key: Key, task: ScheduledTask) -> Work:

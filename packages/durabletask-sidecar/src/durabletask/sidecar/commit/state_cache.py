@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from durabletask.sidecar.lru import Lru
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -11,9 +12,9 @@ if TYPE_CHECKING:
     from durabletask.sidecar.store import Key
 
 
-# States that are kept though nobody has work for them: whoever waited for an end asks what it
-# was. Without a limit of their own they would fill all the room, long after anybody asks.
-COOL_KEPT = 1_000
+# Instances that have ended are kept since whoever waited for one asks for its result. Without
+# a limit of their own they would fill the cache long after anybody asks.
+ENDED_KEPT = 1_000
 
 
 class Sized(Protocol):
@@ -26,72 +27,61 @@ class Sized(Protocol):
 S = TypeVar("S", bound=Sized)
 
 
-class Hot(Generic[S]):
-    """States by their keys, the store behind them.
+class StateCache(Generic[S]):
+    """States by their keys, read from the store when they are not held.
 
-    Knows nothing about what a state is. Whoever changes one in place says so by `weigh`.
+    Whoever changes a state in place reports it with `measure`. Nothing is dropped but by
+    `evict` and `discard`: the states of a commit are nowhere else until it is stored.
     """
 
     def __init__(
-        self, load: Callable[[Key], S | None], most_bytes: int, most_cool: int = COOL_KEPT
+        self, load: Callable[[Key], S | None], most_bytes: int, most_ended: int = ENDED_KEPT
     ) -> None:
         self._load = load
-        self._most_bytes = most_bytes
-        self._most_cool = most_cool
-        self._bytes = 0
-        self._kept: OrderedDict[Key, tuple[S, int]] = OrderedDict()
-        self._cool: OrderedDict[Key, None] = OrderedDict()
+        self._states: Lru[Key, S] = Lru(most_bytes)
+        self._ended: Lru[Key, Key] = Lru(most_ended)
 
-    def find(self, key: Key) -> S | None:
-        """The state kept, or else the one in the store, which is kept from now on."""
-        kept = self._kept.get(key)
-        if kept is not None:
-            self._kept.move_to_end(key)
-            return kept[0]
+    def get(self, key: Key) -> S | None:
+        """The state that is held, or else the one in the store, which is held from now on."""
+        held = self._states.get(key)
+        if held is not None:
+            return held
         loaded = self._load(key)
         if loaded is not None:
             self.put(key, loaded)
         return loaded
 
     def peek(self, key: Key) -> S | None:
-        """The state, if it is kept."""
-        kept = self._kept.get(key)
-        return None if kept is None else kept[0]
+        """The state, if it is held."""
+        return self._states.peek(key)
 
     def put(self, key: Key, state: S) -> None:
-        self.forget((key,))
-        size = state.size
-        self._kept[key] = (state, size)
-        self._bytes += size
+        self._ended.pop(key)
+        self._states.put(key, state, state.size, evict=False)
 
-    def weigh(self, keys: Iterable[Key]) -> None:
-        """Take note of what these have grown to; they are warm again."""
+    def measure(self, keys: Iterable[Key]) -> None:
+        """Take note of how large these have become; they are in use again."""
         for key in keys:
-            self._cool.pop(key, None)
-            kept = self._kept.get(key)
-            if kept is not None:
-                state, before = kept
-                size = state.size
-                self._kept[key] = (state, size)
-                self._bytes += size - before
+            state = self._states.peek(key)
+            if state is not None:
+                self.put(key, state)
 
-    def cool(self, keys: Iterable[Key]) -> None:
-        """Take note that nobody will change these soon: only the last of their kind are kept."""
-        self._cool.update(dict.fromkeys(keys))
-
-    def forget(self, keys: Iterable[Key]) -> None:
+    def demote(self, keys: Iterable[Key]) -> None:
+        """Take note that these have ended: only the last `most_ended` of them are held."""
         for key in keys:
-            self._cool.pop(key, None)
-            kept = self._kept.pop(key, None)
-            if kept is not None:
-                self._bytes -= kept[1]
+            self._ended.put(key, key, evict=False)
 
-    def forget_hub(self, hub: str) -> None:
-        self.forget([key for key in self._kept if key.hub == hub])
+    def discard(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self._ended.pop(key)
+            self._states.pop(key)
 
-    def trim(self) -> None:
-        """Drop those that were not used for longest, until the rest has room."""
-        while len(self._cool) > self._most_cool:
-            self.forget((next(iter(self._cool)),))
-        while self._bytes > self._most_bytes and self._kept:
-            self.forget((next(iter(self._kept)),))
+    def discard_hub(self, hub: str) -> None:
+        self.discard([key for key in self._states if key.hub == hub])
+
+    def evict(self) -> None:
+        """Drop those that were used longest ago, until the rest is within the limits."""
+        for key in self._ended.evict():
+            self._states.pop(key)
+        for key in self._states.evict():
+            self._ended.pop(key)

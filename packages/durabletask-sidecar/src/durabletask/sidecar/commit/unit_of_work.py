@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from durabletask.sidecar.engine import admission, apply
+from durabletask.sidecar.engine import apply, command_limits
 from durabletask.sidecar.engine.entities import rules
 from durabletask.sidecar.engine.entities import state as entity_state
 from durabletask.sidecar.engine.entities.commands import EntityCommand
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from durabletask.sidecar.engine.transition import ForChildren, Reply, Transition
     from durabletask.sidecar.store import Store
 
-    from .live_counts import Headcount
-    from .state_cache import Hot
+    from .live_counts import LiveCounts
+    from .state_cache import StateCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ class Step:
     def __init__(
         self,
         store: Store,
-        instances: Hot[Instance],
-        entities: Hot[Entity],
-        headcount: Headcount,
+        instances: StateCache[Instance],
+        entities: StateCache[Entity],
+        live_counts: LiveCounts,
         limits: Limits,
         *,
         now: datetime,
@@ -64,7 +64,7 @@ class Step:
         self._store = store
         self._instances = instances
         self._entities = entities
-        self._headcount = headcount
+        self._live_counts = live_counts
         self._limits = limits
         self._now = now
         self._new_id = new_id
@@ -123,7 +123,7 @@ class Step:
     def _admitted(self, key: Key, command: Command) -> Command | Refusal:
         is_entitys = isinstance(command, EntityCommand)
         target = self._entity(key) if is_entitys else self._instance(key)
-        return admission.admit(target, key.instance_id, command, self._limits)
+        return command_limits.enforce(target, key.instance_id, command, self._limits)
 
     def _apply(self, key: Key, command: Command) -> Transition | EntityTransition:
         if isinstance(command, EntityCommand):
@@ -136,7 +136,7 @@ class Step:
             now=self._now,
             new_id=self._new_id,
             limits=self._limits,
-            alive=self._headcount.of(key.hub),
+            live_instances=self._live_counts.of(key.hub),
         )
         if transition.changes:
             # Before anything is changed, so that a failure finds what there is to forget.
@@ -163,12 +163,12 @@ class Step:
         return transition
 
     def _absorb(self, key: Key, instance: Instance | None, transition: Transition) -> None:
-        self._headcount.follow(key.hub, instance, transition)
+        self._live_counts.note(key.hub, instance, transition)
         if instance is None:
             instance = blank(key.instance_id, transition)
             self._instances.put(key, instance)
             self.gone.discard(key)
-        for row in instance.tasks_that_go(transition):
+        for row in instance.dropped_tasks(transition):
             self.withdrawn.append((*key, row.key))
         if transition.removes:
             self.gone.add(key)
@@ -188,10 +188,10 @@ class Step:
             self._children.setdefault(parent, {})[key] = None
 
     def _instance(self, key: Key) -> Instance | None:
-        return None if key in self.gone else self._instances.find(key)
+        return None if key in self.gone else self._instances.get(key)
 
     def _entity(self, key: Key) -> Entity | None:
-        return None if key in self.gone else self._entities.find(key)
+        return None if key in self.gone else self._entities.get(key)
 
     def _for_children(
         self, parent: Key, for_children: ForChildren

@@ -1,15 +1,14 @@
-"""The engine: what a command does to an instance, and nothing else.
+"""The engine: the rules that say what a command does to an instance.
 
     instance + command --apply--> transition
 
-Pure: it is given the time and new ids, reads one instance at a time, and answers with a
-delta. What must happen to other instances is part of that answer, as commands to them.
-
-Knows nothing about stores, streams, leases or callers.
+Does no I/O: the time and new ids are arguments. It reads one instance at a time and returns
+a transition, the changes to that instance. What has to happen to other instances is part of
+the transition, as commands to them.
 """
 
 from __future__ import annotations
 
-from .engine import apply
+from .rules import apply
 
 __all__ = ["apply"]

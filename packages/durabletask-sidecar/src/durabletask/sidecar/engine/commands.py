@@ -157,14 +157,14 @@ class TurnTaken:
     execution_id: str
     at: datetime
     """What the orchestrator was told that the time is."""
-    generation_length: int
+    history_length: int
     """Events in history when the turn was prepared; any other number now makes it stale."""
     consumed: tuple[int, ...]
     """Inbox rows that went into the turn."""
     new_events: tuple[bytes, ...]
     rewinds: bool = False
     """It asks for a new history, and for nothing else."""
-    generation_bytes: int = 0
+    history_bytes: int = 0
     """Of the history, as it was stored when the turn was prepared."""
 
 
@@ -184,7 +184,7 @@ class CompleteTurn:
 
 @dataclass(frozen=True, slots=True)
 class CompleteActivity:
-    """Record the outcome of an activity; ignored when its task is not outstanding."""
+    """Record the outcome of an activity; ignored when its task is not pending."""
 
     task_key: str
     result: str | None = None

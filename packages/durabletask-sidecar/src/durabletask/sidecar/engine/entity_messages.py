@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import events, messages, oneofs
 
-from . import outstanding
-from .entities import ids
+from . import ids, pending
 from .entities.commands import CallEntity, Caller, RequestLock, SignalEntity
 from .inbox import RowKind
 from .state import LockRow
@@ -15,34 +14,38 @@ from .state import LockRow
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .draft import Draft
+    from .transition_builder import TransitionBuilder
 
 
-def complaint(action: messages.SendEntityMessageAction) -> str | None:
-    """Why the message cannot be sent; None when it can."""
+def unsupported(action: messages.SendEntityMessageAction) -> str | None:
+    """What of the message is not supported; None when all of it is."""
     kind = oneofs.which(action)
     if kind not in _MESSAGES:
         return f"the message '{kind or 'of an unknown kind'}' to an entity"
     request = action.entity_lock_requested
-    return None if request is None else lock_complaint(request.lock_set)
+    return None if request is None else unsupported_lock_set(request.lock_set)
 
 
-def lock_complaint(lock_set: Sequence[str]) -> str | None:
-    """Why these entities cannot be locked; None when they can."""
+def unsupported_lock_set(lock_set: Sequence[str]) -> str | None:
+    """Why these entities cannot be locked together; None when they can."""
     if not lock_set:
-        return "locking no entity at all"
-    wrong = next((each for each in lock_set if ids.normalized(each) is None), None)
+        return "locking an empty set of entities"
+    wrong = next((each for each in lock_set if ids.normalized_entity_id(each) is None), None)
     return None if wrong is None else f"locking {wrong!r}, which is not an entity (@name@key)"
 
 
-def send(draft: Draft, action_id: int, action: messages.SendEntityMessageAction) -> None:
+def send(
+    builder: TransitionBuilder, action_id: int, action: messages.SendEntityMessageAction
+) -> None:
     kind = oneofs.which(action)
-    _MESSAGES[kind](draft, action_id, getattr(action, kind))
+    _MESSAGES[kind](builder, action_id, getattr(action, kind))
 
 
-def _signal(draft: Draft, action_id: int, message: messages.EntityOperationSignaledEvent) -> None:
+def _signal(
+    builder: TransitionBuilder, action_id: int, message: messages.EntityOperationSignaledEvent
+) -> None:
     target = message.target_instance_id or ""
-    draft.record(
+    builder.record(
         events.entity_operation_signaled(
             action_id,
             target,
@@ -50,22 +53,24 @@ def _signal(draft: Draft, action_id: int, message: messages.EntityOperationSigna
             message.input,
             request_id=message.request_id,
             scheduled_time=message.scheduled_time,
-            at=draft.now,
+            at=builder.now,
         )
     )
-    entity_id = ids.normalized(target)
-    # Nobody waits for a signal, nor to hear that it had no address.
+    entity_id = ids.normalized_entity_id(target)
+    # A signal without a valid address is dropped: nobody waits for its result.
     if entity_id is not None:
         scheduled_at = message.scheduled_time
         signal = SignalEntity(message.request_id, message.operation, message.input, scheduled_at)
-        draft.tell(entity_id, signal)
+        builder.send(entity_id, signal)
 
 
-def _call(draft: Draft, action_id: int, message: messages.EntityOperationCalledEvent) -> None:
+def _call(
+    builder: TransitionBuilder, action_id: int, message: messages.EntityOperationCalledEvent
+) -> None:
     request_id = message.request_id
-    if draft.has_call(request_id):
+    if builder.has_call(request_id):
         return
-    draft.record(
+    builder.record(
         events.entity_operation_called(
             action_id,
             message.target_instance_id,
@@ -73,88 +78,92 @@ def _call(draft: Draft, action_id: int, message: messages.EntityOperationCalledE
             message.input,
             request_id=request_id,
             parent=messages.OrchestrationInstance(
-                instance_id=draft.instance.instance_id,
-                execution_id=draft.instance.origin.execution_id,
+                instance_id=builder.instance.instance_id,
+                execution_id=builder.instance.origin.execution_id,
             ),
             scheduled_time=message.scheduled_time,
-            at=draft.now,
+            at=builder.now,
         )
     )
-    call_entity(draft, message)
+    call_entity(builder, message)
 
 
-def call_entity(draft: Draft, message: messages.EntityOperationCalledEvent) -> None:
+def call_entity(builder: TransitionBuilder, message: messages.EntityOperationCalledEvent) -> None:
     """Wait for the entity's answer, and ask it."""
     target = message.target_instance_id or ""
-    entity_id = ids.normalized(target)
+    entity_id = ids.normalized_entity_id(target)
     if entity_id is None:
-        _fail_call(draft, message.request_id, target)
+        _fail_call(builder, message.request_id, target)
         return
-    draft.add_call(message.request_id, entity_id)
-    draft.tell(
+    builder.add_call(message.request_id, entity_id)
+    builder.send(
         entity_id,
         CallEntity(
             message.request_id,
             message.operation,
-            _caller(draft),
+            _caller(builder),
             message.input,
             message.scheduled_time,
         ),
     )
 
 
-def _fail_call(draft: Draft, request_id: str, target: str) -> None:
+def _fail_call(builder: TransitionBuilder, request_id: str, target: str) -> None:
     failure = messages.TaskFailureDetails(
         error_type="InvalidArgument",
         error_message=f"Entity not called: {target!r} is not an entity (@name@key).",
     )
-    failed = events.entity_operation_failed(request_id, failure, at=draft.now)
-    draft.enqueue(RowKind.RESULT, failed, answers=outstanding.call(request_id))
+    failed = events.entity_operation_failed(request_id, failure, at=builder.now)
+    builder.enqueue(RowKind.RESULT, failed, answers=pending.call(request_id))
 
 
-def _request_lock(draft: Draft, action_id: int, message: messages.EntityLockRequestedEvent) -> None:
+def _request_lock(
+    builder: TransitionBuilder, action_id: int, message: messages.EntityLockRequestedEvent
+) -> None:
     section = message.critical_section_id
-    if draft.has_lock(section):
+    if builder.has_lock(section):
         return
-    draft.record(
+    builder.record(
         events.entity_lock_requested(
             action_id,
             section,
             message.lock_set,
             position=message.position,
-            parent_instance_id=draft.instance.instance_id,
-            at=draft.now,
+            parent_instance_id=builder.instance.instance_id,
+            at=builder.now,
         )
     )
-    request_lock(draft, section, message.lock_set)
+    request_lock(builder, section, message.lock_set)
 
 
-def request_lock(draft: Draft, section: str, entity_ids: Sequence[str]) -> None:
-    """Ask for the first entity; from there the request goes on by itself."""
-    # SDKs sort their sets, but not all alike, and one order for all keeps off deadlocks.
-    lock_set = tuple(sorted({ids.normalized(each) or each for each in entity_ids}))
-    draft.set_lock(LockRow(section, lock_set))
-    draft.tell(lock_set[0], RequestLock(section, lock_set, 0, _caller(draft)))
+def request_lock(builder: TransitionBuilder, section: str, entity_ids: Sequence[str]) -> None:
+    """Ask for the first entity; each entity that is locked leads to the next request."""
+    # One order for all prevents deadlocks; SDKs sort their sets too, but not all alike.
+    lock_set = tuple(sorted({ids.normalized_entity_id(each) or each for each in entity_ids}))
+    builder.set_lock(LockRow(section, lock_set))
+    builder.send(lock_set[0], RequestLock(section, lock_set, 0, _caller(builder)))
 
 
-def _unlock(draft: Draft, action_id: int, message: messages.EntityUnlockSentEvent) -> None:
-    draft.record(
+def _unlock(
+    builder: TransitionBuilder, action_id: int, message: messages.EntityUnlockSentEvent
+) -> None:
+    builder.record(
         events.entity_unlock_sent(
             action_id,
             message.critical_section_id,
             message.target_instance_id,
-            parent_instance_id=draft.instance.instance_id,
-            at=draft.now,
+            parent_instance_id=builder.instance.instance_id,
+            at=builder.now,
         )
     )
-    draft.leave(message.critical_section_id)
+    builder.release_lock(message.critical_section_id)
 
 
-def _caller(draft: Draft) -> Caller:
-    return Caller(draft.instance.instance_id, draft.instance.origin.execution_id)
+def _caller(builder: TransitionBuilder) -> Caller:
+    return Caller(builder.instance.instance_id, builder.instance.origin.execution_id)
 
 
-_MESSAGES: dict[str, Callable[[Draft, int, Any], None]] = {
+_MESSAGES: dict[str, Callable[[TransitionBuilder, int, Any], None]] = {
     "entity_operation_signaled": _signal,
     "entity_operation_called": _call,
     "entity_lock_requested": _request_lock,

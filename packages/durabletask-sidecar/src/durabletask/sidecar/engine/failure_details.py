@@ -1,4 +1,4 @@
-"""Failures that fit into the messages that carry them."""
+"""Failure details: cut to what messages can carry, and as the action that ends in them."""
 
 from __future__ import annotations
 
@@ -6,31 +6,45 @@ from dataclasses import replace
 
 from durabletask.protocol import messages
 
-# Parsers give up at 100 levels, and a work item adds its own around these. SDKs send ten.
-_DEEPEST = 50
+# Parsers stop at 100 nested messages, and a work item adds its own around these. SDKs send
+# ten levels of causes.
+_MAX_DEPTH = 50
 
 
-def trimmed(failure: messages.TaskFailureDetails, depth: int = 1) -> messages.TaskFailureDetails:
-    """The failure without the causes that are nested too deep to be read again."""
+def limit_depth(
+    failure: messages.TaskFailureDetails, depth: int = 1
+) -> messages.TaskFailureDetails:
+    """The failure without the causes that are nested too deep for a parser."""
     inner = failure.inner_failure
     if inner is None:
         return failure
-    if depth == _DEEPEST:
+    if depth == _MAX_DEPTH:
         return replace(failure, inner_failure=None)
-    kept = trimmed(inner, depth + 1)
+    kept = limit_depth(inner, depth + 1)
     return failure if kept is inner else replace(failure, inner_failure=kept)
 
 
-def shortened(
-    failure: messages.TaskFailureDetails, length: int, why: str
+def shorten(
+    failure: messages.TaskFailureDetails, length: int, reason: str
 ) -> messages.TaskFailureDetails:
-    """The kind of the failure and the first characters of its text, and why there are no more.
+    """The first characters of the failure's text, and the reason why it was cut.
 
-    What retries go by stays; stack, causes and properties go.
+    Keeps what retry policies look at: the error type, and whether it may be retried. Stack
+    trace, causes and properties are left out.
     """
-    message = f"{failure.error_message[:length]} {why}".lstrip()
+    message = f"{failure.error_message[:length]} {reason}".lstrip()
     return messages.TaskFailureDetails(
         error_type=failure.error_type[:length],
         error_message=message,
         is_non_retriable=failure.is_non_retriable,
+    )
+
+
+def fail_orchestration(failure: messages.TaskFailureDetails) -> messages.OrchestratorAction:
+    """The action that ends an orchestration with this failure."""
+    return messages.OrchestratorAction(
+        id=-1,
+        complete_orchestration=messages.CompleteOrchestrationAction(
+            orchestration_status=messages.OrchestrationStatus.FAILED, failure_details=failure
+        ),
     )

@@ -32,7 +32,7 @@ class RowKind(enum.IntEnum):
     """Of a task, timer, child or entity: it belongs to one execution."""
     REWIND = 5
     """Rewound; it is alone in its turn."""
-    NUDGE = 6
+    WAKE_UP = 6
     """No event: a turn is due though nothing has happened."""
 
     @property
@@ -49,7 +49,7 @@ class InboxRow(NamedTuple):
     visible_at: datetime
     event: bytes
     answers: str | None = None
-    """What it answers, by its name in `outstanding`; that is not asked for twice."""
+    """What it answers, by its name in `pending`; that is not asked for again."""
 
     @property
     def order(self) -> tuple[int, datetime, int]:

@@ -1,43 +1,42 @@
-"""How much there may be of everything.
+"""Resource limits: how large messages, payloads, histories and queues may become.
 
-Whoever carries out commands is handed the limits; nobody looks for them. What breaks one is
-told which, how far, and what to do, in one form of words.
-
-Knows nothing about what the limits are kept for, nor how options are read.
+Whatever enforces a limit is given the limits as an argument. The error of whoever exceeds
+one always says which limit it is, by how much it was exceeded, and what to do.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from .instance_ids import LONGEST
+from .ids import MAX_LENGTH
 
 _MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one sidecar takes on; None is no limit.
+    """The limits of one sidecar; None means no limit.
 
-    The defaults are there for programs that run wild. A history that is full and one more
-    payload fit into one message, so that what is within the limits can be handed out.
+    The defaults protect the sidecar from programs that run wild. A history of the greatest
+    size and one more payload fit into one message, so that work within the limits can always
+    be sent.
 
-    Raises ValueError for a number below 1, and for ids longer than keys can be.
+    Raises ValueError for a number below 1, and for an `id_length` above 1000.
     """
 
     message_bytes: int | None = 64 * _MIB
-    """Of one request, as gRPC counts."""
+    """Size of one request, as gRPC counts it."""
     payload_bytes: int | None = 16 * _MIB
-    """Of one input, output, event, custom status or state, in UTF-8."""
-    id_length: int | None = LONGEST
-    """Characters of the id of a new orchestration."""
+    """Size of one input, output, event, custom status or state, in UTF-8."""
+    id_length: int | None = MAX_LENGTH
+    """Characters in the id of a new orchestration."""
     history_events: int | None = 200_000
-    """Of one execution; continue-as-new begins another."""
+    """Events in the history of one execution; continue-as-new begins another."""
     history_bytes: int | None = 48 * _MIB
-    """The same in bytes."""
+    """Bytes of the history of one execution."""
     waiting: int | None = 100_000
-    """Events, timers and results that wait for one orchestration, or messages for one entity,
-    when a client adds to them. What other instances send is always taken."""
+    """Events, timers and results that wait for one orchestration, or messages that wait for one
+    entity, when a client adds to them. What other instances send is always accepted."""
     instances: int | None = 1_000_000
     """Orchestrations of one task hub that have not ended."""
     streams: int | None = 10_000
@@ -47,29 +46,29 @@ class Limits:
         for name in names():
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ValueError(f"{name} is a number from 1 on, or None; not {value}")
-        if self.id_length is not None and self.id_length > LONGEST:
-            raise ValueError(f"id_length is {LONGEST} at most; not {self.id_length}")
+                raise ValueError(f"{name} must be at least 1, or None for no limit; it is {value}")
+        if self.id_length is not None and self.id_length > MAX_LENGTH:
+            raise ValueError(f"id_length must be at most {MAX_LENGTH}; it is {self.id_length}")
 
     def exceeded(self, name: str, value: int) -> int | None:
-        """The limit of this name, if the value is beyond it."""
+        """The limit of this name if the value exceeds it; None when it does not."""
         limit: int | None = getattr(self, name)
         return limit if limit is not None and value > limit else None
 
 
 def names() -> list[str]:
-    """The names of all limits, in the order in which they are told."""
+    """The names of all limits, in the order in which the help lists them."""
     return [field.name for field in fields(Limits)]
 
 
 def flag(name: str) -> str:
-    """The option of the command that sets the limit."""
+    """The command-line option that sets the limit."""
     return f"--max-{name.replace('_', '-')}"
 
 
 DEFAULT = Limits()
 
 
-def complaint(found: str, limit: int, name: str, advice: str) -> str:
-    """What to tell whoever has broken a limit: `found` says how."""
+def error_text(found: str, limit: int, name: str, advice: str) -> str:
+    """The error for whoever exceeds a limit: `found` is the fact, `advice` what to do."""
     return f"{found}; the limit is {limit} ({name}, {flag(name)}). {advice}"

@@ -1,16 +1,16 @@
-"""What each action of an orchestrator does, apart from ending it.
+"""What each action of an orchestrator does, apart from those that end it.
 
-An action that repeats what is outstanding already is ignored: a worker that lost its
-history may ask again.
+An action that asks for what is pending already is ignored: a worker that has lost its
+history may repeat it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from durabletask.protocol import events, messages, oneofs
 
-from . import detached, entity_messages, instance_ids, outstanding
+from . import entity_messages, ids, pending
 from .commands import DeliverEvent, StartChild, StartDetached, StartInstance, Terminate
 from .inbox import RowKind
 from .state import TERMINAL_STATUSES, ParentLink
@@ -19,76 +19,76 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from .draft import Draft
+    from .commands import RewindChild
+    from .pending import PendingWork
     from .state import Instance
+    from .transition_builder import TransitionBuilder
 
 _COMPLETE = "complete_orchestration"
 _VERSION_NOT_AVAILABLE = "orchestration_version_not_available"
 
 
-def unsupported(
-    actions: Sequence[messages.OrchestratorAction],
-) -> messages.TaskFailureDetails | None:
-    """Why this engine cannot carry out the actions; None when it can.
+class Outcome(NamedTuple):
+    """What the actions of one turn amount to, besides what they did to the builder."""
 
-    Looked at before anything is done, so that such an orchestration fails once, instead
-    of having the same turn for ever.
+    ending: messages.OrchestratorAction | None = None
+    """The action that ends the execution; the first of them counts."""
+    lacks_version: bool = False
+    """Whether the worker does not have the code that the orchestration began with."""
+    failure: messages.TaskFailureDetails | None = None
+    """Why this engine cannot carry the actions out."""
+
+
+def carry_out(
+    builder: TransitionBuilder, actions: Sequence[messages.OrchestratorAction]
+) -> Outcome:
+    """Do what the actions say, in order.
+
+    All of them are carried out, also those beside the ending: events and fire-and-forget
+    orchestrations must be sent. When the outcome is a failure or a lacking version, the
+    builder must not be used any more, since none of the actions counts.
     """
+    ending = None
+    lacks_version = False
     for action in actions:
         kind = oneofs.which(action)
-        complaint = _complaint(kind, action)
-        if complaint is not None:
-            return messages.TaskFailureDetails(
-                error_type="UnsupportedAction",
-                error_message=f"durabletask-sidecar does not support {complaint} "
-                f"(action id {action.id}) that the orchestrator asked for.",
-            )
-    return None
+        error = _unsupported(kind, action)
+        if error is not None:
+            return Outcome(failure=_unsupported_action(error, action.id))
+        if kind == _COMPLETE:
+            ending = ending or action
+        elif kind == _VERSION_NOT_AVAILABLE:
+            lacks_version = True
+        else:
+            builder.router = router_of(action)
+            _ACTIONS[kind](builder, action.id, getattr(action, kind))
+    builder.router = None
+    return Outcome(ending, lacks_version)
 
 
-def _complaint(kind: str, action: messages.OrchestratorAction) -> str | None:
-    if kind == _COMPLETE:
-        return _bad_ending(action)
+def _unsupported(kind: str, action: messages.OrchestratorAction) -> str | None:
+    """What of the action is not supported; None when all of it is."""
+    completion = action.complete_orchestration
+    if completion is not None:
+        status = completion.orchestration_status
+        # COMPLETED, CONTINUED_AS_NEW, FAILED, CANCELED, TERMINATED
+        return None if 1 <= status <= 5 else f"ending with the status {int(status)}"
     if action.send_entity_message is not None:
-        return entity_messages.complaint(action.send_entity_message)
+        return entity_messages.unsupported(action.send_entity_message)
     is_known = kind in _ACTIONS or kind == _VERSION_NOT_AVAILABLE
     return None if is_known else f"the action '{kind or 'of an unknown kind'}'"
 
 
-def _bad_ending(action: messages.OrchestratorAction) -> str | None:
-    completion = action.complete_orchestration
-    assert completion is not None
-    status = completion.orchestration_status
-    # COMPLETED, CONTINUED_AS_NEW, FAILED, CANCELED, TERMINATED
-    return None if 1 <= status <= 5 else f"ending with the status {int(status)}"
+def _unsupported_action(what: str, action_id: int) -> messages.TaskFailureDetails:
+    # The orchestration fails once, instead of getting the same turn for ever.
+    return messages.TaskFailureDetails(
+        error_type="UnsupportedAction",
+        error_message=f"durabletask-sidecar does not support {what} "
+        f"(action id {action_id}) that the orchestrator asked for.",
+    )
 
 
-def lack_version(actions: Sequence[messages.OrchestratorAction]) -> bool:
-    """Whether the worker says that it has not the code that the orchestration began with."""
-    return any(oneofs.which(action) == _VERSION_NOT_AVAILABLE for action in actions)
-
-
-def carry_out(
-    draft: Draft, actions: Sequence[messages.OrchestratorAction]
-) -> messages.OrchestratorAction | None:
-    """Do what the actions say, in order; returns the one that ends the orchestration.
-
-    Those that come along with it are done all the same: events and children that nobody
-    waits for must go out. The first ending counts.
-    """
-    ending = None
-    for action in actions:
-        kind = oneofs.which(action)
-        if kind == _COMPLETE:
-            ending = ending or action
-        else:
-            draft.router = routing(action)
-            _ACTIONS[kind](draft, action.id, getattr(action, kind))
-    draft.router = None
-    return ending
-
-
-def routing(action: messages.OrchestratorAction) -> messages.TaskRouter | None:
+def router_of(action: messages.OrchestratorAction) -> messages.TaskRouter | None:
     """The action's router, if it names an app: most of Dapr's workers send an empty one."""
     router = action.router
     if router is None or not (router.source_app_id or router.target_app_id):
@@ -96,8 +96,34 @@ def routing(action: messages.OrchestratorAction) -> messages.TaskRouter | None:
     return router
 
 
-def _schedule_task(draft: Draft, task_id: int, action: messages.ScheduleTaskAction) -> None:
-    if draft.has_task(task_id):
+def reissue(
+    builder: TransitionBuilder,
+    work: PendingWork,
+    child_command: Callable[[StartInstance, ParentLink], StartChild | RewindChild],
+) -> None:
+    """Ask again for all that is pending in a history, and make a turn due.
+
+    For histories that go on in a new execution: the results for the old one were dropped.
+    `child_command` makes the command for a child, which may exist already.
+    """
+    for task_id, task in work.tasks.items():
+        if not builder.has_task(task_id):
+            _queue_task(builder, task_id, task)
+    for timer_id, fire_at in work.timers.items():
+        _queue_timer(builder, timer_id, fire_at)
+    for call in work.calls.values():
+        entity_messages.call_entity(builder, call)
+    for section, request in work.locks.items():
+        entity_messages.request_lock(builder, section, request.lock_set)
+    for task_id, created in work.children.items():
+        _call_child(builder, task_id, created, created.instance_id, child_command)
+    builder.wake_up()
+
+
+def _schedule_task(
+    builder: TransitionBuilder, task_id: int, action: messages.ScheduleTaskAction
+) -> None:
+    if builder.has_task(task_id):
         return
     event = events.task_scheduled(
         task_id,
@@ -107,21 +133,21 @@ def _schedule_task(draft: Draft, task_id: int, action: messages.ScheduleTaskActi
         tags=action.tags,
         parent_trace_context=action.parent_trace_context,
         task_execution_id=action.task_execution_id,
-        at=draft.now,
+        at=builder.now,
     )
     assert event.task_scheduled is not None
     event.task_scheduled.history_propagation_scope = action.history_propagation_scope
-    draft.record(event)
-    hand_out_task(draft, task_id, action)
+    builder.record(event)
+    _queue_task(builder, task_id, action)
 
 
-def hand_out_task(
-    draft: Draft,
+def _queue_task(
+    builder: TransitionBuilder,
     task_id: int,
     task: messages.ScheduleTaskAction | messages.TaskScheduledEvent,
 ) -> None:
-    """Make the activity wait for a worker."""
-    instance = draft.instance
+    """Make the activity ready for a worker."""
+    instance = builder.instance
     request = messages.ActivityRequest(
         name=task.name,
         version=task.version,
@@ -134,36 +160,38 @@ def hand_out_task(
         tags=task.tags,
         task_execution_id=task.task_execution_id,
     )
-    draft.add_task(task_id, task.name, task.version, request)
+    builder.add_task(task_id, task.name, task.version, request)
 
 
-def _create_timer(draft: Draft, timer_id: int, action: messages.CreateTimerAction) -> None:
-    if draft.has_timer(timer_id):
+def _create_timer(
+    builder: TransitionBuilder, timer_id: int, action: messages.CreateTimerAction
+) -> None:
+    if builder.has_timer(timer_id):
         return
-    fire_at = action.fire_at or draft.now
-    event = events.timer_created(timer_id, fire_at, name=action.name, at=draft.now)
+    fire_at = action.fire_at or builder.now
+    event = events.timer_created(timer_id, fire_at, name=action.name, at=builder.now)
     origin = oneofs.which(action)
     if origin:
         setattr(event.timer_created, origin, getattr(action, origin))
-    draft.record(event)
-    set_timer(draft, timer_id, fire_at)
+    builder.record(event)
+    _queue_timer(builder, timer_id, fire_at)
 
 
-def set_timer(draft: Draft, timer_id: int, fire_at: datetime) -> None:
-    """Let the timer fire when its time comes."""
-    # Workers chain long timers by the time in this event, so it is passed on exactly.
-    fired = events.timer_fired(timer_id, fire_at, at=max(fire_at, draft.now))
-    name = outstanding.timer(timer_id)
-    draft.enqueue(RowKind.RESULT, fired, visible_at=fire_at, answers=name)
+def _queue_timer(builder: TransitionBuilder, timer_id: int, fire_at: datetime) -> None:
+    """Put the event into the inbox that is visible when the timer fires."""
+    # Workers split long timers, and compute the next part from the time in this event.
+    fired = events.timer_fired(timer_id, fire_at, at=max(fire_at, builder.now))
+    name = pending.timer(timer_id)
+    builder.enqueue(RowKind.RESULT, fired, visible_at=fire_at, answers=name)
 
 
 def _create_sub_orchestration(
-    draft: Draft, task_id: int, action: messages.CreateSubOrchestrationAction
+    builder: TransitionBuilder, task_id: int, action: messages.CreateSubOrchestrationAction
 ) -> None:
-    if draft.has_child(task_id):
+    if builder.has_child(task_id):
         return
-    parent = draft.instance
-    child_id = action.instance_id or instance_ids.of_child(parent.instance_id, task_id)
+    parent = builder.instance
+    child_id = action.instance_id or ids.child_id(parent.instance_id, task_id)
     event = events.sub_orchestration_instance_created(
         task_id,
         action.name,
@@ -172,31 +200,43 @@ def _create_sub_orchestration(
         version=action.version,
         tags=action.tags,
         parent_trace_context=action.parent_trace_context,
-        at=draft.now,
+        at=builder.now,
     )
     created = event.sub_orchestration_instance_created
     assert created is not None
     created.history_propagation_scope = action.history_propagation_scope
     created.retry_parent_instance_info = action.retry_parent_instance_info
-    draft.record(event)
-    start = child_start(parent, action, draft.router)
-    if detached.is_detached(action.tags):
-        draft.tell(child_id, StartDetached(start))
+    builder.record(event)
+    if pending.is_fire_and_forget(action.tags):
+        builder.send(child_id, StartDetached(_child_start(parent, action, builder.router)))
         return
-    complaint = child_complaint(child_id, action.name)
-    if complaint is not None:
-        fail_child(draft, task_id, complaint)
-        return
-    draft.add_child(task_id, child_id)
-    draft.tell(child_id, StartChild(start, link_to(parent, task_id)))
+    _call_child(builder, task_id, action, child_id, StartChild)
 
 
-def child_start(
+def _call_child(
+    builder: TransitionBuilder,
+    task_id: int,
+    call: messages.CreateSubOrchestrationAction | messages.SubOrchestrationInstanceCreatedEvent,
+    child_id: str,
+    child_command: Callable[[StartInstance, ParentLink], StartChild | RewindChild],
+) -> None:
+    """Wait for the child, and send it the command."""
+    error = "the name of the orchestrator is empty" if not call.name else None
+    error = error or ids.instance_id_error(child_id)
+    if error is not None:
+        _fail_child(builder, task_id, error)
+        return
+    builder.add_child(task_id, child_id)
+    start = _child_start(builder.instance, call, builder.router)
+    builder.send(child_id, child_command(start, _parent_link(builder.instance, task_id)))
+
+
+def _child_start(
     parent: Instance,
     call: messages.CreateSubOrchestrationAction | messages.SubOrchestrationInstanceCreatedEvent,
     router: messages.TaskRouter | None = None,
 ) -> StartInstance:
-    """What the child begins with."""
+    """The command that starts the child."""
     return StartInstance(
         name=call.name,
         input=call.input,
@@ -207,34 +247,27 @@ def child_start(
     )
 
 
-def link_to(parent: Instance, task_id: int) -> ParentLink:
+def _parent_link(parent: Instance, task_id: int) -> ParentLink:
     """How the child finds the call that waits for it."""
     origin = parent.origin
     return ParentLink(parent.instance_id, origin.execution_id, task_id, origin.name, origin.version)
 
 
-def child_complaint(child_id: str, name: str) -> str | None:
-    """Why there can be no such child; None when there can."""
-    if not name:
-        return "the name of the orchestrator is empty"
-    return instance_ids.complaint(child_id)
-
-
-def fail_child(draft: Draft, task_id: int, complaint: str) -> None:
-    """Answer the call of a child that cannot be."""
+def _fail_child(builder: TransitionBuilder, task_id: int, error: str) -> None:
+    """Answer the call of a child that cannot be started."""
     failure = messages.TaskFailureDetails(
-        error_type="InvalidArgument", error_message=f"Sub-orchestration not started: {complaint}."
+        error_type="InvalidArgument", error_message=f"Sub-orchestration not started: {error}."
     )
-    failed = events.sub_orchestration_instance_failed(task_id, failure, at=draft.now)
-    draft.enqueue(RowKind.RESULT, failed, answers=outstanding.child(task_id))
+    failed = events.sub_orchestration_instance_failed(task_id, failure, at=builder.now)
+    builder.enqueue(RowKind.RESULT, failed, answers=pending.child(task_id))
 
 
 def _create_detached_orchestration(
-    draft: Draft, action_id: int, action: messages.CreateDetachedOrchestrationAction
+    builder: TransitionBuilder, action_id: int, action: messages.CreateDetachedOrchestrationAction
 ) -> None:
-    instance_id = action.instance_id or instance_ids.of_child(draft.instance.instance_id, action_id)
-    draft.record(
-        events.detached_orchestration_instance_created(action_id, instance_id, at=draft.now)
+    instance_id = action.instance_id or ids.child_id(builder.instance.instance_id, action_id)
+    builder.record(
+        events.detached_orchestration_instance_created(action_id, instance_id, at=builder.now)
     )
     start = StartInstance(
         name=action.name,
@@ -245,25 +278,27 @@ def _create_detached_orchestration(
         tags=action.tags,
         parent_trace_context=action.parent_trace_context,
         replaceable=frozenset(TERMINAL_STATUSES),
-        router=draft.router,
+        router=builder.router,
     )
-    draft.tell(instance_id, StartDetached(start))
+    builder.send(instance_id, StartDetached(start))
 
 
-def _send_event(draft: Draft, event_id: int, action: messages.SendEventAction) -> None:
+def _send_event(
+    builder: TransitionBuilder, event_id: int, action: messages.SendEventAction
+) -> None:
     target = action.instance.instance_id if action.instance is not None else ""
-    draft.record(events.event_sent(event_id, target, action.name, action.data, at=draft.now))
-    draft.tell(target, DeliverEvent(action.name, action.data))
+    builder.record(events.event_sent(event_id, target, action.name, action.data, at=builder.now))
+    builder.send(target, DeliverEvent(action.name, action.data))
 
 
 def _terminate_orchestration(
-    draft: Draft, _action_id: int, action: messages.TerminateOrchestrationAction
+    builder: TransitionBuilder, _action_id: int, action: messages.TerminateOrchestrationAction
 ) -> None:
     command = Terminate(action.reason, action.recurse, must_exist=False)
-    draft.tell(action.instance_id, command)
+    builder.send(action.instance_id, command)
 
 
-_ACTIONS: dict[str, Callable[[Draft, int, Any], None]] = {
+_ACTIONS: dict[str, Callable[[TransitionBuilder, int, Any], None]] = {
     "schedule_task": _schedule_task,
     "create_timer": _create_timer,
     "create_sub_orchestration": _create_sub_orchestration,

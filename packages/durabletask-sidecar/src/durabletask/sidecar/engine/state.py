@@ -168,7 +168,7 @@ class Instance:
     locks: dict[str, LockRow] = field(default_factory=dict)
     """By the id of the critical section."""
     task_ids: set[int] = field(init=False)
-    """Action ids of the tasks; at most one attempt of each is outstanding."""
+    """Action ids of the tasks; at most one attempt of each is pending."""
     task_size: int = field(init=False)
     """Bytes of the requests."""
 
@@ -191,7 +191,7 @@ class Instance:
         return held + self.inbox.size + self.task_size + rows * _ROW
 
     def task_with_key(self, key: str) -> TaskRow | None:
-        """The outstanding task of this key."""
+        """The pending task with this key."""
         number = key.rpartition(":")[2]
         # A number of thousands of digits is no number of ours, and int() refuses it.
         row = self.tasks.get(int(number)) if number.isdecimal() and len(number) < 20 else None
@@ -206,8 +206,8 @@ class Instance:
             return self.inbox.starts_at()
         return self.inbox.due_at()
 
-    def tasks_that_go(self, transition: Transition) -> list[TaskRow]:
-        """The tasks that will not be outstanding any more."""
+    def dropped_tasks(self, transition: Transition) -> list[TaskRow]:
+        """The tasks that the transition removes."""
         if transition.origin is not None or transition.removes:
             kept = {row.number for row in transition.tasks_add}
             return [row for row in self.tasks.values() if row.number not in kept]
@@ -232,9 +232,9 @@ class Instance:
             self.inbox.remove(number)
         for row in transition.inbox_add:
             self.inbox.add(row)
-        self._absorb_outstanding(transition)
+        self._absorb_pending(transition)
 
-    def _absorb_outstanding(self, transition: Transition) -> None:
+    def _absorb_pending(self, transition: Transition) -> None:
         for number in transition.tasks_remove:
             row = self.tasks.pop(number)
             self.task_ids.discard(row.task_id)

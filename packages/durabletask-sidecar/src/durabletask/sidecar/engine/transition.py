@@ -1,7 +1,7 @@
-"""What a command does to an instance: the engine's outputs.
+"""Transitions and replies: the engine's outputs.
 
-A transition is a delta. It holds everything that one step must commit, so that crash
-safety is a property of one line in the committer.
+A transition holds everything that a command changes, and all of it is committed at once or
+not at all. That is what makes the engine crash-safe.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The command was carried out, or had nothing to do."""
+    """The command was carried out, or there was nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,42 +37,42 @@ class NotFound:
 
 @dataclass(frozen=True, slots=True)
 class AlreadyExists:
-    """There is an instance of that id, and it does not give way."""
+    """There is an instance of that id, and it must not be replaced."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class InvalidArgument:
-    """The command makes no sense whatever the state."""
+    """The command is not valid, whatever the state of the instance."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class FailedPrecondition:
-    """The instance is not in a state in which that can be done."""
+    """The instance is not in a state in which the command can be carried out."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Exhausted:
-    """There is no room for it now; there may be later."""
+    """A limit is reached; the command may be carried out later."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """The work that was completed is no longer wanted: redelivered, replaced or ended."""
+    """The completed work is no longer pending: it was completed, replaced or has ended."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """So many instances were forgotten, this one and others with it."""
+    """How many instances were removed, this one and its descendants."""
 
     count: int
 
@@ -93,18 +93,19 @@ class FollowUp:
 
 @dataclass(frozen=True, slots=True)
 class ForChildren:
-    """A command for the children of an instance; the committer looks them up."""
+    """A command for all children of an instance; the committer looks them up."""
 
     command: Command
     live_only: bool = True
 
 
 class Transition(NamedTuple):
-    """The delta of one instance.
+    """What a command changes of one instance.
 
-    `origin` is set when an execution begins; then history, inbox and all that was
-    outstanding of the old one go, except inbox rows in `inbox_keep`. `progress` None
-    means that the instance stays as it is, unless the transition `removes` it.
+    `origin` is set when an execution begins. Then the history, the inbox and all that was
+    pending of the old execution are removed, except the inbox rows in `inbox_keep`.
+    `progress` None means that the instance stays as it is, unless the transition `removes`
+    it.
     """
 
     reply: Reply = ACCEPTED
@@ -124,7 +125,7 @@ class Transition(NamedTuple):
     calls_add: tuple[CallRow, ...] = ()
     calls_remove: tuple[str, ...] = ()
     locks_set: tuple[LockRow, ...] = ()
-    """New ones, and those that are granted now."""
+    """New locks, and those that are granted now."""
     locks_remove: tuple[str, ...] = ()
     follow_ups: tuple[FollowUp, ...] = ()
     for_children: ForChildren | None = None
@@ -138,8 +139,13 @@ class Transition(NamedTuple):
 REMOVED = Transition(removes=True)
 
 
+NOTHING = Transition()
+
+
 def refuse(reply: Refusal) -> Transition:
     return Transition(reply=reply)
 
 
-NOTHING = Transition()
+def instance_not_found(instance_id: str) -> NotFound:
+    # Dapr's clients look for the first four words.
+    return NotFound(f"no such instance exists: {instance_id}")

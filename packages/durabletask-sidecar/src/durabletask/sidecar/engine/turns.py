@@ -1,4 +1,4 @@
-"""A turn of an orchestration: what goes into it, and what is made of its answer."""
+"""A turn of an orchestration: which events a worker gets, and what its response changes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, events, messages
 
-from . import endings, generations, orchestrator_actions, rewinding
+from . import completion, orchestrator_actions, rewind
 from .commands import TurnTaken
-from .draft import Draft
 from .inbox import RowKind
 from .transition import Stale, Transition, refuse
+from .transition_builder import TransitionBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,46 +21,46 @@ if TYPE_CHECKING:
     from .inbox import InboxRow
     from .state import Instance
 
-# One turn takes at most so many events; the rest waits for the next.
-_LARGEST_BATCH = 1000
-# What a work item holds besides events: ids, token and trace context.
+# Events in one turn; the rest waits for the next.
+_MAX_EVENTS = 1000
+# Bytes of a work item besides its events: ids, token and trace context.
 _OVERHEAD = 4096
-# What protobuf's timestamps and Python's can tell apart.
+# The smallest step of time that both protobuf and Python can represent.
 _TICK = timedelta(microseconds=1)
-# Of each event: tag and length.
+# Bytes of the tag and the length before each event.
 _FRAME = 8
 
 
 def prepare(
     instance: Instance, now: datetime, room: int, history_bytes: int = 0
 ) -> TurnTaken | None:
-    """What the next turn sees; None when there is nothing to do for an orchestrator.
+    """What the next turn gets; None when the orchestrator has nothing to do.
 
-    `room` is how many bytes of events the message has room for, `history_bytes` how many are
-    stored.
+    `room` is how many bytes of events the message has room for, `history_bytes` the size of
+    the stored history.
     """
     due_at = instance.due_at()
     if due_at is None or due_at > now:
         return None
     batch = list(_capped(_next_rows(instance.inbox.due(now)), room - _OVERHEAD))
-    # It is the orchestrator's clock, so it must not run backwards; nor stand still, for
-    # workers make their ids of it, in one generation as in the next.
+    # This is the orchestrator's clock: it must not run backwards. Nor may it stand still, also
+    # from one execution to the next, since workers derive their ids from it.
     last = instance.progress.turn_at
     at = now if last is None else max(now, last + _TICK)
     started = codec.encode(events.orchestrator_started(at))
     return TurnTaken(
         execution_id=instance.origin.execution_id,
         at=at,
-        generation_length=instance.progress.history_length,
+        history_length=instance.progress.history_length,
         consumed=tuple(row.number for row in batch),
-        new_events=(started, *(row.event for row in batch if row.kind is not RowKind.NUDGE)),
+        new_events=(started, *(row.event for row in batch if row.kind is not RowKind.WAKE_UP)),
         rewinds=any(row.kind is RowKind.REWIND for row in batch),
-        generation_bytes=history_bytes,
+        history_bytes=history_bytes,
     )
 
 
 def _next_rows(due: list[InboxRow]) -> list[InboxRow]:
-    """What may go into one turn: a worker rewinds only in a turn of its own."""
+    """The rows that may go into one turn: a rewind is alone in its turn."""
     return [row for row in due if row.kind is RowKind.REWIND] or due
 
 
@@ -68,9 +68,9 @@ def _capped(rows: Iterable[InboxRow], room: int) -> Iterable[InboxRow]:
     size = 0
     for count, row in enumerate(rows):
         size += len(row.event) + _FRAME
-        # Suspended and resumed must not be parted: the worker would sleep in between.
+        # Suspended and resumed go together: with the first alone, the worker would stay suspended.
         is_first = count == 0 or row.kind is RowKind.CONTROL
-        if not is_first and (count >= _LARGEST_BATCH or size > room):
+        if not is_first and (count >= _MAX_EVENTS or size > room):
             return
         yield row
 
@@ -82,73 +82,82 @@ def complete(
     now: datetime,
     new_id: Callable[[], str],
 ) -> Transition:
-    """Commit the turn: its events, then what each action does, then how it ends."""
+    """Record the events of the turn, carry its actions out, and end the execution if asked to."""
     turn = command.turn
     if instance is None or not _is_current(instance, turn):
-        return refuse(Stale(f"the turn of '{instance_id}' is no longer wanted"))
+        return refuse(Stale(f"the turn of '{instance_id}' is not pending"))
     if turn.rewinds:
-        return rewinding.complete(instance, command, now, new_id)
-    draft = Draft(instance, now)
-    draft.consume(turn.consumed)
-    draft.record_encoded(_as_taken(turn, command.version))
+        return rewind.complete(instance, command, now, new_id)
+    builder = _record_turn(instance, command, now)
+    outcome = orchestrator_actions.carry_out(builder, command.actions)
+    if outcome.failure is not None:
+        builder = _record_turn(instance, command, now)
+        failed = messages.OrchestrationStatus.FAILED
+        return completion.complete(builder, failed, failure=outcome.failure, event_id=-1)
+    if outcome.lacks_version:
+        return _stall(_record_turn(instance, command, now))
+    if outcome.ending is not None:
+        return _end_execution(builder, outcome.ending, new_id)
+    return _continue(builder, messages.OrchestrationStatus.RUNNING)
+
+
+def _record_turn(instance: Instance, command: CompleteTurn, now: datetime) -> TransitionBuilder:
+    """A builder with the turn's events, and none of its actions."""
+    turn = command.turn
+    builder = TransitionBuilder(instance, now)
+    builder.consume(turn.consumed)
+    builder.record_encoded(_turn_events(turn, command.version))
     kept = instance.progress.custom_status if command.keeps_status else None
-    draft.change(
+    builder.set_progress(
         custom_status=kept if command.custom_status is None else command.custom_status,
         trace_context=command.trace_context or instance.progress.trace_context,
         turn_at=turn.at,
     )
-    unsupported = orchestrator_actions.unsupported(command.actions)
-    if unsupported is not None:
-        failed = messages.OrchestrationStatus.FAILED
-        return endings.end(draft, failed, failure=unsupported, event_id=-1)
-    if orchestrator_actions.lack_version(command.actions):
-        return _stall(draft)
-    completion = orchestrator_actions.carry_out(draft, command.actions)
-    if completion is not None:
-        return _conclude(draft, completion, new_id)
-    return _go_on(draft, messages.OrchestrationStatus.RUNNING)
+    return builder
 
 
-def _as_taken(turn: TurnTaken, version: messages.OrchestrationVersion | None) -> tuple[bytes, ...]:
-    """The events of the turn, of which the first tells later turns what code has taken it."""
+def _turn_events(
+    turn: TurnTaken, version: messages.OrchestrationVersion | None
+) -> tuple[bytes, ...]:
+    """The events of the turn; the first tells later turns which version of the code ran it."""
     if version is None:
         return turn.new_events
     started = events.orchestrator_started(turn.at, version=version)
     return (codec.encode(started), *turn.new_events[1:])
 
 
-def _stall(draft: Draft) -> Transition:
-    """Wait for another worker; the next event, whatever it is, lets one try.
+def _stall(builder: TransitionBuilder) -> Transition:
+    """Wait for a worker with the version; the next event, whatever it is, lets one try.
 
-    Nothing is lost of what the turn has seen: it is history now, and will be replayed.
+    The turn's events are history now and will be replayed, so that none is lost.
     """
     reason = messages.StalledReason.VERSION_NOT_AVAILABLE
-    name = draft.instance.origin.name
-    text = f"No worker that was asked has the version of '{name}' that this history needs."
-    draft.record(events.execution_stalled(reason, text, at=draft.now))
-    return _go_on(draft, messages.OrchestrationStatus.STALLED)
+    name = builder.instance.origin.name
+    text = f"The worker does not have the version of '{name}' that this history needs."
+    builder.record(events.execution_stalled(reason, text, at=builder.now))
+    return _continue(builder, messages.OrchestrationStatus.STALLED)
 
 
-def _go_on(draft: Draft, status: messages.OrchestrationStatus) -> Transition:
-    if draft.instance.progress.is_suspended:
+def _continue(builder: TransitionBuilder, status: messages.OrchestrationStatus) -> Transition:
+    if builder.instance.progress.is_suspended:
         status = messages.OrchestrationStatus.SUSPENDED
-    return draft.finish(status=status)
+    return builder.build(status=status)
 
 
-def _conclude(
-    draft: Draft, action: messages.OrchestratorAction, new_id: Callable[[], str]
+def _end_execution(
+    builder: TransitionBuilder, action: messages.OrchestratorAction, new_id: Callable[[], str]
 ) -> Transition:
-    completion = action.complete_orchestration
-    assert completion is not None
-    status = completion.orchestration_status
+    ending = action.complete_orchestration
+    assert ending is not None
+    status = ending.orchestration_status
     if status == messages.OrchestrationStatus.CONTINUED_AS_NEW:
-        router = orchestrator_actions.routing(action)
-        return generations.continue_as_new(draft, completion, new_id, router)
-    return endings.end(
-        draft,
+        router = orchestrator_actions.router_of(action)
+        return completion.continue_as_new(builder, ending, new_id, router)
+    return completion.complete(
+        builder,
         status,
-        result=completion.result,
-        failure=completion.failure_details,
+        result=ending.result,
+        failure=ending.failure_details,
         event_id=action.id,
     )
 
@@ -157,7 +166,7 @@ def _is_current(instance: Instance, turn: TurnTaken) -> bool:
     return (
         instance.is_live
         and instance.origin.execution_id == turn.execution_id
-        and instance.progress.history_length == turn.generation_length
-        # Callers may give two executions one id.
+        and instance.progress.history_length == turn.history_length
+        # Callers may give the same id to two executions.
         and all(number in instance.inbox for number in turn.consumed)
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from durabletask.sidecar.audit import Finding, entities, histories, instances, links, pieces
+from durabletask.sidecar.audit import Finding, entities, histories, instances
 from durabletask.sidecar.store import Key, StoreError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _problems_of(key: Key, look: Callable[[Key], Iterable[Finding]]) -> Iterator
 
 
 def _instance_findings(file: Inspection, key: Key) -> Iterator[Finding]:
-    events, wrong = pieces.decode(pieces.Piece(*each) for each in file.pieces(key))
+    events, wrong = histories.decode(histories.Piece(*each) for each in file.pieces(key))
     yield from wrong
     instance = file.load(key)
     # Events that cannot be read leave a gap, and other rules would only report that gap.
@@ -81,7 +81,7 @@ def _instance_findings(file: Inspection, key: Key) -> Iterator[Finding]:
         yield from instances.findings(instances.Record(instance, file.due_at(key), events))
     if instance is not None:
         of_hub = partial(Key, key.hub)
-        yield from links.of_instance(
+        yield from instances.link_findings(
             instance,
             lambda name: file.load(of_hub(name)),
             lambda name: file.load_entity(of_hub(name)),
@@ -92,4 +92,4 @@ def _entity_findings(file: Inspection, key: Key) -> Iterator[Finding]:
     entity = file.load_entity(key)
     if entity is not None:
         yield from entities.findings(entity, file.entity_due_at(key))
-        yield from links.of_entity(entity, lambda name: file.load(Key(key.hub, name)))
+        yield from entities.link_findings(entity, lambda name: file.load(Key(key.hub, name)))

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from durabletask.sidecar.engine import ids
 from durabletask.sidecar.engine.commands import Purge
-from durabletask.sidecar.engine.entities import ids
 from durabletask.sidecar.engine.entities.commands import PurgeEntity
 from durabletask.sidecar.engine.state import TERMINAL_STATUSES
 from durabletask.sidecar.engine.transition import Purged
@@ -96,7 +96,7 @@ async def _purge_batch(host: Host, hub: str, names: Sequence[str], command: Purg
 
 
 async def _submit(host: Host, hub: str, name: str, command: Purge) -> Reply:
-    entity_id = ids.normalized(name)
+    entity_id = ids.normalized_entity_id(name)
     if entity_id is not None:
         return await host.execute(hub, entity_id, PurgeEntity())
     return await host.execute(hub, name, command)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import messages
-from durabletask.sidecar.engine.entities import ids
+from durabletask.sidecar.engine import ids
 from durabletask.sidecar.engine.entities.commands import SignalEntity
 from durabletask.sidecar.operations import entity_cleaning
 from durabletask.sidecar.store.queries import EntityQuery
@@ -47,7 +47,7 @@ class Entities:
     async def get(
         self, request: messages.GetEntityRequest, caller: Caller
     ) -> messages.GetEntityResponse:
-        target = ids.normalized(request.instance_id)
+        target = ids.normalized_entity_id(request.instance_id)
         entity = None if target is None else self._host.entity(caller.hub, target)
         if entity is None:
             return messages.GetEntityResponse(exists=False)
@@ -98,7 +98,7 @@ class Entities:
 
 def _entity_query(wanted: messages.EntityQuery) -> EntityQuery:
     return EntityQuery(
-        ids.normalized_prefix(wanted.instance_id_starts_with or ""),
+        ids.normalized_entity_id_prefix(wanted.instance_id_starts_with or ""),
         wanted.last_modified_from,
         wanted.last_modified_to,
         wanted.include_transient,

@@ -12,10 +12,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import messages, wire
-from durabletask.sidecar.engine.instances import not_found
-from durabletask.sidecar.engine.transition import NotFound
+from durabletask.sidecar.engine.transition import NotFound, instance_not_found
 from durabletask.sidecar.store import Key
-from durabletask.sidecar.store.splicing import decoded, spans
+from durabletask.sidecar.store.encoded_events import decoded, spans
 
 from .errors import RefusedError
 from .ids import INSTANCE_ID, check_length
@@ -61,7 +60,7 @@ class Histories:
         check_length(INSTANCE_ID, instance_id)
         instance = self._host.instance(caller.hub, instance_id)
         if instance is None:
-            raise RefusedError(not_found(instance_id))
+            raise RefusedError(instance_not_found(instance_id))
         return instance
 
 

@@ -5,8 +5,7 @@ Knows nothing about which instances there are.
 
 from __future__ import annotations
 
-from durabletask.sidecar.engine import instance_ids
-from durabletask.sidecar.engine.entities import ids
+from durabletask.sidecar.engine import ids
 from durabletask.sidecar.engine.transition import InvalidArgument
 
 from .errors import RefusedError
@@ -16,9 +15,9 @@ INSTANCE_ID = "the instance id"
 
 def check_new(instance_id: str) -> None:
     """Raise RefusedError unless an orchestration may be given this id."""
-    complaint = instance_ids.complaint(instance_id)
-    if complaint is not None:
-        raise RefusedError(InvalidArgument(complaint))
+    error = ids.instance_id_error(instance_id)
+    if error is not None:
+        raise RefusedError(InvalidArgument(error))
 
 
 def check_given(what: str, value: str) -> None:
@@ -29,15 +28,15 @@ def check_given(what: str, value: str) -> None:
 
 def check_length(what: str, value: str) -> None:
     """Raise RefusedError when it is longer than anything that is kept under such a key."""
-    if len(value) > instance_ids.LONGEST:
-        text = f"{what} has {len(value)} characters; {instance_ids.LONGEST} are allowed"
+    if len(value) > ids.MAX_LENGTH:
+        text = f"{what} has {len(value)} characters; {ids.MAX_LENGTH} are allowed"
         raise RefusedError(InvalidArgument(text))
 
 
 def entity_id(value: str) -> str:
     """The id as the engine knows it; raise RefusedError when it is not that of an entity."""
     check_length("the entity id", value)
-    normalized = ids.normalized(value)
+    normalized = ids.normalized_entity_id(value)
     if normalized is None:
         raise RefusedError(InvalidArgument(f"{value!r} is not the id of an entity (@name@key)"))
     return normalized

@@ -15,8 +15,8 @@ from durabletask.sidecar.engine.commands import (
     Suspend,
     Terminate,
 )
-from durabletask.sidecar.engine.instances import not_found
 from durabletask.sidecar.engine.state import TERMINAL_STATUSES
+from durabletask.sidecar.engine.transition import instance_not_found
 
 from . import states
 from .errors import RefusedError
@@ -101,7 +101,7 @@ class Instances:
     ) -> messages.GetInstanceResponse:
         instance = await self._host.wait(caller.hub, request.instance_id, is_reached)
         if instance is None and self._spoken.is_daprs(caller.hub):
-            raise RefusedError(not_found(request.instance_id))
+            raise RefusedError(instance_not_found(request.instance_id))
         return _response(instance, request)
 
     async def raise_event(

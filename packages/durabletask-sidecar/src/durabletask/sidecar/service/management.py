@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 
 from durabletask.protocol import messages
 from durabletask.sidecar.engine.commands import Restart, Rewind, StartFrom, Terminate
-from durabletask.sidecar.engine.instances import not_found
-from durabletask.sidecar.engine.transition import ACCEPTED, FailedPrecondition, InvalidArgument
+from durabletask.sidecar.engine.transition import (
+    ACCEPTED,
+    FailedPrecondition,
+    InvalidArgument,
+    instance_not_found,
+)
 from durabletask.sidecar.operations import purge
 from durabletask.sidecar.store import Key
+from durabletask.sidecar.store.encoded_events import decoded
 from durabletask.sidecar.store.queries import InstanceQuery
-from durabletask.sidecar.store.splicing import decoded
 
 from .errors import RefusedError
 from .execution import execute
@@ -74,7 +78,7 @@ class Management:
         check_length(INSTANCE_ID, source_id)
         source = self._host.instance(caller.hub, source_id)
         if source is None:
-            raise RefusedError(not_found(source_id))
+            raise RefusedError(instance_not_found(source_id))
         if source.is_live:
             status = source.progress.status.name
             text = f"'{source_id}' is {status}; only an instance that has ended can be rerun"
@@ -125,7 +129,7 @@ class Management:
             return
         instance = self._host.instance(caller.hub, name)
         if instance is None:
-            raise RefusedError(not_found(name))
+            raise RefusedError(instance_not_found(name))
         if instance.is_live:
             text = f"failed to purge: orchestration has not yet completed: {name}"
             raise RefusedError(FailedPrecondition(text))

@@ -103,7 +103,7 @@ class Reader(Protocol):
         """When the next orchestration or entity becomes due after that time."""
         ...
 
-    def alive(self) -> Mapping[str, int]:
+    def live_counts(self) -> Mapping[str, int]:
         """How many orchestrations have not ended, of each task hub that has any."""
         ...
 

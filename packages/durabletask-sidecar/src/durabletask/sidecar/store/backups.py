@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import StoreError, files
-from .beside import LOCK, LOG, belongs, beside
 from .locking import FileLock
 
 if TYPE_CHECKING:
@@ -59,16 +58,16 @@ def _check_target(source: Path, target: Path, *, overwrite: bool) -> None:
         raise StoreError(f"{target} is a folder; name a file in it")
     if target.exists() and target.samefile(source):
         raise StoreError(f"{target} is the file itself; name another one for the backup")
-    if belongs(target, source):
+    if files.is_companion(target, source):
         raise StoreError(f"{target} belongs to {source}; name another file for the backup")
     if target.exists() and not overwrite:
         raise StoreError(f"{target} is there already; name another file, or use --force")
-    if beside(target, LOCK).exists():
+    if files.companion(target, files.LOCK).exists():
         FileLock(target).release()
     if files.log_size(target):
         # SQLite would take this log for a part of the copy.
         raise StoreError(
-            f"{beside(target, LOG)} still holds changes of another {target.name}; name another file"
+            f"{files.companion(target, files.LOG)} still holds changes of another {target.name}; name another file"
         )
 
 

@@ -6,13 +6,14 @@ import os
 import sqlite3
 import sys
 from importlib import resources
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from . import ForeignFileError, StoreError
-from .beside import LOG, beside
 
-if TYPE_CHECKING:
-    from pathlib import Path
+# Files beside a database that belong to it: SQLite's logs, and our lock.
+LOG = "-wal"
+LOCK = ".lock"
+_ALL = (LOG, "-shm", "-journal", LOCK)
 
 # "DTpy": says whose file it is to whoever looks at its header.
 APPLICATION_ID = 0x44547079
@@ -33,6 +34,20 @@ _LARGEST_LOG = 64 * 1024 * 1024
 _WHAT_TO_DO = "keep a copy of it, and start on a backup or another file"
 
 _MIGRATIONS = resources.files(__package__) / "migrations"
+
+
+def companion(path: Path, suffix: str) -> Path:
+    """The file that belongs to the one at `path`.
+
+    SQLite follows links before it names its log. So do we: with two names for one file, each
+    would have a log that nobody writes, and a lock of its own.
+    """
+    return Path(os.path.realpath(path) + suffix)
+
+
+def is_companion(part: Path, path: Path) -> bool:
+    """Whether `part` is one of the files that belong to the one at `path`."""
+    return Path(os.path.realpath(part)) in {companion(path, suffix) for suffix in _ALL}
 
 
 def connect(path: Path, synchronous: str) -> sqlite3.Connection:
@@ -100,7 +115,7 @@ def _refuse_cut_page(path: Path) -> None:
 
 
 def _log(path: Path) -> Path:
-    return beside(path, LOG)
+    return companion(path, LOG)
 
 
 def _size(path: Path) -> int:

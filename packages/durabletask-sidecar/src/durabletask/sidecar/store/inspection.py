@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import Key, files, rows, statements
-from .reading import SqliteReader
+from .sqlite_reader import SqliteReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

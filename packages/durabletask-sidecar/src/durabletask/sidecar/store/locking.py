@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from . import StoreError, StoreLockedError
-from .beside import LOCK, beside
+from .files import LOCK, companion
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         if not path.name:
             raise StoreError(f"{str(path)!r} is not the name of a file")
-        self._path = beside(path, LOCK)
+        self._path = companion(path, LOCK)
         try:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:

@@ -13,8 +13,8 @@ from durabletask.sidecar.engine.inbox import Inbox
 from durabletask.sidecar.engine.state import Instance, blank
 
 from . import Change, Due, EntityChange, Key
+from .encoded_events import repeated_field
 from .queries import EntitySummary, InstanceSummary
-from .splicing import spliced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -77,7 +77,7 @@ class MemoryStore:
         first = self._behind(after)
         return self._by_time[first][0] if first < len(self._by_time) else None
 
-    def alive(self) -> Mapping[str, int]:
+    def live_counts(self) -> Mapping[str, int]:
         return Counter(key.hub for key, instance in self._instances.items() if instance.is_live)
 
     def outstanding_tasks(self) -> Iterator[tuple[Key, ScheduledTask]]:
@@ -160,7 +160,7 @@ class MemoryStore:
     def _write_history(self, key: Key, transition: Transition) -> None:
         if transition.origin is not None:
             self._histories[key] = bytearray()
-        self._histories[key] += spliced(transition.events)
+        self._histories[key] += repeated_field(transition.events)
 
     def _take_over(self, key: Key, transition: Transition) -> None:
         stored = self._instances.get(key)

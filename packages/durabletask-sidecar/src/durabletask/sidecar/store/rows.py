@@ -1,4 +1,4 @@
-"""How states are written down in columns, and read from them again."""
+"""How orchestrations and entities are written to columns, and read from them again."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import codec, messages
+from durabletask.sidecar.engine.entities.commands import Caller
+from durabletask.sidecar.engine.entities.queue import MessageKind, MessageRow
+from durabletask.sidecar.engine.entities.state import EntityProgress, Holder
 from durabletask.sidecar.engine.inbox import InboxRow, RowKind
 from durabletask.sidecar.engine.state import (
     CallRow,
@@ -151,3 +154,41 @@ def lock_columns(row: LockRow) -> Columns:
 def lock_row(columns: Sequence[Any]) -> LockRow:
     section, lock_set, is_granted = columns
     return LockRow(section, tuple(json.loads(lock_set)), bool(is_granted))
+
+
+def entity_columns(progress: EntityProgress) -> Columns:
+    holder = progress.holder
+    return (
+        progress.execution_id,
+        micros(progress.modified_at),
+        progress.state,
+        None if holder is None else holder.instance_id,
+        None if holder is None else holder.critical_section_id,
+        progress.rows_made,
+    )
+
+
+def entity_progress(columns: Sequence[Any]) -> EntityProgress:
+    execution_id, modified_at, state, holder_id, section_id, rows_made = columns
+    holder = None if holder_id is None else Holder(holder_id, section_id)
+    return EntityProgress(execution_id, known_moment(modified_at), state, holder, rows_made)
+
+
+def message_columns(row: MessageRow) -> Columns:
+    caller = row.caller
+    return (
+        row.number,
+        int(row.kind),
+        micros(row.visible_at),
+        row.request_id,
+        row.event,
+        None if caller is None else caller.instance_id,
+        None if caller is None else caller.execution_id,
+    )
+
+
+def message_row(columns: Sequence[Any]) -> MessageRow:
+    number, kind, visible_at, request_id, event, caller_id, caller_execution_id = columns
+    caller = None if caller_id is None else Caller(caller_id, caller_execution_id)
+    visible = known_moment(visible_at)
+    return MessageRow(number, MessageKind(kind), visible, request_id, event, caller)

@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from durabletask.sidecar.lru import Lru
+
 from . import Change, Key, StoreError, files
-from .histories import Histories
+from .encoded_events import repeated_field
 from .locking import FileLock
-from .reading import SqliteReader
-from .writing import Writer
+from .sqlite_reader import SqliteReader
+from .sqlite_writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +27,35 @@ if TYPE_CHECKING:
 Synchronous = Literal["full", "normal"]
 
 _HISTORY_BYTES_KEPT = 64 * 1024 * 1024
+
+
+class _HistoryCache:
+    """Encoded histories of the instances used last, up to so many bytes."""
+
+    def __init__(self, most_bytes: int) -> None:
+        # Without the last one, each turn of an instance with a larger history would read it.
+        self._histories: Lru[Key, bytearray] = Lru(most_bytes, least=1)
+
+    def get(self, key: Key) -> bytearray | None:
+        return self._histories.get(key)
+
+    def put(self, key: Key, history: bytearray) -> None:
+        self._histories.put(key, history, len(history))
+
+    def apply(self, change: Change) -> None:
+        """Follow a commit, for a history that is held; drop it when the instance ended."""
+        history = self._histories.pop(change.key)
+        if history is None or change.instance is None or not change.instance.is_live:
+            return
+        for transition in change.transitions:
+            if transition.origin is not None:
+                history = bytearray()
+            history += repeated_field(transition.events)
+        self.put(change.key, history)
+
+    def discard_hub(self, hub: str) -> None:
+        for key in [key for key in self._histories if key.hub == hub]:
+            self._histories.pop(key)
 
 
 class SqliteStore(SqliteReader):
@@ -47,7 +78,7 @@ class SqliteStore(SqliteReader):
             raise
         super().__init__(connection)
         self._writer = Writer(connection)
-        self._histories = Histories(_HISTORY_BYTES_KEPT)
+        self._histories = _HistoryCache(_HISTORY_BYTES_KEPT)
         self._is_open = True
 
     def history(self, key: Key) -> bytes:
@@ -62,12 +93,12 @@ class SqliteStore(SqliteReader):
             self._writer.write(changes)
         for change in changes:
             if isinstance(change, Change):
-                self._histories.follow(change)
+                self._histories.apply(change)
 
     def wipe(self, hub: str) -> None:
         with self._transaction():
             self._writer.wipe(hub)
-        self._histories.forget(hub)
+        self._histories.discard_hub(hub)
 
     def trim(self, most_bytes: int) -> bool:
         ((page_size,),) = self._query("PRAGMA page_size", ())

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from durabletask.sidecar.commit.notifications import Kind
-from durabletask.sidecar.engine import instance_ids
+from durabletask.sidecar.engine import ids
 
 if TYPE_CHECKING:
     from durabletask.sidecar.commit.notifications import Work
 
 # Hubs and ids are at most half as long; a key is an id and a number.
-_LONGEST_PART = 2 * instance_ids.LONGEST
+_LONGEST_PART = 2 * ids.MAX_LENGTH
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from durabletask.sidecar.commit.committer import Submission
 from durabletask.sidecar.commit.notifications import Kind
-from durabletask.sidecar.engine import endings
 from durabletask.sidecar.engine.commands import CompleteActivity, CompleteTurn
 from durabletask.sidecar.engine.entities.commands import CompleteBatch
+from durabletask.sidecar.engine.failure_details import fail_orchestration
 from durabletask.sidecar.engine.transition import ACCEPTED, Accepted, InvalidArgument
 from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION
 
@@ -150,7 +150,7 @@ class Completions:
         failure = responses.too_large(size, lease.stream.appetite.max_message)
         command: Completion
         if lease.turn is not None:
-            command = CompleteTurn(lease.turn, [endings.failing(failure)])
+            command = CompleteTurn(lease.turn, [fail_orchestration(failure)])
         elif lease.batch is not None:
             command = CompleteBatch(lease.batch, (), (), failure=failure)
         else:

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, dialects, messages
-from durabletask.sidecar.store.splicing import decoded, spliced
+from durabletask.sidecar.store.encoded_events import decoded, repeated_field
 
 if TYPE_CHECKING:
     from durabletask.sidecar.store import Key
@@ -30,7 +30,7 @@ def event(raw: bytes) -> bytes:
 def events(history: bytes) -> bytes:
     """Stored history in Dapr's numbers, in the same form."""
     # A request for a turn has them in the same place in both dialects.
-    return spliced(codec.encode(each, dialects.DAPR) for each in decoded(history))
+    return repeated_field(codec.encode(each, dialects.DAPR) for each in decoded(history))
 
 
 class Transcripts:

@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from durabletask.sidecar.commit.notifications import Kind, Work, WorkKey
-from durabletask.sidecar.engine.limits import DEFAULT, complaint
+from durabletask.sidecar.engine.limits import DEFAULT, error_text
 from durabletask.sidecar.errors import ResourceExhaustedError, ShuttingDownError
 from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION, FailureLog, WorkStats
 
@@ -107,7 +107,7 @@ class Dispatcher:
         if limit is not None:
             found = f"{len(self._streams)} streams of work items are open"
             advice = "Stop workers that are not needed, or raise the limit."
-            raise ResourceExhaustedError(complaint(found, limit, "streams", advice))
+            raise ResourceExhaustedError(error_text(found, limit, "streams", advice))
 
     def close(self, stream: WorkStream) -> None:
         """Part with a worker; what it holds goes to others at once."""

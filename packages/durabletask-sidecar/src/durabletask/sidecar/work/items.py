@@ -15,7 +15,7 @@ from durabletask.sidecar.commit.notifications import Kind
 from durabletask.sidecar.engine import turns
 from durabletask.sidecar.engine.entities import batches
 from durabletask.sidecar.store import Key
-from durabletask.sidecar.store.splicing import NEW_EVENTS, spliced
+from durabletask.sidecar.store.encoded_events import NEW_EVENTS, repeated_field
 
 from . import dapr_histories
 from .dapr_histories import Transcripts
@@ -244,7 +244,7 @@ class WorkItemSource:
             item = dapr_turn_item(instance, turn, past, token, form)
         else:
             item = turn_item(instance, turn, past, token, form)
-        return PreparedTurn(turn, item, Known(turn.generation_length, len(history)))
+        return PreparedTurn(turn, item, Known(turn.history_length, len(history)))
 
 
 def _form(instance: Instance, stream: WorkStream) -> TurnForm:
@@ -279,7 +279,7 @@ def turn_item(
     )
     if is_left_out and form.history is HistoryForm.LEFT_OUT:
         request.properties = _session_properties(instance.progress.history_length)
-    encoded = b"".join((codec.encode(request), past, spliced(turn.new_events, NEW_EVENTS)))
+    encoded = b"".join((codec.encode(request), past, repeated_field(turn.new_events, NEW_EVENTS)))
     return _work_item(_ORCHESTRATOR_REQUEST, encoded, token)
 
 
@@ -293,7 +293,7 @@ def dapr_turn_item(
         execution_id=turn.execution_id,
         cached_history=messages.CachedHistory(event_count=known) if known else None,
     )
-    new = spliced(map(dapr_histories.event, turn.new_events), NEW_EVENTS)
+    new = repeated_field(map(dapr_histories.event, turn.new_events), NEW_EVENTS)
     encoded = b"".join((codec.encode(request, dialects.DAPR), past, new))
     return _work_item(_ORCHESTRATOR_REQUEST, encoded, token)
 
@@ -325,7 +325,7 @@ def batch_item(entity: Entity, rows: Sequence[MessageRow], token: str) -> bytes:
             entity_state=entity.progress.state,
         )
     )
-    request = head + spliced((row.event for row in rows), _OPERATION_REQUESTS)
+    request = head + repeated_field((row.event for row in rows), _OPERATION_REQUESTS)
     return _work_item(_ENTITY_REQUEST_V2, request, token)
 
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, messages
-from durabletask.sidecar.engine import endings
-from durabletask.sidecar.engine.limits import complaint
+from durabletask.sidecar.engine.failure_details import fail_orchestration
+from durabletask.sidecar.engine.limits import error_text
 
 if TYPE_CHECKING:
     from durabletask.sidecar.engine.limits import Limits
@@ -47,7 +47,7 @@ class Parts:
         """
         limit = self._exceeded(limits)
         if limit is not None:
-            return replace(last, actions=[endings.failing(self._too_many(last, limit))])
+            return replace(last, actions=[fail_orchestration(self._too_many(last, limit))])
         if not self._by_number:
             return last
         parts = [self._by_number[number] for number in sorted(self._by_number)] + [last]
@@ -70,7 +70,7 @@ class Parts:
         found = f"A turn of '{last.instance_id}' was answered in parts of {self._bytes} bytes"
         return messages.TaskFailureDetails(
             error_type="HistoryTooLong",
-            error_message=complaint(found, limit, _LIMIT, _ADVICE),
+            error_message=error_text(found, limit, _LIMIT, _ADVICE),
             is_non_retriable=True,
         )
 

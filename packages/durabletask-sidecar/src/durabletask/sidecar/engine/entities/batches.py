@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import messages, oneofs
+from durabletask.sidecar.engine import ids
 from durabletask.sidecar.engine.commands import EntityAnswered, StartDetached, StartInstance
-from durabletask.sidecar.engine.failure_details import trimmed
+from durabletask.sidecar.engine.failure_details import limit_depth
 from durabletask.sidecar.engine.transition import Stale
 
-from . import ids
 from .commands import BatchTaken, SignalEntity
-from .draft import EntityDraft
 from .locks import grant_next
 from .queue import MessageKind
 from .state import EntityTransition
+from .transition_builder import EntityTransitionBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -68,22 +68,22 @@ def complete(
     batch = command.batch
     if entity is None or not _is_current(entity, batch):
         return EntityTransition(reply=Stale(f"the batch of '{entity_id}' is no longer wanted"))
-    draft = EntityDraft(entity, now)
+    builder = EntityTransitionBuilder(entity, now)
     rows = [entity.queue[number] for number in batch.numbers]
     if command.failure is not None:
         for row in rows:
-            draft.remove(row.number)
-            _answer(draft, row, None, command.failure)
+            builder.remove(row.number)
+            _answer(builder, row, None, command.failure)
     else:
         # The others were not run, and stand first in the queue still.
         for row, result in zip(rows, command.results, strict=False):
-            draft.remove(row.number)
-            _answer(draft, row, *_outcome(result))
+            builder.remove(row.number)
+            _answer(builder, row, *_outcome(result))
         for action in command.actions:
-            _carry_out(draft, action, new_id)
-        draft.write(command.state)
-    grant_next(draft)
-    return draft.finish()
+            _carry_out(builder, action, new_id)
+        builder.write(command.state)
+    grant_next(builder)
+    return builder.build()
 
 
 def _is_current(entity: Entity, batch: BatchTaken) -> bool:
@@ -114,37 +114,43 @@ def _outcome(
 
 
 def _answer(
-    draft: EntityDraft,
+    builder: EntityTransitionBuilder,
     row: MessageRow,
     result: str | None,
     failure: messages.TaskFailureDetails | None,
 ) -> None:
     if row.caller is None:
         return
-    failure = None if failure is None else trimmed(failure)
+    failure = None if failure is None else limit_depth(failure)
     answered = EntityAnswered(row.caller.execution_id, row.request_id, result, failure)
-    draft.tell(row.caller.instance_id, answered)
+    builder.send(row.caller.instance_id, answered)
 
 
-def _carry_out(draft: EntityDraft, action: messages.OperationAction, new_id: NewId) -> None:
+def _carry_out(
+    builder: EntityTransitionBuilder, action: messages.OperationAction, new_id: NewId
+) -> None:
     match oneofs.which(action):
         case "send_signal":
             assert action.send_signal is not None
-            _signal(draft, action.send_signal, new_id)
+            _signal(builder, action.send_signal, new_id)
         case "start_new_orchestration":
             assert action.start_new_orchestration is not None
-            _start(draft, action.start_new_orchestration, new_id)
+            _start(builder, action.start_new_orchestration, new_id)
 
 
-def _signal(draft: EntityDraft, action: messages.SendSignalAction, new_id: NewId) -> None:
-    target = ids.normalized(action.instance_id)
+def _signal(
+    builder: EntityTransitionBuilder, action: messages.SendSignalAction, new_id: NewId
+) -> None:
+    target = ids.normalized_entity_id(action.instance_id)
     # Nobody is there to be told that the signal had no address.
     if target is not None:
         signal = SignalEntity(new_id(), action.name, action.input, action.scheduled_time)
-        draft.tell(target, signal)
+        builder.send(target, signal)
 
 
-def _start(draft: EntityDraft, action: messages.StartNewOrchestrationAction, new_id: NewId) -> None:
+def _start(
+    builder: EntityTransitionBuilder, action: messages.StartNewOrchestrationAction, new_id: NewId
+) -> None:
     start = StartInstance(
         name=action.name,
         input=action.input,
@@ -152,4 +158,4 @@ def _start(draft: EntityDraft, action: messages.StartNewOrchestrationAction, new
         scheduled_start=action.scheduled_time,
         parent_trace_context=action.parent_trace_context,
     )
-    draft.tell(action.instance_id or new_id(), StartDetached(start))
+    builder.send(action.instance_id or new_id(), StartDetached(start))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from durabletask.protocol import events, messages
 from durabletask.sidecar.engine.transition import Purged
 
-from .draft import open_draft
 from .queue import MessageKind
 from .state import EntityTransition
+from .transition_builder import open_builder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ def signal(
 ) -> EntityTransition:
     if entity is not None and entity.queue.find(None, command.request_id) is not None:
         return EntityTransition()
-    draft = open_draft(entity, entity_id, now, new_id)
+    builder = open_builder(entity, entity_id, now, new_id)
     event = events.entity_operation_signaled(
         _UNNUMBERED,
         entity_id,
@@ -42,8 +42,8 @@ def signal(
         at=now,
     )
     at = command.scheduled_at
-    draft.enqueue(MessageKind.SIGNAL, command.request_id, event, visible_at=at)
-    return draft.finish()
+    builder.enqueue(MessageKind.SIGNAL, command.request_id, event, visible_at=at)
+    return builder.build()
 
 
 def call(
@@ -59,7 +59,7 @@ def call(
         waiting = entity.queue.find(caller.instance_id, command.request_id)
     if waiting is not None and waiting.caller == caller:
         return EntityTransition()
-    draft = open_draft(entity, entity_id, now, new_id)
+    builder = open_builder(entity, entity_id, now, new_id)
     event = events.entity_operation_called(
         _UNNUMBERED,
         entity_id,
@@ -74,11 +74,11 @@ def call(
     )
     if waiting is not None:
         # An execution that was rewound goes on as another one, which waits for the answer now.
-        draft.readdress(waiting, event, caller)
-        return draft.finish()
+        builder.readdress(waiting, event, caller)
+        return builder.build()
     at = command.scheduled_at
-    draft.enqueue(MessageKind.CALL, command.request_id, event, caller=caller, visible_at=at)
-    return draft.finish()
+    builder.enqueue(MessageKind.CALL, command.request_id, event, caller=caller, visible_at=at)
+    return builder.build()
 
 
 def purge(

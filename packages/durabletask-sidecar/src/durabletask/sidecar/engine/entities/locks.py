@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from durabletask.protocol import codec, events, messages
 from durabletask.sidecar.engine.commands import EntityLocked
 
-from .draft import EntityDraft, open_draft
 from .queue import MessageKind
 from .state import EntityTransition, Holder
+from .transition_builder import EntityTransitionBuilder, open_builder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def request(
     new_id: Callable[[], str],
 ) -> EntityTransition:
     """Queue the request; it is granted at once when nothing is before it."""
-    draft = open_draft(entity, entity_id, now, new_id)
+    builder = open_builder(entity, entity_id, now, new_id)
     section = command.critical_section_id
     event = events.entity_lock_requested(
         -1,
@@ -44,9 +44,9 @@ def request(
         parent_instance_id=command.caller.instance_id,
         at=now,
     )
-    draft.enqueue(MessageKind.LOCK, section, event, caller=command.caller)
-    grant_next(draft)
-    return draft.finish()
+    builder.enqueue(MessageKind.LOCK, section, event, caller=command.caller)
+    grant_next(builder)
+    return builder.build()
 
 
 def release(
@@ -62,26 +62,26 @@ def release(
     holds = entity.progress.holder == Holder(command.holder_id, command.critical_section_id)
     if not holds and requested is None:
         return EntityTransition()
-    draft = EntityDraft(entity, now)
+    builder = EntityTransitionBuilder(entity, now)
     if requested is not None:
-        draft.remove(requested.number)
+        builder.remove(requested.number)
     if holds:
-        draft.holder = None
-    grant_next(draft)
-    return draft.finish()
+        builder.holder = None
+    grant_next(builder)
+    return builder.build()
 
 
-def grant_next(draft: EntityDraft) -> None:
+def grant_next(builder: EntityTransitionBuilder) -> None:
     """Lock the entity for the request at the head of its queue, if there is one.
 
     The holder's own requests come first from then on, and are granted with it: it would
     wait for itself.
     """
-    while (head := draft.head()) is not None and head.kind is MessageKind.LOCK:
+    while (head := builder.head()) is not None and head.kind is MessageKind.LOCK:
         assert head.caller is not None
-        draft.remove(head.number)
-        draft.holder = Holder(head.caller.instance_id, head.request_id)
-        draft.tell(head.caller.instance_id, _locked(head, head.caller))
+        builder.remove(head.number)
+        builder.holder = Holder(head.caller.instance_id, head.request_id)
+        builder.send(head.caller.instance_id, _locked(head, head.caller))
 
 
 def _locked(row: MessageRow, caller: Caller) -> EntityLocked:

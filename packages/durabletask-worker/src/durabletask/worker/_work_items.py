@@ -1,0 +1,148 @@
+"""Work items as they arrive, the completions they are answered with, and who handles which.
+
+A work item stays encoded until the handler of its kind takes it: only its outline is read
+here, to route it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from durabletask.core import engines
+from durabletask.failures import DurableTaskError
+from durabletask.protocol import codec, work_items
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from durabletask.core.settings import Settings
+    from durabletask.protocol.dialects import Dialect
+    from durabletask.protocol.methods import Method
+    from durabletask.protocol.work_items import Peek
+    from durabletask.transport.engine_detection import Engine
+
+    from ._options import Logger
+
+
+class MessageTooLargeError(DurableTaskError):
+    """A result or decision is larger than the limit for a message to the sidecar."""
+
+
+# Raised by a worker, and known to programs by the module they import it from.
+MessageTooLargeError.__module__ = "durabletask.worker"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectedEngine:
+    """The engine that sends work: what it supports, and the settings for its orchestrations."""
+
+    engine: Engine
+    settings: Settings
+
+    @classmethod
+    def of(cls, engine: Engine, settings: Settings) -> ConnectedEngine:
+        """The engine as it is served by a worker with these settings."""
+        name = engine.name
+        traits = engines.of_dapr(name) if engine.is_dapr else engines.EngineTraits(name=name)
+        return cls(engine, replace(settings, engine=traits))
+
+    @property
+    def name(self) -> str:
+        return self.engine.name
+
+    @property
+    def dialect(self) -> Dialect:
+        return self.engine.dialect
+
+    @property
+    def sends_pings(self) -> bool:
+        """Whether it sends a message every half minute even if there is no work."""
+        return not self.engine.is_dapr
+
+    @property
+    def omits_cached_history(self) -> bool:
+        """Whether it leaves out history that the worker says it caches, and sends it on request."""
+        return self.engine.is_dapr
+
+    @property
+    def supports_filters(self) -> bool:
+        """Whether it sends only the work that the worker asks for."""
+        return not self.engine.is_dapr
+
+    def supports(self, method: Method) -> bool:
+        """Whether it has that method."""
+        return self.dialect in method.dialects
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """One message of the work item stream, its outline, and the engine that sent it."""
+
+    raw: bytes
+    peek: Peek
+    engine: ConnectedEngine
+
+    @property
+    def instance_id(self) -> str:
+        return self.peek.instance_id
+
+    @property
+    def token(self) -> str:
+        return self.peek.completion_token
+
+    @property
+    def log_fields(self) -> dict[str, str]:
+        """What a log record about the work item carries as `extra`."""
+        return {"instance_id": self.instance_id, "kind": self.peek.kind}
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the sidecar is sent for a work item: its result, its failure, or that it is abandoned.
+
+    `fallback` makes the completion to send instead when the sidecar can never accept this
+    one, from the error that says why; None: the work item is abandoned. `on_finished` is
+    called when the completion is delivered, or given up; it must not raise.
+    """
+
+    item: WorkItem
+    method: Method
+    request: Any
+    fallback: Callable[[Exception], Completion] | None = None
+    on_finished: Callable[[], None] | None = None
+
+
+class WorkItemQueue(Protocol):
+    """Takes work items of one kind."""
+
+    async def put(self, items: Sequence[WorkItem], /) -> None: ...
+
+
+class WorkItemRouter:
+    """Passes each work item to the queue of its kind; logs and ignores what has none."""
+
+    def __init__(self, queues: Mapping[str, WorkItemQueue], log: Logger) -> None:
+        self._queues = queues
+        self._log = log
+
+    async def route(self, raw: bytes, engine: ConnectedEngine) -> None:
+        try:
+            item = WorkItem(raw, work_items.peek(raw, engine.dialect), engine)
+        except codec.DecodeError as error:
+            # It cannot be abandoned either: there is no completion token in it.
+            self._log.error("A work item could not be decoded and was ignored: %s", error)
+            return
+        kind = item.peek.kind
+        if kind in {"health_ping", ""}:
+            return
+        if (queue := self._queues.get(kind)) is None:
+            self._log.error(
+                "Instance '%s': a work item was ignored because this worker does not support "
+                "its kind, '%s'",
+                item.instance_id,
+                kind,
+                extra=item.log_fields,
+            )
+            return
+        await queue.put([item])

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from durabletask.worker._thread_pool import ThreadPool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Collected:
+    """The results so far."""
+
+    def __init__(self) -> None:
+        self.results: list[Any] = []
+        self._news = asyncio.Event()
+
+    def __call__(self, results: list[Any]) -> None:
+        self.results += results
+        self._news.set()
+
+    async def count(self, count: int) -> list[Any]:
+        while len(self.results) < count:
+            self._news.clear()
+            await self._news.wait()
+        return self.results
+
+
+def threads(
+    perform: Callable[[Any], Any], collected: Collected, *, count: int
+) -> ThreadPool[Any, Any]:
+    return ThreadPool("test", count=count, perform=perform, collect=collected)
+
+
+async def test_results_come_back_to_the_loop() -> None:
+    collected = Collected()
+    pool = threads(lambda job: job * 2, collected, count=2)
+
+    for job in range(100):
+        pool.submit(job)
+
+    assert sorted(await collected.count(100)) == [job * 2 for job in range(100)]
+    pool.close()
+
+
+async def test_no_more_jobs_run_at_a_time_than_there_are_threads() -> None:
+    collected = Collected()
+    both_are_in = threading.Barrier(2)
+    at_once, most = 0, 0
+    lock = threading.Lock()
+
+    def perform(job: int) -> int:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        both_are_in.wait(10)
+        with lock:
+            at_once -= 1
+        return job
+
+    pool = threads(perform, collected, count=2)
+    for job in range(20):
+        pool.submit(job)
+    await collected.count(20)
+
+    assert most == 2
+    pool.close()
+
+
+async def test_no_job_waits_behind_one_that_blocks_while_another_thread_is_free() -> None:
+    collected = Collected()
+    both_are_in, may_go = threading.Barrier(3), threading.Event()
+
+    def perform(job: str) -> str:
+        if job in {"first", "blocker"}:
+            both_are_in.wait(10)
+        if job == "blocker":
+            may_go.wait(10)
+        return job
+
+    pool = threads(perform, collected, count=2)
+    for job in ("first", "blocker", *"12345678"):
+        pool.submit(job)
+    await asyncio.to_thread(both_are_in.wait, 10)
+
+    assert sorted(await collected.count(9)) == [*"12345678", "first"]
+    may_go.set()
+    pool.close()
+
+
+async def test_the_loop_is_woken_once_for_all_that_is_ready_by_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    collected = Collected()
+    last_has_begun = threading.Event()
+    loop = asyncio.get_running_loop()
+    wake_up = loop.call_soon_threadsafe
+    wake_ups: list[int] = []
+
+    def count(*told: Any, **more: Any) -> asyncio.Handle:
+        wake_ups.append(1)
+        return wake_up(*told, **more)
+
+    def perform(job: int) -> int:
+        if job == 8:
+            last_has_begun.set()
+        return job
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", count)
+    pool = threads(perform, collected, count=1)
+    for job in range(9):
+        pool.submit(job)
+    # It blocks the loop, which is to see no result before the last job has begun.
+    last_has_begun.wait(10)
+
+    assert await collected.count(9) == list(range(9))
+    assert len(wake_ups) <= 2
+    pool.close()
+
+
+def _meet(others: threading.Barrier, is_awaited: bool | None) -> None:
+    if is_awaited:
+        others.wait(10)
+
+
+async def test_each_job_finds_a_thread_as_long_as_there_may_be_one_more() -> None:
+    """However idle threads and waiting jobs meet, none waits while another could run it."""
+    for _ in range(50):
+        collected = Collected()
+        pool = threads(partial(_meet, threading.Barrier(4)), collected, count=4)
+        for _ in range(3):
+            pool.submit(None)
+            await asyncio.sleep(0)
+
+        for _ in range(4):
+            pool.submit(True)
+
+        await collected.count(7)
+        pool.close()
+
+
+async def test_a_job_is_not_kept_when_no_thread_can_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    pool = threads(lambda job: job, Collected(), count=1)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    with pytest.raises(RuntimeError, match="new thread"):
+        pool.submit(1)
+
+    assert pool.cancel_queued() == []
+
+
+async def test_what_no_thread_has_begun_can_be_taken_back() -> None:
+    collected = Collected()
+    began, may_go = threading.Event(), threading.Event()
+
+    def perform(job: int) -> int:
+        began.set()
+        may_go.wait(10)
+        return job
+
+    pool = threads(perform, collected, count=1)
+    for job in range(5):
+        pool.submit(job)
+    await asyncio.to_thread(began.wait, 10)
+
+    assert pool.cancel_queued() == [1, 2, 3, 4]
+    may_go.set()
+    assert await collected.count(1) == [0]
+    pool.close()
+
+
+async def test_closed_threads_end_and_are_daemons() -> None:
+    collected = Collected()
+    workers: list[threading.Thread] = []
+
+    def perform(job: int) -> int:
+        workers.append(threading.current_thread())
+        return job
+
+    pool = threads(perform, collected, count=1)
+    pool.submit(1)
+    await collected.count(1)
+    pool.close()
+    await asyncio.to_thread(workers[0].join, 10)
+
+    assert not workers[0].is_alive()
+    assert workers[0].daemon
+
+
+async def test_the_pool_knows_its_own_threads() -> None:
+    collected = Collected()
+    workers: list[threading.Thread] = []
+
+    def perform(job: int) -> int:
+        workers.append(threading.current_thread())
+        return job
+
+    pool = threads(perform, collected, count=1)
+    pool.submit(1)
+    await collected.count(1)
+
+    assert pool.owns(workers[0])
+    assert not pool.owns(threading.current_thread())
+    pool.close()
+
+
+def test_a_result_that_comes_after_its_loop_was_closed_is_dropped_in_silence() -> None:
+    may_go = threading.Event()
+    failures: list[Any] = []
+    workers: list[threading.Thread] = []
+
+    def perform(job: int) -> int:
+        workers.append(threading.current_thread())
+        began.set()
+        may_go.wait(10)
+        return job
+
+    async def leave_early() -> None:
+        pool = threads(perform, Collected(), count=1)
+        pool.submit(1)
+        await asyncio.to_thread(began.wait, 10)
+        pool.close()
+
+    began = threading.Event()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading, "excepthook", failures.append)
+        asyncio.run(leave_early())
+        may_go.set()
+        workers[0].join(10)
+
+    assert failures == []
+    assert not workers[0].is_alive()
