@@ -38,7 +38,7 @@ class Stream:
         self.said.put(None)
 
 
-class Threaded:
+class SyncTransport:
     """A transport for threads that notes where it was called."""
 
     address = "a test"
@@ -66,59 +66,59 @@ class Threaded:
 
 
 async def test_calls_run_on_threads_and_return_to_the_loop() -> None:
-    threaded = Threaded()
-    bridged = SyncTransportAdapter(threaded)
+    transport = SyncTransport()
+    adapter = SyncTransportAdapter(transport)
     request = messages.Empty()
 
-    answers = await asyncio.gather(*(bridged.unary(methods.HELLO, request) for _ in range(50)))
+    answers = await asyncio.gather(*(adapter.unary(methods.HELLO, request) for _ in range(50)))
 
     assert answers == [request] * 50
-    assert threading.current_thread() not in threaded.callers
-    await bridged.close()
-    assert threaded.is_closed
+    assert threading.current_thread() not in transport.callers
+    await adapter.close()
+    assert transport.is_closed
 
 
-async def test_who_is_there_is_asked_on_a_thread() -> None:
-    threaded = Threaded()
-    bridged = SyncTransportAdapter(threaded)
+async def test_the_engine_is_identified_on_a_thread() -> None:
+    transport = SyncTransport()
+    adapter = SyncTransportAdapter(transport)
 
-    assert await bridged.identify_engine() is OURS
+    assert await adapter.identify_engine() is OURS
 
-    assert threading.current_thread() not in threaded.callers
-    await bridged.close()
+    assert threading.current_thread() not in transport.callers
+    await adapter.close()
 
 
 async def test_an_error_is_raised_where_the_call_is_awaited() -> None:
-    bridged = SyncTransportAdapter(Threaded())
+    adapter = SyncTransportAdapter(SyncTransport())
 
     with pytest.raises(ValueError, match="refused"):
-        await bridged.unary(methods.START_INSTANCE, messages.Empty())
+        await adapter.unary(methods.START_INSTANCE, messages.Empty())
 
-    await bridged.close()
+    await adapter.close()
 
 
 async def test_a_stream_is_read_to_its_end() -> None:
-    threaded = Threaded()
-    bridged = SyncTransportAdapter(threaded)
+    transport = SyncTransport()
+    adapter = SyncTransportAdapter(transport)
     for said in (b"1", b"2", None):
-        threaded.opened.said.put(said)
+        transport.opened.said.put(said)
 
-    assert [raw async for raw in bridged.stream(methods.GET_WORK_ITEMS, None)] == [b"1", b"2"]
-    await bridged.close()
+    assert [raw async for raw in adapter.stream(methods.GET_WORK_ITEMS, None)] == [b"1", b"2"]
+    await adapter.close()
 
 
 async def test_a_stream_that_breaks_raises_its_error() -> None:
-    threaded = Threaded()
-    threaded.opened.said.put(OSError("cut"))
+    transport = SyncTransport()
+    transport.opened.said.put(OSError("cut"))
 
     with pytest.raises(OSError, match="cut"):
-        await anext(aiter(SyncTransportAdapter(threaded).stream(methods.GET_WORK_ITEMS, None)))
+        await anext(aiter(SyncTransportAdapter(transport).stream(methods.GET_WORK_ITEMS, None)))
 
 
 async def test_a_reader_that_is_cancelled_leaves_no_thread_behind() -> None:
-    threaded = Threaded()
+    transport = SyncTransport()
     before = set(threading.enumerate())
-    stream = SyncTransportAdapter(threaded).stream(methods.GET_WORK_ITEMS, None)
+    stream = SyncTransportAdapter(transport).stream(methods.GET_WORK_ITEMS, None)
     reading = asyncio.ensure_future(anext(stream))
     await asyncio.sleep(0)
     (reader,) = set(threading.enumerate()) - before
@@ -147,29 +147,31 @@ def connect(channel: Any = None, interceptors: Any = None) -> Any:
     )
 
 
-class ForThreads(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
+class SyncInterceptor(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
         return continuation(details, request)
 
 
-class ForLoops(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]
+class AsyncInterceptor(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]
     async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
         return await continuation(details, request)
 
 
 @pytest.mark.parametrize(
-    ("interceptors", "is_bridged"),
-    [(None, False), ([], False), ([ForLoops()], False), ([ForThreads()], True)],
+    ("interceptors", "is_adapted"),
+    [(None, False), ([], False), ([AsyncInterceptor()], False), ([SyncInterceptor()], True)],
     ids=["none", "empty", "asyncio", "threads"],
 )
-async def test_interceptors_for_threads_are_bridged(interceptors: Any, is_bridged: bool) -> None:
+async def test_synchronous_interceptors_get_a_synchronous_transport_with_an_adapter(
+    interceptors: Any, is_adapted: bool
+) -> None:
     transport = connect(interceptors=interceptors)()
 
-    assert isinstance(transport, SyncTransportAdapter) is is_bridged
+    assert isinstance(transport, SyncTransportAdapter) is is_adapted
     await transport.close()
 
 
-async def test_a_channel_for_threads_is_bridged_and_stays_open() -> None:
+async def test_a_synchronous_channel_is_adapted_and_stays_open() -> None:
     with grpc.insecure_channel("localhost:1") as channel:
         transport = connect(channel=channel)()
 
@@ -178,7 +180,7 @@ async def test_a_channel_for_threads_is_bridged_and_stays_open() -> None:
         channel.unary_unary("/a/b")
 
 
-async def test_a_channel_for_loops_is_used_as_it_is() -> None:
+async def test_an_asynchronous_channel_is_used_as_it_is() -> None:
     async with grpc.aio.insecure_channel("localhost:1") as channel:
         assert not isinstance(connect(channel=channel)(), SyncTransportAdapter)
 
@@ -205,7 +207,7 @@ def test_the_sidecar_is_told_how_large_a_message_may_be(
     assert told == (("x-durabletask-max-message", str(announced)),)
 
 
-def test_nothing_is_said_about_the_limit_of_a_channel_of_the_callers() -> None:
+def test_the_sidecar_is_not_told_the_limit_of_a_channel_of_the_callers() -> None:
     with grpc.insecure_channel("localhost:1") as channel:
         assert (
             message_limit_metadata(None, secure=False, channel=channel, channel_options=None) == ()
@@ -214,4 +216,4 @@ def test_nothing_is_said_about_the_limit_of_a_channel_of_the_callers() -> None:
 
 def test_interceptors_of_both_kinds_are_refused_when_the_worker_is_made() -> None:
     with pytest.raises(ValueError, match="interceptors"):
-        connect(interceptors=[ForThreads(), ForLoops()])
+        connect(interceptors=[SyncInterceptor(), AsyncInterceptor()])
