@@ -29,9 +29,9 @@ from .host import Host
 from .instrumentation import NO_INSTRUMENTATION
 from .network.listening import check_free, free_port, hosts, is_loopback, target
 from .network.restarting_server import LastingServer
-from .operations import retention
 from .operations.logs import drop_grpc_metadata
 from .operations.metrics import Metrics, MetricsPublisher
+from .operations.retention import Retention, check_retention
 from .security import Security
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class SidecarOptions:
     def __post_init__(self) -> None:
         service.named(self.dialect)
         if self.retention is not None:
-            retention.check(self.retention)
+            check_retention(self.retention)
 
 
 class Server:
@@ -161,7 +161,7 @@ class Server:
         self._given_store = store
         self._make_host = make_host
         self._publisher: MetricsPublisher | None = None
-        self._retention: retention.Retention | None = None
+        self._retention: Retention | None = None
         self._store: Store | None = None
         self._host: Host | None = None
         self._health = service.Health()
@@ -250,7 +250,7 @@ class Server:
 
     def _start_retention(self, host: Host) -> None:
         if self._options.retention is not None:
-            self._retention = retention.Retention(host, self._options.retention)
+            self._retention = Retention(host, self._options.retention)
             self._retention.start()
 
     async def drain(self, patience: float) -> None:

@@ -47,7 +47,7 @@ _PERIOD = timedelta(minutes=1)
 _MIN_PERIOD = timedelta(milliseconds=100)
 
 
-def check(retention: object) -> None:
+def check_retention(retention: object) -> None:
     """Raise TypeError or ValueError unless it is a retention that can be kept."""
     if not isinstance(retention, timedelta):
         raise TypeError(f"retention must be a timedelta or None, not {type(retention).__name__}")
