@@ -13,6 +13,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -271,6 +272,7 @@ def said(decision: Decision) -> list[Any]:
 
 
 # What a suspension or an event from elsewhere does to numbers and patches takes several turns.
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(runs())
 def test_a_machine_that_lives_on_decides_as_one_built_from_history(run: Run) -> None:
