@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from durabletask.protocol import recognition
+from durabletask.protocol import dialect_detection
 from durabletask.protocol.dialects import DAPR, TASKHUB
 from durabletask.sidecar.lru import Lru
 
@@ -40,7 +40,7 @@ class HubDialects:
 
     def of_worker(self, raw: bytes) -> Dialect | None:
         """The dialect of an encoded request for work; None when it does not show one yet."""
-        return recognition.of_worker(raw) or self._default
+        return dialect_detection.of_worker(raw) or self._default
 
     def record(self, hub: str, dialect: Dialect | None) -> None:
         """Store the dialect of a worker that was recognized."""

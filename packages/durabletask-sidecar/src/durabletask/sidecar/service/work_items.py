@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from durabletask.protocol import codec, dialects, messages, recognition
+from durabletask.protocol import codec, dialect_detection, dialects, messages
 from durabletask.sidecar.commit.notifications import Kind
 from durabletask.sidecar.engine.transition import InvalidArgument
 from durabletask.sidecar.work.streams import DEFAULT_MAX_MESSAGE, Appetite, Filter, Versions
@@ -70,7 +70,7 @@ class WorkItems:
         dialect = None if lease is None else lease.stream.appetite.dialect
         if dialect is None:
             rewinds = lease is not None and lease.turn is not None and lease.turn.rewinds
-            dialect = recognition.of_answer(raw, rewinds=rewinds)
+            dialect = dialect_detection.of_completion(raw, rewinds=rewinds)
             self._record(lease, dialect)
         return replace(caller, dialect=dialect, lease=lease)
 
@@ -81,9 +81,9 @@ class WorkItems:
         return replace(caller, dialect=dialects.DAPR, lease=lease)
 
     def _lease_of(self, raw: bytes, caller: Caller) -> Lease | None:
-        outline = recognition.outline(raw)
+        named = dialect_detection.completion_ids(raw)
         return self._host.completions.find_turn(
-            caller.hub, outline.completion_token, outline.instance_id
+            caller.hub, named.completion_token, named.instance_id
         )
 
     def _record(self, lease: Lease | None, dialect: Dialect | None) -> None:
