@@ -175,7 +175,7 @@ class Completions:
 
     def _tell(self, kind: Kind, completion: Completion, reply: Reply) -> None:
         if isinstance(reply, Accepted):
-            self.instrumentation.work_completed(kind, completion)
+            self.instrumentation.work_completed(kind.value, completion)
 
     def _stored(self, lease: Lease, completion: Completion, reply: Reply) -> None:
         self._tell(lease.work.kind, completion, reply)
