@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from durabletask.client import OrchestrationState, OrchestrationStatus, TaskHubGrpcClient
 from durabletask.sidecar import Sidecar
 from durabletask.worker import TaskHubGrpcWorker
@@ -29,6 +31,9 @@ ENGINES: dict[str, Callable[[Path], Any]] = {
     OURS: lambda folder: Sidecar(folder / "tasks.db"),
     GO: go.engine,
 }
+
+MARKED = [OURS, pytest.param(GO, marks=pytest.mark.peers)]
+"""The same as parameters of a test: what runs on an engine of others is marked."""
 
 
 @dataclass(frozen=True, slots=True)

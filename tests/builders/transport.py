@@ -12,8 +12,8 @@ import grpc
 import grpc.aio
 
 from durabletask.protocol import dialects
-from durabletask.transport import clock, refusals
-from durabletask.transport.dialect import forced
+from durabletask.transport import call, error_mapping
+from durabletask.transport.engine_detection import engine_of
 from durabletask.transport.errors import Refusal, SidecarError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class FakeTransport:
     """Answers one call after the other from its script, and remembers what was asked."""
 
     address = "sidecar.test:4001"
-    engine = forced(dialects.TASKHUB)
+    engine = engine_of(dialects.TASKHUB)
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
@@ -48,12 +48,12 @@ class FakeTransport:
             raise answer
         return answer
 
-    def settle(self, *, timeout: float | None = None) -> Any:
+    def identify_engine(self, *, timeout: float | None = None) -> Any:
         return self.engine
 
     def error(self, refusal: Refusal, kind: type[SidecarError] | None = None) -> SidecarError:
-        kind = kind or refusals.kind_of(refusal)
-        return kind(refusals.text_of(refusal, kind), refusal)
+        kind = kind or error_mapping.kind_of(refusal)
+        return kind(error_mapping.text_of(refusal, kind), refusal)
 
     def collect(self, *args: Any, **options: Any) -> Any:
         return FakeTransport.unary(self, *args, **options)
@@ -68,8 +68,8 @@ class FakeTransport:
 class FakeAsyncTransport(FakeTransport):
     """The same for an event loop."""
 
-    async def settle(self, *, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - the seam's
-        return super().settle()
+    async def identify_engine(self, *, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - the seam's
+        return super().identify_engine()
 
     async def unary(self, *args: Any, **options: Any) -> Any:
         return super().unary(*args, **options)
@@ -93,10 +93,10 @@ def refused(
     refusal = Refusal(
         FakeTransport.address, method, status, details, instance_id=instance_id, timeout=30
     )
-    return refusals.kind_of(refusal)(refusals.text_of(refusal), refusal)
+    return error_mapping.kind_of(refusal)(error_mapping.text_of(refusal), refusal)
 
 
-class QuickClock(clock.Clock):
+class QuickClock(call.Clock):
     """Pauses take no time, though the clock says that they did."""
 
     def __init__(self) -> None:

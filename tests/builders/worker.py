@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from durabletask.core.settings import Settings
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 from durabletask.protocol import codec, dialects, events, messages, methods, wire, work_items
-from durabletask.transport.dialect import Engine
+from durabletask.transport.engine_detection import Engine
 from durabletask.transport.errors import Refusal, SidecarError
 from durabletask.worker import ConcurrencyOptions
 from durabletask.worker._options import WorkerConfig
@@ -155,7 +155,7 @@ class ScriptedSidecar:
             raise self._refusals[method.name].popleft()
         return self.responses.get(method.name) or method.response_class()()
 
-    async def settle(self, *, timeout: float | None = None) -> Engine:  # noqa: ASYNC109 - the seam's
+    async def identify_engine(self, *, timeout: float | None = None) -> Engine:  # noqa: ASYNC109 - the seam's
         return self.engine
 
     def stream(

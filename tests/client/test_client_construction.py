@@ -140,9 +140,9 @@ def test_a_given_logger_hears_what_the_client_does(caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.INFO, logger="mine"):
         client.schedule_new_orchestration("sum", instance_id="order-1")
 
-    assert [record.message for record in caplog.records] == [
-        "Starting new 'sum' instance with ID = 'order-1'."
-    ]
+    (record,) = caplog.records
+    assert record.message == "Starting orchestration 'sum' with instance id 'order-1'"
+    assert (record.instance_id, record.task_name) == ("order-1", "sum")  # type: ignore[attr-defined]
 
 
 def test_a_given_handler_hears_it_too() -> None:
@@ -157,7 +157,7 @@ def test_a_given_handler_hears_it_too() -> None:
 
     client.schedule_new_orchestration("sum", instance_id="order-1")
 
-    assert heard.getvalue() == "[Starting new 'sum' instance with ID = 'order-1'.]\n"
+    assert heard.getvalue() == "[Starting orchestration 'sum' with instance id 'order-1']\n"
 
 
 @CLIENTS

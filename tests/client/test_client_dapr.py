@@ -11,7 +11,7 @@ import pytest
 
 from durabletask.client import OrchestrationStatus
 from durabletask.protocol import dialects, messages
-from durabletask.transport.dialect import forced
+from durabletask.transport.engine_detection import engine_of
 from durabletask.transport.errors import (
     InstanceExistsError,
     InstanceNotFoundError,
@@ -36,7 +36,7 @@ def dapr(hub: Hub) -> Callable[..., Any]:
 
     def client(*answers: Any, **settings: Any) -> Any:
         made = hub.client(*answers, **settings)
-        hub.transport.engine = forced(dialects.DAPR)
+        hub.transport.engine = engine_of(dialects.DAPR)
         return made
 
     return client
@@ -109,8 +109,8 @@ async def test_what_is_not_kept_is_logged_once(dapr: Any, caplog: pytest.LogCapt
 
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert warnings == [
-        "an engine of Dapr's dialect does not keep the tags of instances.",
-        "an engine of Dapr's dialect does not keep the version of instances.",
+        "Starting instances without tags, which an engine of Dapr's dialect does not store",
+        "Starting instances without version, which an engine of Dapr's dialect does not store",
     ]
 
 

@@ -17,15 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "checklist(*items): the items of the conformance checklist that it proves"
-    )
-    config.addinivalue_line(
-        "markers", "needs(*abilities): what the engine must be able to do for it"
-    )
-
-
 @pytest.fixture
 async def hub(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Hub]:
     needs = {ability for mark in request.node.iter_markers("needs") for ability in mark.args}

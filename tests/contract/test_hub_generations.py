@@ -178,6 +178,7 @@ async def test_an_answer_of_an_entity_to_the_last_generation_does_not_reach_the_
     assert (await worker.turn()).events == ["orchestrator_started", "task_completed"]
 
 
+@pytest.mark.slow
 @pytest.mark.checklist(49)
 async def test_ten_thousand_generations_follow_one_another_and_leave_no_history(
     client: Client,

@@ -89,6 +89,7 @@ class Run:
 CALLS = range(1, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.checklist(29)
 @pytest.mark.needs("kill")
 @pytest.mark.parametrize("is_acknowledged", [True, False], ids=["acknowledged", "under way"])

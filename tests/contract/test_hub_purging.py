@@ -166,6 +166,7 @@ async def test_a_purge_that_is_not_recursive_leaves_children(hub: Hub, client: C
     assert await client.status(id) == Status.COMPLETED
 
 
+@pytest.mark.slow
 @pytest.mark.checklist(65)
 @pytest.mark.needs("real time", "restart")
 async def test_a_purge_whose_time_is_up_says_that_there_is_more(hub: Hub, client: Client) -> None:

@@ -8,6 +8,8 @@ import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
 from durabletask.worker import TaskHubGrpcWorker
 from tools.peers.sidecar_process import SidecarProcess
@@ -50,6 +52,7 @@ def chain(ctx: Any, _: Any) -> Any:
     return done
 
 
+@pytest.mark.slow
 def test_ten_kills_lose_nothing_and_repeat_no_acknowledged_step(tmp_path: Path) -> None:
     moments = random.Random(SEED)
     journal = Journal()

@@ -138,6 +138,7 @@ def moves(chance: random.Random) -> list[dict[str, Any]]:
     return [{"number": number, "accounts": chance.sample(names, 2)} for number in range(TRANSFERS)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_workers_lose_nothing_leave_no_lock_and_repeat_no_result(
     tmp_path: Path, seed: int

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.prove.kills import lines, run_of
 
 KILLS = 8
 
 
+@pytest.mark.slow
 async def test_kills_under_load_lose_nothing_and_double_nothing() -> None:
     run = await run_of(KILLS, seed=1)
 

@@ -81,6 +81,7 @@ def begun(journal: Path) -> list[int]:
     return [int(line) for line in journal.read_text().splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 10, STEPS])
 def test_only_the_activity_that_was_cut_off_is_run_again(tmp_path: Path, step: int) -> None:
     journal = tmp_path / "journal"
@@ -100,6 +101,7 @@ def test_only_the_activity_that_was_cut_off_is_run_again(tmp_path: Path, step: i
     assert begun(journal) == [*range(1, step + 1), *range(step, STEPS + 1)]
 
 
+@pytest.mark.slow
 def test_a_worker_killed_at_any_moment_repeats_no_acknowledged_activity(tmp_path: Path) -> None:
     """That the next step has begun shows that the one before was acknowledged."""
     journal = tmp_path / "journal"

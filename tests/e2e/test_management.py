@@ -231,6 +231,22 @@ def test_a_worker_of_the_wrong_version_fails_the_work_if_it_is_told_to(
     assert state.failure_details.error_type == "VersionMismatch"
 
 
+def test_a_strict_worker_without_a_version_filters_out_versioned_orchestrations(
+    scenario: Scenario,
+) -> None:
+    scenario.worker.use_versioning(VersioningOptions(match_strategy=VersionMatchStrategy.STRICT))
+    scenario.worker.use_work_item_filters()
+    scenario.host(hello, activities=(greet,))
+    versioned = scenario.start(hello, input="Ada", version="2.0")
+
+    unversioned = scenario.run(hello, input="Alan")
+
+    assert unversioned.get_output() == "Hello Alan!"
+    state = scenario.client.get_orchestration_state(versioned)
+    assert state is not None
+    assert state.runtime_status is OrchestrationStatus.PENDING
+
+
 def test_a_filter_keeps_work_from_a_worker(scenario: Scenario) -> None:
     """The filtered worker was there first, and would have taken both."""
     hosted_by: list[str] = []

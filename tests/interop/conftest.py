@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders.stages import Stage, stage_on
-from tests.interop.features import PLAYED
+from tests.builders.stages import MARKED, Stage, stage_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 
-@pytest.fixture(params=PLAYED)
+@pytest.fixture(params=MARKED)
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

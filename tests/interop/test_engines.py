@@ -17,7 +17,7 @@ from durabletask.transport.errors import UnsupportedOperationError
 from tests.builders import engine_features, interop
 from tests.builders.engine_features import double
 from tests.builders.relay import relay
-from tests.builders.stages import ENGINES, Stage, stage_at, stage_on
+from tests.builders.stages import ENGINES, MARKED, Stage, stage_at, stage_on
 from tests.interop.features import FEATURES, GO, NOT_PASSED, OURS, PLAYED
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def test_every_feature_of_the_table_is_played() -> None:
 
 
 @pytest.mark.parametrize("feature", engine_features.FEATURES)
-@pytest.mark.parametrize("engine", PLAYED)
+@pytest.mark.parametrize("engine", MARKED)
 def test_a_feature_works(engine: str, feature: str, tmp_path: Path) -> None:
     play = INSTEAD.get((feature, engine), engine_features.FEATURES[feature])
     with stage_on(engine, tmp_path) as stage:
@@ -118,7 +118,8 @@ def test_a_feature_works(engine: str, feature: str, tmp_path: Path) -> None:
 STEPS = 500
 
 
-@pytest.mark.parametrize("engine", PLAYED)
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", MARKED)
 def test_late_turns_weigh_no_more_than_early_ones(engine: str, tmp_path: Path) -> None:
     """With stateful history: the engine sends what is new, and not what the worker has."""
 

@@ -14,7 +14,7 @@ from tests.builders import interop
 from tools.peers import javascript
 
 # The first run installs the SDK.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(600), pytest.mark.xdist_group("javascript")]
 
 NAMES = interop.names([javascript.FOLDER / "scenarios.js"], r"^exports\.(\w+) = ")
 

@@ -16,7 +16,11 @@ from tests.builders import interop
 from tools import peers
 
 # The first run installs the official SDK.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("official_python"),
+]
 
 _SCENARIOS = peers.FOLDER / "scenarios"
 NAMES = interop.names(_SCENARIOS.glob("*.py"), r"^@scenario\(.*\)\ndef (\w+)\(")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # The first run installs the SDKs.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(900), pytest.mark.xdist_group("strangers")]
 
 RUN: dict[str, Callable[..., str]] = {
     "durabletask for Python (Microsoft)": lambda *told: peers.run(

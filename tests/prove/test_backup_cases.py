@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.prove.backups import Backup, Restored, lines, restore, take
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.slow
 def test_a_backup_under_load_has_what_was_acknowledged_and_is_missed_by_what_was_not(
     tmp_path: Path,
 ) -> None:

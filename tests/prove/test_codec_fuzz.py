@@ -59,6 +59,7 @@ def _codec(**broken: object) -> SimpleNamespace:
     return SimpleNamespace(**{**whole, **broken})
 
 
+@pytest.mark.peers
 def test_the_fuzzer_that_is_guided_by_coverage_finds_nothing_either() -> None:
     try:
         python = fuzzer.environment()

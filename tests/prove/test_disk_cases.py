@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
 SEED = 6
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="takes limits and capabilities from the process as Linux does"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        sys.platform != "linux",
+        reason="takes limits and capabilities from the process as Linux does",
+    ),
+]
 
 
 @pytest.mark.parametrize("what", disk.CASES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.prove.fuzz import fuzz
 
 SEED = 6
@@ -18,6 +20,7 @@ Leases.held_by = lambda self, stream: []
 """
 
 
+@pytest.mark.slow
 async def test_whatever_it_is_sent_the_sidecar_lives_on_and_forgets_nobody() -> None:
     found = await fuzz(SEED, range(20))
 
@@ -28,6 +31,7 @@ async def test_whatever_it_is_sent_the_sidecar_lives_on_and_forgets_nobody() -> 
     assert found.completes
 
 
+@pytest.mark.slow
 async def test_a_defect_would_be_found_by_the_status_and_in_the_log() -> None:
     found = await fuzz(SEED, range(6), ("-c", _DEFECT + _RUN))
 
@@ -35,6 +39,7 @@ async def test_a_defect_would_be_found_by_the_status_and_in_the_log() -> None:
     assert any("Traceback" in line for line in found.logged)
 
 
+@pytest.mark.slow
 async def test_leases_that_leak_would_be_found_by_what_they_hold() -> None:
     found = await fuzz(SEED, range(10), ("-c", _LEAK + _RUN), patience=2)
 

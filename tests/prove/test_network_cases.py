@@ -10,9 +10,12 @@ from tests.prove import network
 
 SEED = 6
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="looks into the sidecar's process as Linux allows it"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        sys.platform != "linux", reason="looks into the sidecar's process as Linux allows it"
+    ),
+]
 
 
 @pytest.mark.parametrize("what", network.CASES)

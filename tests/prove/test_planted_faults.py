@@ -48,6 +48,7 @@ def test_a_line_that_is_gone_or_there_twice_is_an_error(tmp_path: Path, text: st
 FEW = Options(seed=6, examples=2)
 
 
+@pytest.mark.slow
 def test_a_fault_is_found_by_what_differs_and_nothing_where_there_is_none() -> None:
     twice = "an activity's result is applied as often as it is reported"
     (fault,) = [each for each in FAULTS if each.breaks == twice]
@@ -56,6 +57,7 @@ def test_a_fault_is_found_by_what_differs_and_nothing_where_there_is_none() -> N
     assert not is_found(None, FEW)
 
 
+@pytest.mark.slow
 def test_a_copy_that_does_not_run_is_not_taken_for_one_whose_fault_was_found() -> None:
     broken = Fault(
         "all", "commit/unit_of_work.py", "waiting.append((target, following))", "waiting.append(("

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.soak.run import Plan, soak
 from tests.soak.table import lines
 
@@ -13,6 +15,7 @@ PLAN = Plan(
 MEMORY = {"after warm-up, last half", "sidecar's memory at end"}
 
 
+@pytest.mark.slow
 async def test_a_soak_loses_nothing_and_brings_every_worker_back() -> None:
     told: list[str] = []
 

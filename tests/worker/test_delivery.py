@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from durabletask.protocol import codec, messages, methods
-from durabletask.transport.dialect import Engine
+from durabletask.transport.engine_detection import Engine
 from durabletask.transport.errors import LeaseLostError
 from durabletask.worker._delivery import (
     BACKOFF_CAP,

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from durabletask.core.registry import Registry
+from durabletask.core.versioning import mismatch
 from durabletask.protocol import messages
 from durabletask.worker import (
     ActivityWorkItemFilter,
     EntityWorkItemFilter,
     OrchestrationWorkItemFilter,
+    VersionFailureStrategy,
     VersioningOptions,
     VersionMatchStrategy,
     WorkItemFilters,
@@ -38,7 +40,8 @@ def registry() -> Registry:
         (VersioningOptions("1.0"), []),
         (VersioningOptions("1.0", match_strategy=VersionMatchStrategy.CURRENT_OR_OLDER), []),
         (VersioningOptions("1.0", match_strategy=VersionMatchStrategy.STRICT), ["1.0"]),
-        (VersioningOptions(match_strategy=VersionMatchStrategy.STRICT), []),
+        (VersioningOptions(match_strategy=VersionMatchStrategy.STRICT), [""]),
+        (VersioningOptions("", match_strategy=VersionMatchStrategy.STRICT), [""]),
     ],
 )
 def test_only_orchestrations_of_a_strict_worker_are_filtered_by_version(
@@ -49,6 +52,28 @@ def test_only_orchestrations_of_a_strict_worker_are_filtered_by_version(
         [ActivityWorkItemFilter("charge")],
         [EntityWorkItemFilter("basket")],
     )
+
+
+@pytest.mark.parametrize("failure_strategy", [None, *VersionFailureStrategy])
+@pytest.mark.parametrize("version", [None, "", "1.0"])
+@pytest.mark.parametrize("started_with", [None, "", "1.0", "2.0"])
+def test_a_strict_worker_asks_for_exactly_the_orchestrations_that_it_would_run(
+    registry: Registry,
+    failure_strategy: VersionFailureStrategy | None,
+    version: str | None,
+    started_with: str | None,
+) -> None:
+    """Whatever it does with a mismatch: who wants to fail those uses no filters."""
+    options = VersioningOptions(
+        version,
+        match_strategy=VersionMatchStrategy.STRICT,
+        failure_strategy=failure_strategy,
+    )
+
+    (wanted,) = filters_from_registry(registry, options).orchestrations
+
+    is_sent = not wanted.versions or (started_with or "") in wanted.versions
+    assert is_sent == (mismatch(started_with, options) is None)
 
 
 def test_a_worker_that_hosts_nothing_wants_nothing() -> None:

@@ -68,7 +68,7 @@ class Bench:
         return wait
 
     async def _identify_engine(self) -> ConnectedEngine:
-        return peer(await self.sidecar.settle())
+        return peer(await self.sidecar.identify_engine())
 
     async def _receive(self, raw: bytes, _peer: ConnectedEngine) -> None:
         await self.receive(raw)

@@ -11,7 +11,7 @@ import pytest
 
 from durabletask.grpc_options import GrpcChannelOptions
 from durabletask.protocol import dialects, messages, methods
-from durabletask.transport.dialect import Engine
+from durabletask.transport.engine_detection import Engine
 from durabletask.worker._sync_transport import SyncTransportAdapter
 from durabletask.worker._transport import message_limit_metadata, transport_factory
 from tests.builders.worker import OURS
@@ -57,7 +57,7 @@ class Threaded:
     def stream(self, *_: object, **__: object) -> Stream:
         return self.opened
 
-    def settle(self, *, timeout: float | None = None) -> Engine:
+    def identify_engine(self, *, timeout: float | None = None) -> Engine:
         self.callers.append(threading.current_thread())
         return OURS
 
@@ -82,7 +82,7 @@ async def test_who_is_there_is_asked_on_a_thread() -> None:
     threaded = Threaded()
     bridged = SyncTransportAdapter(threaded)
 
-    assert await bridged.settle() is OURS
+    assert await bridged.identify_engine() is OURS
 
     assert threading.current_thread() not in threaded.callers
     await bridged.close()

@@ -44,7 +44,7 @@ CHECKS = (
         "read the errors above",
     ),
     Check("imports", ("lint-imports",), "see design contracts in pyproject.toml"),
-    Check("generated", _python("tools/generate_protocol.py", "--check"), "hatch run generate"),
+    Check("generated", _python("-m", "tools.generate", "--check"), "hatch run generate"),
     Check("wheels", _python("-m", "tools.check.wheels"), "read the report above"),
 )
 

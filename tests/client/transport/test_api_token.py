@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from durabletask.protocol import dialects
-from durabletask.transport import api_token
+from durabletask.transport import tokens
 
 ENVIRONMENT = {"DAPR_API_TOKEN": "secret"}
 SENT = (("dapr-api-token", "secret"),)
@@ -25,7 +25,7 @@ SENT = (("dapr-api-token", "secret"),)
 def test_the_token_goes_only_to_daprs_engines(
     dialect: Any, *, is_likely: bool, expected: Any
 ) -> None:
-    metadata = api_token.with_token((), dialect, is_likely=is_likely, environment=ENVIRONMENT)
+    metadata = tokens.with_api_token((), dialect, is_likely=is_likely, environment=ENVIRONMENT)
 
     assert metadata == expected
 
@@ -34,11 +34,11 @@ def test_the_token_goes_only_to_daprs_engines(
 def test_a_token_of_the_callers_own_wins(key: str) -> None:
     given = ((key, "mine"),)
 
-    assert api_token.with_token(given, None, is_likely=True, environment=ENVIRONMENT) == given
+    assert tokens.with_api_token(given, None, is_likely=True, environment=ENVIRONMENT) == given
 
 
 @pytest.mark.parametrize("environment", [{}, {"DAPR_API_TOKEN": " "}])
 def test_without_a_token_there_is_none(environment: dict[str, str]) -> None:
     given = (("taskhub", "orders"),)
 
-    assert api_token.with_token(given, None, is_likely=True, environment=environment) == given
+    assert tokens.with_api_token(given, None, is_likely=True, environment=environment) == given

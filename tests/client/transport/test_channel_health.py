@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from durabletask.transport.health import ChannelHealth
+from durabletask.transport.limits import ChannelHealth
 
 
 def renewals(health: ChannelHealth, statuses: list[str], *, now: float = 0.0) -> list[bool]:

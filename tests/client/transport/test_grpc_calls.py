@@ -14,14 +14,22 @@ import pytest
 
 from durabletask.grpc_options import GrpcChannelOptions
 from durabletask.protocol import codec, dialects, messages, methods
-from durabletask.transport import async_calls, calls, channel, grpc_async_transport, grpc_transport
+from durabletask.transport import (
+    async_calls,
+    async_io,
+    channel,
+    grpc_async_transport,
+    grpc_transport,
+    sync_calls,
+    sync_io,
+)
 from durabletask.transport.errors import (
     InstanceNotFoundError,
     ProtocolError,
     SidecarError,
     SidecarUnavailableError,
 )
-from durabletask.transport.health import ChannelHealth
+from durabletask.transport.limits import ChannelHealth
 from tests.builders.transport import QuickClock, answers, never, raw_sidecar, refuses
 
 if TYPE_CHECKING:
@@ -55,9 +63,12 @@ class Line:
             "clock": clock,
         }
         if self.is_async:
-            source = channel.async_source(address, False, None, None, None)
-            return async_calls.GrpcAsyncTransport(source, **settings)
-        return calls.GrpcTransport(channel.source(address, False, None, None, None), **settings)
+            return async_calls.GrpcAsyncTransport(
+                async_io.channel_source(address, False, None, None, None), **settings
+            )
+        return sync_calls.GrpcTransport(
+            sync_io.channel_source(address, False, None, None, None), **settings
+        )
 
     def channel(self, address: str) -> Any:
         make = grpc.aio.insecure_channel if self.is_async else grpc.insecure_channel
@@ -235,7 +246,7 @@ async def test_bytes_that_are_no_response_are_a_protocol_error(line: Line, raw: 
 async def test_a_method_the_sidecar_does_not_know_is_a_protocol_error(line: Line) -> None:
     async with raw_sidecar() as address:
         transport = line.to(address)
-        with pytest.raises(ProtocolError, match="does not know the call GetInstance"):
+        with pytest.raises(ProtocolError, match="does not have the method GetInstance"):
             await line.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
         await line.run(transport.close)
 
@@ -695,7 +706,7 @@ def test_our_channels_belong_to_the_process_that_made_them(
 ) -> None:
     process = Owner()
     monkeypatch.setattr(os, "getpid", process)
-    source = channel.source("localhost:1", False, None, None, None)
+    source = sync_io.channel_source("localhost:1", False, None, None, None)
     parents = source.connection()
 
     process.id = 2

@@ -12,7 +12,7 @@ import pytest
 from grpc import StatusCode
 
 from durabletask.failures import DurableTaskError
-from durabletask.transport import refusals
+from durabletask.transport import error_mapping
 from durabletask.transport.errors import (
     InstanceExistsError,
     InstanceNotFoundError,
@@ -62,7 +62,7 @@ def refusal(
     ids=lambda value: f"{value.method}-{value.status}" if isinstance(value, Refusal) else "",
 )
 def test_a_refusal_has_its_error(refused: Refusal, kind: type[SidecarError]) -> None:
-    assert refusals.kind_of(refused) is kind
+    assert error_mapping.kind_of(refused) is kind
 
 
 @pytest.mark.parametrize("code", StatusCode, ids=lambda code: code.name)
@@ -70,14 +70,14 @@ def test_a_refusal_has_its_error(refused: Refusal, kind: type[SidecarError]) -> 
 def test_every_text_names_the_address_and_hides_no_reason(code: StatusCode, method: str) -> None:
     refused = refusal(code.name, method=method, details="because")
 
-    text = refusals.text_of(refused)
+    text = error_mapping.text_of(refused)
 
     assert "sidecar.test:4002" in text
     known = (InstanceNotFoundError, InstanceExistsError)
     assert (
         "because" in text
         or code is StatusCode.DEADLINE_EXCEEDED
-        or (refusals.kind_of(refused) in known)
+        or (error_mapping.kind_of(refused) in known)
     )
 
 
@@ -85,23 +85,23 @@ def test_every_text_names_the_address_and_hides_no_reason(code: StatusCode, meth
 def test_every_text_about_an_instance_names_it_unless_nobody_answered(code: StatusCode) -> None:
     refused = refusal(code.name, method="RaiseEvent")
 
-    unanswered = refusals.kind_of(refused) in (SidecarUnavailableError, ProtocolError)
+    unanswered = error_mapping.kind_of(refused) in (SidecarUnavailableError, ProtocolError)
 
-    assert "'order-1'" in refusals.text_of(refused) or unanswered
+    assert "'order-1'" in error_mapping.text_of(refused) or unanswered
 
 
 def test_an_unreachable_address_says_how_to_have_a_sidecar_there() -> None:
-    text = refusals.text_of(refusal("UNAVAILABLE", details="Connection refused"))
+    text = error_mapping.text_of(refusal("UNAVAILABLE", details="Connection refused"))
 
     assert text == (
-        "no sidecar answers at sidecar.test:4002 (Connection refused). "
+        "No sidecar answers at sidecar.test:4002 (Connection refused). "
         "Start one with `durabletask-sidecar --port 4002`, "
         "or set DURABLETASK_ENDPOINT to the address of one that runs."
     )
 
 
 def test_a_missed_deadline_says_what_was_allowed() -> None:
-    text = refusals.text_of(refusal("DEADLINE_EXCEEDED"))
+    text = error_mapping.text_of(refusal("DEADLINE_EXCEEDED"))
 
     assert "did not answer GetInstance of instance 'order-1' within 30 s" in text
 
@@ -115,7 +115,9 @@ def test_a_missed_deadline_says_what_was_allowed() -> None:
     ],
 )
 def test_a_status_that_forbids_a_call_says_which_would_allow_it(method: str, advice: str) -> None:
-    text = refusals.text_of(refusal("FAILED_PRECONDITION", method=method, details="is RUNNING"))
+    text = error_mapping.text_of(
+        refusal("FAILED_PRECONDITION", method=method, details="is RUNNING")
+    )
 
     assert f"refused {method} of instance 'order-1' (is RUNNING). {advice}" in text
 
@@ -125,7 +127,7 @@ def test_a_status_that_forbids_any_other_call_says_where_to_look() -> None:
         "UNKNOWN", method="TerminateInstance", details="orchestration has not yet completed"
     )
 
-    assert "get_orchestration_state" in refusals.text_of(refused)
+    assert "get_orchestration_state" in error_mapping.text_of(refused)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_a_status_that_forbids_any_other_call_says_where_to_look() -> None:
         ("PurgeInstances", "purge instances"),
         ("QueryInstances", "query instances"),
         ("ListInstanceIds", "list the ids of instances"),
-        ("StreamInstanceHistory", "tell an instance's history"),
+        ("StreamInstanceHistory", "stream an instance's history"),
         ("SignalEntity", "keep entities"),
         ("GetEntity", "keep entities"),
         ("QueryEntities", "keep entities"),
@@ -146,9 +148,10 @@ def test_a_status_that_forbids_any_other_call_says_where_to_look() -> None:
 def test_an_engine_that_lacks_an_operation_is_named_with_it(method: str, what: str) -> None:
     refused = refusal("UNIMPLEMENTED", method=method)
 
-    assert refusals.kind_of(refused) is UnsupportedOperationError
-    assert f"the engine at sidecar.test:4002 does not know the call {method}: it cannot {what}" in (
-        refusals.text_of(refused)
+    assert error_mapping.kind_of(refused) is UnsupportedOperationError
+    assert (
+        f"The engine at sidecar.test:4002 does not have the method {method}: it cannot {what}"
+        in (error_mapping.text_of(refused))
     )
 
 
@@ -158,11 +161,11 @@ def test_an_engine_that_gives_its_name_is_named(metadata: str) -> None:
 
     refused = replace(refusal("UNIMPLEMENTED", method="GetEntity"), **named)
 
-    assert "the engine at sidecar.test:4002 (tiny/0.1) does not" in refusals.text_of(refused)
+    assert "The engine at sidecar.test:4002 (tiny/0.1) does not" in error_mapping.text_of(refused)
 
 
 def test_a_message_too_large_says_what_to_do_with_large_data() -> None:
-    text = refusals.text_of(refusal("RESOURCE_EXHAUSTED", details="5 MB are more than 4 MB"))
+    text = error_mapping.text_of(refusal("RESOURCE_EXHAUSTED", details="5 MB are more than 4 MB"))
 
     assert "5 MB are more than 4 MB" in text
     assert "reference" in text
@@ -171,7 +174,7 @@ def test_a_message_too_large_says_what_to_do_with_large_data() -> None:
 def test_a_sidecar_that_names_a_limit_has_said_what_to_do() -> None:
     said = "2 streams are open; the limit is 2 (streams, --max-streams). Stop some."
 
-    text = refusals.text_of(refusal("RESOURCE_EXHAUSTED", details=said))
+    text = error_mapping.text_of(refusal("RESOURCE_EXHAUSTED", details=said))
 
     assert text.endswith(f"{said} (RESOURCE_EXHAUSTED).")
 
@@ -187,7 +190,7 @@ def test_an_error_is_ours_and_grpcs_at_once(code: StatusCode, base: type[grpc.Rp
     assert error.details() == "because"
     assert error.address == "sidecar.test:4002"
     assert error.instance_id == "order-1"
-    assert str(error) == refusals.text_of(error.refusal)
+    assert str(error) == error_mapping.text_of(error.refusal)
     assert type(error).__name__ in repr(error)
 
 
@@ -203,12 +206,12 @@ def test_an_error_survives_the_way_to_another_process(base: type[grpc.RpcError])
 
 
 def test_bytes_that_cannot_be_read_are_the_peers_fault_whatever_the_status() -> None:
-    refused = refusal("INTERNAL", details="3 bytes that cannot be read (truncated)")
+    refused = refusal("INTERNAL", details="3 bytes that cannot be decoded (truncated)")
 
     error = error_for(refused, grpc.RpcError, ProtocolError)
 
     assert isinstance(error, ProtocolError)
-    assert "answered GetInstance with 3 bytes that cannot be read (truncated)" in str(error)
+    assert "answered GetInstance with 3 bytes that cannot be decoded (truncated)" in str(error)
     assert type(pickle.loads(pickle.dumps(error))) is type(error)
 
 

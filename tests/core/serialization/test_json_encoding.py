@@ -88,7 +88,9 @@ def test_json_values_are_written_as_json_dumps_writes_them(value: Any) -> None:
         (SimpleNamespace(a=Colour.RED), '{"a": "red"}'),
         (Order(1, Colour.RED), '{"id": 1, "colour": "red", "price": null}'),
         (Order(1, Colour.RED, Money(5)), '{"id": 1, "colour": "red", "price": "5 EUR"}'),
-        (Custom([Custom(1)]), '{"inner": [{"inner": 1}]}'),
+        pytest.param(
+            Custom([Custom(1)]), '{"inner": [{"inner": 1}]}', id="a hook that takes the value"
+        ),
         ("", '""'),
         (0, "0"),
         (False, "false"),

@@ -1,24 +1,23 @@
-"""Start orchestrations and look after them, from threads or from an event loop.
+"""Start and manage orchestrations, from threads or from an event loop.
 
     client = TaskHubGrpcClient()
     instance_id = client.schedule_new_orchestration("greet", input="Ada")
     state = client.wait_for_orchestration_completion(instance_id)
 
-What goes wrong on the way to the sidecar is a `SidecarError` (see
-`durabletask.transport.errors`); an orchestration that failed is a state, and an error only
-after `state.raise_if_failed()`.
+A call that fails raises a `SidecarError` (see `durabletask.transport.errors`). An orchestration
+that failed is a state; only `state.raise_if_failed()` raises an error for it.
 
-Importing this does not import gRPC: the first client that is made does.
+Importing this package does not import gRPC; making a client does.
 """
 
 from __future__ import annotations
 
-from durabletask.client._aio import AsyncTaskHubGrpcClient
-from durabletask.client._pages import Page
+from durabletask.client._async_client import AsyncTaskHubGrpcClient
 from durabletask.client._queries import (
     CleanEntityStorageResult,
     EntityQuery,
     OrchestrationQuery,
+    Page,
     PurgeInstancesResult,
     new_purge_instances_result,
 )
@@ -28,7 +27,7 @@ from durabletask.client._state import (
     new_orchestration_state,
     parse_orchestration_state,
 )
-from durabletask.client._sync import TaskHubGrpcClient
+from durabletask.client._sync_client import TaskHubGrpcClient
 from durabletask.failures import OrchestrationFailedError
 
 __all__ = [

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from durabletask.client import _values as values
-from durabletask.client._asks import Ask
-from durabletask.client._pages import Page, following, gather
-from durabletask.client._queries import CleanEntityStorageResult, EntityQuery
+from durabletask.client import _conversions as conversions
+from durabletask.client._flow import Call
+from durabletask.client._queries import (
+    CleanEntityStorageResult,
+    EntityQuery,
+    Page,
+    gather,
+    next_token,
+)
 from durabletask.core import arguments
 from durabletask.core.payloads import serialized
 from durabletask.protocol import messages, methods
@@ -18,14 +23,14 @@ if TYPE_CHECKING:
     import logging
     from datetime import datetime
 
-    from durabletask.client._asks import Flow
+    from durabletask.client._flow import Flow
     from durabletask.entities import EntityInstanceId, EntityMetadata
     from durabletask.serialization import DataConverter
 
 
 @dataclass(frozen=True, slots=True)
 class EntityFlows:
-    """The operations, with what they all need."""
+    """The operations, with the converter and the logger that they share."""
 
     converter: DataConverter
     log: logging.Logger
@@ -39,17 +44,22 @@ class EntityFlows:
         signal_time: datetime | None,
         request_id: str,
     ) -> Flow[None]:
-        """Tell an entity to do something; `request_id` tells this signal from all others."""
+        """Send an operation to an entity; `request_id` tells this signal from all others."""
         instance_id = _id(entity_instance_id)
         request = messages.SignalEntityRequest(
             instance_id=instance_id,
             name=arguments.text(operation_name, "operation_name"),
             input=serialized(input, self.converter),
             request_id=request_id,
-            scheduled_time=values.aware(signal_time, "signal_time"),
+            scheduled_time=conversions.aware(signal_time, "signal_time"),
         )
-        self.log.info("Signaling entity '%s' with operation '%s'.", instance_id, operation_name)
-        yield Ask(methods.SIGNAL_ENTITY, request)
+        self.log.info(
+            "Signaling entity '%s' with operation '%s'",
+            instance_id,
+            operation_name,
+            extra={"instance_id": instance_id},
+        )
+        yield Call(methods.SIGNAL_ENTITY, request)
 
     def get(
         self, entity_instance_id: EntityInstanceId, *, include_state: bool
@@ -61,7 +71,7 @@ class EntityFlows:
             instance_id=_id(entity_instance_id), include_state=include_state
         )
         try:
-            response = yield Ask(methods.GET_ENTITY, request)
+            response = yield Call(methods.GET_ENTITY, request)
         except InstanceNotFoundError:
             return None
         if not response.exists:
@@ -75,26 +85,26 @@ class EntityFlows:
     def matching_after(
         self, query: EntityQuery | None, token: str | None
     ) -> Flow[Page[EntityMetadata]]:
-        """Look up those that follow the page with that token."""
+        """Look up the page that follows the one with that token."""
         from durabletask.entities import EntityMetadata
 
         if query is None:
             query = EntityQuery()
         request = messages.QueryEntitiesRequest(query=_entity_query(query, token))
-        response = yield Ask(methods.QUERY_ENTITIES, request)
+        response = yield Call(methods.QUERY_ENTITIES, request)
         return Page(
             [
                 EntityMetadata.from_entity_metadata(entity, query.include_state, self.converter)
                 for entity in response.entities
             ],
-            following(response.continuation_token, token),
+            next_token(response.continuation_token, token),
         )
 
     def clean(
         self, *, remove_empty_entities: bool, release_orphaned_locks: bool
     ) -> Flow[CleanEntityStorageResult]:
-        """Clear up after entities, until the engine says that nothing is left to do."""
-        self.log.info("Cleaning the storage of entities.")
+        """Clean the storage of entities, until the engine says that nothing is left to do."""
+        self.log.info("Cleaning the storage of entities")
         rounds = yield from gather(
             lambda token: _clean_once(
                 messages.CleanEntityStorageRequest(
@@ -113,8 +123,8 @@ class EntityFlows:
 def _clean_once(
     request: messages.CleanEntityStorageRequest,
 ) -> Flow[Page[messages.CleanEntityStorageResponse]]:
-    response = yield Ask(methods.CLEAN_ENTITY_STORAGE, request)
-    token = following(response.continuation_token, request.continuation_token)
+    response = yield Call(methods.CLEAN_ENTITY_STORAGE, request)
+    token = next_token(response.continuation_token, request.continuation_token)
     return Page([response], token)
 
 
@@ -133,10 +143,10 @@ def _entity_query(query: EntityQuery, token: str | None) -> messages.EntityQuery
         instance_id_starts_with=arguments.optional_text(
             query.instance_id_starts_with, "instance_id_starts_with"
         ),
-        last_modified_from=values.aware(query.last_modified_from, "last_modified_from"),
-        last_modified_to=values.aware(query.last_modified_to, "last_modified_to"),
+        last_modified_from=conversions.aware(query.last_modified_from, "last_modified_from"),
+        last_modified_to=conversions.aware(query.last_modified_to, "last_modified_to"),
         include_state=query.include_state,
         include_transient=query.include_transient,
-        page_size=values.count(query.page_size, "page_size") or None,
+        page_size=conversions.count(query.page_size, "page_size") or None,
         continuation_token=token,
     )

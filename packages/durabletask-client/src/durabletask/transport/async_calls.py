@@ -1,54 +1,65 @@
-"""Calls over gRPC from an event loop: the same as `calls.py`, awaited. See `call.py`."""
+"""Calls over gRPC from an event loop.
+
+The first call on a channel detects the engine, as a part of its first attempt. What gRPC raises
+reaches the caller as an error of `errors.py`, after the repetitions that `retry.py` allows.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc.aio
 
 from durabletask.protocol import messages, methods
-from durabletask.transport.call import Call, Calls
+from durabletask.transport import async_io as io
+from durabletask.transport.call import GrpcTransportBase, OutgoingCall
+from durabletask.transport.engine_detection import Detection
 from durabletask.transport.errors import SidecarError
-from durabletask.transport.inquiry import Inquiry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
     from durabletask.protocol.methods import Method
     from durabletask.transport import Metadata
     from durabletask.transport.channel import Connection
-    from durabletask.transport.dialect import Engine
+    from durabletask.transport.engine_detection import Engine
 
 R = TypeVar("R")
 
 
-class GrpcAsyncTransport(Calls[grpc.aio.Channel]):
+class GrpcAsyncTransport(GrpcTransportBase[grpc.aio.Channel]):
     """Calls from an event loop. See `durabletask.transport.AsyncTransport`."""
 
     error_base = grpc.aio.AioRpcError
 
-    async def settle(
+    async def identify_engine(
         self,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - the sidecar has to know it too
+        timeout: float | None = None,  # noqa: ASYNC109 - the sidecar needs it too
     ) -> Engine:
-        call = Call(self, methods.HELLO, messages.Empty(), timeout)
-        return await self._repeat(call, lambda: self._engine(call, self.source.connection()))
+        call = OutgoingCall(self, methods.HELLO, messages.Empty(), timeout)
+
+        async def attempt() -> Engine:
+            return await self._engine(call, self.source.connection())
+
+        return await self._repeat(call, attempt)
 
     async def unary(
         self,
         method: Method,
         request: Any,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - the sidecar has to know it too
+        timeout: float | None = None,  # noqa: ASYNC109 - the sidecar needs it too
         metadata: Metadata = (),
     ) -> Any:
-        call = Call(self, method, request, timeout)
+        call = OutgoingCall(self, method, request, timeout)
 
         async def attempt() -> bytes:
             connection = self.source.connection()
             payload = call.payload(await self._engine(call, connection))
+            # On a fresh channel the detection has said Hello already: once is enough.
+            if call.answer_of_detection is not None and not metadata:
+                return call.answer_of_detection
             send = connection.unary(method.path)
             raw: bytes = await send(
                 payload, timeout=call.left(), metadata=(*self.metadata, *metadata)
@@ -62,21 +73,22 @@ class GrpcAsyncTransport(Calls[grpc.aio.Channel]):
         method: Method,
         request: Any,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - the sidecar has to know it too
+        timeout: float | None = None,  # noqa: ASYNC109 - the sidecar needs it too
         metadata: Metadata = (),
     ) -> list[Any]:
-        call = Call(self, method, request, timeout)
+        call = OutgoingCall(self, method, request, timeout)
 
         async def attempt() -> list[bytes]:
             connection = self.source.connection()
             payload = call.payload(await self._engine(call, connection))
             send = connection.stream(method.path)
-            responses = send(payload, timeout=call.left(), metadata=(*self.metadata, *metadata))
-            return [raw async for raw in responses]
+            return await io.all_of(
+                send(payload, timeout=call.left(), metadata=(*self.metadata, *metadata))
+            )
 
         return [call.response(raw) for raw in await self._repeat(call, attempt)]
 
-    async def _repeat(self, call: Call, attempt: Callable[[], Awaitable[R]]) -> R:
+    async def _repeat(self, call: OutgoingCall, attempt: io.Attempt[R]) -> R:
         """Make an attempt as often as the call allows."""
         while True:
             call.begin()
@@ -84,46 +96,46 @@ class GrpcAsyncTransport(Calls[grpc.aio.Channel]):
                 return await attempt()
             except grpc.aio.AioRpcError as error:
                 if isinstance(error, SidecarError):
-                    raise  # It says all there is to say, and no repetition changes it.
+                    raise  # It is complete already, and no repetition changes it.
                 await self.clock.pause_async(call.pause_after(error))
-            except asyncio.CancelledError:
-                if _caller_cancelled():
+            except io.CANCELLED:
+                if io.is_caller_cancelled():
                     raise
                 raise RuntimeError("The client was closed during the call") from None
 
-    async def _engine(self, call: Call, connection: Connection[grpc.aio.Channel]) -> Engine:
-        """Who is at the other end. One task asks; the others wait for what it learns."""
-        known = self.known(connection)
+    async def _engine(self, call: OutgoingCall, connection: Connection[grpc.aio.Channel]) -> Engine:
+        """The engine at the other end. One caller detects it; the others wait for the result."""
+        known = self.known_engine(connection)
         if known is not None:
             return known
-        is_ours_to_ask = await _acquired(connection.finding_out, call.left())
+        is_acquired = await io.acquire(connection.detecting, call.left())
         try:
-            # If it was closed meanwhile, this says so better than a channel that is closed.
+            # Closed meanwhile? This error is clearer than gRPC's for a closed channel.
             self.source.connection()
-            # A task that waited for too long asks too: with no time left, gRPC says so.
-            return self.known(connection) or await self._find_out(call, connection)
+            # A caller that waited for too long asks too: gRPC then raises DEADLINE_EXCEEDED.
+            return self.known_engine(connection) or await self._detect(call, connection)
         finally:
-            if is_ours_to_ask:
-                connection.finding_out.release()
+            if is_acquired:
+                connection.detecting.release()
 
-    async def _find_out(self, call: Call, connection: Connection[grpc.aio.Channel]) -> Engine:
-        inquiry = Inquiry()
-        while inquiry.engine is None:
-            question = inquiry.question
+    async def _detect(self, call: OutgoingCall, connection: Connection[grpc.aio.Channel]) -> Engine:
+        detection = Detection()
+        while detection.engine is None:
+            question = detection.question
             send = connection.unary(question.method.path)
-            rpc = send(question.payload, timeout=call.left(), metadata=self.metadata)
             try:
-                await rpc
+                raw, metadata = await io.ask(send, question.payload, call.left(), self.metadata)
             except grpc.aio.AioRpcError as error:
-                call.ask(inquiry, error)
+                call.detection_failed(detection, error)
             else:
-                inquiry.answered(await rpc.initial_metadata())
-        return self.remember(connection, inquiry.engine)
+                call.detection_answered(detection, raw, metadata)
+        return self.remember(connection, detection.engine)
 
     def stream(
         self, method: Method, request: Any, *, timeout: float | None = None, metadata: Metadata = ()
     ) -> AsyncResponses:
-        call = Call(self, method, request, timeout)
+        # Detection has the limit of a unary call, even where the stream has none.
+        call = OutgoingCall(self, method, request, timeout)
         connection = self.source.connection()
 
         def start(engine: Engine) -> Any:
@@ -132,14 +144,11 @@ class GrpcAsyncTransport(Calls[grpc.aio.Channel]):
             call.begin_stream(timeout)
             return send(payload, timeout=timeout, metadata=(*self.metadata, *metadata))
 
-        known = self.known(connection)
-        if known is not None:
-            return AsyncResponses(call, start(known))
-
         async def start_later() -> Any:
             return start(await self._engine(call, connection))
 
-        return AsyncResponses(call, None, start_later)
+        known = self.known_engine(connection)
+        return AsyncResponses(call, None if known is None else start(known), start_later)
 
     async def close(self) -> None:
         channel = self.source.take()
@@ -150,15 +159,10 @@ class GrpcAsyncTransport(Calls[grpc.aio.Channel]):
 class AsyncResponses:
     """The responses of one streaming call. See `durabletask.transport.AsyncByteStream`.
 
-    Where it has yet to be found out who is there, the first `__anext__` starts the call.
+    Where the engine is not known yet, the first `__anext__` starts the call.
     """
 
-    def __init__(
-        self,
-        call: Call,
-        rpc: Any | None,
-        start_later: Callable[[], Awaitable[Any]] | None = None,
-    ) -> None:
+    def __init__(self, call: OutgoingCall, rpc: Any | None, start_later: io.Attempt[Any]) -> None:
         self._call = call
         self._rpc = rpc
         self._start_later = start_later
@@ -179,8 +183,8 @@ class AsyncResponses:
             if isinstance(error, SidecarError):
                 raise
             raise self._call.error(error) from None
-        except asyncio.CancelledError:
-            if _caller_cancelled():
+        except io.CANCELLED:
+            if io.is_caller_cancelled():
                 raise
             raise StopAsyncIteration from None
         return response
@@ -192,27 +196,8 @@ class AsyncResponses:
 
     async def _started(self) -> Any:
         if self._responses is None:
-            assert self._start_later is not None
             self._rpc = await self._start_later()
             self._responses = aiter(self._rpc)
             if self._closed:
                 self._rpc.cancel()
         return self._responses
-
-
-async def _acquired(lock: asyncio.Lock, timeout: float) -> bool:  # noqa: ASYNC109 - of a call
-    try:
-        async with asyncio.timeout(timeout):
-            return await lock.acquire()
-    except TimeoutError:
-        return False
-
-
-def _caller_cancelled() -> bool:
-    """Tell a caller that was cancelled from a call that was cancelled under it.
-
-    gRPC raises CancelledError for both; passed on, the second would look to the caller's
-    task group as if somebody had cancelled the task.
-    """
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0

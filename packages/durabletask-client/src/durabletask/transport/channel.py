@@ -1,34 +1,27 @@
 """Channels: their options, and when they are made.
 
 A channel is made when the first call needs it, and made anew in a forked process, where the
-old one's threads do not exist. An asyncio channel belongs to the loop that made it, so that
-is made anew when the loop has changed as well. A channel that the caller gave is never
-replaced and never closed.
-
-Knows nothing about calls.
+old one's threads do not exist. An asyncio channel belongs to the loop that made it, so it is
+made anew when the loop has changed as well. A channel that the caller gave is never replaced
+and never closed. `sync_io.py` and `async_io.py` make the channels.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
 
-from durabletask.transport import address as addresses
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from durabletask.grpc_options import GrpcChannelOptions
     from durabletask.transport.address import Address
-    from durabletask.transport.dialect import Engine
+    from durabletask.transport.engine_detection import Engine
 
-# Credentials say which authorities to trust and what to show; True means gRPC's own.
+# Credentials hold the authorities to trust and the certificate to show; True means gRPC's own.
 Secure: TypeAlias = bool | grpc.ChannelCredentials
 
 C = TypeVar("C", bound="grpc.Channel | grpc.aio.Channel")
@@ -38,13 +31,13 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _DEFAULT_OPTIONS: dict[str, Any] = {
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
-    # A sidecar that was just started is found at once, and one that was away for an hour
+    # A sidecar that has just started is reached at once, and one that was away for an hour
     # within a second; gRPC's own values are one second and two minutes.
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 1000,
-    # In spite of its name this limits an attempt to connect: 5 s, where gRPC allows 20.
+    # Despite its name this limits one attempt to connect: 5 s, where gRPC allows 20.
     "grpc.min_reconnect_backoff_ms": 5000,
-    # Else a channel that is made anew gets the very connections that the old one had.
+    # Without this a new channel is given the connections of the old one.
     "grpc.use_local_subchannel_pool": 1,
 }
 
@@ -52,10 +45,10 @@ _DEFAULT_OPTIONS: dict[str, Any] = {
 def options_for(
     address: Address, channel_options: GrpcChannelOptions | None
 ) -> list[tuple[str, Any]]:
-    """The arguments of a channel to `address`: ours, where `channel_options` says nothing."""
+    """The options of a channel to `address`; `channel_options` win over the SDK's defaults."""
     options = dict(_DEFAULT_OPTIONS)
     if address.is_loopback:
-        # With http_proxy set, gRPC would send even 127.0.0.1 to the proxy.
+        # With http_proxy set, gRPC would connect to 127.0.0.1 through the proxy.
         options["grpc.enable_http_proxy"] = 0
     if channel_options is not None:
         options.update(channel_options.to_grpc_options())
@@ -64,14 +57,14 @@ def options_for(
 
 @dataclass(slots=True)
 class Connection(Generic[C]):
-    """A channel, the callables that were made for it, and who answers at its other end.
+    """A channel, the callables that were made for it, and the engine at its other end.
 
-    `engine` is None until somebody has found out; whoever does so holds `finding_out`, which
-    is of the kind that the channel's calls can wait for.
+    `engine` is None until it is detected. The call that detects it holds `detecting`, a lock
+    of the kind that the channel's calls can wait for.
     """
 
     channel: C
-    finding_out: Any
+    detecting: Any
     callables: dict[tuple[str, bool], Any] = field(default_factory=dict)
     engine: Engine | None = None
 
@@ -96,7 +89,7 @@ class ChannelSource(Protocol[C]):
 
     @property
     def label(self) -> str:
-        """What to call the other end in texts."""
+        """The name of the other end in logs and errors."""
 
     def connection(self) -> Connection[C]:
         """The channel for a call that begins now."""
@@ -109,7 +102,7 @@ class ChannelSource(Protocol[C]):
 
 
 class GivenChannel(Generic[C]):
-    """A channel of the caller's."""
+    """A channel that the caller made, and closes."""
 
     label = "the sidecar of the given channel"
 
@@ -120,19 +113,19 @@ class GivenChannel(Generic[C]):
         return self._connection
 
     def renew(self) -> None:
-        """Change nothing: the caller decides how long the channel lives."""
+        """Do nothing: the caller decides how long the channel lives."""
 
     def take(self) -> C | None:
-        """Change nothing: as in the official SDK, the caller may go on using it."""
+        """Do nothing: as in the official SDK, the caller may go on using the channel."""
         return None
 
 
 class OwnChannel(Generic[C]):
-    """A channel that is made when it is needed and belongs to us.
+    """A channel that is made when it is needed, and closed with the transport.
 
-    There is no lock, since a fork could leave it locked for ever: threads that come first at
-    once may make a channel each, and all of them use the one that was kept first. What was
-    found out about the engine belongs to the channel, and ends with it.
+    There is no lock, since a fork could leave it locked for ever: threads whose first calls
+    coincide may make a channel each, and all of them use the one that was kept first. The
+    detected engine belongs to the channel, and is forgotten with it.
     """
 
     def __init__(
@@ -157,7 +150,7 @@ class OwnChannel(Generic[C]):
         connection = kept.get(owner)
         if connection is None:
             made = Connection(self._make(), self._make_lock())
-            # Atomic, as a lookup and an assignment would not be.
+            # Atomic, unlike a lookup followed by an assignment.
             connection = kept.setdefault(owner, made)
             for other in list(kept):
                 if other != owner:
@@ -174,67 +167,10 @@ class OwnChannel(Generic[C]):
         return None if connection is None else connection.channel
 
 
-def source(
-    host_address: str | None,
-    secure: Secure,
-    channel: grpc.Channel | None,
-    interceptors: Sequence[Any] | None,
-    channel_options: GrpcChannelOptions | None,
-) -> ChannelSource[grpc.Channel]:
-    """The channel for calls from threads: the caller's, or one of ours."""
-    if channel is not None:
-        return GivenChannel(channel, threading.Lock)
-    address = addresses.resolve(host_address, secure=secure)
-    options = options_for(address, channel_options)
-    credentials = _credentials(secure, address)
-
-    def make() -> grpc.Channel:
-        made = (
-            grpc.secure_channel(address.target, credentials, options)
-            if credentials is not None
-            else grpc.insecure_channel(address.target, options)
-        )
-        return grpc.intercept_channel(made, *interceptors) if interceptors else made
-
-    return OwnChannel(str(address), make, os.getpid, threading.Lock)
-
-
-def async_source(
-    host_address: str | None,
-    secure: Secure,
-    channel: grpc.aio.Channel | None,
-    interceptors: Sequence[Any] | None,
-    channel_options: GrpcChannelOptions | None,
-) -> ChannelSource[grpc.aio.Channel]:
-    """The channel for calls from an event loop: the caller's, or one of ours."""
-    if channel is not None:
-        return GivenChannel(channel, asyncio.Lock)
-    address = addresses.resolve(host_address, secure=secure)
-    options = options_for(address, channel_options)
-    credentials = _credentials(secure, address)
-
-    def make() -> grpc.aio.Channel:
-        if credentials is not None:
-            return grpc.aio.secure_channel(
-                address.target, credentials, options, interceptors=interceptors
-            )
-        return grpc.aio.insecure_channel(address.target, options, interceptors=interceptors)
-
-    # The loop itself, not its id(): a new loop may stand where an old one was.
-    return OwnChannel(str(address), make, _process_and_loop, asyncio.Lock)
-
-
-def _credentials(secure: Secure, address: Address) -> grpc.ChannelCredentials | None:
-    """What to speak TLS with; None where it is not spoken."""
+def credentials_for(secure: Secure, address: Address) -> grpc.ChannelCredentials | None:
+    """The credentials for TLS; None for plain text."""
     if not address.secure:
         return None
     if isinstance(secure, grpc.ChannelCredentials):
         return secure
     return grpc.ssl_channel_credentials()
-
-
-def _process_and_loop() -> tuple[int, asyncio.AbstractEventLoop | None]:
-    try:
-        return os.getpid(), asyncio.get_running_loop()
-    except RuntimeError:
-        return os.getpid(), None

@@ -1,7 +1,7 @@
-"""Our errors with gRPC's as a second base, made from what gRPC raised.
+"""Make the errors of the SDK from those of gRPC; each is an error of both kinds.
 
-The error that a caller sees is of a class such as `SidecarUnavailableError` and of
-`grpc.RpcError` (synchronous) or `grpc.aio.AioRpcError` (asynchronous) at once.
+The error that a caller sees is of a class such as `SidecarUnavailableError`, and also of
+`grpc.RpcError` (synchronous) or `grpc.aio.AioRpcError` (asynchronous).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, cast
 
-from durabletask.transport import refusals
+from durabletask.transport import error_mapping
 from durabletask.transport.errors import Refusal, SidecarError
 from durabletask.transport.retry import Failure
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def failure_of(error: grpc.RpcError) -> Failure:
-    """What gRPC said, as the table of retries reads it."""
+    """The status and details that gRPC reported, as the table of retries reads them."""
     call = cast("Any", error)
     return Failure(call.code().name, call.details() or "")
 
@@ -26,7 +26,7 @@ def failure_of(error: grpc.RpcError) -> Failure:
 def refusal_of(
     error: grpc.RpcError, *, address: str, method: str, instance_id: str, timeout: float
 ) -> Refusal:
-    """What gRPC said, with what we know of the call."""
+    """All that gRPC reported, together with what is known of the call."""
     call = cast("Any", error)
     debug = getattr(call, "debug_error_string", None)
     return Refusal(
@@ -46,16 +46,16 @@ def error_for(
     refusal: Refusal, base: type[grpc.RpcError], kind: type[SidecarError] | None = None
 ) -> SidecarError:
     """The error that a refusal means, or one of that `kind`; it is also a `base`."""
-    kind = kind or refusals.kind_of(refusal)
+    kind = kind or error_mapping.kind_of(refusal)
     error_class = _with_base(cast("Any", kind), cast("Any", base))
-    return error_class(refusals.text_of(refusal, kind), refusal)
+    return error_class(error_mapping.text_of(refusal, kind), refusal)
 
 
 @functools.cache
 def _with_base(kind: type[SidecarError], base: type[grpc.RpcError]) -> type[SidecarError]:
     """A class that both `except kind` and `except base` catch."""
 
-    # Such a class stands in no module, so pickle is told how to make it again.
+    # The class is in no module, so pickle must be told how to make it again.
     def reduce(error: SidecarError) -> tuple[Any, ...]:
         return error_for, (error.refusal, base, kind)
 

@@ -93,12 +93,12 @@ _LONGEST_PAUSE = 1.0
 class Failure:
     """What gRPC said of an attempt that failed: the name of the status and its details.
 
-    `of_question` means that the question who is there failed, before the request was sent.
+    `in_detection` means that the question who is there failed, before the request was sent.
     """
 
     status: str
     details: str = ""
-    of_question: bool = False
+    in_detection: bool = False
 
     @property
     def never_sent(self) -> bool:
@@ -123,7 +123,7 @@ def safety_of(method_name: str) -> Safety:
 
 def may_repeat(safety: Safety, failure: Failure) -> bool:
     """Say whether a call that failed so may be made again at all."""
-    if safety is Safety.ONCE and not failure.of_question:
+    if safety is Safety.ONCE and not failure.in_detection:
         return failure.never_sent
     return failure.status in _PASSING
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from durabletask.protocol import messages
 
 
+# How the protocol writes that an orchestration was started without a version.
+_NO_VERSION = ""
+
+
 class FilterSource(enum.Enum):
     """Where filters come from that the program does not give itself."""
 
@@ -27,7 +31,7 @@ class FilterSource(enum.Enum):
 class OrchestrationWorkItemFilter:
     """Orchestrations of one name, in these versions; an empty list stands for all versions.
 
-    The version "" stands for orchestrations that were started without a version.
+    Versions are compared as text. "" stands for orchestrations that were started without one.
     """
 
     name: str
@@ -96,11 +100,13 @@ def filters_from_registry(
 ) -> WorkItemFilters:
     """Filters for everything registered; if versions match strictly, for the worker's version.
 
-    Activities are asked for in any version: they have none, even if their orchestration has.
+    A worker without a version asks for orchestrations without one. What does not match is not
+    asked for, whatever the failure strategy would do with it. Activities are asked for in any
+    version: they have none, even if their orchestration has.
     """
     versions: list[str] = []
     if versioning is not None and versioning.match_strategy is VersionMatchStrategy.STRICT:
-        versions = [versioning.version] if versioning.version else []
+        versions = [versioning.version or _NO_VERSION]
     return WorkItemFilters(
         [OrchestrationWorkItemFilter(it, list(versions)) for it in registry.orchestrator_names()],
         [ActivityWorkItemFilter(it) for it in registry.activity_names()],

@@ -16,7 +16,7 @@ from ._thread_pool import ThreadPool
 if TYPE_CHECKING:
     from durabletask.protocol.methods import Method
     from durabletask.transport import ByteStream, Metadata, Transport
-    from durabletask.transport.dialect import Engine
+    from durabletask.transport.engine_detection import Engine
 
 # Calls in flight at a time; the others wait.
 _CALL_THREADS = 16
@@ -52,13 +52,13 @@ class SyncTransportAdapter:
         self._threads.submit((response, call))
         return await response
 
-    async def settle(
+    async def identify_engine(
         self,
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - the sidecar is told it, too
     ) -> Engine:
         engine: asyncio.Future[Engine] = asyncio.get_running_loop().create_future()
-        self._threads.submit((engine, partial(self._transport.settle, timeout=timeout)))
+        self._threads.submit((engine, partial(self._transport.identify_engine, timeout=timeout)))
         return await engine
 
     def stream(

@@ -48,7 +48,7 @@ class TransportHolder:
 
     async def identify_engine(self) -> ConnectedEngine:
         """Which engine the transport is connected to; the transport asks it once."""
-        return ConnectedEngine.of(await self.current().settle(), self._settings)
+        return ConnectedEngine.of(await self.current().identify_engine(), self._settings)
 
     async def fetch_history(self, instance_id: str) -> list[messages.HistoryEvent]:
         """The instance's whole history, from engines that have this method."""

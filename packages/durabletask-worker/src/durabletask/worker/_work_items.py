@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from durabletask.protocol.dialects import Dialect
     from durabletask.protocol.methods import Method
     from durabletask.protocol.work_items import Peek
-    from durabletask.transport.dialect import Engine
+    from durabletask.transport.engine_detection import Engine
 
     from ._options import Logger
 

@@ -19,9 +19,8 @@ from durabletask.core.settings import DEFAULT_MAXIMUM_TIMER_INTERVAL, Settings
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 from durabletask.serialization import DEFAULT_DATA_CONVERTER, DataConverter
 from durabletask.transport import address as addresses
-from durabletask.transport import dialect as transport_dialect
-from durabletask.transport.logger import choose
-from durabletask.transport.payload_store import refuse_payload_store
+from durabletask.transport.constructor_arguments import choose_logger, refuse_payload_store
+from durabletask.transport.engine_detection import chosen_dialect
 
 from ._options import ConcurrencyOptions, HubLogger, WorkerConfig
 from ._registration import Registration
@@ -134,11 +133,11 @@ class TaskHubGrpcWorker(Registration):
                 f"not {max_cached_orchestrations!r}."
             )
         self._log = HubLogger(
-            choose("durabletask.worker", logger, log_handler, log_formatter),
+            choose_logger("durabletask.worker", logger, log_handler, log_formatter),
             dict(metadata or ()).get(HUB_KEY) or DEFAULT_HUB,
         )
         self._address = str(addresses.resolve(host_address, secure=secure_channel))
-        given_dialect = transport_dialect.named(transport_dialect.chosen(dialect))
+        given_dialect = chosen_dialect(dialect)
         self._limit_metadata = (
             _no_metadata
             if connect

@@ -102,7 +102,7 @@ async def test_our_sidecar_is_spoken_to_in_microsofts_dialect(line: Line) -> Non
     peer = Peer(hello=greets_as("durabletask-sidecar/9"))
     async with peer.served() as address:
         transport = line.to(address)
-        engine = await line.run(transport.settle)
+        engine = await line.run(transport.identify_engine)
         await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
         await line.run(transport.close)
 
@@ -115,12 +115,45 @@ async def test_a_channel_finds_out_once(line: Line) -> None:
     peer = Peer()
     async with peer.served() as address:
         transport = line.to(address)
-        await line.run(transport.settle)
+        await line.run(transport.identify_engine)
         await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
-        await line.run(transport.settle)
+        await line.run(transport.identify_engine)
         await line.run(transport.close)
 
     assert (len(peer.hello.requests), len(peer.ids.requests)) == (1, 1)
+
+
+async def test_a_fresh_channel_says_hello_once(line: Line) -> None:
+    peer = Peer(hello=greets_as("durabletask-sidecar/9"))
+    async with peer.served() as address:
+        transport = line.to(address)
+        answer = await line.run(transport.unary, methods.HELLO, messages.Empty())
+        await line.run(transport.close)
+
+    assert answer == messages.Empty()
+    assert len(peer.hello.requests) == 1
+
+
+async def test_a_channel_that_is_known_says_hello_whenever_it_is_told_to(line: Line) -> None:
+    peer = Peer(hello=greets_as("durabletask-sidecar/9"))
+    async with peer.served() as address:
+        transport = line.to(address)
+        for _ in range(3):
+            await line.run(transport.unary, methods.HELLO, messages.Empty())
+        await line.run(transport.close)
+
+    assert len(peer.hello.requests) == 3
+
+
+async def test_a_hello_with_metadata_of_its_own_is_sent(line: Line) -> None:
+    peer = Peer(hello=greets_as("durabletask-sidecar/9"))
+    async with peer.served() as address:
+        transport = line.to(address)
+        sent = (("x-probe", "1"),)
+        await line.run(transport.unary, methods.HELLO, messages.Empty(), metadata=sent)
+        await line.run(transport.close)
+
+    assert [request.get("x-probe") for request in peer.hello.metadata] == [None, "1"]
 
 
 async def test_calls_that_come_at_once_wait_for_one_of_them_to_find_out(line: Line) -> None:
@@ -200,7 +233,7 @@ async def test_what_decides_nothing_is_not_remembered(line: Line) -> None:
         transport = line.to(address)
         with pytest.raises(SidecarError, match=r"who are you\?.*DURABLETASK_DIALECT") as raised:
             await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
-        engine = await line.run(transport.settle)
+        engine = await line.run(transport.identify_engine)
         await line.run(transport.close)
 
     assert isinstance(raised.value, line.error_base)
@@ -322,7 +355,7 @@ async def test_who_is_there_is_logged_once(line: Line, caplog: pytest.LogCapture
     caplog.set_level(logging.DEBUG, logger="durabletask.transport")
     async with Peer().served() as address:
         transport = line.to(address)
-        await line.run(transport.settle)
+        await line.run(transport.identify_engine)
         await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
         await line.run(transport.close)
 

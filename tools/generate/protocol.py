@@ -1,21 +1,14 @@
-"""Write the message dataclasses from canonical.proto, or check that they are fresh.
-
-    python tools/generate_protocol.py           write them
-    python tools/generate_protocol.py --check   compare with the tree, write nothing
+"""The message dataclasses, from canonical.proto.
 
 Everything happens in this process: protoc (of grpcio-tools) turns the contract into
 descriptors with their comments, the betterproto2 compiler turns those into Python, and a
 few lines move the result to where the package keeps it. The output depends on the
 contract and on the pinned tools only.
-
-Knows nothing about dialects or the codec.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import difflib
 import io
 import os
 import sys
@@ -32,11 +25,10 @@ from grpc_tools import protoc
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "packages" / "durabletask-protocol"
 CONTRACT = PACKAGE / "proto" / "canonical.proto"
 MESSAGES = PACKAGE / "src" / "durabletask" / "protocol" / "messages"
-COMMAND = "hatch run generate"
 
 # What the compiler calls its files, and what we call them. The rest of what it writes are
 # empty package markers.
@@ -55,18 +47,6 @@ _IMPORTS = [
     ("from ...message_pool import", "from ._message_pool import"),
     ("from .message_pool import", "from ._message_pool import"),
 ]
-
-
-def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="compare with the tree, write nothing")
-    files = generated_files()
-    if parser.parse_args(argv).check:
-        return _check(files)
-    for path, text in files.items():
-        path.write_text(text, encoding="utf-8", newline="\n")
-        print(f"wrote {path.relative_to(ROOT)}")
-    return 0
 
 
 def generated_files() -> dict[Path, str]:
@@ -132,24 +112,3 @@ def _flattened(source: str) -> str:
     for theirs, ours in _IMPORTS:
         source = source.replace(theirs, ours)
     return source
-
-
-def _check(files: dict[Path, str]) -> int:
-    stale = 0
-    for path, text in files.items():
-        current = path.read_text(encoding="utf-8") if path.exists() else ""
-        if current == text:
-            continue
-        stale += 1
-        name = str(path.relative_to(ROOT))
-        changes = difflib.unified_diff(
-            current.splitlines(), text.splitlines(), name, f"{name} (fresh)", n=1, lineterm=""
-        )
-        print("\n".join(list(changes)[:20]), file=sys.stderr)
-    if stale:
-        print(f"generated files are stale; run: {COMMAND}", file=sys.stderr)
-    return 1 if stale else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

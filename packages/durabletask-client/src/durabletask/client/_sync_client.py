@@ -1,3 +1,4 @@
+# Generated from _async_client.py by `hatch run generate`; do not edit.
 """The client for ordinary threads."""
 
 from __future__ import annotations
@@ -5,12 +6,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from durabletask.client import _making as making
-from durabletask.client._asks import Refuse, Settle
-from durabletask.transport import dialect as dialects
-from durabletask.transport import grpc_transport
+from durabletask.client import _defaults as defaults
+from durabletask.client._flow import Fail, IdentifyEngine
+from durabletask.transport import engine_detection, grpc_transport
+from durabletask.transport.constructor_arguments import refuse_payload_store
 from durabletask.transport.errors import SidecarError
-from durabletask.transport.payload_store import refuse_payload_store
 
 if TYPE_CHECKING:
     import logging
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     import grpc
 
-    from durabletask.client._asks import Ask, Flow
-    from durabletask.client._making import Orchestrator
-    from durabletask.client._pages import Page
+    from durabletask.client._defaults import Orchestrator
+    from durabletask.client._flow import Call, Flow
     from durabletask.client._queries import (
         CleanEntityStorageResult,
         EntityQuery,
         OrchestrationQuery,
+        Page,
         PurgeInstancesResult,
     )
     from durabletask.client._state import OrchestrationState, OrchestrationStatus
@@ -39,26 +39,26 @@ T = TypeVar("T")
 
 
 class TaskHubGrpcClient:
-    """Starts orchestrations and looks after them; safe to share between threads.
+    """Starts and manages orchestrations; safe to share between threads.
 
-    Without `host_address` the sidecar is where `DURABLETASK_ENDPOINT` says, else where Dapr's
-    `DAPR_GRPC_ENDPOINT` or `DAPR_GRPC_PORT` do, else at `localhost:4001`. The prefixes
-    `https://` and `grpcs://` force TLS, `http://` and `grpc://` forbid it; `secure_channel` asks
-    for it where there is none. True trusts gRPC's own list of authorities; credentials, such as
-    `grpc.ssl_channel_credentials(root_certificates=…)`, trust and show what they say. A
-    `channel` remains the caller's: it is never closed, and the options for channels,
-    `interceptors` and `metadata` are not used with it. A `transport` carries the calls in
-    place of gRPC; `close()` closes it.
+    The sidecar's address is `host_address`, else `DURABLETASK_ENDPOINT`, else Dapr's
+    `DAPR_GRPC_ENDPOINT` or `DAPR_GRPC_PORT`, else `localhost:4001`. The prefixes `https://` and
+    `grpcs://` force TLS, `http://` and `grpc://` forbid it; without a prefix `secure_channel`
+    decides. True trusts gRPC's own list of authorities; credentials, such as
+    `grpc.ssl_channel_credentials(root_certificates=…)`, name the authorities to trust and the
+    certificate to show. A `channel` of the caller's is never closed, and `channel_options`,
+    `interceptors` and `metadata` are not used with it. A `transport` carries the calls in place
+    of gRPC, and `close()` closes it. The first call makes the channel.
 
-    `dialect` is the contract that the engine speaks: "taskhub" for Microsoft's, "dapr" for
-    Dapr's, "auto" to find it out, once for each channel. None is what `DURABLETASK_DIALECT`
-    says, else "auto". An operation that the engine does not have is an
-    UnsupportedOperationError, before anything is sent.
+    `dialect` is the dialect that the engine speaks: "taskhub" for Microsoft's, "dapr" for
+    Dapr's, "auto" to detect it, once for each channel. None means `DURABLETASK_DIALECT`, else
+    "auto". An operation that the engine does not have raises UnsupportedOperationError before
+    anything is sent.
 
-    No call hangs: waits have a timeout, a purge by conditions has an hour at most, and every
-    other call ends within 30 seconds; what comes in pages takes one call a page. While
-    nobody answers, a call that can safely be repeated is repeated for 0.8 seconds, and a wait
-    that had begun for 30; then it raises SidecarUnavailableError.
+    No call waits for ever: waits have a timeout, a purge by conditions takes an hour at most,
+    and every other call ends within 30 seconds; a result in pages takes one call a page. While
+    the sidecar is unreachable, a call that can safely be repeated is repeated for 0.8 seconds,
+    and a wait that had begun for 30; then it raises SidecarUnavailableError.
 
         with TaskHubGrpcClient() as client:
             instance_id = client.schedule_new_orchestration("greet", input="Ada")
@@ -87,10 +87,10 @@ class TaskHubGrpcClient:
         dialect: str | None = None,
     ) -> None:
         refuse_payload_store(payload_store)
-        told = dialects.named(dialects.chosen(dialect))
-        self.default_version = making.checked_version(default_version)
+        chosen_dialect = engine_detection.chosen_dialect(dialect)
+        self.default_version = defaults.checked_version(default_version)
         self._emit_trace_spans = emit_trace_spans
-        self._flows = making.make_flows(data_converter, logger, log_handler, log_formatter)
+        self._flows = defaults.flows(data_converter, logger, log_handler, log_formatter)
         self._transport: ClientTransport = transport or grpc_transport(
             host_address,
             secure=secure_channel,
@@ -98,17 +98,17 @@ class TaskHubGrpcClient:
             interceptors=interceptors,
             channel_options=channel_options,
             metadata=metadata,
-            dialect=told,
-            health=making.make_health(resiliency_options),
+            dialect=chosen_dialect,
+            health=defaults.channel_health(resiliency_options),
         )
 
     @property
     def emit_trace_spans(self) -> bool:
-        """Whether the client was asked to emit spans of its own."""
+        """The constructor's argument of that name."""
         return self._emit_trace_spans
 
     def close(self) -> None:
-        """End calls under way and refuse new ones; a channel of the caller's stays open."""
+        """End the calls in progress and refuse new ones; a channel of the caller's stays open."""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -132,33 +132,33 @@ class TaskHubGrpcClient:
 
         Args:
             orchestrator: The function, or the name under which workers know it.
-            input: Anything that the data converter can make into text.
+            input: Any value that the data converter can serialize.
             instance_id: None means a new one.
-            start_at: Not before then; naive times are UTC.
+            start_at: The instance does not start before; naive times are UTC.
             reuse_id_policy: The statuses in which an instance with this id is replaced, even
                 while it runs: a collection of OrchestrationStatus, or anything that has one as
                 `replaceable_status` or `replaceableStatus`, such as the official SDK's
                 message. None replaces nothing.
-            tags: Kept with the instance.
+            tags: Stored with the instance.
             version: None means the client's `default_version`.
 
-        Engines of Dapr's dialect keep neither tags nor version (a warning is logged), and know
-        of policies only the one that replaces what is COMPLETED, FAILED or TERMINATED.
+        Engines of Dapr's dialect store neither tags nor version (a warning is logged), and have
+        only one policy: to replace an instance that is COMPLETED, FAILED or TERMINATED.
 
         Raises:
-            InstanceExistsError: The id is taken, and `reuse_id_policy` does not free it.
+            InstanceExistsError: An instance has the id, and `reuse_id_policy` keeps it.
             UnsupportedOperationError: The engine does not have such a policy.
         """
         flow = self._flows.instances.schedule(
-            making.name_of(orchestrator),
-            instance_id=making.id_of(instance_id),
+            defaults.name_of(orchestrator),
+            instance_id=defaults.id_of(instance_id),
             is_new_id=not instance_id,
-            execution_id=making.execution_id_for(reuse_id_policy),
+            execution_id=defaults.execution_id_for(reuse_id_policy),
             input=input,
             start_at=start_at,
             reuse_id_policy=reuse_id_policy,
             tags=tags,
-            version=making.version_of(version, self.default_version),
+            version=defaults.version_of(version, self.default_version),
         )
         return self._drive(flow)
 
@@ -169,12 +169,16 @@ class TaskHubGrpcClient:
         return self._drive(self._flows.instances.state(instance_id, fetch_payloads=fetch_payloads))
 
     def wait_for_orchestration_start(
-        self, instance_id: str, *, fetch_payloads: bool = False, timeout: float | None = 60
+        self,
+        instance_id: str,
+        *,
+        fetch_payloads: bool = False,
+        timeout: float | None = 60,
     ) -> OrchestrationState | None:
         """Wait until the instance runs; returns its state, or None if there is none.
 
         Raises:
-            TimeoutError: It did not begin within `timeout` seconds; None waits for ever.
+            TimeoutError: It did not start within `timeout` seconds; None means no limit.
         """
         flow = self._flows.instances.wait_start(
             instance_id, fetch_payloads=fetch_payloads, timeout=timeout
@@ -182,12 +186,16 @@ class TaskHubGrpcClient:
         return self._drive(flow)
 
     def wait_for_orchestration_completion(
-        self, instance_id: str, *, fetch_payloads: bool = True, timeout: float | None = 60
+        self,
+        instance_id: str,
+        *,
+        fetch_payloads: bool = True,
+        timeout: float | None = 60,
     ) -> OrchestrationState | None:
-        """Wait until the instance ends, well or not; returns its state, or None if there is none.
+        """Wait until the instance ends in any status; returns its state, or None if there is none.
 
         Raises:
-            TimeoutError: It did not end within `timeout` seconds; None waits for ever.
+            TimeoutError: It did not end within `timeout` seconds; None means no limit.
         """
         flow = self._flows.instances.wait_completion(
             instance_id, fetch_payloads=fetch_payloads, timeout=timeout
@@ -199,7 +207,7 @@ class TaskHubGrpcClient:
     ) -> None:
         """Send an event to the instance.
 
-        It is not repeated after a failure that leaves open whether it arrived.
+        The call is not repeated after a failure that leaves open whether it arrived.
 
         Raises:
             InstanceNotFoundError: There is no such instance.
@@ -219,17 +227,17 @@ class TaskHubGrpcClient:
         )
 
     def suspend_orchestration(self, instance_id: str, *, reason: str | None = None) -> None:
-        """Let the instance rest until `resume_orchestration`."""
+        """Suspend the instance until `resume_orchestration`."""
         self._drive(self._flows.instances.suspend(instance_id, reason=reason))
 
     def resume_orchestration(self, instance_id: str, *, reason: str | None = None) -> None:
-        """Let a suspended instance go on."""
+        """Resume a suspended instance."""
         self._drive(self._flows.instances.resume(instance_id, reason=reason))
 
     def rewind_orchestration(self, instance_id: str, *, reason: str | None = None) -> None:
-        """Let a failed instance try again what failed; what had succeeded is kept.
+        """Repeat what failed in a failed instance; the results of what succeeded are kept.
 
-        It is not repeated after a failure that leaves open whether it arrived.
+        The call is not repeated after a failure that leaves open whether it arrived.
 
         Raises:
             InstanceNotFoundError: There is no such instance.
@@ -242,8 +250,9 @@ class TaskHubGrpcClient:
     ) -> str:
         """Start an instance that has ended from the beginning, and return its id.
 
-        Name, input, version and tags stay; the id does unless `restart_with_new_instance_id`.
-        It is not repeated after a failure that leaves open whether it arrived.
+        It keeps its name, input, version and tags, and its id too unless
+        `restart_with_new_instance_id`.
+        The call is not repeated after a failure that leaves open whether it arrived.
 
         Raises:
             InstanceNotFoundError: There is no such instance.
@@ -258,31 +267,31 @@ class TaskHubGrpcClient:
         event_id: int,
         *,
         new_instance_id: str | None = None,
-        input: Any = making.KEPT,
+        input: Any = defaults.RECORDED_INPUT,
     ) -> str:
-        """Start an instance with another's history up to an event, and return its id.
+        """Start an instance with the history of another up to an event, and return its id.
 
-        daprd and `durabletask-sidecar` have it. It is not repeated after a failure that leaves
-        open whether it arrived.
+        daprd and `durabletask-sidecar` have this operation. The call is not repeated after a
+        failure that leaves open whether it arrived.
 
         Args:
             instance_id: The instance that has ended and whose history is used.
-            event_id: The number of the event, as history has it, that happens anew: an
-                activity, a timer or a sub-orchestration.
+            event_id: The number in the history of the event that is repeated: an activity, a
+                timer or a sub-orchestration.
             new_instance_id: None means a new one.
-            input: The input of that activity or sub-orchestration instead of the recorded one,
+            input: The input of that activity or sub-orchestration in place of the recorded one,
                 which is used if this is left out; None is an input too.
 
         Raises:
-            UnsupportedOperationError: The engine does not have it.
+            UnsupportedOperationError: The engine does not have this operation.
             InstanceNotFoundError: There is no such instance.
         """
         flow = self._flows.instances.rerun(
             instance_id,
             event_id,
-            new_instance_id=making.id_of(new_instance_id),
-            input=None if input is making.KEPT else input,
-            overwrite_input=input is not making.KEPT,
+            new_instance_id=defaults.id_of(new_instance_id),
+            input=None if input is defaults.RECORDED_INPUT else input,
+            overwrite_input=input is not defaults.RECORDED_INPUT,
         )
         return self._drive(flow)
 
@@ -293,7 +302,7 @@ class TaskHubGrpcClient:
     ) -> PurgeInstancesResult:
         """Delete an instance that has ended, and its sub-orchestrations if `recursive`.
 
-        An id that is not there counts as none deleted. It is not repeated after a failure that
+        If no instance has the id, none is deleted. The call is not repeated after a failure that
         leaves open whether it arrived.
         """
         return self._drive(self._flows.instances.purge(instance_id, recursive=recursive))
@@ -306,17 +315,17 @@ class TaskHubGrpcClient:
         recursive: bool = False,  # noqa: FBT001, FBT002 - official
         timeout: timedelta | None = None,
     ) -> PurgeInstancesResult:
-        """Delete the instances that have ended and that all conditions hold for.
+        """Delete the instances that have ended and meet all conditions.
 
         Args:
-            created_time_from: Not before then; naive times are UTC.
-            created_time_to: Before then.
-            runtime_status: In one of these, as far as they are ends.
-            recursive: Their sub-orchestrations too.
-            timeout: Stop after that time, done or not; the result tells. Without one the call
-                itself has an hour.
+            created_time_from: Created at this time or later; naive times are UTC.
+            created_time_to: Created before this time.
+            runtime_status: In one of these statuses, of those in which an instance has ended.
+            recursive: Delete their sub-orchestrations too.
+            timeout: Stop after this time; the result says whether all were deleted. Without one
+                the call may take an hour.
         """
-        flow = self._flows.fleet.purge(
+        flow = self._flows.bulk.purge(
             created_time_from=created_time_from,
             created_time_to=created_time_to,
             runtime_status=runtime_status,
@@ -329,13 +338,13 @@ class TaskHubGrpcClient:
         self, orchestration_query: OrchestrationQuery | None = None
     ) -> list[OrchestrationState]:
         """The states of all instances that the query finds; None finds all there are."""
-        return self._drive(self._flows.fleet.states(orchestration_query))
+        return self._drive(self._flows.bulk.states(orchestration_query))
 
     def iter_orchestration_states(
         self, orchestration_query: OrchestrationQuery | None = None
     ) -> Iterator[OrchestrationState]:
-        """The states that the query finds, fetched page by page as they are used up."""
-        return self._iterate(partial(self._flows.fleet.states_after, orchestration_query))
+        """The states that the query finds; a page is fetched when the one before is used up."""
+        return self._iterate(partial(self._flows.bulk.states_after, orchestration_query))
 
     def list_instance_ids(
         self,
@@ -347,16 +356,16 @@ class TaskHubGrpcClient:
     ) -> Page[str]:
         """A page of the ids of instances that have ended, in the order in which they did.
 
-        Engines of Dapr's dialect list all instances, and by no conditions.
+        Engines of Dapr's dialect list all instances, and accept no conditions.
 
         Args:
-            runtime_status: In one of these.
-            completed_time_from: Not ended before then; naive times are UTC.
-            completed_time_to: Ended before then.
+            runtime_status: In one of these statuses.
+            completed_time_from: Ended at this time or later; naive times are UTC.
+            completed_time_to: Ended before this time.
             page_size: None leaves it to the sidecar.
-            continuation_token: That of the page before; None for the first.
+            continuation_token: The token of the page before; None for the first.
         """
-        flow = self._flows.fleet.ids(
+        flow = self._flows.bulk.ids(
             runtime_status=runtime_status,
             completed_time_from=completed_time_from,
             completed_time_to=completed_time_to,
@@ -372,15 +381,15 @@ class TaskHubGrpcClient:
         execution_id: str | None = None,
         for_work_item_processing: bool = False,
     ) -> list[HistoryEvent]:
-        """What happened to the instance, oldest first; see `durabletask.history`.
+        """The events of the instance's history, oldest first; see `durabletask.history`.
 
         Args:
             instance_id: The instance.
-            execution_id: Only if this is its current run; None takes any.
-            for_work_item_processing: For a worker whose turn came without its history.
+            execution_id: Only if this is its current execution; None takes any.
+            for_work_item_processing: For a worker whose work item came without the history.
 
         Raises:
-            InstanceNotFoundError: There is no such instance, or not in that run.
+            InstanceNotFoundError: There is no such instance, or not with that execution.
         """
         flow = self._flows.instances.history(
             instance_id,
@@ -396,17 +405,18 @@ class TaskHubGrpcClient:
         input: Any = None,
         signal_time: datetime | None = None,
     ) -> None:
-        """Tell an entity to do something, and wait for no answer; it is made if it is new.
+        """Send an operation to an entity without waiting for its result.
 
-        Not delivered before `signal_time`; naive times are UTC. It is not repeated after a
-        failure that leaves open whether it arrived.
+        An entity that does not exist yet is created. The operation is not delivered before
+        `signal_time`; naive times are UTC. The call is not repeated after a failure that leaves
+        open whether it arrived.
         """
         flow = self._flows.entities.signal(
             entity_instance_id,
             operation_name,
             input=input,
             signal_time=signal_time,
-            request_id=making.new_request_id(),
+            request_id=defaults.new_request_id(),
         )
         self._drive(flow)
 
@@ -415,7 +425,7 @@ class TaskHubGrpcClient:
         entity_instance_id: EntityInstanceId,
         include_state: bool = True,  # noqa: FBT001, FBT002 - official
     ) -> EntityMetadata | None:
-        """What is known about the entity, or None if there is no such entity."""
+        """The entity's metadata, or None if there is no such entity."""
         flow = self._flows.entities.get(entity_instance_id, include_state=include_state)
         return self._drive(flow)
 
@@ -424,7 +434,7 @@ class TaskHubGrpcClient:
         return self._drive(self._flows.entities.matching(entity_query))
 
     def iter_entities(self, entity_query: EntityQuery | None = None) -> Iterator[EntityMetadata]:
-        """The entities that the query finds, fetched page by page as they are used up."""
+        """The entities that the query finds; a page is fetched when the one before is used up."""
         return self._iterate(partial(self._flows.entities.matching_after, entity_query))
 
     def clean_entity_storage(
@@ -432,7 +442,7 @@ class TaskHubGrpcClient:
         remove_empty_entities: bool = True,  # noqa: FBT001, FBT002 - official
         release_orphaned_locks: bool = True,  # noqa: FBT001, FBT002 - official
     ) -> CleanEntityStorageResult:
-        """Remove entities without state, lock or messages; release locks of who has ended."""
+        """Remove entities without state, lock or messages; release locks of ended instances."""
         flow = self._flows.entities.clean(
             remove_empty_entities=remove_empty_entities,
             release_orphaned_locks=release_orphaned_locks,
@@ -440,7 +450,7 @@ class TaskHubGrpcClient:
         return self._drive(flow)
 
     def _iterate(self, page_after: Callable[[str | None], Flow[Page[T]]]) -> Iterator[T]:
-        """The items of all pages, each fetched once those before it are used up."""
+        """The items of all pages; a page is fetched when the one before is used up."""
         token: str | None = None
         while True:
             page = self._drive(page_after(token))
@@ -452,23 +462,23 @@ class TaskHubGrpcClient:
     def _drive(self, flow: Flow[T]) -> T:
         """Make the calls that a flow asks for, and return what it returns."""
         try:
-            ask = next(flow)
+            request = next(flow)
             while True:
                 try:
-                    answer = self._answer(ask)
+                    answer = self._answer(request)
                 except SidecarError as error:
-                    ask = flow.throw(error)
+                    request = flow.throw(error)
                 else:
-                    ask = flow.send(answer)
+                    request = flow.send(answer)
         except StopIteration as end:
             result: T = end.value
             return result
 
-    def _answer(self, ask: Ask | Settle | Refuse) -> Any:
-        if isinstance(ask, Settle):
-            return self._transport.settle()
-        if isinstance(ask, Refuse):
-            raise self._transport.error(ask.refusal(self._transport.address), ask.kind)
-        streams = ask.method.response_streaming
+    def _answer(self, request: Call | IdentifyEngine | Fail) -> Any:
+        if isinstance(request, IdentifyEngine):
+            return self._transport.identify_engine()
+        if isinstance(request, Fail):
+            raise self._transport.error(request.refusal(self._transport.address), request.kind)
+        streams = request.method.response_streaming
         call = self._transport.collect if streams else self._transport.unary
-        return call(ask.method, ask.request, timeout=ask.timeout)
+        return call(request.method, request.request, timeout=request.timeout)

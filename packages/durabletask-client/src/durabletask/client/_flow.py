@@ -1,12 +1,11 @@
-"""What a flow says to its driver.
+"""An operation of a client as a flow: a generator that says which calls it needs.
 
-    flow --Ask(method, request, timeout)--> driver --answer, or SidecarError--> flow
-         --Settle()-----------------------> driver --Engine, or SidecarError-->
-         --Refuse(kind, method, ...)------> driver --that SidecarError-------->
+    flow --Call(method, request, timeout)--> driver --the answer, or SidecarError--> flow
+         --IdentifyEngine()----------------> driver --Engine, or SidecarError------>
+         --Fail(kind, method, ...)---------> driver --that SidecarError------------>
 
-A flow is an operation of a client, written once: a generator that asks for calls, gets their
-answers and returns a result. `_sync.py` and `_aio.py` drive the same flows, so the two clients
-cannot differ. A flow does no I/O and makes no ids.
+A flow is written once: the clients for threads and for event loops drive the same flows, so
+they cannot differ. A flow does no I/O and makes no ids.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """A call that a flow wants made; `timeout` as `Transport.unary` takes it.
+class Call:
+    """A call to make; `timeout` is as for `Transport.unary`.
 
     The answer is a response, or the list of all where the method streams them.
     """
@@ -37,13 +36,13 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
-    """A flow that depends on who is at the other end; the answer is an `Engine`."""
+class IdentifyEngine:
+    """The flow depends on the engine at the other end; the answer is an `Engine`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refuse:
-    """A flow that cannot go on; only the transport knows which errors its callers catch."""
+class Fail:
+    """The flow ends with an error; only the transport knows which classes its callers catch."""
 
     kind: type[SidecarError]
     method: Method
@@ -53,7 +52,7 @@ class Refuse:
     sent: bool = True
 
     def refusal(self, address: str) -> Refusal:
-        """The same as a refusal of the engine's at that address."""
+        """The same as a refusal of the engine at that address."""
         return Refusal(
             address,
             self.method.name,
@@ -64,10 +63,10 @@ class Refuse:
         )
 
 
-Flow = Generator[Ask | Settle | Refuse, Any, T]
+Flow = Generator[Call | IdentifyEngine | Fail, Any, T]
 
 
-def refuse(refusal: Refuse) -> Flow[NoReturn]:
-    """End with that error."""
-    yield refusal
+def fail(failure: Fail) -> Flow[NoReturn]:
+    """End the flow with that error."""
+    yield failure
     raise AssertionError("a driver throws the error into the flow")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from durabletask.protocol import codec, dialects, messages
-from durabletask.transport import dialect
-from durabletask.transport.dialect import Answer, Engine
+from durabletask.transport import engine_detection
+from durabletask.transport.engine_detection import Answer, Engine
 
 OURS = Answer("OK", metadata=(("x-durabletask-engine", "durabletask-sidecar/0.1.0"),))
 HELLO = Answer("OK")
@@ -16,7 +16,7 @@ HELLO = Answer("OK")
 
 def found_out(*answers: Answer, environment: dict[str, str] | None = None) -> Any:
     """What the answers lead to, and the names of the calls that were made for it."""
-    asking = dialect.find_out(environment=environment or {})
+    asking = engine_detection.detect(environment=environment or {})
     asked = [next(asking).method.name]
     for answer in answers:
         try:
@@ -30,20 +30,20 @@ def found_out(*answers: Answer, environment: dict[str, str] | None = None) -> An
 @pytest.mark.parametrize(
     ("argument", "variable", "expected"),
     [
-        (None, None, "auto"),
-        (None, "", "auto"),
-        (None, " dapr ", "dapr"),
-        ("taskhub", "dapr", "taskhub"),
-        ("auto", "dapr", "auto"),
-        ("", "taskhub", "taskhub"),
+        (None, None, None),
+        (None, "", None),
+        (None, " dapr ", dialects.DAPR),
+        ("taskhub", "dapr", dialects.TASKHUB),
+        ("auto", "dapr", None),
+        ("", "taskhub", dialects.TASKHUB),
     ],
 )
 def test_the_argument_wins_then_the_environment_then_auto(
-    argument: str | None, variable: str | None, expected: str
+    argument: str | None, variable: str | None, expected: Any
 ) -> None:
     environment = {} if variable is None else {"DURABLETASK_DIALECT": variable}
 
-    assert dialect.chosen(argument, environment=environment) == expected
+    assert engine_detection.chosen_dialect(argument, environment=environment) is expected
 
 
 @pytest.mark.parametrize(
@@ -57,15 +57,7 @@ def test_another_dialect_is_an_error_that_lists_those_there_are(
     argument: str | None, environment: dict[str, str], source: str
 ) -> None:
     with pytest.raises(ValueError, match=f"{source}; it can be 'auto', 'taskhub', 'dapr'"):
-        dialect.chosen(argument, environment=environment)
-
-
-@pytest.mark.parametrize(
-    ("choice", "expected"),
-    [("auto", None), ("taskhub", dialects.TASKHUB), ("dapr", dialects.DAPR)],
-)
-def test_only_auto_has_to_be_found_out(choice: str, expected: Any) -> None:
-    assert dialect.named(choice) is expected
+        engine_detection.chosen_dialect(argument, environment=environment)
 
 
 def test_our_sidecar_names_itself_and_is_asked_nothing_more() -> None:
@@ -120,7 +112,7 @@ def test_any_other_answer_decides_nothing(status: str) -> None:
 
 
 def test_one_id_is_asked_for_in_daprs_words() -> None:
-    asking = dialect.find_out(environment={})
+    asking = engine_detection.detect(environment={})
     next(asking)
 
     question = asking.send(HELLO)

@@ -1,6 +1,6 @@
-"""What users pass, as the messages of the protocol hold it.
+"""Convert the arguments of users to fields of the protocol's messages.
 
-Checked here, so that the error names the argument and nothing is sent.
+Every value is checked here, so that the error names the argument and nothing is sent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LARGEST = 2**31 - 1
 
 
 def aware(at: datetime | None, argument: str) -> datetime | None:
-    """The time; a naive one is UTC, as everywhere in the official API."""
+    """The time, aware; a naive one is UTC, as everywhere in the official API."""
     if at is None:
         return None
     arguments.instance_of(datetime, at, argument)
@@ -37,11 +37,11 @@ def count(value: int | None, argument: str) -> int:
 
 
 def statuses(value: Any, argument: str) -> list[messages.OrchestrationStatus]:
-    """The statuses of a collection, as members or numbers; none for None."""
+    """The statuses in a collection of members or numbers; an empty list for None."""
     if value is None:
         return []
     if not isinstance(value, Iterable):
-        raise _no_statuses(value, argument)
+        raise _not_statuses(value, argument)
     return [_status(status, value, argument) for status in value]
 
 
@@ -59,9 +59,9 @@ def reuse_policy(policy: Any) -> messages.OrchestrationIdReusePolicy | None:
 def _status(status: Any, whole: object, argument: str) -> messages.OrchestrationStatus:
     number = getattr(status, "value", status)
     if not isinstance(number, int):
-        raise _no_statuses(whole, argument)
+        raise _not_statuses(whole, argument)
     return messages.OrchestrationStatus(number)
 
 
-def _no_statuses(value: object, argument: str) -> TypeError:
+def _not_statuses(value: object, argument: str) -> TypeError:
     return arguments.wrong_type(argument, "a collection of OrchestrationStatus, or None", value)

@@ -1,7 +1,7 @@
-"""Which logger those who talk to a sidecar write to.
+"""Arguments that the constructors of clients and workers have in common.
 
-A library's logger stands in the tree of loggers, where the program decides about it. The
-two arguments that the official SDK deprecates still get a logger of their own.
+A logger of the library stands in the tree of loggers, where the program configures it. The two
+arguments that the official SDK deprecates still get a logger of their own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 import warnings
 
 
-def choose(
+def choose_logger(
     name: str,
     logger: logging.Logger | None,
     handler: logging.Handler | None,
@@ -37,3 +37,9 @@ def choose(
     own = logging.Logger(name, logging.INFO)  # noqa: LOG001 - not one of the program's tree
     own.addHandler(handler)
     return own
+
+
+def refuse_payload_store(payload_store: object | None) -> None:
+    """Raise NotImplementedError for a payload store: large payloads would be sent in full."""
+    if payload_store is not None:
+        raise NotImplementedError("This version cannot keep payloads in a payload_store yet.")

@@ -1,0 +1,81 @@
+"""How calls from ordinary threads do I/O: the same names as in `async_io.py`, blocking.
+
+`sync_calls.py`, which is generated from `async_calls.py`, uses these names.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import grpc
+
+from durabletask.transport import address as addresses
+from durabletask.transport.channel import (
+    GivenChannel,
+    OwnChannel,
+    credentials_for,
+    options_for,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from durabletask.grpc_options import GrpcChannelOptions
+    from durabletask.transport import Metadata
+    from durabletask.transport.channel import ChannelSource, Secure
+
+R = TypeVar("R")
+
+Attempt: TypeAlias = Callable[[], R]
+
+CANCELLED: tuple[type[BaseException], ...] = ()
+"""Nothing: a thread cannot be cancelled, and gRPC raises an RpcError for a closed channel."""
+
+
+def channel_source(
+    host_address: str | None,
+    secure: Secure,
+    channel: grpc.Channel | None,
+    interceptors: Sequence[Any] | None,
+    channel_options: GrpcChannelOptions | None,
+) -> ChannelSource[grpc.Channel]:
+    """The channel for calls from threads: the caller's, or one of ours."""
+    if channel is not None:
+        return GivenChannel(channel, threading.Lock)
+    address = addresses.resolve(host_address, secure=secure)
+    options = options_for(address, channel_options)
+    credentials = credentials_for(secure, address)
+
+    def make() -> grpc.Channel:
+        made = (
+            grpc.secure_channel(address.target, credentials, options)
+            if credentials is not None
+            else grpc.insecure_channel(address.target, options)
+        )
+        return grpc.intercept_channel(made, *interceptors) if interceptors else made
+
+    return OwnChannel(str(address), make, os.getpid, threading.Lock)
+
+
+def ask(send: Any, payload: bytes, timeout: float, metadata: Metadata) -> tuple[bytes, Any]:
+    """Make a unary call; returns the response and the initial metadata."""
+    response, rpc = send.with_call(payload, timeout=timeout, metadata=metadata)
+    return response, rpc.initial_metadata()
+
+
+def all_of(responses: Any) -> list[bytes]:
+    """Read a stream to its end."""
+    return [*responses]
+
+
+def acquire(lock: threading.Lock, timeout: float) -> bool:
+    """Wait for a lock; False if it was not free within `timeout` seconds."""
+    return lock.acquire(timeout=timeout)
+
+
+def is_caller_cancelled() -> bool:
+    """True: a thread that raises anything of `CANCELLED` is its own caller."""
+    return True

@@ -1,0 +1,138 @@
+# Generated from async_transport.py by `hatch run generate`; do not edit.
+"""How the SDK reaches a sidecar from ordinary threads: the interface, and the transport over gRPC."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from durabletask.transport.limits import DEFAULT_PATIENCE, ChannelHealth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import grpc
+
+    from durabletask.grpc_options import GrpcChannelOptions
+    from durabletask.protocol.dialects import Dialect
+    from durabletask.protocol.methods import Method
+    from durabletask.transport import Metadata
+    from durabletask.transport.engine_detection import Engine
+    from durabletask.transport.errors import Refusal, SidecarError
+
+
+class ByteStream(Protocol):
+    """The responses of a streaming call, each as the bytes that arrived."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def __next__(self) -> bytes: ...
+
+    def close(self) -> None:
+        """End the call; a pending `__next__` sees the end of the stream."""
+
+
+class Transport(Protocol):
+    """Carries calls to a sidecar from ordinary threads."""
+
+    @property
+    def address(self) -> str:
+        """The sidecar's address, for logs and errors."""
+
+    def identify_engine(
+        self,
+        *,
+        timeout: float | None = None,
+    ) -> Engine:
+        """The engine at the other end; detected once for each channel, unless it was named.
+
+        Every call does so by itself. `timeout` is as for `unary`.
+        """
+
+    def unary(
+        self,
+        method: Method,
+        request: Any,
+        *,
+        timeout: float | None = None,
+        metadata: Metadata = (),
+    ) -> Any:
+        """Return the response, a message of `method.response_class()`.
+
+        `timeout` is in seconds and covers repetitions too; None means `DEFAULT_TIMEOUT`.
+        """
+
+    def stream(
+        self, method: Method, request: Any, *, timeout: float | None = None, metadata: Metadata = ()
+    ) -> ByteStream:
+        """Open a stream of responses. It is never repeated; None means no deadline."""
+
+    def close(self) -> None:
+        """End all calls and refuse new ones. A channel that the caller gave stays open."""
+
+
+class ClientTransport(Transport, Protocol):
+    """What clients need in addition: whole answers of streaming methods, and errors to raise."""
+
+    def error(self, refusal: Refusal, kind: type[SidecarError] | None = None) -> SidecarError:
+        """The error that a refusal means, or one of that `kind`, as a call would raise it."""
+
+    def collect(
+        self,
+        method: Method,
+        request: Any,
+        *,
+        timeout: float | None = None,
+        metadata: Metadata = (),
+    ) -> list[Any]:
+        """Return all responses of a streaming method once the last one has arrived.
+
+        `timeout` is as for `unary`. After a failure the whole call is repeated.
+        """
+
+
+def grpc_transport(
+    address: str | None = None,
+    *,
+    secure: bool | grpc.ChannelCredentials = False,
+    channel: grpc.Channel | None = None,
+    interceptors: Sequence[Any] | None = None,
+    channel_options: GrpcChannelOptions | None = None,
+    metadata: Sequence[tuple[str, str | bytes]] | None = None,
+    dialect: Dialect | None = None,
+    patience: float = DEFAULT_PATIENCE,
+    health: ChannelHealth | None = None,
+) -> ClientTransport:
+    """A transport over gRPC for ordinary threads.
+
+    The channel is made by the first call, and made anew after a fork.
+
+    Args:
+        address: `None` means `DURABLETASK_ENDPOINT`, then `DAPR_GRPC_ENDPOINT`, then
+            `DAPR_GRPC_PORT`, then `localhost:4001`. The prefixes `https://` and `grpcs://`
+            force TLS, `http://` and `grpc://` forbid it.
+        secure: Use TLS when the address has no such prefix. Credentials name the authorities to
+            trust and the certificate to show; True trusts gRPC's own list of authorities.
+        channel: A channel of the caller's, who closes it. `address`, `secure`,
+            `interceptors`, `channel_options` and `metadata` are then not used.
+        interceptors: gRPC's client interceptors; they see requests and responses as bytes.
+        channel_options: These win over the SDK's defaults (64 MiB messages, no proxy to
+            loopback addresses).
+        metadata: Sent with every call. `DAPR_API_TOKEN` is added as `dapr-api-token` where
+            `tokens.py` finds that the engine is Dapr's.
+        dialect: The dialect that the engine speaks; None detects it, once for each channel and
+            as part of its first call.
+        patience: Seconds for which a call that can safely be repeated is repeated while the
+            sidecar cannot be reached; 0 to leave that to the caller.
+        health: When to give up a channel that seems broken; by default after five failures in
+            a row, and every 30 seconds at most.
+    """
+    from durabletask.transport import sync_calls, sync_io, tokens
+
+    source = sync_io.channel_source(address, secure, channel, interceptors, channel_options)
+    return sync_calls.GrpcTransport(
+        source,
+        metadata=tokens.metadata_for(address, secure, channel, metadata, dialect),
+        dialect=dialect,
+        patience=patience,
+        health=health or ChannelHealth(),
+    )

@@ -1,0 +1,103 @@
+"""The clients and transports for ordinary threads, from those for an event loop.
+
+`async` and `await` are dropped, and names and a few phrases are replaced by a table, in code,
+docstrings and comments alike; then ruff sorts the imports and formats. What differs in more
+than names stands in `async_io.py` and `sync_io.py`, under the same names.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_CLIENT = ROOT / "packages/durabletask-client/src/durabletask"
+_SCHEDULER = ROOT / "packages/durabletask-scheduler/src/durabletask"
+
+PAIRS = {
+    _CLIENT / "transport/async_transport.py": _CLIENT / "transport/sync_transport.py",
+    _CLIENT / "transport/async_calls.py": _CLIENT / "transport/sync_calls.py",
+    _CLIENT / "client/_async_client.py": _CLIENT / "client/_sync_client.py",
+    _SCHEDULER / "azuremanaged/_async_client.py": _SCHEDULER / "azuremanaged/_sync_client.py",
+}
+"""The sources, each with the file that is generated from it."""
+
+_NAMES = {
+    "AioRpcError": "RpcError",
+    "AsyncByteStream": "ByteStream",
+    "AsyncClientTransport": "ClientTransport",
+    "AsyncDurableTaskSchedulerClient": "DurableTaskSchedulerClient",
+    "AsyncIterator": "Iterator",
+    "AsyncResponses": "Responses",
+    "AsyncTaskHubGrpcClient": "TaskHubGrpcClient",
+    "AsyncTransport": "Transport",
+    "GrpcAsyncTransport": "GrpcTransport",
+    "StopAsyncIteration": "StopIteration",
+    "__aenter__": "__enter__",
+    "__aexit__": "__exit__",
+    "__aiter__": "__iter__",
+    "__anext__": "__next__",
+    "aclose": "close",
+    "aiter": "iter",
+    "anext": "next",
+    "async_calls": "sync_calls",
+    "async_io": "sync_io",
+    "for_asyncio": "for_threads",
+    "grpc_async_transport": "grpc_transport",
+    "pause_async": "pause",
+}
+
+_PHRASES = {
+    ", from one event loop at a time": "; safe to share between threads",
+    ", for the loop that runs\n    then": "",
+    "after a fork or on another loop": "after a fork",
+    "an event loop": "ordinary threads",
+    "AsyncTokenCredential | TokenCredential": "TokenCredential",
+    """From `azure.identity.aio`, which needs aiohttp, or from
+            `azure.identity`, which is asked on a thread. The""": "From `azure.identity`. The",
+    "azure.identity.aio": "azure.identity",
+}
+
+_RULES = (
+    # The linter's rules for asynchronous code.
+    (re.compile(r" *# noqa: ASYNC.*"), ""),
+    (re.compile(r"\bawait |\basync (?=def |with |for )"), ""),
+    (re.compile(r"\bgrpc\.aio\b"), "grpc"),
+    *((re.compile(re.escape(phrase)), text) for phrase, text in _PHRASES.items()),
+    *((re.compile(rf"\b{name}\b"), text) for name, text in _NAMES.items()),
+)
+
+
+def generated_files() -> dict[Path, str]:
+    """The text that each generated file should have."""
+    return {
+        target: _formatted(
+            f"# Generated from {source.name} by `hatch run generate`; do not edit.\n"
+            + without_async(source.read_text(encoding="utf-8")),
+            target,
+        )
+        for source, target in PAIRS.items()
+    }
+
+
+def without_async(text: str) -> str:
+    """The same program for ordinary threads, not formatted."""
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _formatted(text: str, path: Path) -> str:
+    # Ruff calls this fix unsafe in general; here it turns a loop back into `yield from`.
+    extra = ["--config", 'lint.extend-safe-fixes = ["UP028"]']
+    for command in (["check", "--fix-only", "--quiet", *extra], ["format"]):
+        text = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(path), "-"],
+            input=text,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+    return text
