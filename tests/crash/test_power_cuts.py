@@ -33,7 +33,16 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield found
 
 
-@pytest.fixture(params=STAGES, ids=lambda it: f"{it[0]}, grouped" if it[1] else it[0])
+SLOW = "entities contended for"
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(stage, marks=[pytest.mark.slow] if stage[0] == SLOW else [])
+        for stage in STAGES
+    ],
+    ids=lambda it: f"{it[0]}, grouped" if it[1] else it[0],
+)
 def stage(request: pytest.FixtureRequest, folder: Path) -> Stage:
     name, grouped = request.param
     return Stage(SCENARIOS[name], folder, grouped=grouped)
@@ -70,7 +79,13 @@ def test_a_sidecar_that_dies_after_every_commit_gets_everything_done(stage: Stag
 
 
 # After a day the clients of the two left out come too late, and rightly hear so.
-@pytest.mark.parametrize("name", sorted(SCENARIOS.keys() - {"approved", "suspended"}))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name == SLOW else [])
+        for name in sorted(SCENARIOS.keys() - {"approved", "suspended"})
+    ],
+)
 def test_a_day_without_a_sidecar_changes_no_result(folder: Path, name: str) -> None:
     stage = Stage(SCENARIOS[name], folder)
     smooth, commits = stage.undisturbed()

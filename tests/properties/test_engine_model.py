@@ -13,6 +13,6 @@ from tests.prove.model import lead
 SEED = 6
 
 
-@pytest.mark.parametrize("lives", [Lives, LivesInAFile])
+@pytest.mark.parametrize("lives", [Lives, pytest.param(LivesInAFile, marks=pytest.mark.slow)])
 def test_a_sidecar_differs_from_the_model_in_nothing(lives: type[Lives]) -> None:
     lead(lives, SEED, examples=30)

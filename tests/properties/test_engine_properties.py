@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -599,5 +600,5 @@ def is_rewinding(instance: Instance) -> bool:
     return any(row.kind is RowKind.REWIND for row in instance.inbox)
 
 
-TestLives = Lives.TestCase
+TestLives = pytest.mark.slow(Lives.TestCase)
 TestLives.settings = settings(max_examples=100, stateful_step_count=50)

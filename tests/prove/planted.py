@@ -253,14 +253,14 @@ FAULTS = (
     ),
     Fault(
         "a commit that failed is still in memory",
-        "commit/committer.py",
-        "self._forget(step.touched)",
+        "commit/aggregates.py",
+        "self._cache.discard(self._transitions)",
         "pass",
     ),
     Fault(
         "what was purged is still in memory",
-        "commit/committer.py",
-        "self._forget(step.gone)",
+        "commit/aggregates.py",
+        "self._cache.discard(self._gone)",
         "pass",
     ),
     Fault(

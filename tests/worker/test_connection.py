@@ -14,7 +14,7 @@ connections = st.builds(
     failures=st.integers(0, 5000),
     reconnect_at_once=st.booleans(),
 )
-reports = st.sampled_from(ConnectionEvent)
+events = st.sampled_from(ConnectionEvent)
 
 # The docstring's picture, written once more: what leads from where to where.
 PICTURE = {
@@ -35,7 +35,7 @@ PICTURE = {
 @pytest.mark.parametrize(
     ("state", "event"), list(itertools.product(ConnectionState, ConnectionEvent))
 )
-def test_every_state_has_an_answer_to_every_report(
+def test_every_event_in_every_state_leads_where_the_picture_says(
     state: ConnectionState, event: ConnectionEvent
 ) -> None:
     after = Connection(state).after(event)
@@ -46,39 +46,41 @@ def test_every_state_has_an_answer_to_every_report(
 @pytest.mark.parametrize(
     "loss", [ConnectionEvent.FAILED, ConnectionEvent.STREAM_IDLE, ConnectionEvent.STREAM_ENDED]
 )
-def test_every_loss_of_a_stream_leads_to_the_next_dial(loss: ConnectionEvent) -> None:
+def test_however_a_stream_ends_the_worker_connects_again(loss: ConnectionEvent) -> None:
     lost = Connection(ConnectionState.STREAMING).after(loss)
 
     assert lost.after(ConnectionEvent.CONNECT).state is ConnectionState.CONNECTING
 
 
-@given(st.lists(reports.filter(lambda event: event is not ConnectionEvent.STOP)))
-def test_a_worker_that_nobody_stops_is_never_deaf_for_good(event: list[ConnectionEvent]) -> None:
+@given(st.lists(events.filter(lambda event: event is not ConnectionEvent.STOP)))
+def test_after_any_events_but_a_stop_the_worker_can_connect_again(
+    seen: list[ConnectionEvent],
+) -> None:
     connection = Connection()
-    for each in event:
+    for each in seen:
         connection = connection.after(each)
 
-    redialed = (
+    reconnected = (
         connection.after(ConnectionEvent.FAILED)
         .after(ConnectionEvent.CONNECT)
         .after(ConnectionEvent.STREAM_OPENED)
     )
 
-    assert redialed.state is ConnectionState.STREAMING
+    assert reconnected.state is ConnectionState.STREAMING
 
 
-@given(st.lists(reports.filter(lambda event: event is not ConnectionEvent.DRAINED)))
-def test_a_draining_worker_dials_no_more(event: list[ConnectionEvent]) -> None:
+@given(st.lists(events.filter(lambda event: event is not ConnectionEvent.DRAINED)))
+def test_a_draining_worker_does_not_connect_again(seen: list[ConnectionEvent]) -> None:
     connection = Connection().after(ConnectionEvent.STOP)
 
-    for each in event:
+    for each in seen:
         connection = connection.after(each)
 
     assert connection.state is ConnectionState.DRAINING
 
 
 @given(connections, st.floats(0, 1, exclude_max=True))
-def test_the_wait_never_exceeds_its_cap(connection: Connection, jitter: float) -> None:
+def test_the_delay_never_exceeds_its_cap(connection: Connection, jitter: float) -> None:
     assert 0 <= connection.delay(jitter=jitter, base=1, cap=30) <= 30
 
 
@@ -92,14 +94,14 @@ def test_the_wait_never_exceeds_its_cap(connection: Connection, jitter: float) -
         (ConnectionState.STREAMING, ConnectionEvent.STREAM_ENDED, False),
     ],
 )
-def test_a_channel_is_dead_when_it_keeps_still_and_not_when_it_fails(
+def test_a_channel_is_dead_when_it_goes_silent_and_not_when_it_fails(
     state: ConnectionState, loss: ConnectionEvent, *, is_dead: bool
 ) -> None:
-    dialing = (
+    connecting = (
         Connection(state, is_channel_dead=not is_dead).after(loss).after(ConnectionEvent.CONNECT)
     )
 
-    assert dialing.is_channel_dead is is_dead
+    assert connecting.is_channel_dead is is_dead
 
 
 @given(
@@ -108,7 +110,7 @@ def test_a_channel_is_dead_when_it_keeps_still_and_not_when_it_fails(
         [ConnectionEvent.FAILED, ConnectionEvent.STREAM_IDLE, ConnectionEvent.STREAM_ENDED]
     ),
 )
-def test_failure_upon_failure_makes_the_wait_no_shorter(
+def test_another_failure_never_shortens_the_delay(
     connection: Connection, loss: ConnectionEvent
 ) -> None:
     def failed(before: Connection) -> Connection:
@@ -121,27 +123,27 @@ def test_failure_upon_failure_makes_the_wait_no_shorter(
     assert once.delay(jitter=0.5, base=1, cap=30) <= twice.delay(jitter=0.5, base=1, cap=30)
 
 
-def test_the_first_dial_waits_for_nothing() -> None:
+def test_the_first_attempt_is_not_delayed() -> None:
     assert Connection().delay(jitter=0.9, base=1, cap=30) == 0
 
 
-def test_the_wait_doubles_with_each_failure_and_is_a_draw_from_all_of_it() -> None:
+def test_after_n_failures_the_delay_is_a_draw_from_base_times_2_to_the_n() -> None:
     connection = Connection()
     waits = []
     for _ in range(7):
         connection = connection.after(ConnectionEvent.CONNECT).after(ConnectionEvent.FAILED)
         waits.append(connection.delay(jitter=0.5, base=1, cap=30))
 
-    assert waits == [0.5, 1, 2, 4, 8, 15, 15]
+    assert waits == [1, 2, 4, 8, 15, 15, 15]
 
 
-def test_a_server_that_says_goodbye_is_dialed_at_once() -> None:
+def test_a_stream_that_the_server_ends_is_opened_again_at_once() -> None:
     streaming = Connection().after(ConnectionEvent.CONNECT).after(ConnectionEvent.STREAM_OPENED)
 
     assert streaming.after(ConnectionEvent.STREAM_ENDED).delay(jitter=0.9, base=1, cap=30) == 0
 
 
-def test_a_server_that_only_says_goodbye_is_not_dialed_in_a_tight_loop() -> None:
+def test_a_server_that_ends_every_stream_is_not_called_in_a_tight_loop() -> None:
     connection = Connection()
     for _ in range(2):
         connection = (
@@ -153,7 +155,7 @@ def test_a_server_that_only_says_goodbye_is_not_dialed_in_a_tight_loop() -> None
     assert connection.delay(jitter=0.9, base=1, cap=30) > 0
 
 
-def test_a_stream_that_lasts_makes_good_for_the_failures_before_it() -> None:
+def test_a_stable_stream_resets_the_failures_before_it() -> None:
     failed = Connection(ConnectionState.DISCONNECTED, failures=9, reconnect_at_once=False)
 
     settled = (
@@ -165,7 +167,7 @@ def test_a_stream_that_lasts_makes_good_for_the_failures_before_it() -> None:
     assert settled.after(ConnectionEvent.STREAM_ENDED).delay(jitter=0.9, base=1, cap=30) == 0
 
 
-def test_a_stream_that_does_not_last_makes_good_for_nothing() -> None:
+def test_a_stream_that_fails_at_once_resets_no_failures() -> None:
     failed = Connection(ConnectionState.DISCONNECTED, failures=3, reconnect_at_once=False)
 
     again = (

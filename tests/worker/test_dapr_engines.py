@@ -115,13 +115,13 @@ class Chain:
         return result
 
 
-async def test_the_engine_is_told_that_histories_are_kept(bench: Bench) -> None:
+async def test_the_engine_is_told_that_histories_are_cached(bench: Bench) -> None:
     await bench.start()
 
     assert bench.stream.request.capabilities == [messages.WorkerCapability.STATEFUL_HISTORY]
 
 
-async def test_a_worker_that_keeps_no_histories_does_not_say_so(bench: Bench) -> None:
+async def test_a_worker_that_caches_no_histories_does_not_announce_it(bench: Bench) -> None:
     bench.told["max_cached_orchestrations"] = 0
     await bench.start()
 
@@ -129,7 +129,7 @@ async def test_a_worker_that_keeps_no_histories_does_not_say_so(bench: Bench) ->
 
 
 @pytest.mark.parametrize("patches", [(), ("a patch",)], ids=["plain", "with patches"])
-async def test_a_turn_that_comes_with_what_is_new_goes_on_where_it_stood(
+async def test_a_turn_with_new_events_only_continues_the_session(
     bench: Bench, patches: tuple[str, ...]
 ) -> None:
     """Also where the engine records with a turn what code took it, and so changes its bytes."""
@@ -147,7 +147,7 @@ async def test_a_turn_that_comes_with_what_is_new_goes_on_where_it_stood(
     assert bench.sidecar.requests(methods.GET_INSTANCE_HISTORY) == []
 
 
-async def test_a_history_that_is_not_kept_any_more_is_fetched(bench: Bench) -> None:
+async def test_a_history_that_is_no_longer_cached_is_fetched(bench: Bench) -> None:
     bench.told["max_cached_orchestrations"] = 1
     chain = Chain("a patch")
     bench.registry.add_orchestrator(chain, "chain")
@@ -191,7 +191,7 @@ def _with_history_left_out(token: str = "t") -> bytes:
 
 
 @pytest.mark.parametrize("told", [None, []], ids=["refused", "too short"])
-async def test_a_turn_whose_history_is_not_to_be_had_is_sent_again(
+async def test_a_turn_whose_history_cannot_be_fetched_is_sent_again(
     bench: Bench, told: list[messages.HistoryEvent] | None
 ) -> None:
     if told is None:
@@ -207,7 +207,7 @@ async def test_a_turn_whose_history_is_not_to_be_had_is_sent_again(
     assert not [name for name, _ in bench.sidecar.calls if name.startswith("Complete")]
 
 
-async def test_nothing_is_handed_back_by_a_call_that_the_engine_has_not(bench: Bench) -> None:
+async def test_the_engine_is_not_called_with_methods_that_it_does_not_have(bench: Bench) -> None:
     await bench.start()
 
     cut_off = encoded(messages.WorkItem(completion_token="t")) + b"\x12\x03\x1a\x01\x0a"
@@ -217,7 +217,7 @@ async def test_nothing_is_handed_back_by_a_call_that_the_engine_has_not(bench: B
     assert {name for name, _ in bench.sidecar.calls} == {"Hello"}
 
 
-async def test_an_engine_that_never_pings_is_asked_whether_it_is_there(bench: Bench) -> None:
+async def test_an_engine_that_sends_no_pings_is_called_regularly(bench: Bench) -> None:
     await bench.start()
     await settle()
 
@@ -228,7 +228,7 @@ async def test_an_engine_that_never_pings_is_asked_whether_it_is_there(bench: Be
     assert len(bench.sidecar.requests(methods.HELLO)) == 11
 
 
-async def test_an_engine_that_does_not_answer_that_has_fallen_silent(bench: Bench) -> None:
+async def test_an_engine_that_answers_no_such_call_is_idle(bench: Bench) -> None:
     await bench.start()
     bench.sidecar.refuse(methods.HELLO, *(refusal("DEADLINE_EXCEEDED") for _ in range(4)))
 
@@ -237,7 +237,7 @@ async def test_an_engine_that_does_not_answer_that_has_fallen_silent(bench: Benc
     assert bench.stream.is_closed
 
 
-async def test_an_engine_that_pings_is_not_asked(bench: Bench) -> None:
+async def test_an_engine_that_sends_pings_is_not_called_regularly(bench: Bench) -> None:
     bench.sidecar = ScriptedSidecar()
     await bench.start()
 
@@ -293,7 +293,7 @@ async def test_an_orchestration_of_a_version_to_reject_waits_for_another_worker(
 @pytest.mark.parametrize(
     "text", ["unknown instance ID/task ID combo: one/1", "operation failed: channel closed"]
 )
-async def test_an_answer_that_comes_too_late_is_dropped(
+async def test_a_completion_that_comes_too_late_is_dropped(
     bench: Bench, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     @bench.activity

@@ -39,20 +39,20 @@ def sidecar() -> ScriptedSidecar:
 
 
 @pytest.fixture
-def broken_off() -> list[str]:
-    """Why the stream was given up, each time it was."""
+def abort_reasons() -> list[str]:
+    """The reason of each time the stream was aborted."""
     return []
 
 
 @pytest.fixture
 def delivery(
-    clock: ManualClock, sidecar: ScriptedSidecar, broken_off: list[str]
+    clock: ManualClock, sidecar: ScriptedSidecar, abort_reasons: list[str]
 ) -> CompletionDelivery:
     return CompletionDelivery(
         lambda: sidecar,
         clock=clock,
         draw=lambda: 1.0,
-        abort_stream=broken_off.append,
+        abort_stream=abort_reasons.append,
         log=logging.getLogger("test"),
     )
 
@@ -61,13 +61,15 @@ def item(engine: Engine = OURS) -> WorkItem:
     return received(activity_item("greet"), engine)
 
 
-def answer(result: str = "1", *, with_substitute: bool = True) -> Completion:
+def completion(result: str = "1", *, with_fallback: bool = True) -> Completion:
     response = messages.ActivityResponse(task_id=1, result=result, completion_token="t")
     return Completion(
         item(),
         methods.COMPLETE_ACTIVITY_TASK,
         response,
-        fallback=(lambda why: answer(str(why), with_substitute=False)) if with_substitute else None,
+        fallback=(lambda reason: completion(str(reason), with_fallback=False))
+        if with_fallback
+        else None,
     )
 
 
@@ -77,8 +79,8 @@ def abandon(item: WorkItem) -> Completion:
 
 
 async def delivered(delivery: CompletionDelivery, clock: ManualClock) -> None:
-    """Deliver an answer, letting as much time pass as that takes."""
-    delivering = asyncio.create_task(delivery.deliver(answer(), abandon))
+    """Deliver a completion, letting as much time pass as that takes."""
+    delivering = asyncio.create_task(delivery.deliver(completion(), abandon))
     for _ in range(MAX_ATTEMPTS + 1):
         await settle()
         await clock.advance(BACKOFF_CAP)
@@ -86,18 +88,18 @@ async def delivered(delivery: CompletionDelivery, clock: ManualClock) -> None:
 
 
 @pytest.mark.parametrize("status", RETRIED)
-async def test_an_answer_that_may_be_lost_is_sent_again(
+async def test_a_completion_that_may_be_lost_is_sent_again(
     status: str, delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal(status), refusal(status))
 
     await delivered(delivery, clock)
 
-    assert sidecar.requests(methods.COMPLETE_ACTIVITY_TASK) == [answer().request] * 3
+    assert sidecar.requests(methods.COMPLETE_ACTIVITY_TASK) == [completion().request] * 3
     assert sidecar.requests(methods.ABANDON_ACTIVITY_TASK) == []
 
 
-async def test_it_survives_a_transport_that_breaks_in_its_own_way(
+async def test_an_error_without_a_status_is_retried(
     delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, RuntimeError("The client is closed"))
@@ -107,7 +109,7 @@ async def test_it_survives_a_transport_that_breaks_in_its_own_way(
     assert len(sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)) == 2
 
 
-async def test_a_call_that_fails_without_a_status_is_told_by_its_second_failure(
+async def test_the_second_error_without_a_status_is_logged_as_a_warning(
     delivery: CompletionDelivery,
     sidecar: ScriptedSidecar,
     clock: ManualClock,
@@ -121,15 +123,18 @@ async def test_a_call_that_fails_without_a_status_is_told_by_its_second_failure(
     (warning,) = [each for each in caplog.records if each.levelno == logging.WARNING]
     assert "Instance 'one'" in warning.getMessage()
     assert "RuntimeError('The client is closed')" in warning.getMessage()
+    fields = vars(warning)
+    assert (fields["instance_id"], fields["kind"]) == ("one", "activity_request")
+    assert (fields["attempt"], fields["status"]) == (2, None)
 
 
-async def test_an_answer_that_cannot_be_encoded_gives_way_to_a_failure_at_once(
+async def test_a_completion_that_cannot_be_encoded_is_replaced_by_a_failure_at_once(
     delivery: CompletionDelivery, sidecar: ScriptedSidecar
 ) -> None:
     error = codec.EncodeError("ActivityResponse: 'n' is no text")
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, error)
 
-    await delivery.deliver(answer(), abandon)
+    await delivery.deliver(completion(), abandon)
 
     _, second = sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)
     assert second.result == "ActivityResponse: 'n' is no text"
@@ -140,13 +145,13 @@ async def test_a_failure_that_cannot_be_encoded_either_is_handed_back(
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, *[codec.EncodeError("no")] * 2)
 
-    await delivery.deliver(answer(), abandon)
+    await delivery.deliver(completion(), abandon)
 
     assert len(sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)) == 2
     assert len(sidecar.requests(methods.ABANDON_ACTIVITY_TASK)) == 1
 
 
-async def test_a_sidecar_that_stays_short_of_something_gets_its_work_back(
+async def test_work_is_handed_back_to_a_sidecar_that_stays_overloaded(
     delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
 ) -> None:
     short = refusal("RESOURCE_EXHAUSTED", "too many calls")
@@ -154,15 +159,15 @@ async def test_a_sidecar_that_stays_short_of_something_gets_its_work_back(
 
     await delivered(delivery, clock)
 
-    assert sidecar.requests(methods.COMPLETE_ACTIVITY_TASK) == [answer().request] * MAX_ATTEMPTS
+    assert sidecar.requests(methods.COMPLETE_ACTIVITY_TASK) == [completion().request] * MAX_ATTEMPTS
     assert len(sidecar.requests(methods.ABANDON_ACTIVITY_TASK)) == 1
 
 
-async def test_the_waits_between_attempts_grow_up_to_a_cap(
+async def test_the_delays_between_attempts_grow_up_to_a_cap(
     delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, *[refusal("UNAVAILABLE")] * 9)
-    delivering = asyncio.create_task(delivery.deliver(answer(), abandon))
+    delivering = asyncio.create_task(delivery.deliver(completion(), abandon))
     waits = []
     for _ in range(9):
         await settle()
@@ -182,7 +187,7 @@ async def test_the_waits_between_attempts_grow_up_to_a_cap(
     ],
     ids=["lease", "go", "go-twice"],
 )
-async def test_an_answer_nobody_waits_for_any_more_is_let_go(
+async def test_a_completion_that_the_sidecar_no_longer_waits_for_is_dropped(
     stale: Exception, delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, stale)
@@ -193,7 +198,7 @@ async def test_an_answer_nobody_waits_for_any_more_is_let_go(
 
 
 @pytest.mark.parametrize("status", ["INVALID_ARGUMENT", "PERMISSION_DENIED", "UNIMPLEMENTED"])
-async def test_an_answer_that_is_not_wanted_is_handed_back_at_once(
+async def test_work_whose_completion_is_rejected_is_handed_back_at_once(
     status: str,
     delivery: CompletionDelivery,
     sidecar: ScriptedSidecar,
@@ -209,7 +214,7 @@ async def test_an_answer_that_is_not_wanted_is_handed_back_at_once(
     assert "Instance 'one'" in caplog.text
 
 
-async def test_an_answer_that_never_arrives_is_handed_back_in_the_end(
+async def test_work_whose_completion_never_arrives_is_handed_back_in_the_end(
     delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, *[refusal("UNAVAILABLE")] * MAX_ATTEMPTS)
@@ -220,7 +225,7 @@ async def test_an_answer_that_never_arrives_is_handed_back_in_the_end(
     assert len(sidecar.requests(methods.ABANDON_ACTIVITY_TASK)) == 1
 
 
-async def test_an_answer_that_is_too_large_gives_way_to_a_failure_with_size_and_limit(
+async def test_a_completion_that_is_too_large_is_replaced_by_a_failure_with_size_and_limit(
     delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
 ) -> None:
     details = "Received message larger than max (5242890 vs. 4194304)"
@@ -238,24 +243,24 @@ async def test_the_size_is_measured_where_the_sidecar_does_not_say_it(
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal("RESOURCE_EXHAUSTED", "4 MB at most"))
 
-    await delivery.deliver(answer("x" * 2_000_000), abandon)
+    await delivery.deliver(completion("x" * 2_000_000), abandon)
 
     _, second = sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)
     assert "2,000,0" in second.result
     assert "4 MB at most" in second.result
 
 
-async def test_a_sidecar_that_is_short_of_something_is_asked_again(
+async def test_a_completion_is_sent_again_to_a_sidecar_that_is_overloaded(
     delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal("RESOURCE_EXHAUSTED", "too many calls"))
 
     await delivered(delivery, clock)
 
-    assert sidecar.requests(methods.COMPLETE_ACTIVITY_TASK) == [answer().request] * 2
+    assert sidecar.requests(methods.COMPLETE_ACTIVITY_TASK) == [completion().request] * 2
 
 
-async def test_a_failure_that_is_refused_as_well_is_handed_back(
+async def test_work_is_handed_back_if_its_failure_is_too_large_as_well(
     delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
 ) -> None:
     larger = refusal("RESOURCE_EXHAUSTED", "Sent message larger than max (5 vs. 4)")
@@ -267,7 +272,7 @@ async def test_a_failure_that_is_refused_as_well_is_handed_back(
     assert len(sidecar.requests(methods.ABANDON_ACTIVITY_TASK)) == 1
 
 
-async def test_no_more_answers_are_under_way_than_the_server_of_grpc_takes() -> None:
+async def test_no_more_completions_are_in_flight_than_a_grpc_server_accepts() -> None:
     class Held(ScriptedSidecar):
         at_once = most = 0
 
@@ -283,10 +288,12 @@ async def test_no_more_answers_are_under_way_than_the_server_of_grpc_takes() -> 
         lambda: held,
         clock=ManualClock(),
         draw=lambda: 1.0,
-        abort_stream=lambda _why: None,
+        abort_stream=lambda _reason: None,
         log=logging.getLogger("test"),
     )
 
-    await asyncio.gather(*(delivery.deliver(answer(), abandon) for _ in range(3 * MAX_IN_FLIGHT)))
+    await asyncio.gather(
+        *(delivery.deliver(completion(), abandon) for _ in range(3 * MAX_IN_FLIGHT))
+    )
 
     assert held.most == MAX_IN_FLIGHT

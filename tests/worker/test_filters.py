@@ -76,11 +76,11 @@ def test_a_strict_worker_asks_for_exactly_the_orchestrations_that_it_would_run(
     assert is_sent == (mismatch(started_with, options) is None)
 
 
-def test_a_worker_that_hosts_nothing_wants_nothing() -> None:
+def test_the_filters_of_a_worker_that_hosts_nothing_are_empty() -> None:
     assert filters_from_registry(Registry(), None) == WorkItemFilters()
 
 
-def test_filters_travel_whole() -> None:
+def test_filters_are_encoded_completely() -> None:
     filters = WorkItemFilters(
         [OrchestrationWorkItemFilter("Order", ["1", "2"])],
         [ActivityWorkItemFilter("charge", ["3"])],

@@ -303,7 +303,7 @@ async def test_subclasses_are_told_when_an_activity_begins_and_ends(bench: Bench
 
 
 @pytest.mark.parametrize("error", [ValueError("hook"), SystemExit(3)])
-async def test_a_subclass_that_fails_at_the_end_of_an_activity_takes_nothing_away(
+async def test_a_subclass_that_fails_at_the_end_of_an_activity_does_not_fail_it(
     bench: Bench, error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(_request: messages.ActivityRequest) -> None:
@@ -319,6 +319,8 @@ async def test_a_subclass_that_fails_at_the_end_of_an_activity_takes_nothing_awa
     assert [answer.result for answer in answers] == ['"hello"', '"hello"']
     assert bench.sidecar.requests(methods.ABANDON_ACTIVITY_TASK) == []
     assert "'greet'" in caplog.text
+    fields = vars(caplog.records[-1])
+    assert (fields["instance_id"], fields["task_name"], fields["task_id"]) == ("one", "greet", 1)
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])

@@ -52,7 +52,7 @@ def outputs(result: messages.EntityBatchResult) -> list[str | None]:
     return [each.success.result if each.success else None for each in result.results]
 
 
-async def test_operations_are_performed_in_order_and_the_state_goes_back(bench: Bench) -> None:
+async def test_operations_are_performed_in_order_and_the_state_is_returned(bench: Bench) -> None:
     bench.registry.add_entity(Counter)
     await bench.start()
 
@@ -94,7 +94,7 @@ async def test_an_operation_takes_its_times_from_the_workers_clock(bench: Bench)
     assert (success.start_time_utc, success.end_time_utc) == (START, START)
 
 
-async def test_an_operation_that_fails_takes_nothing_from_the_others(bench: Bench) -> None:
+async def test_an_operation_that_fails_does_not_affect_the_others(bench: Bench) -> None:
     bench.registry.add_entity(Counter)
     await bench.start()
 

@@ -26,7 +26,9 @@ async def finish(bench: Bench, *instances: OneInstance) -> None:
 
 
 @pytest.mark.parametrize("sessions", [0, 100], ids=["replayed", "warm"])
-async def test_an_orchestration_is_decided_warm_or_replayed(bench: Bench, sessions: int) -> None:
+async def test_an_orchestration_ends_alike_from_memory_and_replayed(
+    bench: Bench, sessions: int
+) -> None:
     @bench.orchestrator
     async def chain(ctx: OrchestrationContext) -> list[int]:
         return [await ctx.call_activity("step") for _ in range(3)]

@@ -57,7 +57,7 @@ async def test_what_has_begun_is_finished_and_the_stream_held_until_then(bench: 
     assert bench.stream.is_closed
 
 
-async def test_what_outlasts_the_grace_is_given_up_and_not_answered(
+async def test_what_outlasts_the_grace_is_cancelled_and_not_completed(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     was_cancelled = []
@@ -232,7 +232,9 @@ async def test_a_worker_that_is_cancelled_gives_up_at_once(bench: Bench) -> None
     assert bench.sidecar.times_closed == 1
 
 
-async def test_an_answer_under_way_when_the_worker_stops_is_still_delivered(bench: Bench) -> None:
+async def test_a_completion_in_flight_when_the_worker_stops_is_still_delivered(
+    bench: Bench,
+) -> None:
     @bench.activity
     def greet(ctx: ActivityContext) -> str:
         return "hello"

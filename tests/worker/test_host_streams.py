@@ -66,7 +66,7 @@ async def test_a_worker_without_filters_is_sent_everything(bench: Bench) -> None
     ],
     ids=["bytes", "nothing", "ping"],
 )
-async def test_what_is_no_work_for_this_worker_is_left_alone(
+async def test_messages_that_are_not_work_are_ignored(
     bench: Bench, nonsense: bytes, told: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     @bench.activity
@@ -103,7 +103,7 @@ async def test_an_activity_that_cannot_be_read_is_handed_back(bench: Bench) -> N
     assert abandoned.completion_token == "the token"
 
 
-async def test_a_worker_whose_stream_breaks_heals_and_still_answers_what_it_had(
+async def test_a_worker_whose_stream_breaks_reconnects_and_completes_what_it_had(
     bench: Bench,
 ) -> None:
     may_end = asyncio.Event()

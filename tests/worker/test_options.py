@@ -24,7 +24,7 @@ def test_the_defaults_are_the_official_ones() -> None:
 
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize("value", [0, -1, 1.5, "5", True])
-def test_a_limit_that_lets_nothing_through_is_refused_by_name(limit: str, value: object) -> None:
+def test_a_limit_below_one_is_refused_by_name(limit: str, value: object) -> None:
     with pytest.raises(ValueError, match=limit):
         ConcurrencyOptions(**{limit: value})  # type: ignore[arg-type]
 

@@ -95,7 +95,7 @@ def finish(instance: OneInstance, orchestrations: OrchestrationHandler) -> list[
     return answers
 
 
-def test_a_warm_instance_is_begun_once_and_ends_as_a_replayed_one_does() -> None:
+def test_a_cached_instance_is_started_once_and_ends_as_a_replayed_one_does() -> None:
     warm, cold = Chain(), Chain()
 
     warm_answers = finish(OneInstance("chain"), worker(warm, sessions=10))
@@ -107,7 +107,7 @@ def test_a_warm_instance_is_begun_once_and_ends_as_a_replayed_one_does() -> None
     assert cold.times_ended == cold.times_begun
 
 
-def test_a_warm_instance_needs_no_history_and_decides_as_if_it_had_it() -> None:
+def test_a_cached_instance_needs_no_history_and_decides_as_if_it_had_it() -> None:
     chain, instance = Chain(), OneInstance("chain")
     warm = worker(chain, sessions=10)
     cold_answers = finish(OneInstance("chain"), worker(Chain(), sessions=0))
@@ -278,7 +278,7 @@ def failed_chain() -> list[messages.HistoryEvent]:
     ]
 
 
-def test_a_rewind_is_answered_with_a_new_history_and_the_next_turn_goes_on_from_it() -> None:
+def test_a_rewind_is_completed_with_a_new_history_which_the_next_turn_continues() -> None:
     chain = Chain()
     orchestrations = worker(chain, sessions=10)
     rewound = [events.orchestrator_started(START), events.execution_rewound("again")]
@@ -308,14 +308,14 @@ def test_a_rewind_drops_the_session_there_is() -> None:
     assert chain.times_begun == chain.times_ended
 
 
-def test_a_rewind_with_anything_beside_it_is_raised_to_be_handed_back() -> None:
+def test_a_rewind_together_with_other_events_raises_an_error_and_is_handed_back() -> None:
     new = [events.orchestrator_started(START), events.execution_rewound(), events.event_raised("e")]
 
     with pytest.raises(ValueError, match="exactly two events"):
         take(worker(Chain(), sessions=10), orchestrator_item(new, past=failed_chain()))
 
 
-def test_an_unknown_orchestrator_fails_its_instance_and_says_what_there_is() -> None:
+def test_an_unknown_orchestrator_fails_its_instance_and_names_what_is_registered() -> None:
     instance = OneInstance("chian")
 
     finish(instance, worker(Chain(), sessions=10))
@@ -325,7 +325,7 @@ def test_an_unknown_orchestrator_fails_its_instance_and_says_what_there_is() -> 
     assert "'chain'" in instance.failure.error_message
 
 
-def test_a_turn_that_is_too_large_fails_the_orchestration_and_forgets_its_machine() -> None:
+def test_a_turn_that_is_too_large_fails_the_orchestration_and_evicts_its_session() -> None:
     instance, chain = OneInstance("chain"), Chain()
     orchestrations = worker(chain, sessions=10)
     answer = take(orchestrations, instance.work_item())
@@ -343,12 +343,12 @@ def test_a_turn_that_is_too_large_fails_the_orchestration_and_forgets_its_machin
     assert chain.times_ended == 1
 
 
-def test_a_request_that_cannot_be_read_is_raised_to_be_handed_back() -> None:
+def test_a_request_that_cannot_be_decoded_raises_an_error_and_is_handed_back() -> None:
     with pytest.raises(DecodeError):
         take(worker(Chain(), sessions=10), unreadable_turn())
 
 
-def test_a_machine_whose_next_turn_cannot_be_read_is_closed() -> None:
+def test_a_machine_whose_next_turn_cannot_be_decoded_is_closed() -> None:
     instance, chain = OneInstance("chain"), Chain()
     orchestrations = worker(chain, sessions=10)
     instance.commit(take(orchestrations, instance.work_item()).request)

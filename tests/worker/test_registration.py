@@ -129,7 +129,7 @@ def test_a_subclass_of_a_decorated_entity_has_a_name_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("name", "text"), [("", "Entity name cannot be empty"), ("a@b", "cannot contain '@'")]
 )
-def test_what_no_id_can_hold_is_no_name_of_an_entity(name: str, text: str) -> None:
+def test_a_name_that_no_entity_id_can_contain_is_refused(name: str, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         TaskHubGrpcWorker().add_entity(count, name)
 
@@ -157,7 +157,7 @@ def test_filters_follow_from_what_is_registered_when_the_worker_starts() -> None
     assert [each.name for each in filters.entities] == ["counter"]
 
 
-def test_filters_are_sent_as_given_and_taken_away_by_none() -> None:
+def test_filters_are_sent_as_given_and_removed_by_none() -> None:
     sidecars = Sidecars()
     worker = TaskHubGrpcWorker(connect=sidecars)
     worker.add_activity(greet)
@@ -171,7 +171,7 @@ def test_filters_are_sent_as_given_and_taken_away_by_none() -> None:
     assert taken_away is None
 
 
-def test_what_are_no_filters_is_refused_in_the_official_words() -> None:
+def test_anything_but_filters_is_refused_in_the_official_words() -> None:
     with pytest.raises(TypeError, match="must be a WorkItemFilters instance, None, or omitted"):
         TaskHubGrpcWorker().use_work_item_filters(cast("Any", ["order"]))
 
@@ -281,7 +281,7 @@ def test_what_cannot_be_registered_is_refused_in_the_official_words(kind: str) -
         (lambda worker: worker.start(), r"The worker is already running\."),
     ],
 )
-def test_a_running_worker_is_not_changed(
+def test_a_running_worker_refuses_changes(
     change: Callable[[TaskHubGrpcWorker], object], text: str
 ) -> None:
     with TaskHubGrpcWorker(connect=Sidecars()) as worker:
@@ -305,11 +305,11 @@ def test_versions_of_an_orchestrator_have_one_name_and_functions_of_their_own() 
     assert get_name(order_1) == get_name(order_2) == "order"
 
 
-def test_the_latest_of_no_versions_is_refused() -> None:
+def test_is_latest_without_a_version_name_is_refused() -> None:
     with pytest.raises(ValueError, match="version_name"):
         TaskHubGrpcWorker().orchestrator(is_latest=True)
 
 
-def test_a_dialect_that_nobody_speaks_is_refused() -> None:
+def test_an_unknown_dialect_is_refused() -> None:
     with pytest.raises(ValueError, match="'taskhub', 'dapr'"):
         TaskHubGrpcWorker(dialect="klingon")

@@ -62,7 +62,7 @@ def is_closed(session: Session) -> bool:
 
 
 @pytest.mark.parametrize("confirmations", [[], [C], [C, A]])
-def test_a_session_goes_on_where_history_begins_with_what_it_saw(
+def test_a_session_continues_a_history_that_begins_with_what_it_processed(
     confirmations: list[messages.HistoryEvent],
 ) -> None:
     kept, warm = sessions(), session([A], [B])
@@ -82,7 +82,7 @@ def test_a_session_goes_on_where_history_begins_with_what_it_saw(
     ],
     ids=["other execution", "turn not committed", "other batch committed", "begun anew", "moved"],
 )
-def test_a_session_that_saw_anything_else_is_closed_and_not_used(
+def test_a_session_that_processed_anything_else_is_closed_and_not_used(
     past: list[messages.HistoryEvent], execution: str
 ) -> None:
     kept, stale = sessions(), session([A], [B])
@@ -93,7 +93,7 @@ def test_a_session_that_saw_anything_else_is_closed_and_not_used(
 
 
 @pytest.mark.parametrize("decided", [0, 3])
-def test_a_session_goes_on_without_history_that_has_just_what_it_decided_in_addition(
+def test_a_session_continues_without_history_if_only_its_decisions_were_added(
     decided: int,
 ) -> None:
     kept, warm = sessions(), session([A], [B], decided=decided)
@@ -107,7 +107,7 @@ def test_a_session_goes_on_without_history_that_has_just_what_it_decided_in_addi
     [(2, "first"), (4, "first"), (0, "first"), (3, "second")],
     ids=["turn not committed", "taken by another too", "unknown", "other execution"],
 )
-def test_a_session_does_not_go_on_without_a_history_that_may_be_another(
+def test_a_session_does_not_continue_without_history_if_that_may_differ(
     left_out: int, execution: str
 ) -> None:
     kept, stale = sessions(), session([A], [B], decided=1)
@@ -117,7 +117,7 @@ def test_a_session_does_not_go_on_without_a_history_that_may_be_another(
     assert is_closed(stale)
 
 
-def test_the_whole_batch_counts_and_not_its_last_event_only() -> None:
+def test_the_whole_batch_is_compared_and_not_its_last_event_only() -> None:
     """Another worker took the turn: the same answer arrived, at another time of the clock."""
     kept, stale = sessions(), session([A], [B, C])
     kept.check_in(stale)
@@ -125,7 +125,7 @@ def test_the_whole_batch_counts_and_not_its_last_event_only() -> None:
     assert kept.check_out(peek([A, A, C], [B])) is None
 
 
-def test_a_session_that_is_at_work_is_not_found_again() -> None:
+def test_a_session_that_is_checked_out_is_not_found_again() -> None:
     kept = sessions()
     kept.check_in(session([], [A]))
 
@@ -144,7 +144,7 @@ def test_of_two_sessions_of_an_instance_the_later_one_is_kept() -> None:
     assert kept.check_out(peek([A], [B])) is second
 
 
-def test_the_session_used_longest_ago_makes_room() -> None:
+def test_the_session_used_longest_ago_is_evicted_first() -> None:
     kept = sessions(limit=2)
     one, two, three = (session([], [A], instance=name) for name in ("one", "two", "three"))
     kept.check_in(one)
@@ -156,7 +156,7 @@ def test_the_session_used_longest_ago_makes_room() -> None:
     assert [is_closed(each) for each in (one, two, three)] == [False, True, False]
 
 
-def test_sessions_that_weigh_too_much_make_room() -> None:
+def test_sessions_that_take_too_many_bytes_are_evicted() -> None:
     heavy = events.event_raised("e", "x" * 10_000)
     one, two = session([], [heavy], instance="one"), session([], [heavy], instance="two")
     kept = sessions(max_bytes=one.size + two.size - 1)
@@ -167,13 +167,13 @@ def test_sessions_that_weigh_too_much_make_room() -> None:
     assert [is_closed(each) for each in (one, two)] == [True, False]
 
 
-def test_a_session_weighs_what_it_was_fed() -> None:
+def test_the_size_of_a_session_grows_with_its_events() -> None:
     light, heavy = session([], [A]), session([], [events.event_raised("e", "x" * 10_000)])
 
     assert heavy.size > light.size + 9_000
 
 
-def test_events_that_only_run_together_to_the_same_bytes_are_other_events() -> None:
+def test_batches_with_the_same_bytes_but_other_boundaries_differ() -> None:
     def turn(*new: bytes, past: tuple[bytes, ...] = ()) -> Peek:
         fields = [wire.length_delimited(3, each) for each in past]
         fields += [wire.length_delimited(4, each) for each in new]
@@ -186,7 +186,7 @@ def test_events_that_only_run_together_to_the_same_bytes_are_other_events() -> N
     assert not seen.continues(turn(past=(b"a", b"bc")))
 
 
-def test_room_that_was_made_can_be_used_again() -> None:
+def test_the_room_of_an_evicted_session_can_be_used_again() -> None:
     one = session([], [A])
     kept = sessions(max_bytes=one.size)
 
@@ -204,7 +204,7 @@ def test_a_limit_of_zero_keeps_nothing() -> None:
     assert is_closed(only)
 
 
-def test_a_condemned_session_is_used_no_more_and_closed_when_that_is_convenient() -> None:
+def test_an_evicted_session_is_not_used_and_closed_by_close_evicted() -> None:
     kept, one, two = sessions(), session([], [A]), session([], [A], instance="two")
     kept.check_in(one)
     kept.check_in(two)
@@ -217,7 +217,7 @@ def test_a_condemned_session_is_used_no_more_and_closed_when_that_is_convenient(
     assert [is_closed(one), is_closed(two)] == [True, False]
 
 
-def test_all_can_be_condemned() -> None:
+def test_all_sessions_can_be_evicted() -> None:
     kept, one, two = sessions(), session([], [A]), session([], [A], instance="two")
     kept.check_in(one)
     kept.check_in(two)

@@ -77,10 +77,10 @@ def item(token: object) -> WorkItem:
     return received(raw)
 
 
-class Bench:
+class SlotsHarness:
     def __init__(self, limit: int = 2, threads: int = 2) -> None:
         self.handler = ScriptedHandler()
-        self.answers: list[tuple[str, str]] = []
+        self.completions: list[tuple[str, str]] = []
         self.deliveries = asyncio.Semaphore(0)
         self.may_deliver = asyncio.Event()
         self.may_deliver.set()
@@ -97,21 +97,21 @@ class Bench:
         assert abandon == self.handler.abandon
         self.deliveries.release()
         await self.may_deliver.wait()
-        self.answers.append((answer.method.name, answer.request))
+        self.completions.append((answer.method.name, answer.request))
 
     async def idle(self) -> None:
         await asyncio.wait_for(self.slots.wait_idle(), 10)
 
 
 @pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    bench = Bench()
-    yield bench
-    bench.slots.close()
-    await bench.slots.wait_closed()
+async def harness() -> AsyncIterator[SlotsHarness]:
+    harness = SlotsHarness()
+    yield harness
+    harness.slots.close()
+    await harness.slots.wait_closed()
 
 
-async def test_items_are_done_where_they_belong(bench: Bench) -> None:
+async def test_items_are_done_where_they_belong(harness: SlotsHarness) -> None:
     where: dict[str, threading.Thread] = {}
 
     async def on_loop(token: str) -> None:
@@ -122,79 +122,81 @@ async def test_items_are_done_where_they_belong(bench: Bench) -> None:
         with pytest.raises(RuntimeError):
             asyncio.get_running_loop()
 
-    bench.handler.on_loop, bench.handler.on_thread = on_loop, on_thread
+    harness.handler.on_loop, harness.handler.on_thread = on_loop, on_thread
 
-    await bench.slots.put([item("async"), item("sync")])
-    await bench.idle()
+    await harness.slots.put([item("async"), item("sync")])
+    await harness.idle()
 
-    assert sorted(bench.answers) == [
+    assert sorted(harness.completions) == [
         ("CompleteActivityTask", "async"),
         ("CompleteActivityTask", "sync"),
     ]
     assert where["async"] is threading.current_thread()
-    assert bench.slots.owns(where["sync"])
+    assert harness.slots.owns(where["sync"])
 
 
-async def test_before_the_first_item_they_are_idle(bench: Bench) -> None:
-    await bench.idle()
+async def test_before_the_first_item_they_are_idle(harness: SlotsHarness) -> None:
+    await harness.idle()
 
 
-async def test_no_more_items_are_begun_than_there_are_slots(bench: Bench) -> None:
+async def test_no_more_items_are_begun_than_there_are_slots(harness: SlotsHarness) -> None:
     may_end = asyncio.Event()
-    bench.handler.on_loop = lambda _token: may_end.wait()  # type: ignore[assignment,return-value]
+    harness.handler.on_loop = lambda _token: may_end.wait()  # type: ignore[assignment,return-value]
 
-    await bench.slots.put([item(f"a{n}") for n in range(4)])
+    await harness.slots.put([item(f"a{n}") for n in range(4)])
     await settle()
-    assert bench.handler.prepared == ["a0", "a1"]
+    assert harness.handler.prepared == ["a0", "a1"]
 
     may_end.set()
-    await bench.idle()
-    assert bench.handler.prepared == ["a0", "a1", "a2", "a3"]
+    await harness.idle()
+    assert harness.handler.prepared == ["a0", "a1", "a2", "a3"]
 
 
-async def test_a_full_waiting_room_makes_the_reader_wait(bench: Bench) -> None:
+async def test_a_full_queue_makes_the_reader_wait(harness: SlotsHarness) -> None:
     may_end = asyncio.Event()
-    bench.handler.on_loop = lambda _token: may_end.wait()  # type: ignore[assignment,return-value]
-    await bench.slots.put([item(f"a{n}") for n in range(4)])
+    harness.handler.on_loop = lambda _token: may_end.wait()  # type: ignore[assignment,return-value]
+    await harness.slots.put([item(f"a{n}") for n in range(4)])
 
-    one_more = asyncio.create_task(bench.slots.put([item("a4")]))
+    one_more = asyncio.create_task(harness.slots.put([item("a4")]))
     await settle()
     assert not one_more.done()
 
     may_end.set()
     await asyncio.wait_for(one_more, 10)
-    await bench.idle()
-    assert len(bench.answers) == 5
+    await harness.idle()
+    assert len(harness.completions) == 5
 
 
-async def test_a_slot_is_free_when_its_answer_is_delivered_and_not_before(bench: Bench) -> None:
-    bench.may_deliver.clear()
+async def test_a_slot_is_free_when_its_completion_is_delivered_and_not_before(
+    harness: SlotsHarness,
+) -> None:
+    harness.may_deliver.clear()
 
-    await bench.slots.put([item(n) for n in range(4)])
+    await harness.slots.put([item(n) for n in range(4)])
     for _ in range(2):
-        await asyncio.wait_for(bench.deliveries.acquire(), 10)
+        await asyncio.wait_for(harness.deliveries.acquire(), 10)
     await settle()
-    assert bench.handler.prepared == ["0", "1"]
+    assert harness.handler.prepared == ["0", "1"]
 
-    bench.may_deliver.set()
-    await bench.idle()
-    assert len(bench.answers) == 4
+    harness.may_deliver.set()
+    await harness.idle()
+    assert len(harness.completions) == 4
 
 
 @pytest.mark.parametrize("error", ERRORS)
-async def test_an_error_of_a_handler_costs_its_item_only(
-    bench: Bench, error: BaseException, caplog: pytest.LogCaptureFixture
+async def test_after_an_error_of_a_handler_only_its_item_is_handed_back(
+    harness: SlotsHarness, error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail_first(token: str) -> None:
         if token == "0":
             raise error
 
-    bench.handler.on_thread = fail_first
+    harness.handler.on_thread = fail_first
 
-    await bench.slots.put([item(n) for n in range(3)])
-    await bench.idle()
+    await harness.slots.put([item(n) for n in range(3)])
+    await harness.idle()
 
-    assert sorted(bench.answers) == [
+    assert sorted(harness.completions) == [
         ("AbandonTaskActivityWorkItem", "0"),
         ("CompleteActivityTask", "1"),
         ("CompleteActivityTask", "2"),
@@ -203,31 +205,33 @@ async def test_an_error_of_a_handler_costs_its_item_only(
 
 
 @pytest.mark.parametrize("error", ERRORS)
-async def test_an_error_on_the_loop_costs_its_item_only(bench: Bench, error: BaseException) -> None:
+async def test_after_an_error_in_the_loop_only_its_item_is_handed_back(
+    harness: SlotsHarness, error: BaseException
+) -> None:
     async def fail(_token: str) -> None:
         raise error
 
-    bench.handler.on_loop = fail
+    harness.handler.on_loop = fail
 
-    await bench.slots.put([item("a"), item("c")])
-    await bench.idle()
+    await harness.slots.put([item("a"), item("c")])
+    await harness.idle()
 
-    assert sorted(bench.answers) == [
+    assert sorted(harness.completions) == [
         ("AbandonTaskActivityWorkItem", "a"),
         ("CompleteActivityTask", "c"),
     ]
 
 
 @pytest.mark.parametrize("error", ERRORS)
-async def test_an_item_that_cannot_be_made_ready_is_handed_back(
-    bench: Bench, error: BaseException
+async def test_an_item_that_cannot_be_prepared_is_handed_back(
+    harness: SlotsHarness, error: BaseException
 ) -> None:
-    bench.handler.unreadable["0"] = error
+    harness.handler.unreadable["0"] = error
 
-    await bench.slots.put([item("0"), item("1")])
-    await bench.idle()
+    await harness.slots.put([item("0"), item("1")])
+    await harness.idle()
 
-    assert sorted(bench.answers) == [
+    assert sorted(harness.completions) == [
         ("AbandonTaskActivityWorkItem", "0"),
         ("CompleteActivityTask", "1"),
     ]
@@ -265,19 +269,19 @@ def current_task() -> asyncio.Task[Any]:
         (give_in, "AbandonTaskActivityWorkItem"),
     ],
 )
-async def test_work_that_cancels_itself_is_answered_and_keeps_no_slot(
-    bench: Bench, cancel_itself: Callable[[str], Coroutine[Any, Any, Any]], answered: str
+async def test_work_that_cancels_itself_is_completed_and_frees_its_slot(
+    harness: SlotsHarness, cancel_itself: Callable[[str], Coroutine[Any, Any, Any]], answered: str
 ) -> None:
-    bench.handler.on_loop = cancel_itself
+    harness.handler.on_loop = cancel_itself
 
-    await bench.slots.put([item(f"a{n}") for n in range(4)])
-    await bench.idle()
+    await harness.slots.put([item(f"a{n}") for n in range(4)])
+    await harness.idle()
 
-    assert sorted(bench.answers) == [(answered, f"a{n}") for n in range(4)]
+    assert sorted(harness.completions) == [(answered, f"a{n}") for n in range(4)]
 
 
 async def test_the_task_that_delivers_is_not_the_one_user_code_cancelled() -> None:
-    bench = Bench()
+    harness = SlotsHarness()
     counts: list[int] = []
 
     async def deliver(answer: Completion, abandon: object) -> None:
@@ -285,9 +289,9 @@ async def test_the_task_that_delivers_is_not_the_one_user_code_cancelled() -> No
         counts.append(current_task().cancelling())
 
     slots: Slots[Job] = Slots(
-        "test", bench.handler, limit=1, threads=1, deliver=deliver, log=logging.getLogger("test")
+        "test", harness.handler, limit=1, threads=1, deliver=deliver, log=logging.getLogger("test")
     )
-    bench.handler.on_loop = endure
+    harness.handler.on_loop = endure
 
     await slots.put([item("a")])
     await asyncio.wait_for(slots.wait_idle(), 10)
@@ -296,7 +300,9 @@ async def test_the_task_that_delivers_is_not_the_one_user_code_cancelled() -> No
     slots.close()
 
 
-async def test_what_a_thread_leaves_to_be_awaited_is_awaited_on_the_loop(bench: Bench) -> None:
+async def test_a_coroutine_that_a_thread_returns_is_awaited_in_the_loop(
+    harness: SlotsHarness,
+) -> None:
     where: list[threading.Thread] = []
 
     async def on_loop(token: str) -> None:
@@ -305,19 +311,19 @@ async def test_what_a_thread_leaves_to_be_awaited_is_awaited_on_the_loop(bench: 
     def on_thread(token: str) -> None:
         where.append(threading.current_thread())
 
-    bench.handler.on_loop, bench.handler.on_thread = on_loop, on_thread
+    harness.handler.on_loop, harness.handler.on_thread = on_loop, on_thread
 
-    await bench.slots.put([item("b")])
-    await bench.idle()
+    await harness.slots.put([item("b")])
+    await harness.idle()
 
-    assert bench.answers == [("CompleteActivityTask", "b")]
-    assert bench.slots.owns(where[0])
+    assert harness.completions == [("CompleteActivityTask", "b")]
+    assert harness.slots.owns(where[0])
     assert where[1] is threading.current_thread()
 
 
 async def test_all_work_sees_the_context_variables_of_the_program_that_made_the_slots() -> None:
     OWNER.set("the program")
-    bench = Bench()
+    harness = SlotsHarness()
     seen: dict[str, str] = {}
 
     async def on_loop(token: str) -> None:
@@ -327,11 +333,11 @@ async def test_all_work_sees_the_context_variables_of_the_program_that_made_the_
         seen[token + ", on a thread"] = OWNER.get()
         OWNER.set(token)
 
-    bench.handler.on_loop, bench.handler.on_thread = on_loop, on_thread
+    harness.handler.on_loop, harness.handler.on_thread = on_loop, on_thread
     OWNER.set("somebody else")
 
-    await bench.slots.put([item("a"), item("b"), item("c")])
-    await bench.idle()
+    await harness.slots.put([item("a"), item("b"), item("c")])
+    await harness.idle()
 
     assert seen == {
         "a": "the program",
@@ -340,57 +346,59 @@ async def test_all_work_sees_the_context_variables_of_the_program_that_made_the_
         "b": "b",
         "c, on a thread": "the program",
     }
-    bench.slots.close()
+    harness.slots.close()
 
 
-async def test_what_comes_after_an_answer_comes_when_it_is_delivered(bench: Bench) -> None:
-    bench.may_deliver.clear()
-    await bench.slots.put([item("c")])
-    await asyncio.wait_for(bench.deliveries.acquire(), 10)
-    assert bench.handler.finished == []
+async def test_on_finished_is_called_when_the_completion_is_delivered(
+    harness: SlotsHarness,
+) -> None:
+    harness.may_deliver.clear()
+    await harness.slots.put([item("c")])
+    await asyncio.wait_for(harness.deliveries.acquire(), 10)
+    assert harness.handler.finished == []
 
-    bench.may_deliver.set()
-    await bench.idle()
+    harness.may_deliver.set()
+    await harness.idle()
 
-    assert bench.handler.finished == ["c"]
+    assert harness.handler.finished == ["c"]
 
 
-async def test_what_has_not_begun_is_forgotten_when_told_to_begin_no_more() -> None:
-    bench = Bench(limit=3, threads=1)
+async def test_what_has_not_begun_is_dropped_by_stop_admitting() -> None:
+    harness = SlotsHarness(limit=3, threads=1)
     began, may_end = threading.Event(), threading.Event()
 
     def hold(_token: str) -> None:
         began.set()
         may_end.wait(10)
 
-    bench.handler.on_thread = hold
-    await bench.slots.put([item(n) for n in range(6)])
+    harness.handler.on_thread = hold
+    await harness.slots.put([item(n) for n in range(6)])
     await asyncio.to_thread(began.wait, 10)
 
-    bench.slots.stop_admitting()
-    await bench.slots.put([item("late")])
+    harness.slots.stop_admitting()
+    await harness.slots.put([item("late")])
     may_end.set()
-    await bench.idle()
+    await harness.idle()
 
-    assert bench.answers == [("CompleteActivityTask", "0")]
-    bench.slots.close()
+    assert harness.completions == [("CompleteActivityTask", "0")]
+    harness.slots.close()
 
 
-async def test_a_reader_that_waits_for_room_is_let_go_when_told_to_begin_no_more(
-    bench: Bench,
+async def test_a_reader_that_waits_for_room_is_released_by_stop_admitting(
+    harness: SlotsHarness,
 ) -> None:
     forever = asyncio.Event()
-    bench.handler.on_loop = lambda _token: forever.wait()  # type: ignore[assignment,return-value]
-    putting = asyncio.create_task(bench.slots.put([item(f"a{n}") for n in range(9)]))
+    harness.handler.on_loop = lambda _token: forever.wait()  # type: ignore[assignment,return-value]
+    putting = asyncio.create_task(harness.slots.put([item(f"a{n}") for n in range(9)]))
     await settle()
 
-    bench.slots.stop_admitting()
+    harness.slots.stop_admitting()
 
     await asyncio.wait_for(putting, 10)
-    assert bench.handler.prepared == ["a0", "a1"]
+    assert harness.handler.prepared == ["a0", "a1"]
 
 
-async def test_closing_cancels_what_is_awaited(bench: Bench) -> None:
+async def test_closing_cancels_what_is_awaited(harness: SlotsHarness) -> None:
     ended: list[str] = []
 
     async def wait_for_ever(token: str) -> None:
@@ -399,40 +407,40 @@ async def test_closing_cancels_what_is_awaited(bench: Bench) -> None:
         finally:
             ended.append(token)
 
-    bench.handler.on_loop = wait_for_ever
-    await bench.slots.put([item("a")])
+    harness.handler.on_loop = wait_for_ever
+    await harness.slots.put([item("a")])
     await settle()
 
-    bench.slots.close()
-    await bench.slots.wait_closed()
+    harness.slots.close()
+    await harness.slots.wait_closed()
 
     assert ended == ["a"]
-    assert bench.answers == []
+    assert harness.completions == []
 
 
-async def test_what_goes_on_in_spite_of_closing_is_not_answered(bench: Bench) -> None:
+async def test_what_goes_on_in_spite_of_closing_is_not_completed(harness: SlotsHarness) -> None:
     async def cling(token: str) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
 
-    bench.handler.on_loop = cling
-    await bench.slots.put([item("a")])
+    harness.handler.on_loop = cling
+    await harness.slots.put([item("a")])
     await settle()
 
-    bench.slots.close()
-    await bench.slots.wait_closed()
+    harness.slots.close()
+    await harness.slots.wait_closed()
     await settle()
 
-    assert bench.answers == []
+    assert harness.completions == []
 
 
-async def test_closing_begins_nothing_that_waited() -> None:
-    bench = Bench(limit=1)
-    bench.may_deliver.clear()
-    await bench.slots.put([item("0"), item("1")])
-    await asyncio.wait_for(bench.deliveries.acquire(), 10)
+async def test_close_begins_no_item_that_waited() -> None:
+    harness = SlotsHarness(limit=1)
+    harness.may_deliver.clear()
+    await harness.slots.put([item("0"), item("1")])
+    await asyncio.wait_for(harness.deliveries.acquire(), 10)
 
-    bench.slots.close()
+    harness.slots.close()
     await settle()
 
-    assert bench.handler.prepared == ["0"]
+    assert harness.handler.prepared == ["0"]

@@ -94,7 +94,7 @@ async def test_no_job_waits_behind_one_that_blocks_while_another_thread_is_free(
     pool.close()
 
 
-async def test_the_loop_is_woken_once_for_all_that_is_ready_by_then(
+async def test_the_loop_is_woken_once_for_all_results_that_are_ready(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     collected = Collected()
@@ -129,7 +129,7 @@ def _meet(others: threading.Barrier, is_awaited: bool | None) -> None:
         others.wait(10)
 
 
-async def test_each_job_finds_a_thread_as_long_as_there_may_be_one_more() -> None:
+async def test_each_job_gets_a_thread_while_one_more_is_allowed() -> None:
     """However idle threads and waiting jobs meet, none waits while another could run it."""
     for _ in range(50):
         collected = Collected()
@@ -160,7 +160,7 @@ async def test_a_job_is_not_kept_when_no_thread_can_be_started(
     assert pool.cancel_queued() == []
 
 
-async def test_what_no_thread_has_begun_can_be_taken_back() -> None:
+async def test_queued_jobs_can_be_cancelled() -> None:
     collected = Collected()
     began, may_go = threading.Event(), threading.Event()
 
@@ -215,7 +215,7 @@ async def test_the_pool_knows_its_own_threads() -> None:
     pool.close()
 
 
-def test_a_result_that_comes_after_its_loop_was_closed_is_dropped_in_silence() -> None:
+def test_a_result_that_comes_after_its_loop_was_closed_is_dropped_silently() -> None:
     may_go = threading.Event()
     failures: list[Any] = []
     workers: list[threading.Thread] = []

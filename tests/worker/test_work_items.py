@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from durabletask.worker._work_items import WorkItem
 
 
-class Collecting:
-    """A lane that keeps what it is given."""
+class CollectingQueue:
+    """A queue that keeps what it is given."""
 
     def __init__(self) -> None:
         self.kinds: list[str] = []
@@ -30,25 +30,27 @@ class Collecting:
         self.kinds += [item.peek.kind for item in items]
 
 
-async def test_each_message_goes_to_the_lane_of_its_kind() -> None:
-    turns, calls, batches = Collecting(), Collecting(), Collecting()
+async def test_each_work_item_goes_to_the_queue_of_its_kind() -> None:
+    orchestrations, activities, entities = CollectingQueue(), CollectingQueue(), CollectingQueue()
     queues = {
-        "orchestrator_request": turns,
-        "activity_request": calls,
-        "entity_request": batches,
-        "entity_request_v2": batches,
+        "orchestrator_request": orchestrations,
+        "activity_request": activities,
+        "entity_request": entities,
+        "entity_request_v2": entities,
     }
     router = WorkItemRouter(queues, logging.getLogger("test"))
 
     for raw in (activity_item("greet"), entity_item(), orchestrator_item([]), entity_item_v2()):
         await router.route(raw, peer())
 
-    assert turns.kinds == ["orchestrator_request"]
-    assert calls.kinds == ["activity_request"]
-    assert batches.kinds == ["entity_request", "entity_request_v2"]
+    assert orchestrations.kinds == ["orchestrator_request"]
+    assert activities.kinds == ["activity_request"]
+    assert entities.kinds == ["entity_request", "entity_request_v2"]
 
 
-async def test_a_kind_without_a_lane_is_told_and_ignored(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_kind_without_a_queue_is_logged_and_ignored(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     await WorkItemRouter({}, logging.getLogger("test")).route(
         activity_item("greet", instance="one"), peer()
     )

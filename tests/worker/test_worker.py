@@ -8,7 +8,7 @@ import sys
 import threading
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -30,9 +30,6 @@ from tests.builders.worker import (
     refusal,
     settle,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 def greet(ctx: ActivityContext, name: str) -> str:
@@ -81,7 +78,7 @@ def test_the_constructor_takes_what_the_official_one_takes() -> None:
     assert all(each.kind is each.KEYWORD_ONLY for each in ours.values())
 
 
-def test_what_was_told_can_be_read() -> None:
+def test_the_options_can_be_read() -> None:
     options = ConcurrencyOptions(maximum_thread_pool_workers=3)
 
     worker = TaskHubGrpcWorker(
@@ -135,6 +132,23 @@ def test_the_deprecated_arguments_say_so_and_work() -> None:
     worker.stop()
 
     assert any(text.startswith("* Worker connected") for text in handled)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "hub"), [(None, "default"), ([("taskhub", "orders")], "orders")]
+)
+def test_log_records_carry_the_task_hub_beside_their_own_fields(
+    metadata: list[tuple[str, str]] | None, hub: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    worker = TaskHubGrpcWorker(host_address="there:1", metadata=metadata, connect=Sidecars())
+
+    worker.start()
+    worker.wait_until_ready(20)
+    worker.stop()
+
+    fields = vars(caplog.records[0])
+    assert (fields["hub"], fields["address"]) == (hub, "there:1")
 
 
 # Lifecycle.
@@ -214,7 +228,7 @@ def test_leaving_the_block_stops_and_entering_does_not_start(sidecars: Sidecars)
     assert sidecars.made[0].streams[0].is_closed
 
 
-def test_stopping_what_does_not_run_is_nothing() -> None:
+def test_stopping_a_worker_that_is_not_running_does_nothing() -> None:
     worker = TaskHubGrpcWorker()
 
     worker.stop()
@@ -229,7 +243,7 @@ def test_waiting_for_a_sidecar_that_is_not_there_ends_with_the_reason() -> None:
             worker.wait_until_ready(0.05)
 
 
-def test_waiting_for_a_worker_that_does_not_run_is_a_mistake() -> None:
+def test_waiting_for_a_worker_that_is_not_running_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="start"):
         TaskHubGrpcWorker().wait_until_ready(20)
 
@@ -246,7 +260,7 @@ def test_a_wait_ends_when_the_worker_is_stopped() -> None:
     stopping.join(20)
 
 
-def test_a_sidecar_that_comes_back_is_found_again() -> None:
+def test_the_worker_reconnects_to_a_sidecar_that_comes_back() -> None:
     class AwayAtFirst(Sidecars):
         def __call__(self) -> ScriptedSidecar:
             sidecar = super().__call__()
@@ -308,7 +322,7 @@ async def test_waiting_in_a_loop_ends_with_the_reason_too() -> None:
             await worker.until_ready(0.05)
 
 
-async def test_waiting_in_a_loop_for_a_worker_that_does_not_run_is_a_mistake() -> None:
+async def test_waiting_in_a_loop_for_a_worker_that_is_not_running_is_an_error() -> None:
     with pytest.raises(RuntimeError, match=r"start\(\) or run\(\)"):
         await TaskHubGrpcWorker().until_ready(20)
 
@@ -366,7 +380,7 @@ async def test_waiting_in_the_loop_of_the_worker_would_hang_and_is_refused() -> 
     await running
 
 
-def test_a_program_that_forgets_to_stop_its_worker_ends_all_the_same() -> None:
+def test_a_program_that_does_not_stop_its_worker_ends_all_the_same() -> None:
     program = """
 import threading
 from tests.builders.worker import ScriptedSidecar, activity_item

@@ -345,6 +345,7 @@ async def answer_all(peer: Peer, count: int) -> None:
     items.cancel()
 
 
+@pytest.mark.slow
 async def test_what_was_acknowledged_before_a_backup_under_load_is_in_it_and_runs_on(
     tmp_path: Path,
 ) -> None:

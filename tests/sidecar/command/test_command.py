@@ -187,11 +187,14 @@ def test_a_killed_sidecar_leaves_a_file_that_can_be_used(tmp_path: Path) -> None
     ],
     ids=" ".join,
 )
-def test_arguments_that_make_no_sense_end_with_code_two(arguments: list[str]) -> None:
-    ended = run(*arguments)
+def test_arguments_that_make_no_sense_end_with_code_two(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(arguments)
 
-    assert ended.returncode == 2
-    assert "usage:" in ended.stderr
+    assert ended.value.code == 2
+    assert "usage:" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["serve", "--version"]])

@@ -49,6 +49,7 @@ async def test_an_action_that_nobody_knows_fails_the_instance_once() -> None:
         assert state.failure_details.error_type == "UnsupportedAction"
 
 
+@pytest.mark.slow
 async def test_two_thousand_calls_at_once_are_all_answered() -> None:
     async with serving() as peer:
         calls = [asyncio.create_task(peer.start(instance_id=str(n))) for n in range(2000)]

@@ -228,6 +228,7 @@ async def test_a_waiter_wakes_with_the_commit_it_waits_for() -> None:
         assert (await ended).output == '"done"'
 
 
+@pytest.mark.slow
 async def test_a_thousand_waiters_keep_nobody_from_working() -> None:
     async with serving() as peer:
         await peer.start()

@@ -226,6 +226,7 @@ async def _first_item(peer: Peer) -> Any:
             return await peer.work().next()
 
 
+@pytest.mark.slow
 async def test_a_sidecar_that_was_killed_knows_how_many_orchestrations_are_alive(
     tmp_path: Path,
 ) -> None:

@@ -471,6 +471,7 @@ async def test_redelivered_work_comes_back_at_once_however_often(desk: Desk) -> 
     assert await received(worker) == [f"a#{number}" for number in range(1, 7)]
 
 
+@pytest.mark.slow
 async def test_names_that_come_once_take_no_room_for_ever(desk: Desk) -> None:
     desk.worker()
     kilobyte = "x" * 1000

@@ -11,24 +11,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from durabletask.sidecar.engine import limits
-from durabletask.sidecar.store import EntityChange, Key
+from durabletask.sidecar.store import Key
 
 from . import notifications
+from .aggregates import Entities, Orchestrations
 from .live_counts import LiveCounts
 from .state_cache import StateCache
-from .unit_of_work import Step, Submission
+from .unit_of_work import Submission, UnitOfWork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from durabletask.sidecar.engine.entities.state import Entity
     from durabletask.sidecar.engine.limits import Limits
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.engine.transition import Reply
-    from durabletask.sidecar.store import Change, Reader, Store
+    from durabletask.sidecar.store import Reader, Store
 
-    from .notifications import Notifications, Work
+    from .notifications import Notifications
 
 __all__ = ["Commit", "Committer", "Submission"]
 
@@ -64,12 +65,12 @@ class Committer:
 
     def instance(self, hub: str, instance_id: str) -> Instance | None:
         """The committed state; the caller only reads it."""
-        self._trim()
+        self._instances.evict()
         return self._instances.get(Key(hub, instance_id))
 
     def entity(self, hub: str, entity_id: str) -> Entity | None:
         """The committed state; the caller only reads it."""
-        self._trim()
+        self._entities.evict()
         return self._entities.get(Key(hub, entity_id))
 
     def live_count(self, hub: str) -> int:
@@ -83,36 +84,31 @@ class Committer:
 
         When the store raises, nothing has happened: not in the store, and not here.
         """
-        step = Step(
-            self._store,
-            self._instances,
-            self._entities,
-            self._live_counts,
+        unit = UnitOfWork(
+            Orchestrations(
+                self._instances,
+                now,
+                new_id,
+                live_counts=self._live_counts,
+                limits=self.limits,
+                reader=self._store,
+            ),
+            Entities(self._entities, now, new_id),
             self.limits,
-            now=now,
-            new_id=new_id,
         )
         try:
-            replies = [step.carry_out(submission) for submission in submissions]
-            changes = step.changes()
+            replies = tuple([unit.carry_out(submission) for submission in submissions])
+            changes = unit.changes()
             if changes:
                 self._store.commit(changes)
         except BaseException:
-            # They were changed in place; the store still has them as they were.
-            self._forget(step.touched)
-            self._live_counts.roll_back()
+            unit.roll_back()
             raise
-        self._live_counts.commit()
-        self._forget(step.gone)
-        self._instances.measure(change.key for change in changes)
-        self._entities.measure(change.key for change in changes)
-        self._instances.demote(change.key for change in changes if _has_ended(change))
-        # A completion that was refused leaves somebody who may have more to do.
-        asked = {Key(each.hub, each.instance_id): None for each in submissions}
-        looked_at = {**asked, **dict.fromkeys(change.key for change in changes)}
-        told = notifications.of_changes(changes, self._ready(looked_at, now), step.withdrawn)
-        self._trim()
-        return Commit(tuple(replies), told)
+        unit.keep()
+        told = unit.notifications(changes)
+        self._instances.evict()
+        self._entities.evict()
+        return Commit(replies, told)
 
     def ready(self, now: datetime) -> Notifications:
         """Everything that waits for a worker; what a sidecar begins with."""
@@ -139,33 +135,3 @@ class Committer:
         self._live_counts.forget(hub)
         self._instances.discard_hub(hub)
         self._entities.discard_hub(hub)
-
-    def _forget(self, keys: Iterable[Key]) -> None:
-        keys = tuple(keys)
-        self._instances.discard(keys)
-        self._entities.discard(keys)
-
-    def _trim(self) -> None:
-        # Never in the middle of a commit, whose states are nowhere else yet.
-        self._instances.evict()
-        self._entities.evict()
-
-    def _ready(self, keys: Iterable[Key], now: datetime) -> Iterable[Work]:
-        for key in keys:
-            instance = self._instances.peek(key)
-            entity = self._entities.peek(key)
-            if instance is not None and _is_due(instance.due_at(), now):
-                origin = instance.origin
-                yield notifications.turn(key, origin.name, origin.version)
-            if entity is not None and _is_due(entity.due_at(), now):
-                yield notifications.batch(key)
-
-
-def _has_ended(change: Change | EntityChange) -> bool:
-    if isinstance(change, EntityChange):
-        return False
-    return change.instance is not None and not change.instance.is_live
-
-
-def _is_due(due_at: datetime | None, now: datetime) -> bool:
-    return due_at is not None and due_at <= now

@@ -15,7 +15,7 @@ from durabletask.sidecar.engine import ids
 from durabletask.sidecar.store import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from durabletask.sidecar.engine.state import ScheduledTask
     from durabletask.sidecar.store import Due, EntityChange, Key
@@ -92,25 +92,39 @@ class Notifications:
 
 
 def of_changes(
-    changes: Sequence[Change | EntityChange],
-    ready: Iterable[Work],
-    withdrawn: Iterable[tuple[str, str, str]],
+    changes: Iterable[Change | EntityChange],
+    *,
+    turns: tuple[Work, ...],
+    batches: tuple[Work, ...],
+    withdrawn: tuple[tuple[str, str, str], ...],
 ) -> Notifications:
     """The notifications of a commit, given the turns and batches that are ready after it."""
-    ready = tuple(ready)
-    instances = [change for change in changes if isinstance(change, Change)]
-    entities = [change for change in changes if not isinstance(change, Change)]
+    tasks: list[Work] = []
+    changed: list[Key] = []
+    void_turns: list[Key] = []
+    void_batches: list[Key] = []
+    ended: list[Key] = []
+    for change in changes:
+        if not isinstance(change, Change):
+            if any(each.removes for each in change.transitions):
+                void_batches.append(change.key)
+            continue
+        changed.append(change.key)
+        is_over = change.instance is None or not change.instance.is_live
+        if is_over:
+            ended.append(change.key)
+        if is_over or change.begins:
+            void_turns.append(change.key)
+        tasks += _activities(change)
     return Notifications(
-        turns=tuple(work for work in ready if work.kind is Kind.TURN),
-        batches=tuple(work for work in ready if work.kind is Kind.ENTITY),
-        tasks=tuple(work for change in instances for work in _activities(change)),
-        changed=tuple(change.key for change in instances),
-        void_turns=tuple(change.key for change in instances if _voids_turns(change)),
-        void_batches=tuple(
-            change.key for change in entities if any(each.removes for each in change.transitions)
-        ),
-        ended=tuple(change.key for change in instances if _is_over(change)),
-        withdrawn=tuple(withdrawn),
+        turns,
+        batches,
+        tuple(tasks),
+        tuple(changed),
+        tuple(void_turns),
+        tuple(void_batches),
+        tuple(ended),
+        withdrawn,
     )
 
 
@@ -126,15 +140,6 @@ def of_ready(due: Iterable[Due], tasks: Iterable[tuple[Key, ScheduledTask]] = ()
 
 def _due(key: Key, name: str | None, version: str | None) -> Work:
     return batch(key) if name is None else turn(key, name, version)
-
-
-def _is_over(change: Change) -> bool:
-    return change.instance is None or not change.instance.is_live
-
-
-def _voids_turns(change: Change) -> bool:
-    begins = any(each.origin is not None or each.removes for each in change.transitions)
-    return begins or _is_over(change)
 
 
 def _activities(change: Change) -> Iterable[Work]:

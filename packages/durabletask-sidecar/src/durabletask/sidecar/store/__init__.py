@@ -52,6 +52,11 @@ class Change:
     """As it is after the transitions; None when it is gone."""
     transitions: tuple[Transition, ...]
 
+    @property
+    def begins(self) -> bool:
+        """Whether the execution, if there is one, is not the one from before."""
+        return any(each.origin is not None or each.removes for each in self.transitions)
+
 
 @dataclass(frozen=True, slots=True)
 class EntityChange:

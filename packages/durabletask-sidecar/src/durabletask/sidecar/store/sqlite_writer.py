@@ -136,8 +136,7 @@ def _progress_columns(key: Key, instance: Instance) -> rows.Columns:
 
 def _history_position(change: Change) -> int:
     """Where the first event of the change stands in the history of the old execution."""
-    begins = any(each.origin is not None or each.removes for each in change.transitions)
-    if begins or change.instance is None:
+    if change.begins or change.instance is None:
         # What it adds to the old execution goes with it, and must only not collide.
         return _BEHIND_EVERYTHING
     added = sum(len(transition.events) for transition in change.transitions)

@@ -1,0 +1,245 @@
+"""What a commit in progress has done to the two kinds of states that commands change.
+
+    Aggregate --+-- Orchestrations: instances, with their live counts, children and activities
+                +-- Entities
+
+States are changed in place, in the cache. So every unit of work ends with `keep`, once its
+changes are stored, or with `roll_back`, which discards the states it has changed: the store
+has them as they were.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from durabletask.sidecar import engine
+from durabletask.sidecar.engine import command_limits
+from durabletask.sidecar.engine import state as instance_state
+from durabletask.sidecar.engine.entities import rules
+from durabletask.sidecar.engine.entities import state as entity_state
+from durabletask.sidecar.engine.entities.state import Entity, EntityTransition
+from durabletask.sidecar.engine.state import Instance
+from durabletask.sidecar.engine.transition import Transition
+from durabletask.sidecar.store import Change, EntityChange, Key
+
+from . import notifications
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from durabletask.sidecar.engine.commands import Command
+    from durabletask.sidecar.engine.limits import Limits
+    from durabletask.sidecar.engine.transition import Refusal
+    from durabletask.sidecar.store import Reader
+
+    from .live_counts import LiveCounts
+    from .notifications import Work
+    from .state_cache import StateCache
+
+
+class State(Protocol):
+    """What an aggregate needs to know of its states."""
+
+    @property
+    def size(self) -> int: ...
+
+    def absorb(self, transition: Any) -> None: ...
+
+    def due_at(self) -> datetime | None: ...
+
+
+S = TypeVar("S", bound=State)
+T = TypeVar("T", Transition, EntityTransition)
+
+
+class Aggregate(ABC, Generic[S, T]):
+    """States of one kind, as the commit in progress has changed them so far."""
+
+    def __init__(self, cache: StateCache[S], now: datetime, new_id: Callable[[], str]) -> None:
+        self._cache = cache
+        self._now = now
+        self._new_id = new_id
+        self._asked: dict[Key, None] = {}
+        self._transitions: dict[Key, list[T]] = {}
+        self._gone: set[Key] = set()
+
+    def find(self, key: Key) -> S | None:
+        """The state; the caller only reads it."""
+        return None if key in self._gone else self._cache.get(key)
+
+    def enforce_limits(self, key: Key, command: Command, limits: Limits) -> Command | Refusal:
+        """The command from outside as it is to be carried out, or why it is not."""
+        self._asked[key] = None
+        target: Any = self.find(key)
+        return command_limits.enforce(target, key.instance_id, command, limits)
+
+    def apply(self, key: Key, command: Any) -> T:
+        """Carry out one command on one state; what follows from it is the caller's business."""
+        state = self.find(key)
+        transition = self._decide(state, key, command)
+        if transition.changes:
+            # Before anything is changed, so that a failure finds what there is to discard.
+            self._transitions.setdefault(key, []).append(transition)
+            self._absorb(key, state, transition)
+        return transition
+
+    def changes(self) -> list[Change | EntityChange]:
+        """All that is to be stored."""
+        return [
+            self._change(key, self.find(key), tuple(transitions))
+            for key, transitions in self._transitions.items()
+        ]
+
+    def keep(self) -> None:
+        """Everything is stored."""
+        self._cache.discard(self._gone)
+        self._cache.measure(self._transitions)
+
+    def roll_back(self) -> None:
+        """Nothing is stored."""
+        self._cache.discard(self._transitions)
+
+    def ready(self) -> Iterator[Work]:
+        """The work items that wait for a worker after the commit."""
+        # A completion that was refused leaves somebody who may have more to do.
+        for key in {**self._asked, **dict.fromkeys(self._transitions)}:
+            state = self._cache.peek(key)
+            if state is not None:
+                due_at = state.due_at()
+                if due_at is not None and due_at <= self._now:
+                    yield self._work(key, state)
+
+    def _absorb(self, key: Key, state: S | None, transition: T) -> S | None:
+        if transition.removes:
+            self._gone.add(key)
+            return None
+        if state is None:
+            state = self._blank(key, transition)
+            self._cache.put(key, state)
+            self._gone.discard(key)
+        state.absorb(transition)
+        return state
+
+    @abstractmethod
+    def _decide(self, state: S | None, key: Key, command: Any) -> T: ...
+
+    @abstractmethod
+    def _blank(self, key: Key, beginning: T) -> S: ...
+
+    @abstractmethod
+    def _change(
+        self, key: Key, state: S | None, transitions: tuple[T, ...]
+    ) -> Change | EntityChange: ...
+
+    @abstractmethod
+    def _work(self, key: Key, state: S) -> Work: ...
+
+
+class Orchestrations(Aggregate[Instance, Transition]):
+    """The orchestration instances, as the commit in progress has changed them so far."""
+
+    def __init__(
+        self,
+        cache: StateCache[Instance],
+        now: datetime,
+        new_id: Callable[[], str],
+        *,
+        live_counts: LiveCounts,
+        limits: Limits,
+        reader: Reader,
+    ) -> None:
+        super().__init__(cache, now, new_id)
+        self._live_counts = live_counts
+        self._limits = limits
+        self._reader = reader
+        # Of the instances that this commit changes; the store has the children of others.
+        self._parents: dict[Key, Key | None] = {}
+        self._children: dict[Key, dict[Key, None]] = {}
+        self.withdrawn: list[tuple[str, str, str]] = []
+        """Hub, instance id and task key of activities that are not outstanding any more."""
+
+    def children(self, parent: Key, *, live_only: bool) -> list[Key]:
+        """The children in the store, and as this commit has changed them."""
+        find = self._reader.live_children if live_only else self._reader.children
+        stored = (Key(parent.hub, child) for child in find(parent))
+        found = [child for child in stored if child not in self._parents]
+        changed = self._children.get(parent, {})
+        return [*found, *(key for key in changed if not live_only or self._is_live(key))]
+
+    def keep(self) -> None:
+        super().keep()
+        self._cache.demote(key for key in self._transitions if self._has_ended(key))
+        self._live_counts.commit()
+
+    def roll_back(self) -> None:
+        super().roll_back()
+        self._live_counts.roll_back()
+
+    def _decide(self, state: Instance | None, key: Key, command: Any) -> Transition:
+        return engine.apply(
+            state,
+            key.instance_id,
+            command,
+            now=self._now,
+            new_id=self._new_id,
+            limits=self._limits,
+            live_instances=self._live_counts.of(key.hub),
+        )
+
+    def _absorb(self, key: Key, state: Instance | None, transition: Transition) -> Instance | None:
+        self._live_counts.note(key.hub, state, transition)
+        if state is not None:
+            for row in state.dropped_tasks(transition):
+                self.withdrawn.append((*key, row.key))
+        state = super()._absorb(key, state, transition)
+        link = None if state is None else state.origin.parent
+        self._link(key, None if link is None else Key(key.hub, link.instance_id))
+        return state
+
+    def _link(self, key: Key, parent: Key | None) -> None:
+        """List the instance among the children of its parent, and of nobody else."""
+        old = self._parents.get(key)
+        if old is not None:
+            self._children[old].pop(key, None)
+        self._parents[key] = parent
+        if parent is not None:
+            self._children.setdefault(parent, {})[key] = None
+
+    def _is_live(self, key: Key) -> bool:
+        instance = self.find(key)
+        return instance is not None and instance.is_live
+
+    def _has_ended(self, key: Key) -> bool:
+        instance = self._cache.peek(key)
+        return instance is not None and not instance.is_live
+
+    def _blank(self, key: Key, beginning: Transition) -> Instance:
+        return instance_state.blank(key.instance_id, beginning)
+
+    def _change(
+        self, key: Key, state: Instance | None, transitions: tuple[Transition, ...]
+    ) -> Change:
+        return Change(key, state, transitions)
+
+    def _work(self, key: Key, state: Instance) -> Work:
+        return notifications.turn(key, state.origin.name, state.origin.version)
+
+
+class Entities(Aggregate[Entity, EntityTransition]):
+    """The entities, as the commit in progress has changed them so far."""
+
+    def _decide(self, state: Entity | None, key: Key, command: Any) -> EntityTransition:
+        return rules.apply(state, key.instance_id, command, now=self._now, new_id=self._new_id)
+
+    def _blank(self, key: Key, beginning: EntityTransition) -> Entity:
+        return entity_state.blank(key.instance_id, beginning)
+
+    def _change(
+        self, key: Key, state: Entity | None, transitions: tuple[EntityTransition, ...]
+    ) -> EntityChange:
+        return EntityChange(key, state, transitions)
+
+    def _work(self, key: Key, state: Entity) -> Work:  # noqa: ARG002 - its name is in its id
+        return notifications.batch(key)
