@@ -11,7 +11,13 @@ from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 from durabletask.protocol import messages, methods
 from durabletask.worker._connection import ConnectionState
 from durabletask.worker._stream import WorkItemStream
-from tests.builders.worker import ManualClock, ScriptedSidecar, peer, refusal, settle
+from tests.builders.worker import (
+    ManualLoopClock,
+    ScriptedSidecar,
+    connected_engine,
+    refusal,
+    settle,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -36,7 +42,7 @@ class StreamHarness:
     """A loop with everything around it in a test's hands."""
 
     def __init__(self) -> None:
-        self.clock = ManualClock()
+        self.clock = ManualLoopClock()
         self.sidecar = ScriptedSidecar()
         self.received: list[bytes] = []
         self.receive: Callable[[bytes], Awaitable[None]] = self._remember
@@ -68,7 +74,7 @@ class StreamHarness:
         return wait
 
     async def _identify_engine(self) -> ConnectedEngine:
-        return peer(await self.sidecar.identify_engine())
+        return connected_engine(await self.sidecar.identify_engine())
 
     async def _receive(self, raw: bytes, _peer: ConnectedEngine) -> None:
         await self.receive(raw)
