@@ -163,8 +163,8 @@ async def test_workers_are_seen_to_come_and_go() -> None:
     told = [(line["message"], line.get("hub")) for line in lines(log.getvalue())]
     assert told == [
         ("Serving", None),
-        ("a worker came", "h"),
-        ("a worker left", "h"),
+        ("Worker connected", "h"),
+        ("Worker disconnected", "h"),
         ("Stopped", None),
     ]
 
