@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import messages
-from durabletask.sidecar.engine.commands import Restart, Rewind, StartFrom, Terminate
+from durabletask.sidecar.engine.commands import Rerun, Restart, Rewind, Terminate
 from durabletask.sidecar.engine.transition import (
     ACCEPTED,
     FailedPrecondition,
@@ -62,7 +62,7 @@ class Management:
         check_new(new_id)
         self._check_source(source_id, new_id, caller)
         history = self._host.reader.history(Key(caller.hub, source_id))
-        command = StartFrom(
+        command = Rerun(
             source_id,
             decoded(history),
             request.event_id,

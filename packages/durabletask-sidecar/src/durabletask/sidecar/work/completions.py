@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from durabletask.protocol import messages
     from durabletask.sidecar.commit.committer import Committer
     from durabletask.sidecar.commit.group_commit import GroupCommit
-    from durabletask.sidecar.engine.commands import TurnTaken
+    from durabletask.sidecar.engine.commands import DispatchedTurn
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.instrumentation import Completion, Instrumentation
 
@@ -175,7 +175,7 @@ class Completions:
 
     def _tell(self, kind: Kind, completion: Completion, reply: Reply) -> None:
         if isinstance(reply, Accepted):
-            self.instrumentation.work_completed(kind, completion)
+            self.instrumentation.work_completed(kind.value, completion)
 
     def _stored(self, lease: Lease, completion: Completion, reply: Reply) -> None:
         self._tell(lease.work.kind, completion, reply)
@@ -184,7 +184,7 @@ class Completions:
             self._note_session(lease, lease.turn)
         self._dispatcher.settle(lease)
 
-    def _note_session(self, lease: Lease, turn: TurnTaken) -> None:
+    def _note_session(self, lease: Lease, turn: DispatchedTurn) -> None:
         """Take note of what the worker has warm now, or has not any more."""
         work, sessions = lease.work, lease.stream.sessions
         instance = self._committer.instance(work.hub, work.instance_id)
