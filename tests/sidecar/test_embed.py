@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 import threading
+from dataclasses import fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from durabletask.sidecar import ManualClock, Server, Sidecar, StoreError
+from durabletask import sidecar as sidecar_package
+from durabletask.sidecar import ManualClock, Server, Sidecar, SidecarOptions, StoreError
 from tests.builders.sidecar import complete, connected, timer
 
 if TYPE_CHECKING:
@@ -40,12 +43,12 @@ def test_it_leaves_nothing_behind(tmp_path: Path) -> None:
         pass
 
 
-def test_two_of_them_run_side_by_side() -> None:
+def test_two_sidecars_run_side_by_side() -> None:
     with Sidecar() as first, Sidecar() as second:
         assert first != second
 
 
-def test_it_has_no_address_unless_it_runs() -> None:
+def test_it_has_no_address_while_it_is_not_running() -> None:
     sidecar = Sidecar()
     with sidecar:
         pass
@@ -66,7 +69,7 @@ def test_a_coroutine_can_be_run_on_its_loop_but_only_while_it_runs() -> None:
         sidecar.run(thread())
 
 
-def test_what_keeps_it_from_starting_is_raised_where_it_is_started(tmp_path: Path) -> None:
+def test_an_error_at_the_start_is_raised_by_the_call_that_starts_it(tmp_path: Path) -> None:
     (tmp_path / "tasks.db").write_text("certainly not a database of ours")
 
     with pytest.raises(StoreError):
@@ -95,6 +98,47 @@ async def test_its_clock_may_be_moved_from_the_program(tmp_path: Path) -> None:
 
             event = (await items.next()).orchestrator_request.new_events[-1]
             assert event.timer_fired.timer_id == 1
+
+
+def test_importing_the_package_loads_nothing_that_takes_long(tmp_path: Path) -> None:
+    heavy = "('grpc', 'sqlite3', 'asyncio', 'ssl', 'betterproto2')"
+
+    ended = run(
+        f"import sys, durabletask.sidecar; print([m for m in {heavy} if m in sys.modules])",
+        tmp_path,
+    )
+
+    assert (ended.stdout, ended.stderr) == ("[]\n", "")
+
+
+def test_every_name_that_the_package_offers_is_there() -> None:
+    for name in sidecar_package.__all__:
+        assert getattr(sidecar_package, name).__name__ == name
+
+
+@pytest.mark.parametrize(
+    ("make", "missing", "additional"),
+    [(Sidecar, {"keepalive"}, set()), (Server, set(), {"store", "make_host"})],
+)
+def test_every_option_is_a_keyword_argument_with_the_same_default(
+    make: type[Sidecar | Server], missing: set[str], additional: set[str]
+) -> None:
+    options = {field.name: field.default for field in fields(SidecarOptions)}
+
+    parameters = inspect.signature(make).parameters
+    given = {name: each.default for name, each in parameters.items()}
+
+    assert given.keys() == options.keys() - missing | additional
+    assert all(given[name] == options[name] for name in options.keys() - missing)
+
+
+def test_a_sidecar_can_be_made_of_its_options(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.db"
+
+    with Sidecar.from_options(SidecarOptions(path)) as address:
+        assert address.startswith("127.0.0.1:")
+
+    assert path.exists()
 
 
 @pytest.mark.parametrize("make", [Sidecar, Server])
@@ -134,14 +178,14 @@ def run(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_program_that_forgets_to_close_it_still_ends(tmp_path: Path) -> None:
+def test_a_program_that_does_not_close_it_still_ends(tmp_path: Path) -> None:
     program = "from durabletask.sidecar import Sidecar; print(Sidecar('tasks.db').start())"
 
     ended = run(program, tmp_path)
 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("127.0.0.1:")
-    # SQLite removes its log when the file is closed, and only then.
+    # SQLite removes its log only when the file is closed.
     assert not (tmp_path / "tasks.db-wal").exists()
 
 
@@ -170,7 +214,7 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 class Clock(ManualClock):
-    # Asked for the time, the server is on its way up.
+    # The server asks for the time while it starts.
     def now(self):
         if not interrupted.is_set():
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
