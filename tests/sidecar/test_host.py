@@ -45,20 +45,20 @@ class FailingStore(MemoryStore):
         return super().history(key)
 
 
-class AskedCommitter(Committer):
+class CountingCommitter(Committer):
     """Counts how often an instance was looked up, as it is for each work item of it."""
 
-    asked = 0
+    lookups = 0
 
     def instance(self, hub: str, instance_id: str) -> Instance | None:
-        self.asked += 1
+        self.lookups += 1
         return super().instance(hub, instance_id)
 
 
-class Desk:
+class HostHarness:
     def __init__(self) -> None:
         self.store = FailingStore()
-        self.committer = AskedCommitter(self.store)
+        self.committer = CountingCommitter(self.store)
         self.clock = ManualClock()
         numbers = itertools.count(1)
         self.host = Host(self.committer, self.clock, lambda: f"id{next(numbers)}")
@@ -86,34 +86,36 @@ def answer(item: messages.WorkItem, *actions: Any) -> messages.OrchestratorRespo
 
 
 async def test_a_turn_that_could_not_be_stored_can_be_completed_again() -> None:
-    desk = Desk()
-    await desk.start()
-    item = await taken(desk.worker())
-    desk.store.fails = True
+    harness = HostHarness()
+    await harness.start()
+    item = await taken(harness.worker())
+    harness.store.fails = True
 
     with pytest.raises(CommitFailedError, match="disk full"):
-        await desk.host.completions.complete_turn("default", answer(item, complete(1, '"done"')))
-    desk.store.fails = False
-    await desk.host.completions.complete_turn("default", answer(item, complete(1, '"done"')))
+        await harness.host.completions.complete_turn("default", answer(item, complete(1, '"done"')))
+    harness.store.fails = False
+    await harness.host.completions.complete_turn("default", answer(item, complete(1, '"done"')))
 
-    instance = desk.host.instance("default", "a")
+    instance = harness.host.instance("default", "a")
     assert instance is not None
     assert instance.progress.output == '"done"'
 
 
 async def test_a_result_that_could_not_be_stored_can_be_delivered_again() -> None:
-    desk = Desk()
-    await desk.start()
-    worker = desk.worker()
-    await desk.host.completions.complete_turn("default", answer(await taken(worker), schedule(1)))
+    harness = HostHarness()
+    await harness.start()
+    worker = harness.worker()
+    await harness.host.completions.complete_turn(
+        "default", answer(await taken(worker), schedule(1))
+    )
     activity = await taken(worker)
     result = messages.ActivityResponse(completion_token=activity.completion_token, result='"hi"')
-    desk.store.fails = True
+    harness.store.fails = True
 
     with pytest.raises(CommitFailedError):
-        await desk.host.completions.complete_activity("default", result)
-    desk.store.fails = False
-    await desk.host.completions.complete_activity("default", result)
+        await harness.host.completions.complete_activity("default", result)
+    harness.store.fails = False
+    await harness.host.completions.complete_activity("default", result)
 
     turn = (await taken(worker)).orchestrator_request
     assert turn is not None
@@ -123,14 +125,14 @@ async def test_a_result_that_could_not_be_stored_can_be_delivered_again() -> Non
 
 
 async def test_an_answer_that_comes_twice_at_once_is_told_what_became_of_the_first() -> None:
-    desk = Desk()
-    await desk.start()
-    response = answer(await taken(desk.worker()), complete(1, '"done"'))
-    desk.store.failures = 1
+    harness = HostHarness()
+    await harness.start()
+    response = answer(await taken(harness.worker()), complete(1, '"done"'))
+    harness.store.failures = 1
 
     outcomes = await asyncio.gather(
-        desk.host.completions.complete_turn("default", response),
-        desk.host.completions.complete_turn("default", response),
+        harness.host.completions.complete_turn("default", response),
+        harness.host.completions.complete_turn("default", response),
         return_exceptions=True,
     )
 
@@ -138,17 +140,19 @@ async def test_an_answer_that_comes_twice_at_once_is_told_what_became_of_the_fir
 
 
 async def test_a_result_that_comes_twice_at_once_is_told_what_became_of_the_first() -> None:
-    desk = Desk()
-    await desk.start()
-    worker = desk.worker()
-    await desk.host.completions.complete_turn("default", answer(await taken(worker), schedule(1)))
+    harness = HostHarness()
+    await harness.start()
+    worker = harness.worker()
+    await harness.host.completions.complete_turn(
+        "default", answer(await taken(worker), schedule(1))
+    )
     activity = await taken(worker)
     result = messages.ActivityResponse(completion_token=activity.completion_token)
-    desk.store.failures = 1
+    harness.store.failures = 1
 
     outcomes = await asyncio.gather(
-        desk.host.completions.complete_activity("default", result),
-        desk.host.completions.complete_activity("default", result),
+        harness.host.completions.complete_activity("default", result),
+        harness.host.completions.complete_activity("default", result),
         return_exceptions=True,
     )
 
@@ -156,72 +160,76 @@ async def test_a_result_that_comes_twice_at_once_is_told_what_became_of_the_firs
 
 
 async def test_who_gives_up_on_an_answer_does_not_take_it_from_who_sends_it_again() -> None:
-    desk = Desk()
-    await desk.start()
-    response = answer(await taken(desk.worker()), complete(1, '"done"'))
-    impatient = asyncio.create_task(desk.host.completions.complete_turn("default", response))
-    patient = asyncio.create_task(desk.host.completions.complete_turn("default", response))
+    harness = HostHarness()
+    await harness.start()
+    response = answer(await taken(harness.worker()), complete(1, '"done"'))
+    impatient = asyncio.create_task(harness.host.completions.complete_turn("default", response))
+    patient = asyncio.create_task(harness.host.completions.complete_turn("default", response))
 
     # Both have begun, and nothing is stored before the loop's next round.
     asyncio.get_running_loop().call_soon(impatient.cancel)
     await patient
 
-    instance = desk.host.instance("default", "a")
+    instance = harness.host.instance("default", "a")
     assert instance is not None
     assert instance.progress.output == '"done"'
 
 
 async def test_work_that_is_being_stored_cannot_be_abandoned() -> None:
-    desk = Desk()
-    await desk.start()
-    worker = desk.worker()
+    harness = HostHarness()
+    await harness.start()
+    worker = harness.worker()
     item = await taken(worker)
     storing = asyncio.create_task(
-        desk.host.completions.complete_turn("default", answer(item, complete(1, '"done"')))
+        harness.host.completions.complete_turn("default", answer(item, complete(1, '"done"')))
     )
     await asyncio.sleep(0)
 
-    desk.host.completions.abandon("default", Kind.TURN, item.completion_token)
+    harness.host.completions.abandon("default", Kind.TURN, item.completion_token)
     await storing
 
-    assert desk.committer.asked == 1
+    assert harness.committer.lookups == 1
 
 
 async def test_nobody_is_asked_for_the_activities_of_an_instance_that_has_ended() -> None:
-    desk = Desk()
-    await desk.start()
-    turns = desk.worker(filters={Kind.TURN: Filter({"order": frozenset()}), Kind.ACTIVITY: NOTHING})
-    await desk.host.completions.complete_turn("default", answer(await taken(turns), schedule(1)))
-    await desk.host.execute("default", "a", Terminate())
-    asked = desk.committer.asked
+    harness = HostHarness()
+    await harness.start()
+    turns = harness.worker(
+        filters={Kind.TURN: Filter({"order": frozenset()}), Kind.ACTIVITY: NOTHING}
+    )
+    await harness.host.completions.complete_turn("default", answer(await taken(turns), schedule(1)))
+    await harness.host.execute("default", "a", Terminate())
+    before = harness.committer.lookups
 
-    desk.worker()
+    harness.worker()
 
-    assert desk.committer.asked == asked
+    assert harness.committer.lookups == before
 
 
 async def test_a_turn_of_an_instance_that_gave_way_is_not_offered_any_more() -> None:
-    desk = Desk()
-    await desk.start()
-    tomorrow = desk.clock.now() + timedelta(days=1)
+    harness = HostHarness()
+    await harness.start()
+    tomorrow = harness.clock.now() + timedelta(days=1)
     pending = frozenset({int(messages.OrchestrationStatus.PENDING)})
     later = StartInstance("order", scheduled_start=tomorrow, replaceable=pending)
-    await desk.host.execute("default", "a", later)
+    await harness.host.execute("default", "a", later)
 
-    desk.worker()
+    harness.worker()
 
-    assert desk.committer.asked == 0
+    assert harness.committer.lookups == 0
 
 
 async def test_a_new_instance_need_not_sit_out_the_pause_of_the_old_one() -> None:
-    desk = Desk()
-    await desk.start()
-    worker = desk.worker()
+    harness = HostHarness()
+    await harness.start()
+    worker = harness.worker()
     for _ in range(2):
-        desk.host.completions.abandon("default", Kind.TURN, (await taken(worker)).completion_token)
+        harness.host.completions.abandon(
+            "default", Kind.TURN, (await taken(worker)).completion_token
+        )
 
     pending = frozenset({int(messages.OrchestrationStatus.PENDING)})
-    await desk.host.execute("default", "a", StartInstance("other", replaceable=pending))
+    await harness.host.execute("default", "a", StartInstance("other", replaceable=pending))
 
     turn = (await taken(worker)).orchestrator_request
     assert turn is not None
@@ -231,26 +239,26 @@ async def test_a_new_instance_need_not_sit_out_the_pause_of_the_old_one() -> Non
 
 
 async def test_work_that_cannot_be_read_is_offered_again_after_a_pause() -> None:
-    desk = Desk()
-    await desk.start()
-    desk.store.fails = True
-    worker = desk.worker()
+    harness = HostHarness()
+    await harness.start()
+    harness.store.fails = True
+    worker = harness.worker()
 
-    desk.store.fails = False
-    due = desk.clock.next_alarm()
+    harness.store.fails = False
+    due = harness.clock.next_alarm()
     assert due is not None
-    desk.clock.advance(due - desk.clock.now())
+    harness.clock.advance(due - harness.clock.now())
 
     assert (await taken(worker)).orchestrator_request is not None
 
 
 async def test_work_that_is_too_large_fails_once_that_can_be_stored() -> None:
-    desk = Desk()
-    await desk.start()
-    desk.worker(max_message=10)
-    desk.store.failures = 1
+    harness = HostHarness()
+    await harness.start()
+    harness.worker(max_message=10)
+    harness.store.failures = 1
 
-    instance = await desk.host.wait("default", "a", lambda seen: seen.progress.is_terminal)
+    instance = await harness.host.wait("default", "a", lambda seen: seen.progress.is_terminal)
 
     assert instance is not None
     assert instance.progress.failure is not None
@@ -258,13 +266,13 @@ async def test_work_that_is_too_large_fails_once_that_can_be_stored() -> None:
 
 
 async def test_who_waits_when_it_drains_is_sent_away_and_so_is_who_comes_later() -> None:
-    desk = Desk()
-    await desk.start()
-    waiting = asyncio.create_task(desk.host.wait("default", "a", lambda _: False))
+    harness = HostHarness()
+    await harness.start()
+    waiting = asyncio.create_task(harness.host.wait("default", "a", lambda _: False))
     await asyncio.sleep(0)
 
-    desk.host.disconnect()
+    harness.host.disconnect()
 
-    for wait in (waiting, desk.host.wait("default", "a", lambda _: False)):
+    for wait in (waiting, harness.host.wait("default", "a", lambda _: False)):
         with pytest.raises(ShuttingDownError):
             await wait
