@@ -99,11 +99,16 @@ class SidecarOptions:
             36,500 days. None keeps them until they are purged.
         clock: Where the time comes from, for tests (`ManualClock`). None is the machine's clock.
         keepalive: A peer that is silent for this long is pinged, and is disconnected when it
-            does not answer within half that time. Only `Server` takes it.
+            does not answer within half that time. `Sidecar` has no keyword argument for it.
         security: The files with certificates and tokens. None serves everybody who can
             connect, without TLS.
 
     Raises ValueError or TypeError for a `dialect` or `retention` that cannot be used.
+
+    Example:
+        options = SidecarOptions("tasks.db", port=4001, retention=timedelta(days=30))
+        with Sidecar.from_options(options) as address:
+            ...
     """
 
     path: str | PathLike[str] | None = None
