@@ -105,7 +105,9 @@ def test_nobody_forges_a_line_with_a_name(formatter: logging.Formatter) -> None:
 def test_nobody_forges_a_line_with_what_an_error_says(
     formatter: logging.Formatter, end: str
 ) -> None:
-    forged = formatter.format(record(f"what is stored of 'a{end}1970 INFO all is well' is damaged"))
+    forged = formatter.format(
+        record(f"the stored data of 'a{end}1970 INFO all is well' is damaged")
+    )
 
     assert len(forged.splitlines()) == 1
 

@@ -322,7 +322,7 @@ def test_a_commit_that_fails_has_not_happened_neither_in_the_file_nor_in_memory(
     before = everything(hub)
     break_writes_to(table, path)
 
-    with pytest.raises(StoreError, match=r"nothing of it is stored.*disk is full"):
+    with pytest.raises(StoreError, match=r"was rolled back.*disk is full"):
         hub.commit(*submissions)
 
     assert everything(hub) == before
