@@ -212,7 +212,7 @@ def test_a_file_of_a_newer_version_asks_for_an_upgrade_and_is_left_alone(path: P
 def test_a_file_that_is_no_database_is_left_alone(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
-    assert "not a database" in refusal(path)
+    assert "not an SQLite database" in refusal(path)
 
     assert path.read_bytes() == content
 
