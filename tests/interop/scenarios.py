@@ -1,4 +1,4 @@
-"""Strangers on our sidecar: other SDKs, which play their scenarios in processes of their own."""
+"""Scenarios that the SDKs of others run on our sidecar, in processes of their own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from durabletask.sidecar import Sidecar
-from tools import peers
+from tools.peers.homes import UnavailableError, are_required
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a scenario went: `error` is None when it is fulfilled, `heard` what was warned of."""
+    """How a scenario went: `error` is None when it passed, `warnings` is what the SDK logged."""
 
     error: str | None
-    heard: frozenset[str]
+    warnings: frozenset[str]
 
 
 Ends = dict[str, End]
@@ -33,11 +33,11 @@ Ends = dict[str, End]
 def read(printed: str) -> Ends:
     """Read what a peer's program printed."""
     told = json.loads(printed)
-    return {name: End(end["error"], frozenset(end["heard"])) for name, end in told.items()}
+    return {name: End(end["error"], frozenset(end["warnings"])) for name, end in told.items()}
 
 
 def names(sources: Iterable[Path], pattern: str) -> list[str]:
-    """The scenarios that are written in these files; known without the peer being there."""
+    """The scenarios in these source files; known without the peer being installed."""
     return [
         name
         for file in sorted(sources)
@@ -52,25 +52,25 @@ def chosen(request: pytest.FixtureRequest) -> list[str]:
     return [spec.params["name"] for spec in marked if spec is not None and "name" in spec.params]
 
 
-class _Ear(logging.Handler):
+class _WarningLog(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.heard: list[str] = []
+        self.warnings: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.heard.append(f"{record.name} {record.levelname}: {record.getMessage()}")
+        self.warnings.append(f"{record.name} {record.levelname}: {record.getMessage()}")
 
 
 @contextmanager
-def listening_sidecar(folder: Path) -> Iterator[tuple[str, list[str]]]:
+def logged_sidecar(folder: Path) -> Iterator[tuple[str, list[str]]]:
     """A sidecar on a file, and every warning that it or anything of this process logs."""
-    ear = _Ear()
-    logging.getLogger().addHandler(ear)
+    log = _WarningLog()
+    logging.getLogger().addHandler(log)
     try:
         with Sidecar(folder / "tasks.db") as address:
-            yield address, ear.heard
+            yield address, log.warnings
     finally:
-        logging.getLogger().removeHandler(ear)
+        logging.getLogger().removeHandler(log)
 
 
 @contextmanager
@@ -78,6 +78,6 @@ def needed() -> Iterator[None]:
     """Skip where the peer cannot be had on this machine, or fail where it has to be."""
     try:
         yield
-    except peers.UnavailableError as missing:
-        end: Any = pytest.fail if peers.are_required() else pytest.skip
+    except UnavailableError as missing:
+        end: Any = pytest.fail if are_required() else pytest.skip
         end(f"the peer is missing: {missing}")

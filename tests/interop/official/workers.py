@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-from stage import PATIENCE, scenario, until
+from harness import PATIENCE, scenario, until
 
 from durabletask.client import OrchestrationStatus
 from durabletask.entities import EntityInstanceId
@@ -35,35 +35,35 @@ def strict(version, otherwise):
 
 
 @scenario()
-def what_one_worker_rejects_another_takes(stage):
+def what_one_worker_rejects_another_takes(harness):
     for version in ("1.0", "2.0"):
-        worker = stage.worker(told(f"by {version}"))
+        worker = harness.worker(told(f"by {version}"))
         worker.use_versioning(strict(version, VersionFailureStrategy.REJECT))
         worker.start()
 
     versions = ["1.0", "2.0"] * 3
-    ids = [stage.start("where", version=version) for version in versions]
+    ids = [harness.start("where", version=version) for version in versions]
 
-    assert [stage.wait(one).get_output() for one in ids] == [f"by {one}" for one in versions]
+    assert [harness.wait(one).get_output() for one in ids] == [f"by {one}" for one in versions]
 
 
 @scenario()
-def what_every_worker_rejects_waits_for_one_that_fits(stage):
-    old = stage.worker(told("by the old one"))
+def what_every_worker_rejects_waits_for_one_that_fits(harness):
+    old = harness.worker(told("by the old one"))
     old.use_versioning(strict("1.0", VersionFailureStrategy.REJECT))
     old.start()
-    instance_id = stage.start("where", version="2.0")
+    instance_id = harness.start("where", version="2.0")
 
-    new = stage.worker(told("by the new one"))
+    new = harness.worker(told("by the new one"))
     new.use_versioning(strict("2.0", VersionFailureStrategy.REJECT))
     new.start()
 
-    assert stage.wait(instance_id).get_output() == "by the new one"
+    assert harness.wait(instance_id).get_output() == "by the new one"
 
 
 @scenario()
-def a_version_that_does_not_match_fails_where_it_shall(stage):
-    worker = stage.worker(told("done"))
+def a_version_that_does_not_match_fails_where_it_shall(harness):
+    worker = harness.worker(told("done"))
     worker.use_versioning(
         VersioningOptions(
             version="1.0",
@@ -73,14 +73,14 @@ def a_version_that_does_not_match_fails_where_it_shall(stage):
     )
     worker.start()
 
-    assert stage.run("where", version="0.9").get_output() == "done"
-    state = stage.run("where", version="2.0")
+    assert harness.run("where", version="0.9").get_output() == "done"
+    state = harness.run("where", version="2.0")
     assert state.runtime_status is OrchestrationStatus.FAILED
     assert state.failure_details.error_type == "VersionMismatch"
 
 
 @scenario()
-def a_worker_with_filters_gets_only_what_it_hosts(stage):
+def a_worker_with_filters_gets_only_what_it_hosts(harness):
     def first(ctx, _):
         return (yield ctx.call_activity("shout", input="first"))
 
@@ -100,19 +100,19 @@ def a_worker_with_filters_gets_only_what_it_hosts(stage):
         {"activities": [shout]},
         {"entities": [counter]},
     ):
-        worker = stage.worker(*functions.pop("orchestrators", []), **functions)
+        worker = harness.worker(*functions.pop("orchestrators", []), **functions)
         worker.use_work_item_filters()
         worker.start()
 
-    ids = [stage.start(orchestrator) for orchestrator in (first, second) * 5]
+    ids = [harness.start(orchestrator) for orchestrator in (first, second) * 5]
 
-    assert [stage.wait(one).get_output() for one in ids] == ["FIRST", "SECOND"] * 5
+    assert [harness.wait(one).get_output() for one in ids] == ["FIRST", "SECOND"] * 5
 
 
 @scenario()
-def filters_that_are_written_out_may_name_versions(stage):
+def filters_that_are_written_out_may_name_versions(harness):
     for version in ("1.0", "2.0"):
-        worker = stage.worker(told(f"by {version}"))
+        worker = harness.worker(told(f"by {version}"))
         worker.use_work_item_filters(
             WorkItemFilters(
                 orchestrations=[OrchestrationWorkItemFilter("where", [version])],
@@ -123,13 +123,13 @@ def filters_that_are_written_out_may_name_versions(stage):
         worker.start()
 
     versions = ["1.0", "2.0"] * 3
-    ids = [stage.start("where", version=version) for version in versions]
+    ids = [harness.start("where", version=version) for version in versions]
 
-    assert [stage.wait(one).get_output() for one in ids] == [f"by {one}" for one in versions]
+    assert [harness.wait(one).get_output() for one in ids] == [f"by {one}" for one in versions]
 
 
 @scenario()
-def a_stopped_worker_leaves_its_work_to_the_next(stage):
+def a_stopped_worker_leaves_its_work_to_the_next(harness):
     calls = Counter()
     began = threading.Event()
 
@@ -145,31 +145,31 @@ def a_stopped_worker_leaves_its_work_to_the_next(stage):
             done.append((yield ctx.call_activity(step, input=number)))  # noqa: PERF401
         return done
 
-    first = stage.host(chain, activities=[step])
-    instance_id = stage.start(chain)
+    first = harness.host(chain, activities=[step])
+    instance_id = harness.start(chain)
     assert began.wait(PATIENCE)
     first.stop()
-    stage.host(chain, activities=[step])
+    harness.host(chain, activities=[step])
 
-    assert stage.wait(instance_id).get_output() == list(range(20))
+    assert harness.wait(instance_id).get_output() == list(range(20))
     assert set(calls) == set(range(20))
 
 
 @scenario()
-def a_worker_that_is_started_again_works_on(stage):
-    worker = stage.host(told("done"))
-    assert stage.result("where") == "done"
+def a_worker_that_is_started_again_works_on(harness):
+    worker = harness.host(told("done"))
+    assert harness.result("where") == "done"
 
     worker.stop()
-    waiting = stage.start("where")
+    waiting = harness.start("where")
     worker.start()
 
-    assert stage.wait(waiting).get_output() == "done"
-    until(lambda: stage.result("where") == "done")
+    assert harness.wait(waiting).get_output() == "done"
+    until(lambda: harness.result("where") == "done")
 
 
 @scenario("it sends what its worker cannot receive, again and again")
-def a_history_too_large_to_receive_fails_its_orchestration_alone(stage):
+def a_history_too_large_to_receive_fails_its_orchestration_alone(harness):
     def megabyte(_ctx, _):
         return "x" * 2**20
 
@@ -177,9 +177,9 @@ def a_history_too_large_to_receive_fails_its_orchestration_alone(stage):
         for _ in range(count):
             yield ctx.call_activity(megabyte)
 
-    stage.host(hoard, activities=[megabyte])
+    harness.host(hoard, activities=[megabyte])
 
-    state = stage.run(hoard, input=6)
+    state = harness.run(hoard, input=6)
     assert state.runtime_status is OrchestrationStatus.FAILED
     assert "bytes" in state.failure_details.message, state.failure_details
-    assert stage.result(hoard, input=1) is None
+    assert harness.result(hoard, input=1) is None

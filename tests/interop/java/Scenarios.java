@@ -41,12 +41,12 @@ import java.util.stream.IntStream;
 /**
  * Plays scenarios with Dapr's Durable Task SDK for Java, and prints as JSON how each went.
  *
- * <pre>java Peer.java ADDRESS [NAME...]</pre>
+ * <pre>java Scenarios.java ADDRESS [NAME...]</pre>
  *
- * By scenario, `error` (null when it is fulfilled) and `heard`; under the name "" what the SDK
+ * By scenario, `error` (null when it is fulfilled) and `warnings`; under the name "" what the SDK
  * warned of, for it does not tell which orchestration it warns about.
  */
-public class Peer {
+public class Scenarios {
   private static final String HUB = "java";
   /** Against hangs only: far beyond what any scenario needs. */
   private static final Duration PATIENCE = Duration.ofMinutes(1);
@@ -55,7 +55,7 @@ public class Peer {
 
   private final DurableTaskClient client;
 
-  private Peer(DurableTaskClient client) {
+  private Scenarios(DurableTaskClient client) {
     this.client = client;
   }
 
@@ -285,17 +285,17 @@ public class Peer {
   }
 
   /** Remembers every warning that it hears, but for those that the scenarios provoke. */
-  private static final class Ear extends Handler {
+  private static final class WarningLog extends Handler {
     private static final Pattern PROVOKED = Pattern.compile("attempt \\d|too far");
 
-    final ConcurrentLinkedQueue<String> heard = new ConcurrentLinkedQueue<>();
+    final ConcurrentLinkedQueue<String> warnings = new ConcurrentLinkedQueue<>();
 
     @Override
     public void publish(LogRecord record) {
       String said = record.getLevel() + ": " + record.getMessage() + " " + record.getThrown();
       boolean matters = record.getLevel().intValue() >= Level.WARNING.intValue();
       if (matters && !PROVOKED.matcher(said).find()) {
-        heard.add(said);
+        warnings.add(said);
       }
     }
 
@@ -306,10 +306,10 @@ public class Peer {
     public void close() {}
   }
 
-  private static Map<String, Object> end(String error, Iterable<String> heard) {
+  private static Map<String, Object> end(String error, Iterable<String> warnings) {
     Map<String, Object> end = new LinkedHashMap<>();
     end.put("error", error);
-    end.put("heard", heard);
+    end.put("warnings", warnings);
     return end;
   }
 
@@ -337,9 +337,9 @@ public class Peer {
   }
 
   public static void main(String[] arguments) throws Exception {
-    Ear ear = new Ear();
+    WarningLog log = new WarningLog();
     LogManager.getLogManager().reset();
-    Logger.getLogger("").addHandler(ear);
+    Logger.getLogger("").addHandler(log);
 
     Metadata headers = new Metadata();
     headers.put(Metadata.Key.of("taskhub", Metadata.ASCII_STRING_MARSHALLER), HUB);
@@ -353,11 +353,11 @@ public class Peer {
     worker.start();
 
     DurableTaskClient client = new DurableTaskGrpcClientBuilder().grpcChannel(channel).build();
-    Map<String, Scenario> chosen = new Peer(client).scenarios();
+    Map<String, Scenario> chosen = new Scenarios(client).scenarios();
     List<String> names = List.of(arguments).subList(1, arguments.length);
     chosen.keySet().removeIf(name -> !names.isEmpty() && !names.contains(name));
     Map<String, Object> ends = playAll(chosen);
-    ends.put("", end(null, ear.heard));
+    ends.put("", end(null, log.warnings));
     System.out.println(new ObjectMapper().writeValueAsString(ends));
     // Threads of the worker and of gRPC would keep the program alive.
     System.exit(0);

@@ -2,7 +2,7 @@
 //
 //     node dapr.js ADDRESS [NAME...]
 //
-// By scenario, `error` (null when it is fulfilled) and `heard`; under the name "" what the SDK
+// By scenario, `error` (null when it is fulfilled) and `warnings`; under the name "" what the SDK
 // complained of. It offers no retries.
 "use strict";
 
@@ -71,7 +71,7 @@ const failing = async function* failing(ctx) {
   return yield ctx.callActivity(fail);
 };
 
-class Stage {
+class Harness {
   constructor(address) {
     const toHub = (options, next) => {
       const start = (metadata, listener, go) => {
@@ -121,84 +121,84 @@ class Stage {
 }
 
 const scenarios = {
-  async a_chain_hands_on_its_results(stage) {
-    assert.equal(await stage.result(chain, 1), 1024);
+  async a_chain_hands_on_its_results(harness) {
+    assert.equal(await harness.result(chain, 1), 1024);
   },
 
-  async a_fan_out_keeps_the_order_of_its_inputs(stage) {
+  async a_fan_out_keeps_the_order_of_its_inputs(harness) {
     const expected = Array.from({ length: 50 }, (_, number) => 2 * (number + 1));
-    assert.deepEqual(await stage.result(fanOut, 50), expected);
+    assert.deepEqual(await harness.result(fanOut, 50), expected);
   },
 
-  async children_return_their_results(stage) {
-    assert.deepEqual(await stage.result(parent), [2, 4, 6]);
+  async children_return_their_results(harness) {
+    assert.deepEqual(await harness.result(parent), [2, 4, 6]);
   },
 
-  async a_timer_fires_no_earlier_than_asked(stage) {
-    const slept = await stage.result(nap);
+  async a_timer_fires_no_earlier_than_asked(harness) {
+    const slept = await harness.result(nap);
     assert.ok(slept >= 500 && slept < 20_000, `${slept} ms`);
   },
 
-  async a_timer_and_an_event_race(stage) {
-    const patient = await stage.started(race, 3600);
-    await stage.client.raiseOrchestrationEvent(patient, "go", { by: "event" });
+  async a_timer_and_an_event_race(harness) {
+    const patient = await harness.started(race, 3600);
+    await harness.client.raiseOrchestrationEvent(patient, "go", { by: "event" });
 
-    assert.deepEqual(JSON.parse((await stage.wait(patient)).serializedOutput), { by: "event" });
-    assert.equal(await stage.result(race, 0.05), "timer");
+    assert.deepEqual(JSON.parse((await harness.wait(patient)).serializedOutput), { by: "event" });
+    assert.equal(await harness.result(race, 0.05), "timer");
   },
 
-  async continuing_as_new_fifty_times_starts_over(stage) {
-    assert.equal(await stage.result(generations, 1), 102);
+  async continuing_as_new_fifty_times_starts_over(harness) {
+    assert.equal(await harness.result(generations, 1), 102);
   },
 
-  async what_is_suspended_waits_until_it_is_resumed(stage) {
-    const id = await stage.started(waiting);
+  async what_is_suspended_waits_until_it_is_resumed(harness) {
+    const id = await harness.started(waiting);
 
-    await stage.client.suspendOrchestration(id);
-    await stage.reaches(id, SUSPENDED);
-    await stage.client.raiseOrchestrationEvent(id, "end", "over");
-    assert.equal((await stage.client.getOrchestrationState(id)).runtimeStatus, SUSPENDED);
-    await stage.client.resumeOrchestration(id);
+    await harness.client.suspendOrchestration(id);
+    await harness.reaches(id, SUSPENDED);
+    await harness.client.raiseOrchestrationEvent(id, "end", "over");
+    assert.equal((await harness.client.getOrchestrationState(id)).runtimeStatus, SUSPENDED);
+    await harness.client.resumeOrchestration(id);
 
-    assert.equal((await stage.wait(id)).serializedOutput, '"over"');
+    assert.equal((await harness.wait(id)).serializedOutput, '"over"');
   },
 
-  async what_is_terminated_ends_with_the_output_it_is_given(stage) {
-    const id = await stage.started(waiting);
+  async what_is_terminated_ends_with_the_output_it_is_given(harness) {
+    const id = await harness.started(waiting);
 
-    await stage.client.terminateOrchestration(id, { why: "because" });
+    await harness.client.terminateOrchestration(id, { why: "because" });
 
-    const state = await stage.wait(id);
+    const state = await harness.wait(id);
     assert.equal(state.runtimeStatus, TERMINATED);
     assert.deepEqual(JSON.parse(state.serializedOutput), { why: "because" });
   },
 
-  async a_failure_tells_what_went_wrong(stage) {
-    const state = await stage.wait(await stage.start(failing));
+  async a_failure_tells_what_went_wrong(harness) {
+    const state = await harness.wait(await harness.start(failing));
 
     assert.equal(state.runtimeStatus, FAILED);
     assert.match(state.failureDetails.message, /too far/);
   },
 };
 
-async function play(name, stage) {
+async function play(name, harness) {
   try {
-    await scenarios[name](stage);
-    return [name, { error: null, heard: [] }];
+    await scenarios[name](harness);
+    return [name, { error: null, warnings: [] }];
   } catch (caught) {
-    return [name, { error: caught.stack, heard: [] }];
+    return [name, { error: caught.stack, warnings: [] }];
   }
 }
 
 async function main(address, ...names) {
-  const stage = new Stage(address);
-  await stage.worker.start();
+  const harness = new Harness(address);
+  await harness.worker.start();
   const wanted = names.length ? names : Object.keys(scenarios);
-  const ends = await Promise.all(wanted.map((name) => play(name, stage)));
-  const heard = said.filter((line) => /stream error|abruptly|unknown work item|unable/i.test(line));
-  await stage.worker.stop();
-  await stage.client.stop();
-  const printed = JSON.stringify(Object.fromEntries([...ends, ["", { error: null, heard }]]));
+  const ends = await Promise.all(wanted.map((name) => play(name, harness)));
+  const warnings = said.filter((line) => /stream error|abruptly|unknown work item|unable/i.test(line));
+  await harness.worker.stop();
+  await harness.client.stop();
+  const printed = JSON.stringify(Object.fromEntries([...ends, ["", { error: null, warnings }]]));
   // The SDK's timeouts go on after what they guard is over, and would keep Node alive.
   process.stdout.write(printed, () => process.exit());
 }

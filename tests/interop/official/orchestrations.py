@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+from harness import scenario, until
 from refusals import refused
-from stage import scenario, until
 
 from durabletask.client import OrchestrationStatus
 from durabletask.internal import orchestrator_service_pb2 as pb
@@ -22,97 +22,97 @@ def double(_ctx, number):
 
 
 @scenario()
-def a_chain_hands_on_its_results(stage):
+def a_chain_hands_on_its_results(harness):
     def chain(ctx, number):
         for _ in range(10):
             number = yield ctx.call_activity(double, input=number)
         return number
 
-    stage.host(chain, activities=[double])
+    harness.host(chain, activities=[double])
 
-    assert stage.result(chain, input=1) == 1024
+    assert harness.result(chain, input=1) == 1024
 
 
 @scenario()
-def a_fan_out_keeps_the_order_of_its_inputs(stage):
+def a_fan_out_keeps_the_order_of_its_inputs(harness):
     def fan_out(ctx, count):
         return (yield when_all([ctx.call_activity(double, input=n) for n in range(count)]))
 
-    stage.host(fan_out, activities=[double])
+    harness.host(fan_out, activities=[double])
 
-    assert stage.result(fan_out, input=50) == [2 * n for n in range(50)]
+    assert harness.result(fan_out, input=50) == [2 * n for n in range(50)]
 
 
 @scenario()
-def nothing_is_not_the_same_as_an_empty_text(stage):
+def nothing_is_not_the_same_as_an_empty_text(harness):
     def echo(_ctx, value):
         return value
 
     def echoes(ctx, value):
         return [(yield ctx.call_activity(echo, input=value)), value]
 
-    stage.host(echoes, activities=[echo])
+    harness.host(echoes, activities=[echo])
 
-    assert stage.result(echoes) == [None, None]
-    assert stage.result(echoes, input="") == ["", ""]
-    assert stage.result(echoes, input="ß\n雪😀") == ["ß\n雪😀"] * 2
+    assert harness.result(echoes) == [None, None]
+    assert harness.result(echoes, input="") == ["", ""]
+    assert harness.result(echoes, input="ß\n雪😀") == ["ß\n雪😀"] * 2
 
 
 @scenario()
-def a_payload_of_a_megabyte_arrives_whole(stage):
+def a_payload_of_a_megabyte_arrives_whole(harness):
     def length(_ctx, text):
         return text + "!"
 
     def large(ctx, text):
         return (yield ctx.call_activity(length, input=text))
 
-    stage.host(large, activities=[length])
+    harness.host(large, activities=[length])
 
-    assert stage.result(large, input="x" * 2**20) == "x" * 2**20 + "!"
+    assert harness.result(large, input="x" * 2**20) == "x" * 2**20 + "!"
 
 
 @scenario()
-def a_timer_fires_no_earlier_than_asked(stage):
+def a_timer_fires_no_earlier_than_asked(harness):
     def nap(ctx, _):
         before = ctx.current_utc_datetime
         yield ctx.create_timer(timedelta(milliseconds=300))
         return (ctx.current_utc_datetime - before).total_seconds()
 
-    stage.host(nap)
+    harness.host(nap)
 
-    assert 0.3 <= stage.result(nap) < 10
+    assert 0.3 <= harness.result(nap) < 10
 
 
 @scenario()
-def a_long_timer_is_waited_for_in_parts(stage):
+def a_long_timer_is_waited_for_in_parts(harness):
     def nap(ctx, _):
         before = ctx.current_utc_datetime
         yield ctx.create_timer(timedelta(milliseconds=500))
         return (ctx.current_utc_datetime - before).total_seconds()
 
-    stage.host(nap, maximum_timer_interval=timedelta(milliseconds=200))
+    harness.host(nap, maximum_timer_interval=timedelta(milliseconds=200))
 
-    assert 0.5 <= stage.result(nap) < 10
+    assert 0.5 <= harness.result(nap) < 10
 
 
 @scenario()
-def a_timer_and_an_event_race(stage):
+def a_timer_and_an_event_race(harness):
     def race(ctx, patience):
         event = ctx.wait_for_external_event("go")
         timer = ctx.create_timer(timedelta(seconds=patience))
         winner = yield when_any([event, timer])
         return "event" if winner is event else "timer"
 
-    stage.host(race)
-    patient = stage.start(race, input=3600)
-    stage.client.raise_orchestration_event(patient, "go")
+    harness.host(race)
+    patient = harness.start(race, input=3600)
+    harness.client.raise_orchestration_event(patient, "go")
 
-    assert stage.wait(patient).get_output() == "event"
-    assert stage.result(race, input=0.05) == "timer"
+    assert harness.wait(patient).get_output() == "event"
+    assert harness.result(race, input=0.05) == "timer"
 
 
 @scenario()
-def events_are_kept_in_order_until_they_are_waited_for(stage):
+def events_are_kept_in_order_until_they_are_waited_for(harness):
     def collect(ctx, _):
         yield ctx.wait_for_external_event("start")
         items = []
@@ -120,17 +120,17 @@ def events_are_kept_in_order_until_they_are_waited_for(stage):
             items.append((yield ctx.wait_for_external_event("Item")))  # noqa: PERF401
         return items
 
-    instance_id = stage.start(collect)  # with no worker there yet
+    instance_id = harness.start(collect)  # with no worker there yet
     for number in range(5):
-        stage.client.raise_orchestration_event(instance_id, "item", data=number)
-    stage.client.raise_orchestration_event(instance_id, "START")
-    stage.host(collect)
+        harness.client.raise_orchestration_event(instance_id, "item", data=number)
+    harness.client.raise_orchestration_event(instance_id, "START")
+    harness.host(collect)
 
-    assert stage.wait(instance_id).get_output() == [0, 1, 2, 3, 4]
+    assert harness.wait(instance_id).get_output() == [0, 1, 2, 3, 4]
 
 
 @scenario()
-def an_orchestration_sends_events_to_another(stage):
+def an_orchestration_sends_events_to_another(harness):
     def receiver(ctx, _):
         return (yield ctx.wait_for_external_event("greeting"))
 
@@ -139,45 +139,45 @@ def an_orchestration_sends_events_to_another(stage):
         ctx.send_event("no-such-instance", "greeting")
         yield ctx.create_timer(SOON)
 
-    stage.host(receiver, sender)
-    target = stage.start(receiver)
+    harness.host(receiver, sender)
+    target = harness.start(receiver)
 
-    assert stage.run(sender, input=target, instance_id="sender-1").failure_details is None
-    assert stage.wait(target).get_output() == {"from": "sender-1"}
+    assert harness.run(sender, input=target, instance_id="sender-1").failure_details is None
+    assert harness.wait(target).get_output() == {"from": "sender-1"}
 
 
 @scenario()
-def continuing_as_new_fifty_times_starts_over(stage):
+def continuing_as_new_fifty_times_starts_over(harness):
     def generations(ctx, number):
         yield ctx.call_activity(double, input=number)
         if number > 50:
             return number
         ctx.continue_as_new(number + 1)
 
-    stage.host(generations, activities=[double])
+    harness.host(generations, activities=[double])
 
-    assert stage.result(generations, input=1, instance_id="phoenix") == 51
-    assert len(stage.client.get_orchestration_history("phoenix")) < 20
+    assert harness.result(generations, input=1, instance_id="phoenix") == 51
+    assert len(harness.client.get_orchestration_history("phoenix")) < 20
 
 
 @scenario()
-def events_survive_a_new_generation(stage):
+def events_survive_a_new_generation(harness):
     def collect(ctx, seen):
         seen = [*seen, (yield ctx.wait_for_external_event("item"))]
         if len(seen) == 10:
             return seen
         ctx.continue_as_new(seen, save_events=True)
 
-    instance_id = stage.start(collect, input=[])
+    instance_id = harness.start(collect, input=[])
     for number in range(10):
-        stage.client.raise_orchestration_event(instance_id, "item", data=number)
-    stage.host(collect)
+        harness.client.raise_orchestration_event(instance_id, "item", data=number)
+    harness.host(collect)
 
-    assert stage.wait(instance_id).get_output() == list(range(10))
+    assert harness.wait(instance_id).get_output() == list(range(10))
 
 
 @scenario("its timers of an old generation fire into the new one")
-def a_new_generation_hears_nothing_of_the_old_ones_timers(stage):
+def a_new_generation_hears_nothing_of_the_old_ones_timers(harness):
     def generations(ctx, number):
         if number == 1:
             ctx.create_timer(timedelta(milliseconds=100))
@@ -187,26 +187,26 @@ def a_new_generation_hears_nothing_of_the_old_ones_timers(stage):
         yield ctx.create_timer(timedelta(milliseconds=600))
         return (ctx.current_utc_datetime - before).total_seconds()
 
-    stage.host(generations)
+    harness.host(generations)
 
-    assert stage.result(generations, input=1) >= 0.6
+    assert harness.result(generations, input=1) >= 0.6
 
 
 @scenario()
-def a_custom_status_is_seen_while_it_runs(stage):
+def a_custom_status_is_seen_while_it_runs(harness):
     def report(ctx, _):
         ctx.set_custom_status({"step": 1})
         yield ctx.wait_for_external_event("next")
         ctx.set_custom_status({"step": 2})
         yield ctx.wait_for_external_event("next")
 
-    stage.host(report)
-    instance_id = stage.start(report)
+    harness.host(report)
+    instance_id = harness.start(report)
 
     for step in (1, 2):
-        until(lambda step=step: stage.state(instance_id).get_custom_status() == {"step": step})
-        stage.client.raise_orchestration_event(instance_id, "next")
-    assert stage.wait(instance_id).get_custom_status() == {"step": 2}
+        until(lambda step=step: harness.state(instance_id).get_custom_status() == {"step": step})
+        harness.client.raise_orchestration_event(instance_id, "next")
+    assert harness.wait(instance_id).get_custom_status() == {"step": 2}
 
 
 class _Coded:
@@ -215,7 +215,7 @@ class _Coded:
 
 
 @scenario()
-def a_failure_tells_what_went_wrong(stage):
+def a_failure_tells_what_went_wrong(harness):
     def divide(_ctx, number):
         try:
             return 1 / number
@@ -225,8 +225,8 @@ def a_failure_tells_what_went_wrong(stage):
     def orchestrator(ctx, number):
         return (yield ctx.call_activity(divide, input=number))
 
-    stage.host(orchestrator, activities=[divide], exception_properties_provider=_Coded())
-    state = stage.run(orchestrator, input=0)
+    harness.host(orchestrator, activities=[divide], exception_properties_provider=_Coded())
+    state = harness.run(orchestrator, input=0)
 
     assert state.runtime_status is OrchestrationStatus.FAILED
     details = state.failure_details
@@ -240,7 +240,7 @@ def a_failure_tells_what_went_wrong(stage):
 
 
 @scenario("a failure with an empty message counts as success there")
-def a_failure_without_a_message_is_a_failure(stage):
+def a_failure_without_a_message_is_a_failure(harness):
     def fail(_ctx, _):
         raise ValueError
 
@@ -251,20 +251,20 @@ def a_failure_without_a_message_is_a_failure(stage):
             return error.details.error_type
         return "no failure"
 
-    stage.host(orchestrator, activities=[fail])
+    harness.host(orchestrator, activities=[fail])
 
-    assert stage.result(orchestrator) == "builtins.ValueError"
+    assert harness.result(orchestrator) == "builtins.ValueError"
 
 
 @scenario()
-def what_is_not_registered_fails_by_name(stage):
+def what_is_not_registered_fails_by_name(harness):
     def orchestrator(ctx, _):
         yield ctx.call_activity("nowhere")
 
-    stage.host(orchestrator)
+    harness.host(orchestrator)
 
-    assert "nowhere" in stage.run(orchestrator).failure_details.message
-    assert "nothing" in stage.run("nothing").failure_details.message
+    assert "nowhere" in harness.run(orchestrator).failure_details.message
+    assert "nothing" in harness.run("nothing").failure_details.message
 
 
 def flaky(failures):
@@ -287,28 +287,28 @@ def policy(attempts):
 
 
 @scenario()
-def an_activity_is_tried_again_until_it_succeeds(stage):
+def an_activity_is_tried_again_until_it_succeeds(harness):
     attempt, calls = flaky(3)
 
     def orchestrator(ctx, keys):
         tasks = [ctx.call_activity(attempt, input=key, retry_policy=policy(5)) for key in keys]
         return (yield when_all(tasks))
 
-    stage.host(orchestrator, activities=[attempt])
+    harness.host(orchestrator, activities=[attempt])
 
-    assert stage.result(orchestrator, input=["a", "b"]) == [4, 4]
+    assert harness.result(orchestrator, input=["a", "b"]) == [4, 4]
     assert calls == {"a": 4, "b": 4}
 
 
 @scenario()
-def an_activity_is_tried_no_more_often_than_allowed(stage):
+def an_activity_is_tried_no_more_often_than_allowed(harness):
     attempt, calls = flaky(99)
 
     def orchestrator(ctx, _):
         yield ctx.call_activity(attempt, input="a", retry_policy=policy(3))
 
-    stage.host(orchestrator, activities=[attempt])
-    state = stage.run(orchestrator)
+    harness.host(orchestrator, activities=[attempt])
+    state = harness.run(orchestrator)
 
     assert state.runtime_status is OrchestrationStatus.FAILED
     assert "attempt 3" in state.failure_details.message
@@ -316,7 +316,7 @@ def an_activity_is_tried_no_more_often_than_allowed(stage):
 
 
 @scenario()
-def a_child_is_tried_again_until_it_succeeds(stage):
+def a_child_is_tried_again_until_it_succeeds(harness):
     attempt, calls = flaky(2)
 
     def child(ctx, key):
@@ -325,14 +325,14 @@ def a_child_is_tried_again_until_it_succeeds(stage):
     def parent(ctx, _):
         return (yield ctx.call_sub_orchestrator(child, input="a", retry_policy=policy(5)))
 
-    stage.host(parent, child, activities=[attempt])
+    harness.host(parent, child, activities=[attempt])
 
-    assert stage.result(parent) == 3
+    assert harness.result(parent) == 3
     assert calls == {"a": 3}
 
 
 @scenario()
-def children_return_their_results(stage):
+def children_return_their_results(harness):
     def child(ctx, number):
         yield ctx.create_timer(SOON)
         return [ctx.instance_id, number]
@@ -342,26 +342,26 @@ def children_return_their_results(stage):
         numbered = ctx.call_sub_orchestrator(child, input=2)
         return (yield when_all([named, numbered]))
 
-    stage.host(parent, child)
+    harness.host(parent, child)
 
-    assert stage.result(parent, instance_id="p") == [["p-child", 1], ["p:0002", 2]]
+    assert harness.result(parent, instance_id="p") == [["p-child", 1], ["p:0002", 2]]
 
 
 @scenario("it never tells a child who its parent is")
-def a_child_knows_its_parent(stage):
+def a_child_knows_its_parent(harness):
     def child(ctx, _):
         return ctx.parent_instance_id
 
     def parent(ctx, _):
         return (yield ctx.call_sub_orchestrator(child))
 
-    stage.host(parent, child)
+    harness.host(parent, child)
 
-    assert stage.result(parent, instance_id="p") == "p"
+    assert harness.result(parent, instance_id="p") == "p"
 
 
 @scenario("the type of a child's failure is lost there")
-def a_childs_failure_reaches_its_parent_with_its_type(stage):
+def a_childs_failure_reaches_its_parent_with_its_type(harness):
     def child(_ctx, _):
         raise KeyError("lost")
 
@@ -371,13 +371,13 @@ def a_childs_failure_reaches_its_parent_with_its_type(stage):
         except TaskFailedError as error:
             return error.details.error_type
 
-    stage.host(parent, child)
+    harness.host(parent, child)
 
-    assert stage.result(parent) == "builtins.KeyError"
+    assert harness.result(parent) == "builtins.KeyError"
 
 
 @scenario()
-def a_child_with_the_id_of_a_living_instance_fails(stage):
+def a_child_with_the_id_of_a_living_instance_fails(harness):
     def wait(ctx, _):
         yield ctx.wait_for_external_event("end")
 
@@ -387,15 +387,15 @@ def a_child_with_the_id_of_a_living_instance_fails(stage):
         except TaskFailedError as error:
             return str(error)
 
-    stage.host(parent, wait)
-    stage.client.wait_for_orchestration_start(stage.start(wait, instance_id="taken"))
+    harness.host(parent, wait)
+    harness.client.wait_for_orchestration_start(harness.start(wait, instance_id="taken"))
 
-    assert "taken" in stage.result(parent)
-    assert stage.status("taken") is OrchestrationStatus.RUNNING
+    assert "taken" in harness.result(parent)
+    assert harness.status("taken") is OrchestrationStatus.RUNNING
 
 
 @scenario()
-def version_and_default_version_reach_the_orchestrator(stage):
+def version_and_default_version_reach_the_orchestrator(harness):
     def child(ctx, _):
         return ctx.version
 
@@ -404,7 +404,7 @@ def version_and_default_version_reach_the_orchestrator(stage):
         named = yield ctx.call_sub_orchestrator(child, version="3.0")
         return [ctx.version, default, named]
 
-    worker = stage.worker(parent, child)
+    worker = harness.worker(parent, child)
     # Without a strategy it would hang, on any backend.
     worker.use_versioning(
         VersioningOptions(
@@ -415,30 +415,30 @@ def version_and_default_version_reach_the_orchestrator(stage):
     )
     worker.start()
 
-    assert stage.result(parent, version="1.0") == ["1.0", "2.0", "3.0"]
+    assert harness.result(parent, version="1.0") == ["1.0", "2.0", "3.0"]
 
 
 @scenario("it starts everything at once")
-def a_scheduled_start_is_waited_for(stage):
+def a_scheduled_start_is_waited_for(harness):
     def instant(_ctx, _): ...
 
-    stage.host(instant)
+    harness.host(instant)
     start_at = datetime.now(UTC) + timedelta(seconds=1)
-    instance_id = stage.start(instant, start_at=start_at)
+    instance_id = harness.start(instant, start_at=start_at)
 
-    assert stage.status(instance_id) is OrchestrationStatus.PENDING
-    stage.wait(instance_id)
+    assert harness.status(instance_id) is OrchestrationStatus.PENDING
+    harness.wait(instance_id)
     assert datetime.now(UTC) >= start_at
 
 
 @scenario()
-def an_id_is_used_again_only_where_the_policy_says_so(stage):
+def an_id_is_used_again_only_where_the_policy_says_so(harness):
     def echo(_ctx, value):
         return value
 
-    stage.host(echo)
+    harness.host(echo)
     again = pb.OrchestrationIdReusePolicy(replaceableStatus=[pb.ORCHESTRATION_STATUS_COMPLETED])
 
-    assert stage.result(echo, input=1, instance_id="one") == 1
-    assert refused(stage.start, echo, input=2, instance_id="one") == "ALREADY_EXISTS"
-    assert stage.result(echo, input=3, instance_id="one", reuse_id_policy=again) == 3
+    assert harness.result(echo, input=1, instance_id="one") == 1
+    assert refused(harness.start, echo, input=2, instance_id="one") == "ALREADY_EXISTS"
+    assert harness.result(echo, input=3, instance_id="one", reuse_id_policy=again) == 3

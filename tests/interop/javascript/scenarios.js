@@ -18,68 +18,68 @@ const waitForEnd = async function* waitForEnd(ctx) {
   return yield ctx.waitForExternalEvent("end");
 };
 
-exports.a_chain_hands_on_its_results = async (stage) => {
+exports.a_chain_hands_on_its_results = async (harness) => {
   const chain = async function* chain(ctx, number) {
     for (let step = 0; step < 10; step++) number = yield ctx.callActivity(double, number);
     return number;
   };
-  await stage.host([chain], [double]);
+  await harness.host([chain], [double]);
 
-  const state = await stage.run(chain, 1);
+  const state = await harness.run(chain, 1);
 
   assert.equal(state.runtimeStatus, OrchestrationStatus.COMPLETED);
   assert.equal(state.serializedOutput, "1024");
 };
 
-exports.a_fan_out_keeps_the_order_of_its_inputs = async (stage) => {
+exports.a_fan_out_keeps_the_order_of_its_inputs = async (harness) => {
   const inputs = Array.from({ length: 50 }, (_, number) => number);
   const fanOut = async function* fanOut(ctx) {
     return yield whenAll(inputs.map((number) => ctx.callActivity(double, number)));
   };
-  await stage.host([fanOut], [double]);
+  await harness.host([fanOut], [double]);
 
-  const state = await stage.run(fanOut);
+  const state = await harness.run(fanOut);
 
   assert.deepEqual(JSON.parse(state.serializedOutput), inputs.map((number) => 2 * number));
 };
 
-exports.a_timer_fires_no_earlier_than_asked = async (stage) => {
+exports.a_timer_fires_no_earlier_than_asked = async (harness) => {
   const nap = async function* nap(ctx) {
     const before = ctx.currentUtcDateTime.getTime();
     yield ctx.createTimer(new Date(before + 500));
     return ctx.currentUtcDateTime.getTime() - before;
   };
-  await stage.host([nap]);
+  await harness.host([nap]);
 
-  const state = await stage.run(nap);
+  const state = await harness.run(nap);
 
   const slept = JSON.parse(state.serializedOutput);
   assert.ok(slept >= 500 && slept < 10_000, `${slept} ms`);
 };
 
-exports.a_timer_and_an_event_race = async (stage) => {
+exports.a_timer_and_an_event_race = async (harness) => {
   const race = async function* race(ctx, seconds) {
     const event = ctx.waitForExternalEvent("go");
     const winner = yield whenAny([event, ctx.createTimer(seconds)]);
     return winner === event ? event.getResult() : "timer";
   };
-  await stage.host([race]);
-  const patient = await stage.started(race, 3600);
-  await stage.client.raiseOrchestrationEvent(patient, "go", { by: "event" });
+  await harness.host([race]);
+  const patient = await harness.started(race, 3600);
+  await harness.client.raiseOrchestrationEvent(patient, "go", { by: "event" });
 
-  assert.deepEqual(JSON.parse((await stage.wait(patient)).serializedOutput), { by: "event" });
-  assert.equal((await stage.run(race, 0.05)).serializedOutput, '"timer"');
+  assert.deepEqual(JSON.parse((await harness.wait(patient)).serializedOutput), { by: "event" });
+  assert.equal((await harness.run(race, 0.05)).serializedOutput, '"timer"');
 };
 
-exports.an_event_is_kept_until_it_is_waited_for = async (stage) => {
-  const id = await stage.start(waitForEnd.name);
-  await stage.client.raiseOrchestrationEvent(id, "END", "early");
-  await stage.host([waitForEnd]);
+exports.an_event_is_kept_until_it_is_waited_for = async (harness) => {
+  const id = await harness.start(waitForEnd.name);
+  await harness.client.raiseOrchestrationEvent(id, "END", "early");
+  await harness.host([waitForEnd]);
 
-  assert.equal((await stage.wait(id)).serializedOutput, '"early"');
+  assert.equal((await harness.wait(id)).serializedOutput, '"early"');
 };
 
-exports.an_activity_is_tried_again_until_it_succeeds = async (stage) => {
+exports.an_activity_is_tried_again_until_it_succeeds = async (harness) => {
   let calls = 0;
   const attempt = async () => {
     calls += 1;
@@ -90,82 +90,82 @@ exports.an_activity_is_tried_again_until_it_succeeds = async (stage) => {
   const orchestrator = async function* orchestrator(ctx) {
     return yield ctx.callActivity(attempt, undefined, { retry });
   };
-  await stage.host([orchestrator], [attempt]);
-  stage.ear.provoked(/attempt/);
+  await harness.host([orchestrator], [attempt]);
+  harness.log.provoked(/attempt/);
 
-  const state = await stage.run(orchestrator);
+  const state = await harness.run(orchestrator);
 
   assert.equal(state.serializedOutput, "4");
   assert.equal(calls, 4);
 };
 
-exports.a_failure_tells_what_went_wrong = async (stage) => {
+exports.a_failure_tells_what_went_wrong = async (harness) => {
   const fail = async () => {
     throw new RangeError("too far");
   };
   const orchestrator = async function* orchestrator(ctx) {
     return yield ctx.callActivity(fail);
   };
-  await stage.host([orchestrator], [fail]);
-  stage.ear.provoked(/too far/, /'(fail|orchestrator)' .* failed/);
+  await harness.host([orchestrator], [fail]);
+  harness.log.provoked(/too far/, /'(fail|orchestrator)' .* failed/);
 
-  const state = await stage.run(orchestrator);
+  const state = await harness.run(orchestrator);
 
   assert.equal(state.runtimeStatus, OrchestrationStatus.FAILED);
   assert.match(state.failureDetails.message, /too far/);
 };
 
-exports.children_return_their_results = async (stage) => {
+exports.children_return_their_results = async (harness) => {
   const child = async function* child(ctx, number) {
     return yield ctx.callActivity(double, number);
   };
   const parent = async function* parent(ctx) {
     return yield whenAll([1, 2, 3].map((number) => ctx.callSubOrchestrator(child, number)));
   };
-  await stage.host([parent, child], [double]);
+  await harness.host([parent, child], [double]);
 
-  const state = await stage.run(parent);
+  const state = await harness.run(parent);
 
   assert.deepEqual(JSON.parse(state.serializedOutput), [2, 4, 6]);
 };
 
-exports.continuing_as_new_fifty_times_starts_over = async (stage) => {
+exports.continuing_as_new_fifty_times_starts_over = async (harness) => {
   const generations = async function* generations(ctx, number) {
     const doubled = yield ctx.callActivity(double, number);
     if (number <= 50) ctx.continueAsNew(number + 1, false);
     return doubled;
   };
-  await stage.host([generations], [double]);
+  await harness.host([generations], [double]);
 
-  assert.equal((await stage.run(generations, 1)).serializedOutput, "102");
+  assert.equal((await harness.run(generations, 1)).serializedOutput, "102");
 };
 
-exports.what_is_suspended_waits_until_it_is_resumed = async (stage) => {
-  await stage.host([waitForEnd]);
-  const id = await stage.started(waitForEnd);
+exports.what_is_suspended_waits_until_it_is_resumed = async (harness) => {
+  await harness.host([waitForEnd]);
+  const id = await harness.started(waitForEnd);
 
-  await stage.client.suspendOrchestration(id);
-  await stage.reaches(id, OrchestrationStatus.SUSPENDED);
-  await stage.client.raiseOrchestrationEvent(id, "end", "over");
-  const suspended = await stage.client.getOrchestrationState(id);
+  await harness.client.suspendOrchestration(id);
+  await harness.reaches(id, OrchestrationStatus.SUSPENDED);
+  await harness.client.raiseOrchestrationEvent(id, "end", "over");
+  const suspended = await harness.client.getOrchestrationState(id);
   assert.equal(suspended.runtimeStatus, OrchestrationStatus.SUSPENDED);
-  await stage.client.resumeOrchestration(id);
+  await harness.client.resumeOrchestration(id);
 
-  assert.equal((await stage.wait(id)).serializedOutput, '"over"');
+  assert.equal((await harness.wait(id)).serializedOutput, '"over"');
 };
 
-exports.what_is_terminated_ends_with_the_output_it_is_given = async (stage) => {
-  await stage.host([waitForEnd]);
-  const id = await stage.started(waitForEnd);
+exports.what_is_terminated_ends_with_the_output_it_is_given = async (harness) => {
+  await harness.host([waitForEnd]);
+  const id = await harness.started(waitForEnd);
 
-  await stage.client.terminateOrchestration(id, { why: "because" });
+  await harness.client.terminateOrchestration(id, { why: "because" });
 
-  const state = await stage.wait(id);
+  const state = await harness.wait(id);
   assert.equal(state.runtimeStatus, OrchestrationStatus.TERMINATED);
   assert.deepEqual(JSON.parse(state.serializedOutput), { why: "because" });
 };
 
-exports.a_rewound_orchestration_repeats_only_what_failed = async (stage) => {
+exports.a_rewound_orchestration_repeats_only_what_failed = async (harness) => {
   const calls = { steady: 0, shaky: 0 };
   const steady = async () => (calls.steady += 1);
   const shaky = async () => {
@@ -177,15 +177,15 @@ exports.a_rewound_orchestration_repeats_only_what_failed = async (stage) => {
     yield ctx.callActivity(steady);
     return yield ctx.callActivity(shaky);
   };
-  await stage.host([orchestrator], [steady, shaky]);
-  stage.ear.provoked(/provoked/, /'(shaky|orchestrator)' .* failed/);
-  const id = await stage.start(orchestrator);
-  assert.equal((await stage.wait(id)).runtimeStatus, OrchestrationStatus.FAILED);
+  await harness.host([orchestrator], [steady, shaky]);
+  harness.log.provoked(/provoked/, /'(shaky|orchestrator)' .* failed/);
+  const id = await harness.start(orchestrator);
+  assert.equal((await harness.wait(id)).runtimeStatus, OrchestrationStatus.FAILED);
 
-  await stage.client.rewindInstance(id, "better luck");
+  await harness.client.rewindInstance(id, "better luck");
 
-  await stage.reaches(id, OrchestrationStatus.COMPLETED);
-  assert.equal((await stage.wait(id)).serializedOutput, '"better"');
+  await harness.reaches(id, OrchestrationStatus.COMPLETED);
+  assert.equal((await harness.wait(id)).serializedOutput, '"better"');
   assert.deepEqual(calls, { steady: 1, shaky: 2 });
 };
 
@@ -216,37 +216,37 @@ const addSlowly = async function* addSlowly(ctx) {
   return after - before;
 };
 
-exports.a_lock_keeps_others_out = async (stage) => {
-  stage.worker.addNamedEntity("tally", () => new Tally());
-  await stage.host([addSlowly]);
-  await stage.client.signalEntity(tally, "add", 100);
+exports.a_lock_keeps_others_out = async (harness) => {
+  harness.worker.addNamedEntity("tally", () => new Tally());
+  await harness.host([addSlowly]);
+  await harness.client.signalEntity(tally, "add", 100);
 
-  const ids = await Promise.all(Array.from({ length: 10 }, () => stage.start(addSlowly)));
-  const states = await Promise.all(ids.map((id) => stage.wait(id)));
+  const ids = await Promise.all(Array.from({ length: 10 }, () => harness.start(addSlowly)));
+  const states = await Promise.all(ids.map((id) => harness.wait(id)));
 
   assert.deepEqual(states.map((state) => state.serializedOutput), Array(10).fill("1"));
-  assert.equal((await stage.client.getEntity(tally)).state, 110);
+  assert.equal((await harness.client.getEntity(tally)).state, 110);
 };
 
-exports.instances_are_found_read_and_purged = async (stage) => {
+exports.instances_are_found_read_and_purged = async (harness) => {
   const echo = async (_ctx, input) => input;
-  await stage.host([echo]);
-  for (const number of [1, 2, 3]) await stage.wait(await stage.start(echo, number, `echo-${number}`));
+  await harness.host([echo]);
+  for (const number of [1, 2, 3]) await harness.wait(await harness.start(echo, number, `echo-${number}`));
 
   const query = { instanceIdPrefix: "echo-", pageSize: 2, fetchInputsAndOutputs: true };
   const outputs = [];
-  for await (const state of stage.client.getAllInstances(query)) outputs.push(state.serializedOutput);
-  const page = await stage.client.listInstanceIds({ pageSize: 2 });
-  const history = await stage.client.getOrchestrationHistory("echo-1");
-  const purged = await stage.client.purgeOrchestration("echo-2");
+  for await (const state of harness.client.getAllInstances(query)) outputs.push(state.serializedOutput);
+  const page = await harness.client.listInstanceIds({ pageSize: 2 });
+  const history = await harness.client.getOrchestrationHistory("echo-1");
+  const purged = await harness.client.purgeOrchestration("echo-2");
 
   assert.deepEqual(outputs, ["1", "2", "3"]);
   assert.deepEqual([page.values, page.hasMoreResults], [["echo-1", "echo-2"], true]);
   assert.equal(history.at(-1).type, HistoryEventType.ExecutionCompleted);
   assert.equal(purged.deletedInstanceCount, 1);
-  assert.equal(await stage.client.getOrchestrationState("echo-2"), undefined);
+  assert.equal(await harness.client.getOrchestrationState("echo-2"), undefined);
 };
 
-exports.what_does_not_exist_is_undefined = async (stage) => {
-  assert.equal(await stage.client.getOrchestrationState("nobody"), undefined);
+exports.what_does_not_exist_is_undefined = async (harness) => {
+  assert.equal(await harness.client.getOrchestrationState("nobody"), undefined);
 };

@@ -1,5 +1,4 @@
-// What a scenario stands on: a task hub of its own, a client, a worker, and an open ear.
-// Knows nothing about any one scenario.
+// What a scenario stands on: a task hub of its own, a client, a worker, and an open log.
 "use strict";
 
 const { Metadata } = require("@grpc/grpc-js");
@@ -9,34 +8,34 @@ const { TaskHubGrpcClient, TaskHubGrpcWorker } = require("@microsoft/durabletask
 const PATIENCE = 30;
 
 // Remembers every warning and error it hears, but for those that the scenario provokes.
-class Ear {
-  heard = [];
+class WarningLog {
+  warnings = [];
   #provoked = [];
 
   provoked(...patterns) {
     this.#provoked.push(...patterns);
   }
 
-  error = (message) => this.#hear(`ERROR: ${message}`);
-  warn = (message) => this.#hear(`WARNING: ${message}`);
+  error = (message) => this.#add(`ERROR: ${message}`);
+  warn = (message) => this.#add(`WARNING: ${message}`);
   info() {}
   debug() {}
 
-  #hear(message) {
-    if (!this.#provoked.some((pattern) => pattern.test(message))) this.heard.push(message);
+  #add(message) {
+    if (!this.#provoked.some((pattern) => pattern.test(message))) this.warnings.push(message);
   }
 }
 
-class Stage {
+class Harness {
   constructor(address, hub) {
-    const ear = new Ear();
+    const log = new WarningLog();
     const metadataGenerator = async () => {
       const metadata = new Metadata();
       metadata.set("taskhub", hub);
       return metadata;
     };
-    const connection = { hostAddress: address, metadataGenerator, logger: ear };
-    this.ear = ear;
+    const connection = { hostAddress: address, metadataGenerator, logger: log };
+    this.log = log;
     this.client = new TaskHubGrpcClient(connection);
     this.worker = new TaskHubGrpcWorker(connection);
     this.works = false;
@@ -83,4 +82,4 @@ class Stage {
   }
 }
 
-module.exports = { Stage };
+module.exports = { Harness };

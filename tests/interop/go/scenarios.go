@@ -13,18 +13,18 @@ import (
 )
 
 // Claims about a backend. Each returns an error when it is not true.
-var scenarios = map[string]func(*stage) error{
-	"a_chain_hands_on_its_results": func(s *stage) error {
+var scenarios = map[string]func(*harness) error{
+	"a_chain_hands_on_its_results": func(s *harness) error {
 		return s.returns(1024, "chain", 1)
 	},
-	"a_fan_out_keeps_the_order_of_its_inputs": func(s *stage) error {
+	"a_fan_out_keeps_the_order_of_its_inputs": func(s *harness) error {
 		var expected []int
 		for number := range 50 {
 			expected = append(expected, 2*number)
 		}
 		return s.returns(expected, "fan_out", 50)
 	},
-	"an_activity_is_tried_again_until_it_succeeds": func(s *stage) error {
+	"an_activity_is_tried_again_until_it_succeeds": func(s *harness) error {
 		if err := s.returns(4, "retrying", nil); err != nil {
 			return err
 		}
@@ -33,20 +33,20 @@ var scenarios = map[string]func(*stage) error{
 		}
 		return nil
 	},
-	"children_return_their_results": func(s *stage) error {
+	"children_return_their_results": func(s *harness) error {
 		return s.returns([]int{2, 4, 6}, "parent", nil)
 	},
-	"a_timer_fires_no_earlier_than_asked": func(s *stage) error {
+	"a_timer_fires_no_earlier_than_asked": func(s *harness) error {
 		return s.returns(true, "nap", nil)
 	},
 	"a_timer_and_an_event_race":                           timerAndEventRace,
-	"continuing_as_new_fifty_times_starts_over":           func(s *stage) error { return s.returns(102, "generations", 1) },
+	"continuing_as_new_fifty_times_starts_over":           func(s *harness) error { return s.returns(102, "generations", 1) },
 	"what_is_suspended_waits_until_it_is_resumed":         suspendAndResume,
 	"what_is_terminated_ends_with_the_output_it_is_given": terminate,
 	"a_failure_tells_what_went_wrong":                     failure,
 }
 
-func timerAndEventRace(s *stage) error {
+func timerAndEventRace(s *harness) error {
 	patient, err := s.start("race", 3600)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func timerAndEventRace(s *stage) error {
 	return s.returns("timer", "race", 0.05)
 }
 
-func suspendAndResume(s *stage) error {
+func suspendAndResume(s *harness) error {
 	id, err := s.start("waiting", nil)
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ func suspendAndResume(s *stage) error {
 	return completed(state, "over")
 }
 
-func terminate(s *stage) error {
+func terminate(s *harness) error {
 	id, err := s.start("waiting", nil)
 	if err != nil {
 		return err
@@ -114,7 +114,7 @@ func terminate(s *stage) error {
 	return ended(state, api.RUNTIME_STATUS_TERMINATED, "because")
 }
 
-func failure(s *stage) error {
+func failure(s *harness) error {
 	state, err := s.run("failing", nil)
 	if err != nil {
 		return err
@@ -128,7 +128,7 @@ func failure(s *stage) error {
 	return nil
 }
 
-func (s *stage) raise(id api.InstanceID, event string, data any) error {
+func (s *harness) raise(id api.InstanceID, event string, data any) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return s.client.RaiseEvent(ctx, id, event, api.WithEventPayload(data))

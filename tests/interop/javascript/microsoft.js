@@ -1,24 +1,24 @@
 // Play scenarios with Microsoft's SDK for JavaScript, and print as JSON how each went:
 //
-//     node play.js ADDRESS [NAME...]
+//     node microsoft.js ADDRESS [NAME...]
 //
-// By scenario, `error` (null when it is fulfilled) and `heard`, what the SDK warned of.
+// By scenario, `error` (null when it is fulfilled) and `warnings`, what the SDK warned of.
 // Their hubs are named after them, and after this program, for others name theirs alike.
 "use strict";
 
 const scenarios = require("./scenarios.js");
-const { Stage } = require("./stage.js");
+const { Harness } = require("./harness.js");
 
 async function play(name, address) {
-  const stage = new Stage(address, `js-${name}`);
+  const harness = new Harness(address, `js-${name}`);
   let error = null;
   try {
-    await scenarios[name](stage);
+    await scenarios[name](harness);
   } catch (caught) {
     error = caught.stack;
   }
-  await stage.close();
-  return [name, { error, heard: stage.ear.heard }];
+  await harness.close();
+  return [name, { error, warnings: harness.log.warnings }];
 }
 
 async function main(address, ...names) {

@@ -3,7 +3,7 @@
     dapr ADDRESS [NAME...]
 
 Runs inside the peer's environment. By scenario, `error` (None when it is fulfilled) and
-`heard`; under the name "" what the SDK warned of, for it does not tell which workflow it
+`warnings`; under the name "" what the SDK warned of, for it does not tell which workflow it
 warns about.
 """
 
@@ -25,18 +25,18 @@ from scenarios import ACTIVITIES, SCENARIOS, WORKFLOWS
 _PROVOKED = ("attempt ", "too far", "is suspended", "was terminated")
 
 
-class Ear(logging.Handler):
+class WarningLog(logging.Handler):
     def __init__(self):
         super().__init__(logging.WARNING)
-        self.heard = set()
+        self.warnings = set()
 
     def emit(self, record):
         said = record.getMessage()
         if not any(each in said for each in _PROVOKED):
-            self.heard.add(f"{record.levelname}: {said}")
+            self.warnings.add(f"{record.levelname}: {said}")
 
 
-class Stage:
+class Harness:
     """What the scenarios stand on: one client and one worker with everything registered.
 
     The client has no way to name a task hub, so both use the default one.
@@ -46,12 +46,12 @@ class Stage:
     patience = 60
 
     def __init__(self, address):
-        self.ear = Ear()
+        self.log = WarningLog()
         host, _, port = address.rpartition(":")
         connection = {
             "host": host,
             "port": port,
-            "logger_options": LoggerOptions(log_level="WARNING", log_handler=self.ear),
+            "logger_options": LoggerOptions(log_level="WARNING", log_handler=self.log),
         }
         self.client = DaprWorkflowClient(**connection)
         self.runtime = WorkflowRuntime(**connection)
@@ -89,21 +89,21 @@ class Stage:
 
 
 def main(address, *names):
-    stage = Stage(address)
+    harness = Harness(address)
     wanted = names or SCENARIOS
     with ThreadPoolExecutor(len(wanted)) as pool:
-        errors = dict(zip(wanted, pool.map(lambda name: play(name, stage), wanted), strict=True))
-    ends = {name: {"error": error, "heard": []} for name, error in errors.items()}
-    ends[""] = {"error": None, "heard": sorted(stage.ear.heard)}
+        errors = dict(zip(wanted, pool.map(lambda name: play(name, harness), wanted), strict=True))
+    ends = {name: {"error": error, "warnings": []} for name, error in errors.items()}
+    ends[""] = {"error": None, "warnings": sorted(harness.log.warnings)}
     print(json.dumps(ends), flush=True)
     # The runtime's threads would keep a program alive whose scenario hangs.
     os._exit(0)
 
 
-def play(name, stage):
+def play(name, harness):
     try:
-        SCENARIOS[name](stage)
-    except Exception:  # noqa: BLE001 - whatever it is, it is the scenario's end
+        SCENARIOS[name](harness)
+    except Exception:
         return traceback.format_exc()
     return None
 

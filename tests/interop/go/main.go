@@ -2,7 +2,7 @@
 //
 //	peer ADDRESS [NAME...]
 //
-// By scenario, `error` (null when it is fulfilled) and `heard`; under the name "" what the SDK
+// By scenario, `error` (null when it is fulfilled) and `warnings`; under the name "" what the SDK
 // warned of, for it does not tell which workflow it warns about.
 package main
 
@@ -16,7 +16,7 @@ import (
 
 type end struct {
 	Error *string  `json:"error"`
-	Heard []string `json:"heard"`
+	Warnings []string `json:"warnings"`
 }
 
 func main() {
@@ -33,11 +33,11 @@ func main() {
 }
 
 func play(address string, names []string) (map[string]end, error) {
-	stage, err := newStage(address)
+	harness, err := newHarness(address)
 	if err != nil {
 		return nil, err
 	}
-	defer stage.close()
+	defer harness.close()
 
 	ends := map[string]end{}
 	var guard sync.Mutex
@@ -47,14 +47,14 @@ func play(address string, names []string) (map[string]end, error) {
 			continue
 		}
 		playing.Go(func() {
-			err := scenario(stage)
+			err := scenario(harness)
 			guard.Lock()
 			defer guard.Unlock()
 			ends[name] = end{told(err), []string{}}
 		})
 	}
 	playing.Wait()
-	ends[""] = end{nil, stage.ear.heard()}
+	ends[""] = end{nil, harness.log.warnings()}
 	return ends, nil
 }
 

@@ -1,4 +1,4 @@
-"""A relay between a worker and an engine that weighs the turns which pass through it.
+"""A proxy between a worker and an engine that measures the turns which pass through it.
 
 Passes on every byte unchanged; it reads work items only to tell a turn from other work.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _STREAMS = ("/GetWorkItems", "/StreamInstanceHistory")
 
 
-class Relay(grpc.GenericRpcHandler):
+class Proxy(grpc.GenericRpcHandler):
     """Remembers the size of every turn, in the order in which they were sent."""
 
     def __init__(self, engine: grpc.Channel, dialect: Dialect) -> None:
@@ -62,15 +62,15 @@ def _answer(ask: Any, request: bytes, context: Any) -> bytes:
 
 
 @contextmanager
-def relay(address: str, dialect: Dialect) -> Iterator[tuple[str, list[int]]]:
-    """Relay to the engine at this address; yields the relay's own, and the turns' sizes."""
+def proxied(address: str, dialect: Dialect) -> Iterator[tuple[str, list[int]]]:
+    """Listen before the engine at this address; yields the proxy's own, and the turns' sizes."""
     with grpc.insecure_channel(address) as engine, ThreadPoolExecutor(16) as pool:
         server = grpc.server(pool)
-        relaying = Relay(engine, dialect)
-        server.add_generic_rpc_handlers([relaying])
+        proxy = Proxy(engine, dialect)
+        server.add_generic_rpc_handlers([proxy])
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         try:
-            yield f"127.0.0.1:{port}", relaying.turns
+            yield f"127.0.0.1:{port}", proxy.turns
         finally:
             server.stop(grace=None).wait()

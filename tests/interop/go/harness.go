@@ -24,42 +24,42 @@ const (
 	patience = time.Minute
 )
 
-// ear remembers every warning and error that the SDK logs.
-type ear struct {
+// warningLog remembers every warning and error that the SDK logs.
+type warningLog struct {
 	guard sync.Mutex
 	lines []string
 }
 
-func (e *ear) Debug(...any)          {}
-func (e *ear) Debugf(string, ...any) {}
-func (e *ear) Info(...any)           {}
-func (e *ear) Infof(string, ...any)  {}
-func (e *ear) Warn(v ...any)         { e.hear("WARNING: " + fmt.Sprint(v...)) }
-func (e *ear) Error(v ...any)        { e.hear("ERROR: " + fmt.Sprint(v...)) }
+func (e *warningLog) Debug(...any)          {}
+func (e *warningLog) Debugf(string, ...any) {}
+func (e *warningLog) Info(...any)           {}
+func (e *warningLog) Infof(string, ...any)  {}
+func (e *warningLog) Warn(v ...any)         { e.add("WARNING: " + fmt.Sprint(v...)) }
+func (e *warningLog) Error(v ...any)        { e.add("ERROR: " + fmt.Sprint(v...)) }
 
-func (e *ear) Warnf(format string, v ...any)  { e.Warn(fmt.Sprintf(format, v...)) }
-func (e *ear) Errorf(format string, v ...any) { e.Error(fmt.Sprintf(format, v...)) }
+func (e *warningLog) Warnf(format string, v ...any)  { e.Warn(fmt.Sprintf(format, v...)) }
+func (e *warningLog) Errorf(format string, v ...any) { e.Error(fmt.Sprintf(format, v...)) }
 
-func (e *ear) hear(line string) {
+func (e *warningLog) add(line string) {
 	e.guard.Lock()
 	defer e.guard.Unlock()
 	e.lines = append(e.lines, line)
 }
 
-func (e *ear) heard() []string {
+func (e *warningLog) warnings() []string {
 	e.guard.Lock()
 	defer e.guard.Unlock()
 	return append([]string{}, e.lines...)
 }
 
-// stage is what the scenarios stand on: one client and one worker with everything registered.
-type stage struct {
-	ear    *ear
+// harness is what the scenarios stand on: one client and one worker with everything registered.
+type harness struct {
+	log    *warningLog
 	client *client.TaskHubGrpcClient
 	close  func()
 }
 
-func newStage(address string) (*stage, error) {
+func newHarness(address string) (*harness, error) {
 	connection, err := grpc.NewClient(
 		address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -69,8 +69,8 @@ func newStage(address string) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	ear := &ear{}
-	made := client.NewTaskHubGrpcClient(connection, ear)
+	log := &warningLog{}
+	made := client.NewTaskHubGrpcClient(connection, log)
 	ctx, stop := context.WithCancel(context.Background())
 	if err := made.StartWorkItemListener(ctx, registry()); err != nil {
 		stop()
@@ -80,7 +80,7 @@ func newStage(address string) (*stage, error) {
 		stop()
 		_ = connection.Close()
 	}
-	return &stage{ear: ear, client: made, close: closed}, nil
+	return &harness{log: log, client: made, close: closed}, nil
 }
 
 func onHub(ctx context.Context) context.Context {
@@ -118,19 +118,19 @@ func must(err error) {
 	}
 }
 
-func (s *stage) start(workflow string, input any) (api.InstanceID, error) {
+func (s *harness) start(workflow string, input any) (api.InstanceID, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return s.client.ScheduleNewWorkflow(ctx, workflow, api.WithInput(input))
 }
 
-func (s *stage) wait(id api.InstanceID) (*protos.WorkflowMetadata, error) {
+func (s *harness) wait(id api.InstanceID) (*protos.WorkflowMetadata, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return s.client.WaitForWorkflowCompletion(ctx, id, api.WithFetchPayloads(true))
 }
 
-func (s *stage) run(workflow string, input any) (*protos.WorkflowMetadata, error) {
+func (s *harness) run(workflow string, input any) (*protos.WorkflowMetadata, error) {
 	id, err := s.start(workflow, input)
 	if err != nil {
 		return nil, err
@@ -139,7 +139,7 @@ func (s *stage) run(workflow string, input any) (*protos.WorkflowMetadata, error
 }
 
 // returns says whether the workflow completes with this output.
-func (s *stage) returns(expected any, workflow string, input any) error {
+func (s *harness) returns(expected any, workflow string, input any) error {
 	state, err := s.run(workflow, input)
 	if err != nil {
 		return err
@@ -175,7 +175,7 @@ func asJSON(value any) any {
 }
 
 // reaches waits for a status, which the API has no call for.
-func (s *stage) reaches(id api.InstanceID, status api.OrchestrationStatus) error {
+func (s *harness) reaches(id api.InstanceID, status api.OrchestrationStatus) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for {

@@ -1,9 +1,7 @@
-"""What a scenario is, and what it stands on: a backend, a client, workers, and an open ear.
+"""What a scenario is, and what it stands on: a backend, a client, workers, and an open log.
 
 Every scenario has a task hub of its own, and registers only what it needs, so that many can
 run at once and none sees another's work.
-
-Knows nothing about any one scenario.
 """
 
 from __future__ import annotations
@@ -28,29 +26,29 @@ PATIENCE = 30
 _VARIABLE = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32}|\d+")
 
 
-class Ear(logging.Handler):
+class WarningLog(logging.Handler):
     """Remembers every warning and error it hears, without ids and numbers."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.heard: set[str] = set()
+        self.warnings: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.heard.add(f"{record.levelname}: {_VARIABLE.sub('#', record.getMessage())}")
+        self.warnings.add(f"{record.levelname}: {_VARIABLE.sub('#', record.getMessage())}")
 
 
 @dataclass
-class Stage:
+class Harness:
     """A scenario's own corner of a backend."""
 
     address: str
     hub: str
-    ear: Ear = field(default_factory=Ear)
+    log: WarningLog = field(default_factory=WarningLog)
     _exits: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
         self._logger = logging.getLogger(f"scenario.{self.hub}")
-        self._logger.addHandler(self.ear)
+        self._logger.addHandler(self.log)
         self._logger.propagate = False
         self.client = TaskHubGrpcClient(**self.connection())
         self._exits.callback(self.client.close)
@@ -62,14 +60,14 @@ class Stage:
         self._exits.close()
 
     def connection(self) -> dict[str, Any]:
-        """The arguments of any client or worker on this stage."""
+        """The arguments of any client or worker on this harness."""
         hub = [("taskhub", self.hub)]
         return {"host_address": self.address, "metadata": hub, "logger": self._logger}
 
     def listen(self, logger: str) -> None:
         """Hear this logger too, for the SDK's extensions have loggers of their own."""
-        logging.getLogger(logger).addHandler(self.ear)
-        self._exits.callback(logging.getLogger(logger).removeHandler, self.ear)
+        logging.getLogger(logger).addHandler(self.log)
+        self._exits.callback(logging.getLogger(logger).removeHandler, self.log)
 
     def worker(
         self, *orchestrators: Any, activities: Any = (), entities: Any = (), **options: Any
@@ -135,7 +133,7 @@ def until(is_so: Callable[[], Any]) -> Any:
 class Scenario:
     """A claim about a backend. `official_fails_by`: why the SDK's own does not fulfil it."""
 
-    play: Callable[[Stage], None]
+    play: Callable[[Harness], None]
     official_fails_by: str | None = None
 
     @property
@@ -149,7 +147,7 @@ SCENARIOS: dict[str, Scenario] = {}
 def scenario(official_fails_by: str | None = None) -> Callable[[Any], Any]:
     """Tell the function's name as a claim: it raises when the claim is not true."""
 
-    def tell(play: Callable[[Stage], None]) -> Callable[[Stage], None]:
+    def tell(play: Callable[[Harness], None]) -> Callable[[Harness], None]:
         told = Scenario(play, official_fails_by)
         assert told.name not in SCENARIOS, f"{told.name} is told twice"
         SCENARIOS[told.name] = told

@@ -4,7 +4,7 @@
     scenarios official [NAME...]     on the SDK's own in-memory backend, one each
 
 Runs inside the peer's environment. Prints, by scenario, `error` (None when it is fulfilled)
-and `heard` (the warnings that SDK and backend logged); under the name "" those that belong to
+and `warnings` (the warnings that SDK and backend logged); under the name "" those that belong to
 no scenario.
 """
 
@@ -26,7 +26,7 @@ import extensions  # noqa: F401
 import orchestrations  # noqa: F401
 import records  # noqa: F401
 import workers  # noqa: F401
-from stage import PATIENCE, SCENARIOS, Ear, Scenario, Stage
+from harness import PATIENCE, SCENARIOS, Harness, Scenario, WarningLog
 
 from durabletask.testing import InMemoryOrchestrationBackend
 
@@ -39,12 +39,12 @@ _AT_ONCE = 16  # they mostly wait
 
 def main(address: str, *names: str) -> None:
     wanted = [SCENARIOS[name] for name in names or SCENARIOS]
-    everywhere = Ear()
+    everywhere = WarningLog()
     logging.getLogger().addHandler(everywhere)
     pool = ThreadPoolExecutor(_AT_ONCE)
     playing = {one.name: pool.submit(play, one, address) for one in wanted}
     ends = {name: _end(future) for name, future in playing.items()}
-    ends[""] = {"error": None, "heard": sorted(everywhere.heard)}
+    ends[""] = {"error": None, "warnings": sorted(everywhere.warnings)}
     print(json.dumps(ends), flush=True)
     # A scenario that hangs would keep the program alive, by its own thread or a worker's.
     os._exit(0)
@@ -54,26 +54,26 @@ def _end(future: Future[dict[str, Any]]) -> dict[str, Any]:
     try:
         return future.result(timeout=4 * PATIENCE)
     except TimeoutError:
-        return {"error": f"not over in {4 * PATIENCE} seconds", "heard": []}
+        return {"error": f"not over in {4 * PATIENCE} seconds", "warnings": []}
 
 
 def play(one: Scenario, address: str) -> dict[str, Any]:
-    error, ear = None, Ear()
+    error, log = None, WarningLog()
     # What it would say of its own faults tells nothing; but what its workers always say does.
     gives_up = address == OFFICIAL and one.official_fails_by
     try:
-        with _backend(address) as where, Stage(where, one.name, ear) as stage:
-            _come_and_go(stage) if gives_up else one.play(stage)
-    except Exception:  # noqa: BLE001 - whatever it is, it is the scenario's end
+        with _backend(address) as where, Harness(where, one.name, log) as harness:
+            _come_and_go(harness) if gives_up else one.play(harness)
+    except Exception:
         error = traceback.format_exc()
-    return {"error": error, "heard": sorted(ear.heard)}
+    return {"error": error, "warnings": sorted(log.warnings)}
 
 
-def _come_and_go(stage: Stage) -> None:
+def _come_and_go(harness: Harness) -> None:
     def nothing(_ctx: Any, _input: Any) -> None: ...
 
-    stage.host(nothing)
-    stage.run(nothing)
+    harness.host(nothing)
+    harness.run(nothing)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Microsoft's and Dapr's SDKs for JavaScript, installed from `js/package-lock.json`, to run against ours.
+"""Microsoft's and Dapr's SDKs for JavaScript, installed from `package-lock.json`.
 
 One environment for each content of the lock file. Nothing in it needs a compiler, and no
 script of a package is run.
@@ -12,10 +12,9 @@ import re
 import shutil
 from pathlib import Path
 
-from .homes import UnavailableError, home, install, output
+from tools.peers.homes import UnavailableError, home, install, output
 
-FOLDER = Path(__file__).resolve().parent / "js"
-"""The scripts, and what they need."""
+FOLDER = Path(__file__).resolve().parent
 
 OLDEST_NODE = 20
 

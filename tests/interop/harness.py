@@ -1,7 +1,4 @@
-"""Engines to play on, each with nothing else on it, and a client and a worker of ours.
-
-Knows nothing about what is played.
-"""
+"""Our client and worker on an engine that nothing else uses: our sidecar or durabletask-go."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ import pytest
 from durabletask.client import OrchestrationState, OrchestrationStatus, TaskHubGrpcClient
 from durabletask.sidecar import Sidecar
 from durabletask.worker import TaskHubGrpcWorker
-from tests.builders import interop
+from tests.interop import scenarios
 from tests.interop.features import GO, OURS
 from tools.peers import go
 
@@ -37,7 +34,7 @@ MARKED = [OURS, pytest.param(GO, marks=pytest.mark.peers)]
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Harness:
     """An engine's address, a client, and a worker that is not started yet."""
 
     address: str
@@ -105,21 +102,21 @@ def _until(holds: Callable[[], bool], what: str) -> None:
 
 
 @contextmanager
-def stage_at(address: str, *, dialect: str | None = None) -> Iterator[Stage]:
-    """A stage on the engine at this address."""
+def harness_at(address: str, *, dialect: str | None = None) -> Iterator[Harness]:
+    """A harness on the engine at this address."""
     with (
         TaskHubGrpcWorker(host_address=address, dialect=dialect) as worker,
         TaskHubGrpcClient(host_address=address, dialect=dialect) as client,
     ):
-        yield Stage(address, client, worker)
+        yield Harness(address, client, worker)
 
 
 @contextmanager
-def stage_on(engine: str, folder: Path, *, dialect: str | None = None) -> Iterator[Stage]:
-    """A stage on an engine of its own, which keeps its data in this folder."""
+def harness_on(engine: str, folder: Path, *, dialect: str | None = None) -> Iterator[Harness]:
+    """A harness on an engine of its own, which keeps its data in this folder."""
     with (
-        interop.needed(),
+        scenarios.needed(),
         ENGINES[engine](folder) as address,
-        stage_at(address, dialect=dialect) as stage,
+        harness_at(address, dialect=dialect) as harness,
     ):
-        yield stage
+        yield harness

@@ -6,8 +6,8 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 
+from harness import PATIENCE, scenario, until
 from refusals import refused
-from stage import PATIENCE, scenario, until
 
 from durabletask import history
 from durabletask.client import AsyncTaskHubGrpcClient, OrchestrationQuery, OrchestrationStatus
@@ -25,53 +25,53 @@ def wait(ctx, _):
     yield ctx.wait_for_external_event("end")
 
 
-def _some(stage):
+def _some(harness):
     """Three that completed, two that failed, one that waits."""
-    stage.host(echo, fail, wait)
+    harness.host(echo, fail, wait)
     for number in range(3):
-        stage.run(echo, input=number, instance_id=f"echo-{number}")
+        harness.run(echo, input=number, instance_id=f"echo-{number}")
     for number in range(2):
-        stage.run(fail, input=number, instance_id=f"fail-{number}")
-    stage.client.wait_for_orchestration_start(stage.start(wait, instance_id="wait-0"))
+        harness.run(fail, input=number, instance_id=f"fail-{number}")
+    harness.client.wait_for_orchestration_start(harness.start(wait, instance_id="wait-0"))
 
 
 @scenario()
-def what_does_not_exist_is_none(stage):
-    assert stage.client.get_orchestration_state("nobody") is None
-    assert refused(stage.client.get_orchestration_history, "nobody") == "NOT_FOUND"
-    assert stage.client.purge_orchestration("nobody").deleted_instance_count == 0
-    assert refused(stage.client.restart_orchestration, "nobody") == "NOT_FOUND"
+def what_does_not_exist_is_none(harness):
+    assert harness.client.get_orchestration_state("nobody") is None
+    assert refused(harness.client.get_orchestration_history, "nobody") == "NOT_FOUND"
+    assert harness.client.purge_orchestration("nobody").deleted_instance_count == 0
+    assert refused(harness.client.restart_orchestration, "nobody") == "NOT_FOUND"
 
 
 @scenario("it waits for what does not exist until the deadline")
-def nobody_is_waited_for_in_vain(stage):
+def nobody_is_waited_for_in_vain(harness):
     began = time.monotonic()
 
-    assert stage.client.wait_for_orchestration_completion("nobody", timeout=PATIENCE) is None
-    assert stage.client.wait_for_orchestration_start("nobody", timeout=PATIENCE) is None
+    assert harness.client.wait_for_orchestration_completion("nobody", timeout=PATIENCE) is None
+    assert harness.client.wait_for_orchestration_start("nobody", timeout=PATIENCE) is None
     assert time.monotonic() - began < PATIENCE
 
 
 @scenario()
-def a_wait_ends_at_its_deadline(stage):
-    stage.host(wait)
-    instance_id = stage.start(wait)
+def a_wait_ends_at_its_deadline(harness):
+    harness.host(wait)
+    instance_id = harness.start(wait)
 
     try:
-        stage.client.wait_for_orchestration_completion(instance_id, timeout=0.2)
+        harness.client.wait_for_orchestration_completion(instance_id, timeout=0.2)
     except TimeoutError:
         return
     raise AssertionError("it did not end")
 
 
 @scenario()
-def payloads_are_told_only_to_those_who_ask(stage):
-    stage.host(echo)
-    instance_id = stage.start(echo, input="in")
-    stage.wait(instance_id)
+def payloads_are_told_only_to_those_who_ask(harness):
+    harness.host(echo)
+    instance_id = harness.start(echo, input="in")
+    harness.wait(instance_id)
 
-    lean = stage.client.get_orchestration_state(instance_id, fetch_payloads=False)
-    full = stage.client.get_orchestration_state(instance_id, fetch_payloads=True)
+    lean = harness.client.get_orchestration_state(instance_id, fetch_payloads=False)
+    full = harness.client.get_orchestration_state(instance_id, fetch_payloads=True)
 
     assert (lean.serialized_input, lean.serialized_output) == (None, None)
     assert (full.get_input(), full.get_output()) == ("in", "in")
@@ -80,12 +80,12 @@ def payloads_are_told_only_to_those_who_ask(stage):
 
 
 @scenario()
-def instances_are_found_by_status_prefix_and_time(stage):
+def instances_are_found_by_status_prefix_and_time(harness):
     before = datetime.now(UTC)
-    _some(stage)
+    _some(harness)
 
     def found(**query):
-        states = stage.client.get_all_orchestration_states(OrchestrationQuery(**query))
+        states = harness.client.get_all_orchestration_states(OrchestrationQuery(**query))
         return sorted(state.instance_id for state in states)
 
     everybody = ["echo-0", "echo-1", "echo-2", "fail-0", "fail-1", "wait-0"]
@@ -99,23 +99,23 @@ def instances_are_found_by_status_prefix_and_time(stage):
 
 
 @scenario()
-def a_query_brings_payloads_when_it_asks_for_them(stage):
-    _some(stage)
+def a_query_brings_payloads_when_it_asks_for_them(harness):
+    _some(harness)
 
     def outputs(**query):
         query = OrchestrationQuery(instance_id_prefix="echo-", **query)
-        return [state.get_output() for state in stage.client.get_all_orchestration_states(query)]
+        return [state.get_output() for state in harness.client.get_all_orchestration_states(query)]
 
     assert sorted(outputs(fetch_inputs_and_outputs=True)) == [0, 1, 2]
     assert outputs() == [None, None, None]
 
 
 @scenario()
-def ids_are_listed_page_by_page_in_order_of_completion(stage):
-    _some(stage)
+def ids_are_listed_page_by_page_in_order_of_completion(harness):
+    _some(harness)
     listed, token = [], None
     while True:
-        page = stage.client.list_instance_ids(page_size=2, continuation_token=token)
+        page = harness.client.list_instance_ids(page_size=2, continuation_token=token)
         assert len(page.items) <= 2
         listed += page.items
         token = page.continuation_token
@@ -123,12 +123,12 @@ def ids_are_listed_page_by_page_in_order_of_completion(stage):
             break
 
     assert listed == ["echo-0", "echo-1", "echo-2", "fail-0", "fail-1"]
-    failed = stage.client.list_instance_ids(runtime_status=[OrchestrationStatus.FAILED])
+    failed = harness.client.list_instance_ids(runtime_status=[OrchestrationStatus.FAILED])
     assert failed.items == ["fail-0", "fail-1"]
 
 
 @scenario()
-def a_history_is_read_as_typed_events(stage):
+def a_history_is_read_as_typed_events(harness):
     def double(_ctx, number):
         return 2 * number
 
@@ -137,11 +137,11 @@ def a_history_is_read_as_typed_events(stage):
         doubled = yield ctx.call_activity(double, input=number)
         return (yield ctx.call_sub_orchestrator(echo, input=doubled))
 
-    stage.host(orchestrator, echo, activities=[double])
-    instance_id = stage.start(orchestrator, input=21, tags={"colour": "blue"})
-    stage.wait(instance_id)
+    harness.host(orchestrator, echo, activities=[double])
+    instance_id = harness.start(orchestrator, input=21, tags={"colour": "blue"})
+    harness.wait(instance_id)
 
-    events = stage.client.get_orchestration_history(instance_id)
+    events = harness.client.get_orchestration_history(instance_id)
     told = [type(event) for event in events]
 
     def the(kind):
@@ -169,75 +169,75 @@ def a_history_is_read_as_typed_events(stage):
 
 
 @scenario("it forgets tags")
-def tags_are_found_in_the_history(stage):
+def tags_are_found_in_the_history(harness):
     def double(_ctx, number):
         return 2 * number
 
     def orchestrator(ctx, _):
         return (yield ctx.call_activity(double, input=1, tags={"size": "small"}))
 
-    stage.host(orchestrator, activities=[double])
-    instance_id = stage.start(orchestrator, tags={"colour": "blue"})
-    stage.wait(instance_id)
+    harness.host(orchestrator, activities=[double])
+    instance_id = harness.start(orchestrator, tags={"colour": "blue"})
+    harness.wait(instance_id)
 
     tags = [
         event.tags
-        for event in stage.client.get_orchestration_history(instance_id)
+        for event in harness.client.get_orchestration_history(instance_id)
         if type(event) in (history.ExecutionStartedEvent, history.TaskScheduledEvent)
     ]
     assert tags == [{"colour": "blue"}, {"size": "small"}]
 
 
 @scenario()
-def one_instance_is_purged(stage):
-    _some(stage)
+def one_instance_is_purged(harness):
+    _some(harness)
 
-    purged = stage.client.purge_orchestration("echo-1")
+    purged = harness.client.purge_orchestration("echo-1")
 
     assert purged.deleted_instance_count == 1
-    assert stage.client.get_orchestration_state("echo-1") is None
-    assert stage.client.get_orchestration_state("echo-2") is not None
+    assert harness.client.get_orchestration_state("echo-1") is None
+    assert harness.client.get_orchestration_state("echo-2") is not None
 
 
 @scenario()
-def what_runs_is_not_purged(stage):
-    _some(stage)
+def what_runs_is_not_purged(harness):
+    _some(harness)
 
-    assert stage.client.purge_orchestration("wait-0").deleted_instance_count == 0
-    stage.client.raise_orchestration_event("wait-0", "end")
-    assert stage.wait("wait-0").runtime_status is OrchestrationStatus.COMPLETED
+    assert harness.client.purge_orchestration("wait-0").deleted_instance_count == 0
+    harness.client.raise_orchestration_event("wait-0", "end")
+    assert harness.wait("wait-0").runtime_status is OrchestrationStatus.COMPLETED
 
 
 @scenario()
-def instances_are_purged_by_status_and_time(stage):
+def instances_are_purged_by_status_and_time(harness):
     before = datetime.now(UTC)
-    _some(stage)
+    _some(harness)
 
     def purged(**criteria):
-        return stage.client.purge_orchestrations_by(**criteria).deleted_instance_count
+        return harness.client.purge_orchestrations_by(**criteria).deleted_instance_count
 
     assert purged(created_time_to=before) == 0
     assert purged(runtime_status=[OrchestrationStatus.FAILED]) == 2
     assert purged(created_time_from=before, timeout=timedelta(seconds=PATIENCE)) == 3
-    left = stage.client.get_all_orchestration_states(OrchestrationQuery())
+    left = harness.client.get_all_orchestration_states(OrchestrationQuery())
     assert [state.instance_id for state in left] == ["wait-0"]
 
 
 @scenario("it purges no children")
-def children_are_purged_with_their_parent(stage):
+def children_are_purged_with_their_parent(harness):
     def parent(ctx, depth):
         if depth:
             yield ctx.call_sub_orchestrator(parent, input=depth - 1, instance_id=f"p{depth - 1}")
 
-    stage.host(parent)
-    stage.run(parent, input=2, instance_id="p2")
+    harness.host(parent)
+    harness.run(parent, input=2, instance_id="p2")
 
-    assert stage.client.purge_orchestration("p2", recursive=True).deleted_instance_count == 3
-    assert stage.client.get_orchestration_state("p0") is None
+    assert harness.client.purge_orchestration("p2", recursive=True).deleted_instance_count == 3
+    assert harness.client.get_orchestration_state("p0") is None
 
 
 @scenario()
-def an_orchestration_is_restarted_under_its_own_or_a_new_id(stage):
+def an_orchestration_is_restarted_under_its_own_or_a_new_id(harness):
     calls = []
 
     def record(_ctx, value):
@@ -247,34 +247,34 @@ def an_orchestration_is_restarted_under_its_own_or_a_new_id(stage):
     def orchestrator(ctx, value):
         return (yield ctx.call_activity(record, input=value))
 
-    stage.host(orchestrator, activities=[record])
-    stage.run(orchestrator, input="again", instance_id="one")
+    harness.host(orchestrator, activities=[record])
+    harness.run(orchestrator, input="again", instance_id="one")
 
-    same = stage.client.restart_orchestration("one")
-    until(lambda: stage.state("one").get_output() == 2)
-    other = stage.client.restart_orchestration("one", restart_with_new_instance_id=True)
+    same = harness.client.restart_orchestration("one")
+    until(lambda: harness.state("one").get_output() == 2)
+    other = harness.client.restart_orchestration("one", restart_with_new_instance_id=True)
 
     assert same == "one"
     assert other != "one"
-    assert stage.wait(other).get_output() == 3
+    assert harness.wait(other).get_output() == 3
     assert calls == ["again"] * 3
 
 
 @scenario()
-def what_runs_is_not_restarted(stage):
-    stage.host(wait)
-    instance_id = stage.start(wait)
-    stage.client.wait_for_orchestration_start(instance_id)
+def what_runs_is_not_restarted(harness):
+    harness.host(wait)
+    instance_id = harness.start(wait)
+    harness.client.wait_for_orchestration_start(instance_id)
 
-    assert refused(stage.client.restart_orchestration, instance_id) == "FAILED_PRECONDITION"
+    assert refused(harness.client.restart_orchestration, instance_id) == "FAILED_PRECONDITION"
 
 
 @scenario()
-def the_asynchronous_client_does_the_same(stage):
-    stage.host(echo, wait)
+def the_asynchronous_client_does_the_same(harness):
+    harness.host(echo, wait)
 
     async def use():
-        async with AsyncTaskHubGrpcClient(**stage.connection()) as client:
+        async with AsyncTaskHubGrpcClient(**harness.connection()) as client:
             ids = [await client.schedule_new_orchestration(echo, input=n) for n in range(10)]
             waits = [client.wait_for_orchestration_completion(one) for one in ids]
             outputs = [state.get_output() for state in await asyncio.gather(*waits)]

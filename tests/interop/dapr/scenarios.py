@@ -86,65 +86,65 @@ WORKFLOWS = [
 ACTIVITIES = [double, attempt, fail]
 
 
-def a_chain_hands_on_its_results(stage):
-    assert stage.result(chain, 1) == 1024
+def a_chain_hands_on_its_results(harness):
+    assert harness.result(chain, 1) == 1024
 
 
-def a_fan_out_keeps_the_order_of_its_inputs(stage):
-    assert stage.result(fan_out, 50) == [2 * number for number in range(50)]
+def a_fan_out_keeps_the_order_of_its_inputs(harness):
+    assert harness.result(fan_out, 50) == [2 * number for number in range(50)]
 
 
-def an_activity_is_tried_again_until_it_succeeds(stage):
-    assert stage.result(retrying) == 4
+def an_activity_is_tried_again_until_it_succeeds(harness):
+    assert harness.result(retrying) == 4
     assert len(_attempts) == 4
 
 
-def children_return_their_results(stage):
-    assert stage.result(parent) == [2, 4, 6]
+def children_return_their_results(harness):
+    assert harness.result(parent) == [2, 4, 6]
 
 
-def a_timer_fires_no_earlier_than_asked(stage):
-    assert 0.5 <= stage.result(nap) < 20
+def a_timer_fires_no_earlier_than_asked(harness):
+    assert 0.5 <= harness.result(nap) < 20
 
 
-def a_timer_and_an_event_race(stage):
-    patient = stage.start(race, 3600)
-    stage.client.raise_workflow_event(patient, "go", data={"by": "event"})
+def a_timer_and_an_event_race(harness):
+    patient = harness.start(race, 3600)
+    harness.client.raise_workflow_event(patient, "go", data={"by": "event"})
 
-    assert json.loads(stage.wait(patient).serialized_output) == {"by": "event"}
-    assert stage.result(race, 0.05) == "timer"
-
-
-def continuing_as_new_fifty_times_starts_over(stage):
-    assert stage.result(generations, 1) == 102
+    assert json.loads(harness.wait(patient).serialized_output) == {"by": "event"}
+    assert harness.result(race, 0.05) == "timer"
 
 
-def what_is_suspended_waits_until_it_is_resumed(stage):
-    instance_id = stage.start(waiting)
-    stage.client.wait_for_workflow_start(instance_id, timeout_in_seconds=stage.patience)
-
-    stage.client.pause_workflow(instance_id)
-    stage.reaches(instance_id, WorkflowStatus.SUSPENDED)
-    stage.client.raise_workflow_event(instance_id, "end", data="over")
-    assert stage.status(instance_id) is WorkflowStatus.SUSPENDED
-    stage.client.resume_workflow(instance_id)
-
-    assert stage.wait(instance_id).serialized_output == '"over"'
+def continuing_as_new_fifty_times_starts_over(harness):
+    assert harness.result(generations, 1) == 102
 
 
-def what_is_terminated_ends_with_the_output_it_is_given(stage):
-    instance_id = stage.start(waiting)
-    stage.client.wait_for_workflow_start(instance_id, timeout_in_seconds=stage.patience)
+def what_is_suspended_waits_until_it_is_resumed(harness):
+    instance_id = harness.start(waiting)
+    harness.client.wait_for_workflow_start(instance_id, timeout_in_seconds=harness.patience)
 
-    stage.client.terminate_workflow(instance_id, output={"why": "because"})
+    harness.client.pause_workflow(instance_id)
+    harness.reaches(instance_id, WorkflowStatus.SUSPENDED)
+    harness.client.raise_workflow_event(instance_id, "end", data="over")
+    assert harness.status(instance_id) is WorkflowStatus.SUSPENDED
+    harness.client.resume_workflow(instance_id)
 
-    state = stage.wait(instance_id)
+    assert harness.wait(instance_id).serialized_output == '"over"'
+
+
+def what_is_terminated_ends_with_the_output_it_is_given(harness):
+    instance_id = harness.start(waiting)
+    harness.client.wait_for_workflow_start(instance_id, timeout_in_seconds=harness.patience)
+
+    harness.client.terminate_workflow(instance_id, output={"why": "because"})
+
+    state = harness.wait(instance_id)
     assert state.runtime_status is WorkflowStatus.TERMINATED
     assert json.loads(state.serialized_output) == {"why": "because"}
 
 
-def a_failure_tells_what_went_wrong(stage):
-    state = stage.wait(stage.start(failing))
+def a_failure_tells_what_went_wrong(harness):
+    state = harness.wait(harness.start(failing))
 
     assert state.runtime_status is WorkflowStatus.FAILED
     assert "too far" in state.failure_details.message

@@ -8,7 +8,7 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from stage import PATIENCE, scenario, until
+from harness import PATIENCE, scenario, until
 
 from durabletask.client import OrchestrationStatus
 from durabletask.extensions.history_export import (
@@ -34,15 +34,15 @@ def greet(_ctx, name):
 
 
 @scenario()
-def a_schedule_starts_its_orchestration_again_and_again(stage):
-    stage.listen("durabletask.scheduled")
-    worker = stage.worker(greet)
+def a_schedule_starts_its_orchestration_again_and_again(harness):
+    harness.listen("durabletask.scheduled")
+    worker = harness.worker(greet)
     worker.configure_scheduled_tasks()
     worker.start()
-    schedules = ScheduledTaskClient(stage.client, operation_timeout=PATIENCE)
+    schedules = ScheduledTaskClient(harness.client, operation_timeout=PATIENCE)
 
     def greetings():
-        states = stage.client.get_all_orchestration_states()
+        states = harness.client.get_all_orchestration_states()
         return [state for state in states if state.name == "greet"]
 
     started = datetime.now(UTC)
@@ -59,7 +59,7 @@ def a_schedule_starts_its_orchestration_again_and_again(stage):
 
     until(lambda: len(greetings()) >= 3)
     assert datetime.now(UTC) - started >= timedelta(seconds=1)
-    assert stage.wait(greetings()[0].instance_id).get_output() == "hello world"
+    assert harness.wait(greetings()[0].instance_id).get_output() == "hello world"
     told = hourly.describe()
     assert told.status is ScheduleStatus.ACTIVE
     assert told.last_run_at >= started
@@ -68,12 +68,12 @@ def a_schedule_starts_its_orchestration_again_and_again(stage):
 
 
 @scenario()
-def a_schedule_is_paused_changed_resumed_and_listed(stage):
-    stage.listen("durabletask.scheduled")
-    worker = stage.worker(greet)
+def a_schedule_is_paused_changed_resumed_and_listed(harness):
+    harness.listen("durabletask.scheduled")
+    worker = harness.worker(greet)
     worker.configure_scheduled_tasks()
     worker.start()
-    schedules = ScheduledTaskClient(stage.client, operation_timeout=PATIENCE)
+    schedules = ScheduledTaskClient(harness.client, operation_timeout=PATIENCE)
 
     for name in ("daily-a", "daily-b", "weekly"):
         schedules.create_schedule(ScheduleCreationOptions(name, "greet", timedelta(days=1)))
@@ -93,12 +93,12 @@ def a_schedule_is_paused_changed_resumed_and_listed(stage):
 
 
 @scenario()
-def what_a_schedule_cannot_do_is_refused_with_a_reason(stage):
-    stage.listen("durabletask.scheduled")
-    worker = stage.worker(greet)
+def what_a_schedule_cannot_do_is_refused_with_a_reason(harness):
+    harness.listen("durabletask.scheduled")
+    worker = harness.worker(greet)
     worker.configure_scheduled_tasks()
     worker.start()
-    schedules = ScheduledTaskClient(stage.client, operation_timeout=PATIENCE)
+    schedules = ScheduledTaskClient(harness.client, operation_timeout=PATIENCE)
 
     message = "nothing was refused"
     try:
@@ -124,11 +124,11 @@ class Folder:
         return sorted(file for file in self.root.rglob("*") if file.is_file())
 
 
-def _export(stage, root, kind):
+def _export(harness, root, kind):
     """Export what has completed and failed; returns the files."""
-    stage.listen("durabletask.extensions.history_export")
+    harness.listen("durabletask.extensions.history_export")
     folder = Folder(root)
-    exports = ExportHistoryClient(stage.client, folder)
+    exports = ExportHistoryClient(harness.client, folder)
 
     def fail(_ctx, _):
         raise ValueError("no")
@@ -136,14 +136,14 @@ def _export(stage, root, kind):
     def linger(ctx, _):
         yield ctx.wait_for_external_event("end")
 
-    worker = stage.worker(greet, fail, linger)
+    worker = harness.worker(greet, fail, linger)
     exports.register_worker(worker)
     worker.start()
     begin = datetime.now(UTC)
     for name in ("a", "b", "c"):
-        stage.run(greet, input=name, instance_id=f"greet-{name}")
-    stage.run(fail, instance_id="fail")
-    stage.client.wait_for_orchestration_start(stage.start(linger))
+        harness.run(greet, input=name, instance_id=f"greet-{name}")
+    harness.run(fail, instance_id="fail")
+    harness.client.wait_for_orchestration_start(harness.start(linger))
     job = exports.create_job(
         ExportJobCreationOptions(
             mode=ExportMode.BATCH,
@@ -158,16 +158,16 @@ def _export(stage, root, kind):
     assert done.status is ExportJobStatus.COMPLETED, done
     assert (done.exported_instances, done.failed_instances) == (4, 0)
     assert [one.job_id for one in exports.list_jobs()] == [job.job_id]
-    until(lambda: stage.status(job.orchestrator_instance_id) is OrchestrationStatus.COMPLETED)
+    until(lambda: harness.status(job.orchestrator_instance_id) is OrchestrationStatus.COMPLETED)
     exports.delete_job(job.job_id)
     until(lambda: exports.get_job(job.job_id) is None)
     return folder.files()
 
 
 @scenario()
-def histories_are_exported_as_json(stage):
+def histories_are_exported_as_json(harness):
     with tempfile.TemporaryDirectory() as root:
-        files = _export(stage, root, ExportFormatKind.JSON)
+        files = _export(harness, root, ExportFormatKind.JSON)
         documents = [json.loads(file.read_text()) for file in files]
 
     assert all(file.parent.name == "today" and file.suffix == ".json" for file in files)
@@ -178,9 +178,9 @@ def histories_are_exported_as_json(stage):
 
 
 @scenario()
-def histories_are_exported_as_compressed_lines(stage):
+def histories_are_exported_as_compressed_lines(harness):
     with tempfile.TemporaryDirectory() as root:
-        files = _export(stage, root, ExportFormatKind.JSONL_GZIP)
+        files = _export(harness, root, ExportFormatKind.JSONL_GZIP)
         documents = [gzip.decompress(file.read_bytes()).splitlines() for file in files]
 
     assert len(documents) == 4
