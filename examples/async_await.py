@@ -10,7 +10,7 @@ host = worker.TaskHubGrpcWorker()
 
 @host.activity
 async def fetch_price(ctx: task.ActivityContext, product: str) -> int:
-    """Ask somebody for a price without holding a thread meanwhile."""
+    """Fetch a price; while it waits, no thread is blocked."""
     await asyncio.sleep(0.1)
     return 10 * len(product)
 
@@ -23,7 +23,7 @@ def total(ctx: task.ActivityContext, prices: list[int]) -> int:
 
 @host.orchestrator
 async def quote(ctx: task.OrchestrationContext, products: list[str]) -> str:
-    """Chain, fan-out and a race between an event and a timer, each result with its type."""
+    """Chain, fan out, and wait for an event or a timer; each result has its type."""
     prices = await task.when_all([ctx.call_activity(fetch_price, input=one) for one in products])
     sum_of_prices = await ctx.call_activity(total, input=prices)
 

@@ -9,21 +9,21 @@ from durabletask import client, task, worker
 
 
 def get_work_items(ctx: task.ActivityContext) -> list[str]:
-    """Find out what there is to do; nobody knows beforehand how much that is."""
+    """Find out what there is to do; the number is known only at run time."""
     count = random.randint(2, 10)
     print(f"found {count} work items")
     return [f"work item {number}" for number in range(count)]
 
 
 def process_work_item(ctx: task.ActivityContext, item: str) -> int:
-    """Do one piece of the work and say how much came of it."""
+    """Process one work item and return its result."""
     time.sleep(random.random() / 2)
     print(f"processed {item}")
     return random.randint(0, 10)
 
 
 def fan_out(ctx: task.OrchestrationContext) -> Generator[task.Task[Any], Any, dict[str, int]]:
-    """Process all work items in parallel and add up what came of them."""
+    """Process all work items in parallel and add up the results."""
     items: list[str] = yield ctx.call_activity(get_work_items)
     results: list[int] = yield task.when_all(
         [ctx.call_activity(process_work_item, input=item) for item in items]

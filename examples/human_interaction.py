@@ -1,4 +1,4 @@
-"""Human interaction: an order waits for an approval, but not for ever."""
+"""Human interaction: an order waits for an approval until a timeout."""
 
 import argparse
 import threading
@@ -13,17 +13,17 @@ from durabletask import client, task, worker
 
 @dataclass
 class Order:
-    """What somebody wants to buy; small orders need no approval."""
+    """An order; small ones need no approval."""
 
     product: str
     quantity: int
     cost: float
-    patience_seconds: float = 24 * 60 * 60
+    timeout_seconds: float = 24 * 60 * 60
 
 
 @dataclass
 class Approval:
-    """Who let an order through."""
+    """Who approved an order."""
 
     approver: str
 
@@ -34,21 +34,21 @@ def request_approval(ctx: task.ActivityContext, order: Order) -> None:
 
 
 def place_order(ctx: task.ActivityContext, order: Order) -> None:
-    """Buy it."""
+    """Place the order."""
     print(f"Ordered: {order.quantity} x {order.product}")
 
 
 def purchase(ctx: task.OrchestrationContext, order: Order) -> Generator[task.Task[Any], Any, str]:
-    """Place the order once it is approved, or cancel it when nobody answers in time."""
+    """Place the order once it is approved; cancel it if it is not approved in time."""
     if order.cost < 1000:
         yield ctx.call_activity(place_order, input=order)
         return "Auto-approved"
 
     yield ctx.call_activity(request_approval, input=order)
     approved = ctx.wait_for_external_event("approval_received", data_type=Approval)
-    patience_ends = ctx.create_timer(timedelta(seconds=order.patience_seconds))
-    first = yield task.when_any([approved, patience_ends])
-    if first is patience_ends:
+    timeout = ctx.create_timer(timedelta(seconds=order.timeout_seconds))
+    first = yield task.when_any([approved, timeout])
+    if first is timeout:
         return "Cancelled"
 
     yield ctx.call_activity(place_order, input=order)
@@ -73,7 +73,7 @@ def main() -> None:
         host.add_activity(place_order)
         host.start()
 
-        order = Order("Headphones", 10, 3000.0, patience_seconds=arguments.timeout)
+        order = Order("Headphones", 10, 3000.0, timeout_seconds=arguments.timeout)
         instance_id = hub.schedule_new_orchestration(purchase, input=order)
         print(f"Press Enter within {arguments.timeout:g} seconds to approve the order.")
         started = time.perf_counter()

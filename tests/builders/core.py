@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from durabletask.core.activity import Raised, Returned, finish, prepare
-from durabletask.core.decide import decide, open_machine
+from durabletask.core.orchestration import decide, open_machine
 from durabletask.core.registry import Registry
 from durabletask.core.settings import Settings
 from durabletask.failures import FailureDetails, from_message, to_message

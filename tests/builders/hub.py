@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from durabletask.core.activity import Outcome, Raised, Returned, finish, prepare
-from durabletask.core.decide import decide
+from durabletask.core.activity import CallOutcome, Raised, Returned, finish, prepare
 from durabletask.core.entity_batch import from_v2, run_batch
+from durabletask.core.orchestration import decide
 from durabletask.core.registry import Registry
 from durabletask.core.settings import Settings
 from durabletask.protocol import codec, messages
@@ -144,7 +144,7 @@ class Hub:
         activity = Activity(task.instance_id, request.name, request.input)
         self.outside.runs[activity] += 1
         self.outside.in_flight.append(activity)
-        outcome: Outcome
+        outcome: CallOutcome
         try:
             outcome = Returned(prepare(request, self._registry, _SETTINGS).call())
         except Exception as error:

@@ -30,29 +30,29 @@ OURS = Engine(dialects.TASKHUB, "a scripted engine", is_ours=True)
 DAPRS = Engine(dialects.DAPR, "an engine of Dapr's dialect")
 
 
-def peer(engine: Engine = OURS, settings: Settings | None = None) -> ConnectedEngine:
+def connected_engine(engine: Engine = OURS, settings: Settings | None = None) -> ConnectedEngine:
     """That engine, seen by a worker of these settings."""
     return ConnectedEngine.of(engine, settings or Settings())
 
 
-def received(raw: bytes, engine: Engine = OURS) -> WorkItem:
+def work_item_from(raw: bytes, engine: Engine = OURS) -> WorkItem:
     """Those bytes as they come from the stream of that engine."""
-    return WorkItem(raw, work_items.peek(raw, engine.dialect), peer(engine))
+    return WorkItem(raw, work_items.peek(raw, engine.dialect), connected_engine(engine))
 
 
-class ManualClock:
+class ManualLoopClock:
     """Time that passes when a test says so."""
 
     def __init__(self) -> None:
         self._now = 0.0
         self._order = itertools.count()
-        self._timers: list[tuple[float, int, ManualTimer]] = []
+        self._timers: list[tuple[float, int, ManualLoopTimer]] = []
 
     def time(self) -> float:
         return self._now
 
-    def call_later(self, seconds: float, callback: Callable[[], None], /) -> ManualTimer:
-        timer = ManualTimer(callback)
+    def call_later(self, seconds: float, callback: Callable[[], None], /) -> ManualLoopTimer:
+        timer = ManualLoopTimer(callback)
         heapq.heappush(self._timers, (self._now + seconds, next(self._order), timer))
         return timer
 
@@ -72,7 +72,7 @@ class ManualClock:
         await settle()
 
 
-class ManualTimer:
+class ManualLoopTimer:
     def __init__(self, callback: Callable[[], None]) -> None:
         self.callback: Callable[[], None] | None = callback
 
@@ -192,7 +192,7 @@ class ScriptedSidecar:
             await self._news.wait()
 
 
-class Sidecars:
+class ScriptedSidecars:
     """The scripted sidecars that a worker connected to, one for each time it did."""
 
     def __init__(self, *work: bytes) -> None:
@@ -201,7 +201,7 @@ class Sidecars:
         self._work = work
 
     def __call__(self) -> ScriptedSidecar:
-        sidecar = Answering(self.answers, self._work)
+        sidecar = AnsweringSidecar(self.answers, self._work)
         self.made.append(sidecar)
         return sidecar
 
@@ -212,7 +212,7 @@ class Sidecars:
         return request
 
 
-class Answering(ScriptedSidecar):
+class AnsweringSidecar(ScriptedSidecar):
     def __init__(
         self, answers: queue.SimpleQueue[tuple[str, Any]], work: tuple[bytes, ...]
     ) -> None:
@@ -300,21 +300,21 @@ def entity_item_v2(
     return codec.encode(messages.WorkItem(entity_request_v2=request, completion_token=token))
 
 
-def unreadable_batch(token: str = "t") -> bytes:
+def unreadable_entity_item(token: str = "t") -> bytes:
     """A batch whose outline can be read, but not its only operation."""
     cut_off = b"\x0a"
     outline = codec.encode(messages.WorkItem(completion_token=token))
     return outline + wire.length_delimited(3, wire.length_delimited(3, cut_off))
 
 
-def unreadable_turn(token: str = "t") -> bytes:
+def unreadable_orchestrator_item(token: str = "t") -> bytes:
     """A turn whose outline can be read, but not its only event."""
     cut_off = b"\x0a"
     outline = codec.encode(messages.WorkItem(completion_token=token))
     return outline + wire.length_delimited(1, wire.length_delimited(4, cut_off))
 
 
-def unreadable_call(token: str = "t") -> bytes:
+def unreadable_activity_item(token: str = "t") -> bytes:
     """An activity whose outline can be read, but not its input."""
     cut_off = b"\x0a"
     outline = codec.encode(messages.WorkItem(completion_token=token))
@@ -325,7 +325,7 @@ def health_ping() -> bytes:
     return codec.encode(messages.WorkItem(health_ping=messages.HealthPing()))
 
 
-class OneInstance:
+class OneInstanceEngine:
     """An engine for one instance of nothing but activities: what a worker can rely on."""
 
     def __init__(
@@ -384,10 +384,10 @@ def _at(seconds: int) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def config_of(
-    registry: Registry, sidecar: ScriptedSidecar, clock: ManualClock, **told: Any
+def worker_config(
+    registry: Registry, sidecar: ScriptedSidecar, clock: ManualLoopClock, **overrides: Any
 ) -> WorkerConfig:
-    """What a worker would hand its host; `told` overrides."""
+    """What a worker would pass to its host, with these overrides."""
     settings: dict[str, Any] = {
         "address": sidecar.address,
         "connect": lambda: sidecar,
@@ -407,4 +407,4 @@ def config_of(
         "now": lambda: START,
         "draw": lambda: 0.5,
     }
-    return WorkerConfig(**settings | told)
+    return WorkerConfig(**settings | overrides)

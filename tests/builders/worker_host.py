@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from durabletask.core.registry import Registry
 from durabletask.protocol import messages, methods
 from durabletask.worker._host import WorkerHost
-from tests.builders.worker import ManualClock, ScriptedSidecar, activity_item, config_of
+from tests.builders.worker import ManualLoopClock, ScriptedSidecar, activity_item, worker_config
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Bench:
+class HostHarness:
     """A host between a scripted sidecar and a test's functions."""
 
     def __init__(self) -> None:
-        self.clock = ManualClock()
+        self.clock = ManualLoopClock()
         self.sidecar = ScriptedSidecar()
         self.registry = Registry()
         self.states: list[ConnectionState] = []
-        self.told: dict[str, Any] = {}
+        self.overrides: dict[str, Any] = {}
         self.running: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        setup = config_of(self.registry, self.sidecar, self.clock, **self.told)
+        config = worker_config(self.registry, self.sidecar, self.clock, **self.overrides)
         self.host = WorkerHost(
-            setup, on_state_change=lambda state, _error: self.states.append(state)
+            config, on_state_change=lambda state, _error: self.states.append(state)
         )
         self.running = asyncio.create_task(self.host.run())
         self.stream = await self.sidecar.opened()

@@ -178,8 +178,8 @@ def test_exiting_fails_the_activity_and_says_so() -> None:
     told = details(outcome_of(prepared(leaves)))
 
     assert told.error_type == "builtins.SystemExit"
-    assert "activity 'it' raised SystemExit(3)" in told.error_message
-    assert "leaves the worker running" in told.error_message
+    assert "Activity 'it' raised SystemExit(3)" in told.error_message
+    assert "the worker goes on" in told.error_message
     assert "in leaves" in (told.stack_trace or "")
 
 
@@ -211,14 +211,14 @@ def test_an_input_that_exits_while_it_is_read_fails_the_activity(*, is_async: bo
     with pytest.raises(SystemExit) as exited:
         run_coroutine(call.call()) if is_async else call.call()
 
-    assert "activity 'it' raised SystemExit(1)" in details(Raised(exited.value)).error_message
+    assert "Activity 'it' raised SystemExit(1)" in details(Raised(exited.value)).error_message
 
 
 def test_a_result_that_exits_while_it_is_written_fails_the_activity() -> None:
     told = details(Returned(Leaves()))
 
     assert told.error_type == "builtins.SystemExit"
-    assert "activity 'it' raised SystemExit(1)" in told.error_message
+    assert "Activity 'it' raised SystemExit(1)" in told.error_message
 
 
 def test_an_exit_whose_text_exits_is_reported_too() -> None:

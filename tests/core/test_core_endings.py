@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from durabletask.core.decide import decide
+from durabletask.core.orchestration import decide
 from durabletask.core.settings import Settings
 from durabletask.failures import FailureDetails
 from durabletask.protocol import events, messages
@@ -341,7 +341,7 @@ def test_raising_after_continue_as_new_is_noted_and_continues() -> None:
     decision = machine_for(restarts).turn(beginning("restarts"))
 
     assert completion(decision).result == '"on"'
-    assert "too late" in decision.notes[0].text
+    assert "too late" in decision.log_entries[0].text
 
 
 class MuteError(Exception):
@@ -357,7 +357,7 @@ def test_what_is_raised_after_continue_as_new_need_not_be_printable() -> None:
     decision = machine_for(restarts).turn(beginning("restarts"))
 
     assert completion(decision).result == '"on"'
-    assert "hush" in decision.notes[0].text
+    assert "hush" in decision.log_entries[0].text
 
 
 def test_termination_stops_a_loop_of_continue_as_new() -> None:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from durabletask.core import engines
 from durabletask.core.activity import prepare
-from durabletask.core.decide import decide, open_machine
+from durabletask.core.orchestration import decide, open_machine
 from durabletask.core.registry import Registry
-from durabletask.core.settings import Settings
+from durabletask.core.settings import Settings, dapr_engine
 from durabletask.entities import EntityInstanceId
 from durabletask.protocol import events, messages
 from durabletask.protocol.oneofs import which
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 Steps = Any
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 POLICY = RetryPolicy(first_retry_interval=SECOND, max_number_of_attempts=3)
-DAPR = Settings(engine=engines.of_dapr("a test's engine"))
+DAPR = Settings(engine=dapr_engine("a test's engine"))
 
 
 def retrying(ctx: OrchestrationContext) -> Generator[Task[Any], Any, Any]:
@@ -750,5 +749,5 @@ def test_events_that_only_dapr_has_tell_an_orchestrator_nothing(
 
     decision = machine.turn([*beginning("receiver"), event])
 
-    assert decision.notes == ()
+    assert decision.log_entries == ()
     assert not decision.ended

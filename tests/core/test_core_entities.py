@@ -144,7 +144,8 @@ def test_a_failure_without_details_still_fails_the_call() -> None:
     decision = machine.turn([messages.HistoryEvent(entity_operation_failed=failed)])
 
     assert (
-        "on entity '@counter@a' failed with error: it told nothing" in failure_of(decision).message
+        "on entity '@counter@a' failed with error: the entity gave no failure details"
+        in failure_of(decision).message
     )
 
 
@@ -346,7 +347,7 @@ def test_answers_that_nobody_waits_for_are_left_out_with_a_note(stranger: Event,
     decision = machine.turn([events.orchestrator_started(START), stranger])
 
     assert decision.actions == ()
-    (note,) = decision.notes
+    (note,) = decision.log_entries
     assert note.level == logging.DEBUG
     assert told in note.text
 
@@ -371,7 +372,7 @@ def test_only_the_grant_of_its_own_section_lets_it_in_and_only_once(
     decision = machine.turn([events.entity_lock_granted(grant) for grant in grants])
 
     assert len(inside) == entered
-    assert len(decision.notes) == len(grants) - entered
+    assert len(decision.log_entries) == len(grants) - entered
     assert decision.actions == ()
 
 

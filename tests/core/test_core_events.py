@@ -148,7 +148,7 @@ def test_an_event_in_time_beats_the_timeout() -> None:
 
 def test_an_event_too_late_is_for_the_next_waiter() -> None:
     assert approved(2 * HOUR).output == (
-        "[\"no event 'approval' came until 2026-01-01 01:00:00.000000 UTC\", 0]"
+        "[\"the event 'approval' was not raised before 2026-01-01 01:00:00.000000 UTC\", 0]"
     )
 
 

@@ -150,11 +150,11 @@ def test_what_the_code_failed_with_is_the_inner_failure(code: Callable[..., Any]
     assert "in " + code.__name__ in (told.stack_trace or "")
 
 
-def test_a_mismatch_is_noted_for_the_log_though_it_is_found_while_replaying() -> None:
-    noted = replayed(fails, RECORDED["call_activity"]).notes[-1].text
+def test_a_mismatch_is_logged_though_it_is_found_during_replay() -> None:
+    text = replayed(fails, RECORDED["call_activity"]).log_entries[-1].text
 
-    assert "NonDeterminismError" in noted
-    assert "new bug" in noted
+    assert "NonDeterminismError" in text
+    assert "new bug" in text
 
 
 def test_a_mismatch_of_code_that_did_not_fail_has_no_inner_failure() -> None:

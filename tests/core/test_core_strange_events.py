@@ -31,7 +31,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("again", ANSWERS)
-def test_an_answer_nobody_waits_for_is_noted_and_left_out(again: str) -> None:
+def test_an_answer_that_no_task_waits_for_is_logged_and_ignored(again: str) -> None:
     machine = machine_for(works)
     machine.turn(beginning("works"))
     machine.replay([events.task_scheduled(1, "one")])
@@ -39,17 +39,17 @@ def test_an_answer_nobody_waits_for_is_noted_and_left_out(again: str) -> None:
     decision = machine.turn([events.task_completed(1, "1"), ANSWERS[again]])
 
     assert kinds(decision) == ["schedule_task"]
-    (note,) = decision.notes
-    assert note.level == logging.DEBUG
-    assert ID in note.text
-    assert "#1" in note.text
+    (entry,) = decision.log_entries
+    assert entry.level == logging.DEBUG
+    assert ID in entry.text
+    assert "#1" in entry.text
 
 
-def test_notes_about_the_past_are_not_taken_again() -> None:
+def test_what_is_ignored_is_not_logged_again_during_replay() -> None:
     machine = machine_for(works)
-    machine.replay([*beginning("works"), events.task_completed(9), events.continue_as_new()])
+    machine.replay([*beginning("works"), events.task_completed(9), messages.HistoryEvent()])
 
-    assert machine.turn([events.orchestrator_started(START)]).notes == ()
+    assert machine.turn([events.orchestrator_started(START)]).log_entries == ()
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,8 @@ def test_notes_about_the_past_are_not_taken_again() -> None:
         events.execution_completed(messages.OrchestrationStatus.COMPLETED),
         events.execution_rewound(),
         events.generic_event(),
+        events.continue_as_new("1"),
+        events.history_state(messages.OrchestrationState(instance_id=ID)),
     ],
 )
 def test_records_for_readers_of_history_are_passed_over(event: Event) -> None:
@@ -67,27 +69,43 @@ def test_records_for_readers_of_history_are_passed_over(event: Event) -> None:
     decision = machine.turn([*beginning("works"), event])
 
     assert kinds(decision) == ["schedule_task"]
-    assert decision.notes == ()
+    assert decision.log_entries == ()
 
 
-@pytest.mark.parametrize("event", [messages.HistoryEvent(), events.continue_as_new("1")])
-def test_an_unknown_event_is_noted_and_left_out(event: Event) -> None:
-    decision = machine_for(works).turn([*beginning("works"), event])
+def test_an_unknown_event_is_logged_and_ignored() -> None:
+    decision = machine_for(works).turn([*beginning("works"), messages.HistoryEvent()])
 
     assert kinds(decision) == ["schedule_task"]
-    (note,) = decision.notes
-    assert note.level == logging.WARNING
+    (entry,) = decision.log_entries
+    assert entry.level == logging.WARNING
+    assert "does not know" in entry.text
 
 
-@pytest.mark.parametrize("name", sorted(members_of(messages.HistoryEvent)))
-def test_no_kind_of_event_breaks_a_machine_that_has_not_started(name: str) -> None:
-    (field,) = (it for it in dataclasses.fields(messages.HistoryEvent) if it.name == name)
-    kind = str(field.type).split()[0].strip("\"'")
-    event = messages.HistoryEvent(**{name: getattr(messages, kind)()})
+@pytest.mark.parametrize("kind", sorted(members_of(messages.HistoryEvent)))
+def test_every_kind_of_event_is_handled_or_ignored_on_purpose(kind: str) -> None:
+    decision = machine_for(works).turn([*beginning("works"), empty_event(kind)])
 
-    decision = machine_for(works).turn([event])
+    assert not [entry for entry in decision.log_entries if "does not know" in entry.text]
+
+
+@pytest.mark.parametrize("kind", sorted(members_of(messages.HistoryEvent)))
+def test_no_kind_of_event_breaks_a_machine_that_has_not_started(kind: str) -> None:
+    decision = machine_for(works).turn([empty_event(kind)])
 
     assert "schedule_task" not in kinds(decision)
+
+
+def empty_event(kind: str) -> Event:
+    (field,) = (it for it in dataclasses.fields(messages.HistoryEvent) if it.name == kind)
+    body = str(field.type).split()[0].strip("\"'")
+    return messages.HistoryEvent(**{kind: getattr(messages, body)()})
+
+
+def test_a_log_entry_has_the_instance_and_the_orchestrator_as_fields() -> None:
+    decision = machine_for(works).turn([*beginning("works"), messages.HistoryEvent()])
+
+    (entry,) = decision.log_entries
+    assert entry.extra == {"instance_id": ID, "task_name": "works"}
 
 
 def test_a_second_start_is_left_out() -> None:
@@ -96,7 +114,7 @@ def test_a_second_start_is_left_out() -> None:
     decision = machine.turn([*beginning("works"), *beginning("works")])
 
     assert kinds(decision) == ["schedule_task"]
-    assert "second start" in decision.notes[0].text
+    assert "second start" in decision.log_entries[0].text
 
 
 def test_a_turn_of_nothing_asks_again_for_what_is_outstanding() -> None:

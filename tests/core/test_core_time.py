@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from durabletask.core.determinism import ReplayClock, nth_uuid
-from durabletask.core.retries import delay_after
+from durabletask.core.pending_calls import delay_after
 from durabletask.core.settings import Settings
 from durabletask.protocol import events
 from durabletask.task import (

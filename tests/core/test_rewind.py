@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from durabletask.core.decide import decide, is_rewind
+from durabletask.core.orchestration import decide, is_rewind
 from durabletask.protocol import events, messages
 from durabletask.protocol.oneofs import which
 from durabletask.task import RetryPolicy, TaskFailedError
@@ -344,6 +344,6 @@ def test_a_rewind_says_why_and_ends_the_execution() -> None:
     decision = Engine(one_after_another, fine, broken).rewind()
 
     assert decision.ended
-    assert [note.text for note in decision.notes] == [
-        "orchestration 'an-instance' is rewound: try again"
+    assert [entry.text for entry in decision.log_entries] == [
+        "Orchestration 'an-instance' is rewound: try again"
     ]

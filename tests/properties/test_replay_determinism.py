@@ -17,9 +17,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from durabletask.core.decide import decide, open_machine
-from durabletask.core.engines import EngineTraits, of_dapr
-from durabletask.core.settings import Settings
+from durabletask.core.orchestration import decide, open_machine
+from durabletask.core.settings import EngineCapabilities, Settings, dapr_engine
 from durabletask.entities import EntityInstanceId, EntityLock
 from durabletask.failures import UnsupportedByEngineError
 from durabletask.protocol import events, messages
@@ -41,8 +40,8 @@ if TYPE_CHECKING:
     from durabletask.core.decision import Decision
 
 SETTINGS = Settings()
-FRESH_NUMBERS = Settings(engine=EngineTraits(unique_numbers=True))
-DAPR = Settings(engine=of_dapr("an engine of Dapr's"))
+FRESH_NUMBERS = Settings(engine=EngineCapabilities(unique_action_ids=True))
+DAPR = Settings(engine=dapr_engine("an engine of Dapr's"))
 POLICY = RetryPolicy(first_retry_interval=timedelta(seconds=1), max_number_of_attempts=2)
 
 COUNTER, OTHER = EntityInstanceId("counter", "one"), EntityInstanceId("counter", "two")

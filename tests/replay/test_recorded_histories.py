@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from durabletask import task
-from durabletask.core.decide import decide, open_machine
+from durabletask.core.orchestration import decide, open_machine
 from durabletask.core.registry import Registry
 from durabletask.core.settings import Settings
 from durabletask.protocol import messages, oneofs

@@ -125,7 +125,7 @@ def test_with_port_0_it_says_which_port_it_has(backend: InMemoryOrchestrationBac
 
 
 @pytest.mark.parametrize("host", FAMILIES)
-async def test_it_can_be_reached_by_either_family(
+async def test_it_listens_on_ipv4_and_ipv6(
     host: str, backend: InMemoryOrchestrationBackend
 ) -> None:
     async with connected(f"{host}:{port_of(backend.address)}") as peer:
@@ -133,7 +133,7 @@ async def test_it_can_be_reached_by_either_family(
 
 
 @pytest.mark.parametrize("host", FAMILIES)
-def test_a_port_that_is_in_use_in_either_family_is_refused(
+def test_a_port_that_is_in_use_on_ipv4_or_ipv6_is_refused(
     host: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     family = FAMILIES[host]
@@ -192,7 +192,7 @@ def test_after_a_restart_it_goes_on_where_it_stopped(
     assert output_of_greeting(client) == '"Hello Tokyo!"'
 
 
-async def test_reset_forgets_every_instance_of_every_hub(
+async def test_reset_deletes_every_instance_of_every_hub(
     backend: InMemoryOrchestrationBackend,
 ) -> None:
     async with connected(backend.address) as peer, connected(backend.address, hub="b") as other:
@@ -220,7 +220,7 @@ async def test_reset_leaves_workers_connected(backend: InMemoryOrchestrationBack
         assert await peer.state("before") is None
 
 
-async def test_nothing_of_a_turn_from_before_a_reset_reaches_a_namesake(
+async def test_a_turn_from_before_a_reset_does_not_reach_a_new_instance_of_the_same_id(
     backend: InMemoryOrchestrationBackend,
 ) -> None:
     async with connected(backend.address) as peer:
@@ -236,7 +236,7 @@ async def test_nothing_of_a_turn_from_before_a_reset_reaches_a_namesake(
         assert (await peer.completed("a")).output == '"new"'
 
 
-def test_reset_while_stopped_forgets_too(
+def test_reset_while_stopped_deletes_too(
     backend: InMemoryOrchestrationBackend, client: TaskHubGrpcClient
 ) -> None:
     id = client.schedule_new_orchestration(greeting, input="Tokyo")
@@ -248,7 +248,7 @@ def test_reset_while_stopped_forgets_too(
     assert client.get_orchestration_state(id) is None
 
 
-def test_a_client_that_waits_hears_of_the_reset(
+def test_the_wait_of_a_client_ends_with_the_reset(
     backend: InMemoryOrchestrationBackend, worker: TaskHubGrpcWorker, client: TaskHubGrpcClient
 ) -> None:
     id = client.schedule_new_orchestration(waits_for_ever)
@@ -284,7 +284,7 @@ def test_a_history_beyond_the_limit_fails_its_orchestration_and_names_the_limit(
         assert "the limit is 30 (history_events" in state.failure_details.message
 
 
-async def test_nothing_is_done_for_a_history_that_is_too_long() -> None:
+async def test_no_work_is_dispatched_for_a_history_that_is_too_long() -> None:
     """Not even what came in an earlier part of the answer, as large ones do."""
     with create_test_backend(port=0, max_history_size=5) as backend:
         async with connected(backend.address) as peer:

@@ -1,4 +1,4 @@
-"""Time that is made, not waited for."""
+"""The virtual clock: when time passes, and when it stands still."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_time_stands_still_again_when_the_wait_is_over() -> None:
         assert hub.now == START + DAY
 
 
-def test_it_passes_for_a_client_that_comes_to_wait_when_all_is_at_rest() -> None:
+def test_time_passes_for_a_client_that_begins_to_wait_when_the_hub_is_idle() -> None:
     with VirtualTimeHub(start=START) as hub, hosting(hub, sleeps) as client:
         id = client.schedule_new_orchestration(sleeps, input=1)
         hub.wait_idle()
@@ -126,7 +126,7 @@ def test_it_passes_for_a_client_that_comes_to_wait_when_all_is_at_rest() -> None
         assert completed(client, id).serialized_output
 
 
-def test_an_event_that_never_comes_is_given_up_when_its_time_is_over() -> None:
+def test_an_event_that_is_never_raised_times_out() -> None:
     with VirtualTimeHub(start=START) as hub, hosting(hub, waits_for_approval) as client:
         state = completed(client, client.schedule_new_orchestration(waits_for_approval))
 
@@ -184,7 +184,7 @@ def test_time_can_be_moved_while_an_activity_runs() -> None:
         may_end.set()
 
 
-async def test_work_that_no_worker_takes_holds_the_time() -> None:
+async def test_time_stands_still_while_no_worker_takes_the_work() -> None:
     with VirtualTimeHub(start=START) as hub:
         async with connected(hub.address) as peer:
             await peer.start(instance_id="sleeper")
@@ -203,7 +203,7 @@ async def test_work_that_no_worker_takes_holds_the_time() -> None:
             assert hub.now == START + DAY
 
 
-async def test_time_passes_for_work_that_its_worker_gives_back_again_and_again() -> None:
+async def test_time_passes_while_a_worker_hands_its_work_back_again_and_again() -> None:
     with VirtualTimeHub(start=START) as hub:
         async with connected(hub.address) as peer:
             await peer.start()
@@ -218,7 +218,7 @@ async def test_time_passes_for_work_that_its_worker_gives_back_again_and_again()
             assert hub.now == START + timedelta(seconds=7)
 
 
-async def test_time_goes_on_when_what_it_passed_for_is_no_longer_wanted() -> None:
+async def test_time_passes_again_when_the_work_that_stopped_it_is_suspended() -> None:
     with VirtualTimeHub(start=START) as hub:
         async with connected(hub.address) as peer:
             items = peer.work()
@@ -237,7 +237,7 @@ async def test_time_goes_on_when_what_it_passed_for_is_no_longer_wanted() -> Non
             assert hub.now == START + DAY
 
 
-async def test_a_delayed_signal_comes_at_its_time() -> None:
+async def test_a_delayed_signal_arrives_at_its_time() -> None:
     with VirtualTimeHub(start=START) as hub:
         async with connected(hub.address) as peer:
             signal = messages.SignalEntityRequest(
@@ -251,7 +251,7 @@ async def test_a_delayed_signal_comes_at_its_time() -> None:
             assert batch.instance_id == "@counter@a"
 
 
-async def test_work_that_is_wiped_out_holds_the_time_no_longer() -> None:
+async def test_work_that_is_wiped_no_longer_stops_the_time() -> None:
     with VirtualTimeHub(start=START) as hub:
         async with connected(hub.address) as peer:
             await peer.start(instance_id="stranded")
@@ -265,7 +265,7 @@ async def test_work_that_is_wiped_out_holds_the_time_no_longer() -> None:
             await idle
 
 
-async def test_a_late_start_comes_at_its_time() -> None:
+async def test_a_scheduled_start_happens_at_its_time() -> None:
     with VirtualTimeHub(start=START) as hub:
         async with connected(hub.address) as peer:
             await peer.start(scheduled_start_timestamp=START + 7 * DAY)
@@ -276,7 +276,7 @@ async def test_a_late_start_comes_at_its_time() -> None:
             assert hub.now == START + 7 * DAY
 
 
-def test_step_by_step_it_stops_at_each_time_that_something_is_due() -> None:
+def test_skip_to_next_due_stops_at_each_time_that_something_is_due() -> None:
     with VirtualTimeHub(start=START, auto_skip=False) as hub, hosting(hub, sleeps) as client:
         for days in (2, 1):
             client.schedule_new_orchestration(sleeps, input=days, instance_id=str(days))
@@ -300,7 +300,7 @@ def test_without_auto_skip_a_client_waits_until_the_time_is_moved() -> None:
         assert completed(client, id).serialized_output
 
 
-def test_what_never_comes_to_rest_is_reported() -> None:
+def test_a_hub_that_never_becomes_idle_is_reported() -> None:
     with VirtualTimeHub() as hub, TaskHubGrpcClient(host_address=hub.address) as client:
         client.schedule_new_orchestration("nobody hosts this")
 

@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders.worker_host import Bench
+from tests.builders.worker_host import HostHarness
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
 @pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    bench = Bench()
-    yield bench
-    if bench.running is not None and not bench.running.done():
-        await bench.stop(grace=0)
+async def harness() -> AsyncIterator[HostHarness]:
+    harness = HostHarness()
+    yield harness
+    if harness.running is not None and not harness.running.done():
+        await harness.stop(grace=0)

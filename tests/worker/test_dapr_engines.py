@@ -23,32 +23,32 @@ from tests.builders.worker_host import within
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from tests.builders.worker_host import Bench
+    from tests.builders.worker_host import HostHarness
 
 SILENCE = 120.0
 
 
-async def given_up(bench: Bench) -> None:
+async def given_up(harness: HostHarness) -> None:
     """Wait until the stream is closed, by work that another thread does."""
-    while not bench.stream.is_closed:
+    while not harness.stream.is_closed:
         await settle()
 
 
 @pytest.fixture
-def bench(bench: Bench) -> Bench:
-    bench.sidecar = ScriptedSidecar(DAPRS)
-    return bench
+def harness(harness: HostHarness) -> HostHarness:
+    harness.sidecar = ScriptedSidecar(DAPRS)
+    return harness
 
 
 def encoded(item: messages.WorkItem) -> bytes:
     return codec.encode(item, DAPR)
 
 
-class Engine:
+class DaprEngine:
     """durabletask-go with one instance: what it leaves out, and how it records."""
 
-    def __init__(self, bench: Bench, name: str) -> None:
-        self.bench = bench
+    def __init__(self, harness: HostHarness, name: str) -> None:
+        self.harness = harness
         self.history: list[messages.HistoryEvent] = []
         self._sent = 0
         self.turns = 0
@@ -58,8 +58,8 @@ class Engine:
         """Send a turn, wait for its answer and record it; activities return at once."""
         self.turns += 1
         new = [events.orchestrator_started(START), *self._inbox]
-        self.bench.stream.send(self._work_item(new))
-        response: messages.OrchestratorResponse = await self.bench.answer(
+        self.harness.stream.send(self._work_item(new))
+        response: messages.OrchestratorResponse = await self.harness.answer(
             methods.COMPLETE_ORCHESTRATOR_TASK, self.turns
         )
         self._sent = len(self.history)
@@ -93,12 +93,12 @@ class Engine:
 
     def tells_history(self) -> None:
         """From now on the whole history can be asked for."""
-        self.bench.sidecar.responses["GetInstanceHistory"] = messages.GetInstanceHistoryResponse(
+        self.harness.sidecar.responses["GetInstanceHistory"] = messages.GetInstanceHistoryResponse(
             events=list(self.history)
         )
 
 
-class Chain:
+class PatchedChain:
     """Three steps, one of them behind a patch if there is one; counts how often it is begun."""
 
     def __init__(self, *patches: str) -> None:
@@ -115,28 +115,28 @@ class Chain:
         return result
 
 
-async def test_the_engine_is_told_that_histories_are_cached(bench: Bench) -> None:
-    await bench.start()
+async def test_the_engine_is_told_that_histories_are_cached(harness: HostHarness) -> None:
+    await harness.start()
 
-    assert bench.stream.request.capabilities == [messages.WorkerCapability.STATEFUL_HISTORY]
+    assert harness.stream.request.capabilities == [messages.WorkerCapability.STATEFUL_HISTORY]
 
 
-async def test_a_worker_that_caches_no_histories_does_not_announce_it(bench: Bench) -> None:
-    bench.told["max_cached_orchestrations"] = 0
-    await bench.start()
+async def test_a_worker_that_caches_no_histories_does_not_announce_it(harness: HostHarness) -> None:
+    harness.overrides["max_cached_orchestrations"] = 0
+    await harness.start()
 
-    assert bench.stream.request.capabilities == []
+    assert harness.stream.request.capabilities == []
 
 
 @pytest.mark.parametrize("patches", [(), ("a patch",)], ids=["plain", "with patches"])
 async def test_a_turn_with_new_events_only_continues_the_session(
-    bench: Bench, patches: tuple[str, ...]
+    harness: HostHarness, patches: tuple[str, ...]
 ) -> None:
     """Also where the engine records with a turn what code took it, and so changes its bytes."""
-    chain = Chain(*patches)
-    bench.registry.add_orchestrator(chain, "chain")
-    await bench.start()
-    engine = Engine(bench, "chain")
+    chain = PatchedChain(*patches)
+    harness.registry.add_orchestrator(chain, "chain")
+    await harness.start()
+    engine = DaprEngine(harness, "chain")
 
     responses = [await engine.turn() for _ in range(4)]
 
@@ -144,20 +144,20 @@ async def test_a_turn_with_new_events_only_continues_the_session(
     assert end is not None
     assert end.result == "3"
     assert chain.times_begun == 1
-    assert bench.sidecar.requests(methods.GET_INSTANCE_HISTORY) == []
+    assert harness.sidecar.requests(methods.GET_INSTANCE_HISTORY) == []
 
 
-async def test_a_history_that_is_no_longer_cached_is_fetched(bench: Bench) -> None:
-    bench.told["max_cached_orchestrations"] = 1
-    chain = Chain("a patch")
-    bench.registry.add_orchestrator(chain, "chain")
-    await bench.start()
-    engine, other = Engine(bench, "chain"), Chain()
-    bench.registry.add_orchestrator(other, "other")
+async def test_a_history_that_is_no_longer_cached_is_fetched(harness: HostHarness) -> None:
+    harness.overrides["max_cached_orchestrations"] = 1
+    chain = PatchedChain("a patch")
+    harness.registry.add_orchestrator(chain, "chain")
+    await harness.start()
+    engine, other = DaprEngine(harness, "chain"), PatchedChain()
+    harness.registry.add_orchestrator(other, "other")
     await engine.turn()
     await engine.turn()
-    bench.stream.send(_other_instance())
-    await bench.answer(methods.COMPLETE_ORCHESTRATOR_TASK, 3)
+    harness.stream.send(_other_instance())
+    await harness.answer(methods.COMPLETE_ORCHESTRATOR_TASK, 3)
     engine.turns += 1
     engine.tells_history()
 
@@ -168,7 +168,7 @@ async def test_a_history_that_is_no_longer_cached_is_fetched(bench: Bench) -> No
     assert end is not None
     assert end.result == "3"
     assert chain.times_begun == 2
-    assert bench.sidecar.requests(methods.GET_INSTANCE_HISTORY) == [
+    assert harness.sidecar.requests(methods.GET_INSTANCE_HISTORY) == [
         messages.GetInstanceHistoryRequest(instance_id="one")
     ]
 
@@ -192,81 +192,83 @@ def _with_history_left_out(token: str = "t") -> bytes:
 
 @pytest.mark.parametrize("told", [None, []], ids=["refused", "too short"])
 async def test_a_turn_whose_history_cannot_be_fetched_is_sent_again(
-    bench: Bench, told: list[messages.HistoryEvent] | None
+    harness: HostHarness, told: list[messages.HistoryEvent] | None
 ) -> None:
     if told is None:
-        bench.sidecar.refuse(methods.GET_INSTANCE_HISTORY, refusal("UNKNOWN", "broken"))
-    await bench.start()
+        harness.sidecar.refuse(methods.GET_INSTANCE_HISTORY, refusal("UNKNOWN", "broken"))
+    await harness.start()
 
-    bench.stream.send(_with_history_left_out())
-    await bench.sidecar.received(methods.GET_INSTANCE_HISTORY)
-    await within(given_up(bench))
-    await bench.clock.advance(1)
+    harness.stream.send(_with_history_left_out())
+    await harness.sidecar.received(methods.GET_INSTANCE_HISTORY)
+    await within(given_up(harness))
+    await harness.clock.advance(1)
 
-    assert await bench.sidecar.opened(2) is not bench.stream
-    assert not [name for name, _ in bench.sidecar.calls if name.startswith("Complete")]
+    assert await harness.sidecar.opened(2) is not harness.stream
+    assert not [name for name, _ in harness.sidecar.calls if name.startswith("Complete")]
 
 
-async def test_the_engine_is_not_called_with_methods_that_it_does_not_have(bench: Bench) -> None:
-    await bench.start()
+async def test_the_engine_is_not_called_with_methods_that_it_does_not_have(
+    harness: HostHarness,
+) -> None:
+    await harness.start()
 
     cut_off = encoded(messages.WorkItem(completion_token="t")) + b"\x12\x03\x1a\x01\x0a"
-    bench.stream.send(cut_off)
-    await within(given_up(bench))
+    harness.stream.send(cut_off)
+    await within(given_up(harness))
 
-    assert {name for name, _ in bench.sidecar.calls} == {"Hello"}
+    assert {name for name, _ in harness.sidecar.calls} == {"Hello"}
 
 
-async def test_an_engine_that_sends_no_pings_is_called_regularly(bench: Bench) -> None:
-    await bench.start()
+async def test_an_engine_that_sends_no_pings_is_called_regularly(harness: HostHarness) -> None:
+    await harness.start()
     await settle()
 
     for _ in range(10):
-        await bench.clock.advance(KEEP_ALIVE)
+        await harness.clock.advance(KEEP_ALIVE)
 
-    assert len(bench.sidecar.streams) == 1
-    assert len(bench.sidecar.requests(methods.HELLO)) == 11
-
-
-async def test_an_engine_that_answers_no_such_call_is_idle(bench: Bench) -> None:
-    await bench.start()
-    bench.sidecar.refuse(methods.HELLO, *(refusal("DEADLINE_EXCEEDED") for _ in range(4)))
-
-    await bench.clock.advance(SILENCE + 1)
-
-    assert bench.stream.is_closed
+    assert len(harness.sidecar.streams) == 1
+    assert len(harness.sidecar.requests(methods.HELLO)) == 11
 
 
-async def test_an_engine_that_sends_pings_is_not_called_regularly(bench: Bench) -> None:
-    bench.sidecar = ScriptedSidecar()
-    await bench.start()
+async def test_an_engine_that_answers_no_such_call_is_idle(harness: HostHarness) -> None:
+    await harness.start()
+    harness.sidecar.refuse(methods.HELLO, *(refusal("DEADLINE_EXCEEDED") for _ in range(4)))
 
-    await bench.clock.advance(KEEP_ALIVE)
+    await harness.clock.advance(SILENCE + 1)
 
-    assert len(bench.sidecar.requests(methods.HELLO)) == 1
+    assert harness.stream.is_closed
 
 
-async def test_an_activity_is_told_the_identity_of_its_call(bench: Bench) -> None:
-    @bench.activity
+async def test_an_engine_that_sends_pings_is_not_called_regularly(harness: HostHarness) -> None:
+    harness.sidecar = ScriptedSidecar()
+    await harness.start()
+
+    await harness.clock.advance(KEEP_ALIVE)
+
+    assert len(harness.sidecar.requests(methods.HELLO)) == 1
+
+
+async def test_an_activity_is_told_the_identity_of_its_call(harness: HostHarness) -> None:
+    @harness.activity
     def asks(ctx: ActivityContext) -> str | None:
         return ctx.task_execution_id
 
-    await bench.start()
+    await harness.start()
     request = messages.ActivityRequest(name="asks", task_id=1, task_execution_id="the call's")
-    bench.stream.send(encoded(messages.WorkItem(activity_request=request, completion_token="t")))
+    harness.stream.send(encoded(messages.WorkItem(activity_request=request, completion_token="t")))
 
-    response = await bench.answer(methods.COMPLETE_ACTIVITY_TASK)
+    response = await harness.answer(methods.COMPLETE_ACTIVITY_TASK)
     assert response.result == '"the call\'s"'
     assert response.completion_token == "t"
 
 
-async def test_an_entity_is_not_called_and_the_error_names_the_engine(bench: Bench) -> None:
-    @bench.orchestrator
+async def test_an_entity_is_not_called_and_the_error_names_the_engine(harness: HostHarness) -> None:
+    @harness.orchestrator
     def uses(ctx: OrchestrationContext) -> None:
         ctx.signal_entity(EntityInstanceId("counter", "one"), "add")
 
-    await bench.start()
-    response = await Engine(bench, "uses").turn()
+    await harness.start()
+    response = await DaprEngine(harness, "uses").turn()
 
     (action,) = response.actions
     assert action.complete_orchestration is not None
@@ -276,15 +278,15 @@ async def test_an_entity_is_not_called_and_the_error_names_the_engine(bench: Ben
 
 
 async def test_an_orchestration_of_a_version_to_reject_waits_for_another_worker(
-    bench: Bench,
+    harness: HostHarness,
 ) -> None:
-    bench.registry.add_orchestrator(Chain(), "chain")
-    bench.told["versioning"] = VersioningOptions(
+    harness.registry.add_orchestrator(PatchedChain(), "chain")
+    harness.overrides["versioning"] = VersioningOptions(
         "1.0", None, VersionMatchStrategy.STRICT, VersionFailureStrategy.REJECT
     )
-    await bench.start()
+    await harness.start()
 
-    response = await Engine(bench, "chain").turn()
+    response = await DaprEngine(harness, "chain").turn()
 
     (action,) = response.actions
     assert action.orchestration_version_not_available is not None
@@ -294,25 +296,25 @@ async def test_an_orchestration_of_a_version_to_reject_waits_for_another_worker(
     "text", ["unknown instance ID/task ID combo: one/1", "operation failed: channel closed"]
 )
 async def test_a_completion_that_comes_too_late_is_dropped(
-    bench: Bench, text: str, caplog: pytest.LogCaptureFixture
+    harness: HostHarness, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    @bench.activity
+    @harness.activity
     def greet(_ctx: ActivityContext) -> str:
         return "hello"
 
-    await bench.start()
-    bench.sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal("UNKNOWN", text))
-    await bench.call("greet")
+    await harness.start()
+    harness.sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal("UNKNOWN", text))
+    await harness.call("greet")
     await settle()
 
-    assert len(bench.sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)) == 1
+    assert len(harness.sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)) == 1
     assert caplog.records == []
 
 
 async def test_filters_that_the_engine_has_not_are_told(
-    bench: Bench, caplog: pytest.LogCaptureFixture
+    harness: HostHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench.told["filters"] = WorkItemFilters()
-    await bench.start()
+    harness.overrides["filters"] = WorkItemFilters()
+    await harness.start()
 
     assert "has no work item filters" in caplog.text

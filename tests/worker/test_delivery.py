@@ -17,20 +17,20 @@ from durabletask.worker._delivery import (
 from durabletask.worker._work_items import Completion, WorkItem
 from tests.builders.worker import (
     OURS,
-    ManualClock,
+    ManualLoopClock,
     ScriptedSidecar,
     activity_item,
-    received,
     refusal,
     settle,
+    work_item_from,
 )
 
 RETRIED = ["UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "UNKNOWN"]
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
+def clock() -> ManualLoopClock:
+    return ManualLoopClock()
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def abort_reasons() -> list[str]:
 
 @pytest.fixture
 def delivery(
-    clock: ManualClock, sidecar: ScriptedSidecar, abort_reasons: list[str]
+    clock: ManualLoopClock, sidecar: ScriptedSidecar, abort_reasons: list[str]
 ) -> CompletionDelivery:
     return CompletionDelivery(
         lambda: sidecar,
@@ -58,7 +58,7 @@ def delivery(
 
 
 def item(engine: Engine = OURS) -> WorkItem:
-    return received(activity_item("greet"), engine)
+    return work_item_from(activity_item("greet"), engine)
 
 
 def completion(result: str = "1", *, with_fallback: bool = True) -> Completion:
@@ -78,7 +78,7 @@ def abandon(item: WorkItem) -> Completion:
     return Completion(item, methods.ABANDON_ACTIVITY_TASK, request)
 
 
-async def delivered(delivery: CompletionDelivery, clock: ManualClock) -> None:
+async def delivered(delivery: CompletionDelivery, clock: ManualLoopClock) -> None:
     """Deliver a completion, letting as much time pass as that takes."""
     delivering = asyncio.create_task(delivery.deliver(completion(), abandon))
     for _ in range(MAX_ATTEMPTS + 1):
@@ -89,7 +89,7 @@ async def delivered(delivery: CompletionDelivery, clock: ManualClock) -> None:
 
 @pytest.mark.parametrize("status", RETRIED)
 async def test_a_completion_that_may_be_lost_is_sent_again(
-    status: str, delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
+    status: str, delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualLoopClock
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal(status), refusal(status))
 
@@ -100,7 +100,7 @@ async def test_a_completion_that_may_be_lost_is_sent_again(
 
 
 async def test_an_error_without_a_status_is_retried(
-    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
+    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualLoopClock
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, RuntimeError("The client is closed"))
 
@@ -112,7 +112,7 @@ async def test_an_error_without_a_status_is_retried(
 async def test_the_second_error_without_a_status_is_logged_as_a_warning(
     delivery: CompletionDelivery,
     sidecar: ScriptedSidecar,
-    clock: ManualClock,
+    clock: ManualLoopClock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     broken = [RuntimeError("The client is closed")] * 5
@@ -152,7 +152,7 @@ async def test_a_failure_that_cannot_be_encoded_either_is_handed_back(
 
 
 async def test_work_is_handed_back_to_a_sidecar_that_stays_overloaded(
-    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
+    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualLoopClock
 ) -> None:
     short = refusal("RESOURCE_EXHAUSTED", "too many calls")
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, *[short] * MAX_ATTEMPTS)
@@ -164,7 +164,7 @@ async def test_work_is_handed_back_to_a_sidecar_that_stays_overloaded(
 
 
 async def test_the_delays_between_attempts_grow_up_to_a_cap(
-    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
+    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualLoopClock
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, *[refusal("UNAVAILABLE")] * 9)
     delivering = asyncio.create_task(delivery.deliver(completion(), abandon))
@@ -188,7 +188,7 @@ async def test_the_delays_between_attempts_grow_up_to_a_cap(
     ids=["lease", "go", "go-twice"],
 )
 async def test_a_completion_that_the_sidecar_no_longer_waits_for_is_dropped(
-    stale: Exception, delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
+    stale: Exception, delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualLoopClock
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, stale)
 
@@ -202,7 +202,7 @@ async def test_work_whose_completion_is_rejected_is_handed_back_at_once(
     status: str,
     delivery: CompletionDelivery,
     sidecar: ScriptedSidecar,
-    clock: ManualClock,
+    clock: ManualLoopClock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal(status))
@@ -215,7 +215,7 @@ async def test_work_whose_completion_is_rejected_is_handed_back_at_once(
 
 
 async def test_work_whose_completion_never_arrives_is_handed_back_in_the_end(
-    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
+    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualLoopClock
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, *[refusal("UNAVAILABLE")] * MAX_ATTEMPTS)
 
@@ -226,7 +226,7 @@ async def test_work_whose_completion_never_arrives_is_handed_back_in_the_end(
 
 
 async def test_a_completion_that_is_too_large_is_replaced_by_a_failure_with_size_and_limit(
-    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
+    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualLoopClock
 ) -> None:
     details = "Received message larger than max (5242890 vs. 4194304)"
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal("RESOURCE_EXHAUSTED", details))
@@ -251,7 +251,7 @@ async def test_the_size_is_measured_where_the_sidecar_does_not_say_it(
 
 
 async def test_a_completion_is_sent_again_to_a_sidecar_that_is_overloaded(
-    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
+    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualLoopClock
 ) -> None:
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal("RESOURCE_EXHAUSTED", "too many calls"))
 
@@ -261,7 +261,7 @@ async def test_a_completion_is_sent_again_to_a_sidecar_that_is_overloaded(
 
 
 async def test_work_is_handed_back_if_its_failure_is_too_large_as_well(
-    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualClock
+    delivery: CompletionDelivery, sidecar: ScriptedSidecar, clock: ManualLoopClock
 ) -> None:
     larger = refusal("RESOURCE_EXHAUSTED", "Sent message larger than max (5 vs. 4)")
     sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, larger, larger)
@@ -286,7 +286,7 @@ async def test_no_more_completions_are_in_flight_than_a_grpc_server_accepts() ->
     held = Held()
     delivery = CompletionDelivery(
         lambda: held,
-        clock=ManualClock(),
+        clock=ManualLoopClock(),
         draw=lambda: 1.0,
         abort_stream=lambda _reason: None,
         log=logging.getLogger("test"),

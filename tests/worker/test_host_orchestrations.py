@@ -11,44 +11,44 @@ import pytest
 from durabletask.protocol import methods
 from durabletask.task import ActivityContext, OrchestrationContext
 from durabletask.worker import ConcurrencyOptions
-from tests.builders.worker import OneInstance, activity_item
-from tests.builders.worker_host import Bench
+from tests.builders.worker import OneInstanceEngine, activity_item
+from tests.builders.worker_host import HostHarness
 
 
-async def finish(bench: Bench, *instances: OneInstance) -> None:
+async def finish(harness: HostHarness, *instances: OneInstanceEngine) -> None:
     """Give the instances their turns, in turns, until they have ended."""
     taken = 0
     while waiting := [instance for instance in instances if not instance.has_ended]:
         for instance in waiting:
-            bench.stream.send(instance.work_item())
+            harness.stream.send(instance.work_item())
             taken += 1
-            instance.commit(await bench.answer(methods.COMPLETE_ORCHESTRATOR_TASK, taken))
+            instance.commit(await harness.answer(methods.COMPLETE_ORCHESTRATOR_TASK, taken))
 
 
 @pytest.mark.parametrize("sessions", [0, 100], ids=["replayed", "warm"])
 async def test_an_orchestration_ends_alike_from_memory_and_replayed(
-    bench: Bench, sessions: int
+    harness: HostHarness, sessions: int
 ) -> None:
-    @bench.orchestrator
+    @harness.orchestrator
     async def chain(ctx: OrchestrationContext) -> list[int]:
         return [await ctx.call_activity("step") for _ in range(3)]
 
-    bench.told["max_cached_orchestrations"] = sessions
-    await bench.start()
-    instance = OneInstance("chain")
+    harness.overrides["max_cached_orchestrations"] = sessions
+    await harness.start()
+    instance = OneInstanceEngine("chain")
 
-    await finish(bench, instance)
+    await finish(harness, instance)
 
     assert instance.result == "[1, 2, 3]"
 
 
 @pytest.mark.parametrize("sessions", [0, 100], ids=["replayed", "warm"])
 async def test_context_variables_of_one_instance_are_not_seen_by_another(
-    bench: Bench, sessions: int
+    harness: HostHarness, sessions: int
 ) -> None:
     owner: contextvars.ContextVar[str] = contextvars.ContextVar("owner", default="nobody")
 
-    @bench.orchestrator
+    @harness.orchestrator
     async def mark(ctx: OrchestrationContext) -> list[str]:
         seen = [owner.get()]
         owner.set(ctx.instance_id)
@@ -56,12 +56,14 @@ async def test_context_variables_of_one_instance_are_not_seen_by_another(
         return [*seen, owner.get()]
 
     # One thread for all turns, so that a leak would show.
-    bench.told["concurrency"] = ConcurrencyOptions(maximum_concurrent_orchestration_work_items=1)
-    bench.told["max_cached_orchestrations"] = sessions
-    await bench.start()
-    instances = [OneInstance("mark", instance=name) for name in ("one", "two")]
+    harness.overrides["concurrency"] = ConcurrencyOptions(
+        maximum_concurrent_orchestration_work_items=1
+    )
+    harness.overrides["max_cached_orchestrations"] = sessions
+    await harness.start()
+    instances = [OneInstanceEngine("mark", instance=name) for name in ("one", "two")]
 
-    await finish(bench, *instances)
+    await finish(harness, *instances)
 
     assert [instance.result for instance in instances] == [
         '["nobody", "one"]',
@@ -69,8 +71,8 @@ async def test_context_variables_of_one_instance_are_not_seen_by_another(
     ]
 
 
-async def test_a_turn_runs_where_there_is_no_event_loop(bench: Bench) -> None:
-    @bench.orchestrator
+async def test_a_turn_runs_where_there_is_no_event_loop(harness: HostHarness) -> None:
+    @harness.orchestrator
     def look(ctx: OrchestrationContext) -> str:
         try:
             asyncio.get_running_loop()
@@ -78,34 +80,34 @@ async def test_a_turn_runs_where_there_is_no_event_loop(bench: Bench) -> None:
             return "none"
         return "one"
 
-    await bench.start()
-    instance = OneInstance("look")
+    await harness.start()
+    instance = OneInstanceEngine("look")
 
-    await finish(bench, instance)
+    await finish(harness, instance)
 
     assert instance.result == '"none"'
 
 
-async def test_a_turn_does_not_wait_behind_activities(bench: Bench) -> None:
+async def test_a_turn_does_not_wait_behind_activities(harness: HostHarness) -> None:
     all_are_busy, may_end = threading.Barrier(3), threading.Event()
 
-    @bench.activity
+    @harness.activity
     def hold(ctx: ActivityContext) -> None:
         all_are_busy.wait(20)
         may_end.wait(20)
 
-    @bench.orchestrator
+    @harness.orchestrator
     def hello(ctx: OrchestrationContext) -> str:
         return "hello"
 
-    bench.told["concurrency"] = ConcurrencyOptions(maximum_thread_pool_workers=2)
-    await bench.start()
+    harness.overrides["concurrency"] = ConcurrencyOptions(maximum_thread_pool_workers=2)
+    await harness.start()
     for _ in range(5):
-        bench.stream.send(activity_item("hold"))
+        harness.stream.send(activity_item("hold"))
     await asyncio.to_thread(all_are_busy.wait, 20)
-    instance = OneInstance("hello")
+    instance = OneInstanceEngine("hello")
 
-    await finish(bench, instance)
+    await finish(harness, instance)
 
     assert instance.result == '"hello"'
     may_end.set()

@@ -14,55 +14,57 @@ from durabletask.protocol import methods
 from durabletask.task import ActivityContext, OrchestrationContext
 from durabletask.worker._host import CLEANUP_SECONDS, WorkerHost
 from tests.builders.worker import (
-    ManualClock,
-    OneInstance,
+    ManualLoopClock,
+    OneInstanceEngine,
     ScriptedSidecar,
     activity_item,
-    config_of,
     refusal,
     settle,
+    worker_config,
 )
-from tests.builders.worker_host import Bench, within
+from tests.builders.worker_host import HostHarness, within
 
 
-async def test_an_idle_worker_stops_without_waiting_for_anything(bench: Bench) -> None:
-    await bench.start()
+async def test_an_idle_worker_stops_without_waiting_for_anything(harness: HostHarness) -> None:
+    await harness.start()
 
-    await bench.stop(grace=30)
+    await harness.stop(grace=30)
 
-    assert bench.clock.time() == 0
-    assert bench.stream.is_closed
-    assert bench.sidecar.times_closed == 1
+    assert harness.clock.time() == 0
+    assert harness.stream.is_closed
+    assert harness.sidecar.times_closed == 1
 
 
-async def test_what_has_begun_is_finished_and_the_stream_held_until_then(bench: Bench) -> None:
+async def test_what_has_begun_is_finished_and_the_stream_held_until_then(
+    harness: HostHarness,
+) -> None:
     may_end = asyncio.Event()
 
-    @bench.activity
+    @harness.activity
     async def hold(ctx: ActivityContext) -> str:
         await may_end.wait()
         return "held"
 
-    await bench.start()
-    bench.stream.send(activity_item("hold"))
+    await harness.start()
+    harness.stream.send(activity_item("hold"))
     await settle()
 
-    stopping = asyncio.create_task(bench.stop(grace=30))
+    stopping = asyncio.create_task(harness.stop(grace=30))
     await settle()
-    assert not bench.stream.is_closed
+    assert not harness.stream.is_closed
 
     may_end.set()
     await within(stopping)
-    assert (await bench.answer(methods.COMPLETE_ACTIVITY_TASK)).result == '"held"'
-    assert bench.stream.is_closed
+    assert (await harness.answer(methods.COMPLETE_ACTIVITY_TASK)).result == '"held"'
+    assert harness.stream.is_closed
 
 
 async def test_what_outlasts_the_grace_is_cancelled_and_not_completed(
-    bench: Bench, caplog: pytest.LogCaptureFixture
+    harness: HostHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     was_cancelled = []
 
-    @bench.activity
+    @harness.activity
     async def hold(ctx: ActivityContext) -> None:
         try:
             await asyncio.Event().wait()
@@ -70,71 +72,73 @@ async def test_what_outlasts_the_grace_is_cancelled_and_not_completed(
             was_cancelled.append(True)
             raise
 
-    await bench.start()
-    bench.stream.send(activity_item("hold"))
+    await harness.start()
+    harness.stream.send(activity_item("hold"))
     await settle()
 
-    stopping = asyncio.create_task(bench.stop(grace=30))
+    stopping = asyncio.create_task(harness.stop(grace=30))
     await settle()
-    await bench.clock.advance(29)
+    await harness.clock.advance(29)
     assert not stopping.done()
-    await bench.clock.advance(1)
+    await harness.clock.advance(1)
     await within(stopping)
 
     assert was_cancelled == [True]
-    assert bench.sidecar.requests(methods.COMPLETE_ACTIVITY_TASK) == []
+    assert harness.sidecar.requests(methods.COMPLETE_ACTIVITY_TASK) == []
     assert "work in flight" in caplog.text
 
 
-async def test_a_thread_that_never_returns_does_not_keep_the_worker(bench: Bench) -> None:
+async def test_a_thread_that_never_returns_does_not_keep_the_worker(harness: HostHarness) -> None:
     may_end = threading.Event()
     began: queue.SimpleQueue[threading.Thread] = queue.SimpleQueue()
 
-    @bench.activity
+    @harness.activity
     def hold(ctx: ActivityContext) -> None:
         began.put(threading.current_thread())
         may_end.wait(20)
 
-    await bench.start()
-    bench.stream.send(activity_item("hold"))
+    await harness.start()
+    harness.stream.send(activity_item("hold"))
     thread = await asyncio.to_thread(began.get)
 
-    await bench.stop(grace=0)
+    await harness.stop(grace=0)
     assert thread.is_alive()
 
     may_end.set()
     await asyncio.to_thread(thread.join, 20)
     await settle()
-    assert bench.sidecar.requests(methods.COMPLETE_ACTIVITY_TASK) == []
+    assert harness.sidecar.requests(methods.COMPLETE_ACTIVITY_TASK) == []
 
 
-async def test_orchestrations_that_wait_are_closed_without_an_event_loop(bench: Bench) -> None:
+async def test_orchestrations_that_wait_are_closed_without_an_event_loop(
+    harness: HostHarness,
+) -> None:
     closed_in: list[str] = []
 
-    @bench.orchestrator
+    @harness.orchestrator
     async def wait(ctx: OrchestrationContext) -> None:
         try:
             await ctx.call_activity("never")
         finally:
             closed_in.append(threading.current_thread().name)
 
-    await bench.start()
-    bench.stream.send(OneInstance("wait").work_item())
-    await bench.answer(methods.COMPLETE_ORCHESTRATOR_TASK)
+    await harness.start()
+    harness.stream.send(OneInstanceEngine("wait").work_item())
+    await harness.answer(methods.COMPLETE_ORCHESTRATOR_TASK)
 
-    await bench.stop()
+    await harness.stop()
 
     assert len(closed_in) == 1
     assert closed_in[0] != threading.current_thread().name
 
 
 async def test_a_finally_block_that_never_ends_does_not_keep_the_worker(
-    bench: Bench, caplog: pytest.LogCaptureFixture
+    harness: HostHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     is_closing, may_end = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
-    @bench.orchestrator
+    @harness.orchestrator
     async def cling(ctx: OrchestrationContext) -> None:
         try:
             await ctx.call_activity("never")
@@ -142,53 +146,53 @@ async def test_a_finally_block_that_never_ends_does_not_keep_the_worker(
             loop.call_soon_threadsafe(is_closing.set)
             may_end.wait(20)
 
-    await bench.start()
-    bench.stream.send(OneInstance("cling").work_item())
-    await bench.answer(methods.COMPLETE_ORCHESTRATOR_TASK)
-    await bench.clock.advance(60)
+    await harness.start()
+    harness.stream.send(OneInstanceEngine("cling").work_item())
+    await harness.answer(methods.COMPLETE_ORCHESTRATOR_TASK)
+    await harness.clock.advance(60)
 
-    stopping = asyncio.create_task(bench.stop(grace=30))
+    stopping = asyncio.create_task(harness.stop(grace=30))
     await within(is_closing.wait())
-    await bench.clock.advance(29)
+    await harness.clock.advance(29)
     assert not stopping.done()
-    assert bench.sidecar.times_closed == 1
+    assert harness.sidecar.times_closed == 1
 
-    await bench.clock.advance(1)
+    await harness.clock.advance(1)
     await within(stopping)
     assert "left alone" in caplog.text
     may_end.set()
 
 
 async def test_an_activity_that_will_not_be_cancelled_does_not_keep_the_worker(
-    bench: Bench, caplog: pytest.LogCaptureFixture
+    harness: HostHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     may_end = asyncio.Event()
 
-    @bench.activity
+    @harness.activity
     async def cling(ctx: ActivityContext) -> None:
         while not may_end.is_set():
             with contextlib.suppress(asyncio.CancelledError):
                 await may_end.wait()
 
-    await bench.start()
-    bench.stream.send(activity_item("cling"))
+    await harness.start()
+    harness.stream.send(activity_item("cling"))
     await settle()
 
-    stopping = asyncio.create_task(bench.stop(grace=0))
+    stopping = asyncio.create_task(harness.stop(grace=0))
     try:
         await settle()
-        assert bench.sidecar.times_closed == 1
-        await bench.clock.advance(CLEANUP_SECONDS / 2)
+        assert harness.sidecar.times_closed == 1
+        await harness.clock.advance(CLEANUP_SECONDS / 2)
         assert not stopping.done()
 
-        await bench.clock.advance(CLEANUP_SECONDS / 2)
+        await harness.clock.advance(CLEANUP_SECONDS / 2)
         await within(stopping)
     finally:
         # Or it would cling to the test as well.
         may_end.set()
     assert "left alone" in caplog.text
     await settle()
-    assert bench.sidecar.requests(methods.COMPLETE_ACTIVITY_TASK) == []
+    assert harness.sidecar.requests(methods.COMPLETE_ACTIVITY_TASK) == []
 
 
 def test_a_program_that_ends_its_loop_leaves_its_activities_to_be_done_again() -> None:
@@ -201,7 +205,7 @@ def test_a_program_that_ends_its_loop_leaves_its_activities_to_be_done_again() -
     async def program() -> None:
         registry.add_activity(hold)
         host = WorkerHost(
-            config_of(registry, sidecar, ManualClock()), on_state_change=lambda *_: None
+            worker_config(registry, sidecar, ManualLoopClock()), on_state_change=lambda *_: None
         )
         running.append(asyncio.create_task(host.run()))
         (await sidecar.opened()).send(activity_item("hold"))
@@ -214,38 +218,38 @@ def test_a_program_that_ends_its_loop_leaves_its_activities_to_be_done_again() -
     assert [name for name, _ in sidecar.calls] == ["Hello"]
 
 
-async def test_a_worker_that_is_cancelled_gives_up_at_once(bench: Bench) -> None:
-    @bench.activity
+async def test_a_worker_that_is_cancelled_gives_up_at_once(harness: HostHarness) -> None:
+    @harness.activity
     async def hold(ctx: ActivityContext) -> None:
         await asyncio.Event().wait()
 
-    await bench.start()
-    bench.stream.send(activity_item("hold"))
+    await harness.start()
+    harness.stream.send(activity_item("hold"))
     await settle()
 
-    assert bench.running is not None
-    bench.running.cancel()
+    assert harness.running is not None
+    harness.running.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await within(bench.running)
+        await within(harness.running)
 
-    assert bench.stream.is_closed
-    assert bench.sidecar.times_closed == 1
+    assert harness.stream.is_closed
+    assert harness.sidecar.times_closed == 1
 
 
 async def test_a_completion_in_flight_when_the_worker_stops_is_still_delivered(
-    bench: Bench,
+    harness: HostHarness,
 ) -> None:
-    @bench.activity
+    @harness.activity
     def greet(ctx: ActivityContext) -> str:
         return "hello"
 
-    bench.sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal("UNAVAILABLE"))
-    await bench.start()
-    await bench.call("greet")
+    harness.sidecar.refuse(methods.COMPLETE_ACTIVITY_TASK, refusal("UNAVAILABLE"))
+    await harness.start()
+    await harness.call("greet")
 
-    stopping = asyncio.create_task(bench.stop(grace=30))
+    stopping = asyncio.create_task(harness.stop(grace=30))
     await settle()
-    await bench.clock.advance(1)
+    await harness.clock.advance(1)
     await within(stopping)
 
-    assert len(bench.sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)) == 2
+    assert len(harness.sidecar.requests(methods.COMPLETE_ACTIVITY_TASK)) == 2

@@ -20,24 +20,24 @@ from tests.builders.worker import (
     health_ping,
     refusal,
     settle,
-    unreadable_call,
-    unreadable_turn,
+    unreadable_activity_item,
+    unreadable_orchestrator_item,
 )
-from tests.builders.worker_host import Bench, within
+from tests.builders.worker_host import HostHarness, within
 
 
-async def test_the_sidecar_is_told_limits_capabilities_and_filters(bench: Bench) -> None:
-    bench.told["concurrency"] = ConcurrencyOptions(3, 5, 7)
-    bench.told["capabilities"] = (2, 99)
-    bench.told["filters"] = WorkItemFilters(
+async def test_the_sidecar_is_told_limits_capabilities_and_filters(harness: HostHarness) -> None:
+    harness.overrides["concurrency"] = ConcurrencyOptions(3, 5, 7)
+    harness.overrides["capabilities"] = (2, 99)
+    harness.overrides["filters"] = WorkItemFilters(
         orchestrations=[OrchestrationWorkItemFilter("order", ["1.0"])],
         activities=[ActivityWorkItemFilter("charge")],
         entities=[EntityWorkItemFilter("Counter")],
     )
 
-    await bench.start()
+    await harness.start()
 
-    assert bench.stream.request == messages.GetWorkItemsRequest(
+    assert harness.stream.request == messages.GetWorkItemsRequest(
         max_concurrent_orchestration_work_items=5,
         max_concurrent_activity_work_items=3,
         max_concurrent_entity_work_items=7,
@@ -50,11 +50,11 @@ async def test_the_sidecar_is_told_limits_capabilities_and_filters(bench: Bench)
     )
 
 
-async def test_a_worker_without_filters_is_sent_everything(bench: Bench) -> None:
-    await bench.start()
+async def test_a_worker_without_filters_is_sent_everything(harness: HostHarness) -> None:
+    await harness.start()
 
-    assert bench.stream.request.work_item_filters is None
-    assert bench.stream.request.capabilities == []
+    assert harness.stream.request.work_item_filters is None
+    assert harness.stream.request.capabilities == []
 
 
 @pytest.mark.parametrize(
@@ -67,17 +67,17 @@ async def test_a_worker_without_filters_is_sent_everything(bench: Bench) -> None
     ids=["bytes", "nothing", "ping"],
 )
 async def test_messages_that_are_not_work_are_ignored(
-    bench: Bench, nonsense: bytes, told: list[str], caplog: pytest.LogCaptureFixture
+    harness: HostHarness, nonsense: bytes, told: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    @bench.activity
+    @harness.activity
     def greet(ctx: ActivityContext) -> str:
         return "hello"
 
-    await bench.start()
-    bench.stream.send(nonsense)
+    await harness.start()
+    harness.stream.send(nonsense)
 
-    assert (await bench.call("greet")).result == '"hello"'
-    assert [name for name, _ in bench.sidecar.calls] == ["Hello", "CompleteActivityTask"]
+    assert (await harness.call("greet")).result == '"hello"'
+    assert [name for name, _ in harness.sidecar.calls] == ["Hello", "CompleteActivityTask"]
     errors = [record for record in caplog.records if record.levelname == "ERROR"]
     assert len(errors) == len(told)
     for record, text in zip(errors, told, strict=True):
@@ -85,47 +85,47 @@ async def test_messages_that_are_not_work_are_ignored(
         assert record.exc_info is None
 
 
-async def test_a_work_item_that_cannot_be_read_is_handed_back(bench: Bench) -> None:
-    await bench.start()
+async def test_a_work_item_that_cannot_be_read_is_handed_back(harness: HostHarness) -> None:
+    await harness.start()
 
-    bench.stream.send(unreadable_turn(token="the token"))
+    harness.stream.send(unreadable_orchestrator_item(token="the token"))
 
-    abandoned = await bench.answer(methods.ABANDON_ORCHESTRATION_TASK)
+    abandoned = await harness.answer(methods.ABANDON_ORCHESTRATION_TASK)
     assert abandoned.completion_token == "the token"
 
 
-async def test_an_activity_that_cannot_be_read_is_handed_back(bench: Bench) -> None:
-    await bench.start()
+async def test_an_activity_that_cannot_be_read_is_handed_back(harness: HostHarness) -> None:
+    await harness.start()
 
-    bench.stream.send(unreadable_call(token="the token"))
+    harness.stream.send(unreadable_activity_item(token="the token"))
 
-    abandoned = await bench.answer(methods.ABANDON_ACTIVITY_TASK)
+    abandoned = await harness.answer(methods.ABANDON_ACTIVITY_TASK)
     assert abandoned.completion_token == "the token"
 
 
 async def test_a_worker_whose_stream_breaks_reconnects_and_completes_what_it_had(
-    bench: Bench,
+    harness: HostHarness,
 ) -> None:
     may_end = asyncio.Event()
 
-    @bench.activity
+    @harness.activity
     async def hold(ctx: ActivityContext) -> str:
         await may_end.wait()
         return "held"
 
-    @bench.activity
+    @harness.activity
     def greet(ctx: ActivityContext) -> str:
         return "hello"
 
-    await bench.start()
-    bench.stream.send(activity_item("hold"))
+    await harness.start()
+    harness.stream.send(activity_item("hold"))
     await settle()
 
-    bench.stream.fail(refusal("UNAVAILABLE", "connection reset"))
+    harness.stream.fail(refusal("UNAVAILABLE", "connection reset"))
     await settle()
-    await bench.clock.advance(1)
-    bench.stream = await within(bench.sidecar.opened(2))
+    await harness.clock.advance(1)
+    harness.stream = await within(harness.sidecar.opened(2))
 
-    assert (await bench.call("greet")).result == '"hello"'
+    assert (await harness.call("greet")).result == '"hello"'
     may_end.set()
-    assert (await bench.answer(methods.COMPLETE_ACTIVITY_TASK, 2)).result == '"held"'
+    assert (await harness.answer(methods.COMPLETE_ACTIVITY_TASK, 2)).result == '"held"'

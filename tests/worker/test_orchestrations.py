@@ -23,11 +23,11 @@ from durabletask.worker._sessions import SessionCache
 from durabletask.worker._work_items import Completion
 from tests.builders.worker import (
     START,
-    OneInstance,
+    OneInstanceEngine,
     events,
     orchestrator_item,
-    received,
-    unreadable_turn,
+    unreadable_orchestrator_item,
+    work_item_from,
 )
 
 if TYPE_CHECKING:
@@ -81,49 +81,49 @@ async def no_history(_instance_id: str) -> list[messages.HistoryEvent]:
 
 
 def take(orchestrations: OrchestrationHandler, raw: bytes) -> Completion:
-    answer = orchestrations.perform(OrchestrationJob(received(raw)))
-    assert isinstance(answer, Completion)
-    return answer
+    completion = orchestrations.perform(OrchestrationJob(work_item_from(raw)))
+    assert isinstance(completion, Completion)
+    return completion
 
 
-def finish(instance: OneInstance, orchestrations: OrchestrationHandler) -> list[Any]:
-    answers = []
+def finish(instance: OneInstanceEngine, orchestrations: OrchestrationHandler) -> list[Any]:
+    completions = []
     while not instance.has_ended:
-        answer = take(orchestrations, instance.work_item())
-        instance.commit(answer.request)
-        answers.append(answer.request)
-    return answers
+        completion = take(orchestrations, instance.work_item())
+        instance.commit(completion.request)
+        completions.append(completion.request)
+    return completions
 
 
 def test_a_cached_instance_is_started_once_and_ends_as_a_replayed_one_does() -> None:
     warm, cold = Chain(), Chain()
 
-    warm_answers = finish(OneInstance("chain"), worker(warm, sessions=10))
-    cold_answers = finish(OneInstance("chain"), worker(cold, sessions=0))
+    warm_completions = finish(OneInstanceEngine("chain"), worker(warm, sessions=10))
+    cold_completions = finish(OneInstanceEngine("chain"), worker(cold, sessions=0))
 
-    assert warm_answers == cold_answers
+    assert warm_completions == cold_completions
     assert (warm.times_begun, cold.times_begun) == (1, STEPS + 1)
     assert warm.times_ended == 1
     assert cold.times_ended == cold.times_begun
 
 
 def test_a_cached_instance_needs_no_history_and_decides_as_if_it_had_it() -> None:
-    chain, instance = Chain(), OneInstance("chain")
+    chain, instance = Chain(), OneInstanceEngine("chain")
     warm = worker(chain, sessions=10)
-    cold_answers = finish(OneInstance("chain"), worker(Chain(), sessions=0))
+    cold_completions = finish(OneInstanceEngine("chain"), worker(Chain(), sessions=0))
 
-    answers = []
+    completions = []
     for _ in range(STEPS + 1):
         raw = instance.work_item(with_past=not instance.past)
-        answers.append(take(warm, raw).request)
-        instance.commit(answers[-1])
+        completions.append(take(warm, raw).request)
+        instance.commit(completions[-1])
 
-    assert answers == cold_answers
+    assert completions == cold_completions
     assert chain.times_begun == 1
 
 
 def test_a_session_without_history_can_be_given_it_again() -> None:
-    chain, instance = Chain(), OneInstance("chain")
+    chain, instance = Chain(), OneInstanceEngine("chain")
     warm = worker(chain, sessions=10)
 
     for with_past in (True, False, False, True, False, True):
@@ -134,16 +134,16 @@ def test_a_session_without_history_can_be_given_it_again() -> None:
 
 
 def test_a_worker_that_has_no_session_asks_for_the_history() -> None:
-    instance, chain = OneInstance("chain"), Chain()
+    instance, chain = OneInstanceEngine("chain"), Chain()
     instance.commit(take(worker(Chain(), sessions=0), instance.work_item()).request)
     raw = instance.work_item(with_past=False)
 
-    answer = take(worker(chain, sessions=10), raw)
+    completion = take(worker(chain, sessions=10), raw)
 
-    assert answer.method is methods.COMPLETE_ORCHESTRATOR_TASK
-    assert answer.request == messages.OrchestratorResponse(
+    assert completion.method is methods.COMPLETE_ORCHESTRATOR_TASK
+    assert completion.request == messages.OrchestratorResponse(
         instance_id="one",
-        completion_token=received(raw).token,
+        completion_token=work_item_from(raw).token,
         requires_history=True,
     )
     assert chain.times_begun == 0
@@ -151,7 +151,7 @@ def test_a_worker_that_has_no_session_asks_for_the_history() -> None:
 
 @given(st.lists(st.sampled_from(["taken", "lost", "taken by another", "restarted"]), max_size=30))
 def test_a_worker_without_history_decides_as_if_replayed_or_asks(happenings: list[str]) -> None:
-    instance, chain = OneInstance("chain"), Chain()
+    instance, chain = OneInstanceEngine("chain"), Chain()
     orchestrations = worker(chain, sessions=10)
     mine = False
     for happening in [*happenings, *["taken"] * (STEPS + 1)]:
@@ -160,11 +160,11 @@ def test_a_worker_without_history_decides_as_if_replayed_or_asks(happenings: lis
         if happening == "restarted":
             orchestrations = worker(chain, sessions=10)
         # As a sidecar does: only whoever has taken the last turn that counts is sent no history.
-        answer = take(orchestrations, instance.work_item(with_past=not mine)).request
-        if answer.requires_history:
-            answer = take(orchestrations, instance.work_item()).request
+        completion = take(orchestrations, instance.work_item(with_past=not mine)).request
+        if completion.requires_history:
+            completion = take(orchestrations, instance.work_item()).request
         expected = take(worker(Chain(), sessions=0), instance.last_work_item()).request
-        assert answer == expected
+        assert completion == expected
         if happening != "lost":
             instance.commit(expected)
             mine = happening != "taken by another"
@@ -176,7 +176,7 @@ def test_a_worker_without_history_decides_as_if_replayed_or_asks(happenings: lis
 def test_whatever_happens_to_its_turns_an_instance_is_decided_as_if_replayed(
     happenings: list[str],
 ) -> None:
-    instance, chain = OneInstance("chain"), Chain()
+    instance, chain = OneInstanceEngine("chain"), Chain()
     orchestrations = worker(chain, sessions=10)
     for happening in [*happenings, *["taken"] * (STEPS + 1)]:
         if instance.has_ended:
@@ -185,8 +185,8 @@ def test_whatever_happens_to_its_turns_an_instance_is_decided_as_if_replayed(
             orchestrations = worker(chain, sessions=10)
         raw = instance.work_item()
         if happening != "taken by another":
-            answer = take(orchestrations, raw)
-            assert answer.request == take(worker(Chain(), sessions=0), raw).request
+            completion = take(orchestrations, raw)
+            assert completion.request == take(worker(Chain(), sessions=0), raw).request
         if happening != "lost":
             instance.commit(take(worker(Chain(), sessions=0), raw).request)
 
@@ -196,7 +196,7 @@ def test_whatever_happens_to_its_turns_an_instance_is_decided_as_if_replayed(
 def test_instances_do_not_share_a_session() -> None:
     chain = Chain()
     orchestrations = worker(chain, sessions=10)
-    instances = [OneInstance("chain", instance=f"number {n}") for n in range(3)]
+    instances = [OneInstanceEngine("chain", instance=f"number {n}") for n in range(3)]
 
     while not all(instance.has_ended for instance in instances):
         for instance in instances:
@@ -213,7 +213,7 @@ REJECT, FAIL = VersionFailureStrategy.REJECT, VersionFailureStrategy.FAIL
 def test_an_orchestration_of_another_version_fails_where_that_is_asked_for_or_nothing_is(
     strategy: VersionFailureStrategy | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    instance, chain = OneInstance("chain", version="2.0"), Chain()
+    instance, chain = OneInstanceEngine("chain", version="2.0"), Chain()
     options = VersioningOptions("1.0", None, STRICT, strategy)
 
     finish(instance, worker(chain, sessions=10, versioning=options))
@@ -232,16 +232,16 @@ def test_an_orchestration_of_another_version_fails_where_that_is_asked_for_or_no
 def test_an_orchestration_of_another_version_is_handed_back_where_that_is_asked_for(
     turns_before: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    instance, chain = OneInstance("chain", version="2.0"), Chain()
+    instance, chain = OneInstanceEngine("chain", version="2.0"), Chain()
     for _ in range(turns_before):
         instance.commit(take(worker(Chain(), sessions=0), instance.work_item()).request)
     options = VersioningOptions("1.0", None, STRICT, REJECT)
     raw = instance.work_item()
 
-    answer = take(worker(chain, sessions=10, versioning=options), raw)
+    completion = take(worker(chain, sessions=10, versioning=options), raw)
 
-    assert answer.method is methods.ABANDON_ORCHESTRATION_TASK
-    assert answer.request.completion_token == received(raw).token
+    assert completion.method is methods.ABANDON_ORCHESTRATION_TASK
+    assert completion.request.completion_token == work_item_from(raw).token
     assert chain.times_begun == 0
     assert "handed back" in caplog.text
 
@@ -259,7 +259,7 @@ def test_an_orchestration_of_another_version_is_handed_back_where_that_is_asked_
 def test_an_orchestration_whose_version_matches_is_run(
     options: VersioningOptions, version: str | None, sessions: int
 ) -> None:
-    instance = OneInstance("chain", version=version)
+    instance = OneInstanceEngine("chain", version=version)
 
     finish(instance, worker(Chain(), sessions=sessions, versioning=options))
 
@@ -283,9 +283,9 @@ def test_a_rewind_is_completed_with_a_new_history_which_the_next_turn_continues(
     orchestrations = worker(chain, sessions=10)
     rewound = [events.orchestrator_started(START), events.execution_rewound("again")]
 
-    answer = take(orchestrations, orchestrator_item(rewound, past=failed_chain()))
+    completion = take(orchestrations, orchestrator_item(rewound, past=failed_chain()))
 
-    (action,) = answer.request.actions
+    (action,) = completion.request.actions
     history = action.rewind_orchestration.new_history
     go_on = orchestrator_item(
         [events.orchestrator_started(START)], past=history, execution="another"
@@ -302,9 +302,9 @@ def test_a_rewind_drops_the_session_there_is() -> None:
     take(orchestrations, orchestrator_item(past[:2]))
     rewound = [events.orchestrator_started(START), events.execution_rewound("again")]
 
-    answer = take(orchestrations, orchestrator_item(rewound, past=past))
+    completion = take(orchestrations, orchestrator_item(rewound, past=past))
 
-    assert answer.request.actions[0].rewind_orchestration is not None
+    assert completion.request.actions[0].rewind_orchestration is not None
     assert chain.times_begun == chain.times_ended
 
 
@@ -316,7 +316,7 @@ def test_a_rewind_together_with_other_events_raises_an_error_and_is_handed_back(
 
 
 def test_an_unknown_orchestrator_fails_its_instance_and_names_what_is_registered() -> None:
-    instance = OneInstance("chian")
+    instance = OneInstanceEngine("chian")
 
     finish(instance, worker(Chain(), sessions=10))
 
@@ -326,42 +326,42 @@ def test_an_unknown_orchestrator_fails_its_instance_and_names_what_is_registered
 
 
 def test_a_turn_that_is_too_large_fails_the_orchestration_and_evicts_its_session() -> None:
-    instance, chain = OneInstance("chain"), Chain()
+    instance, chain = OneInstanceEngine("chain"), Chain()
     orchestrations = worker(chain, sessions=10)
-    answer = take(orchestrations, instance.work_item())
-    assert answer.fallback is not None
+    completion = take(orchestrations, instance.work_item())
+    assert completion.fallback is not None
 
-    instead = answer.fallback(MessageTooLargeError("it takes 5 bytes, and the limit is 4."))
+    instead = completion.fallback(MessageTooLargeError("it takes 5 bytes, and the limit is 4."))
     instance.commit(instead.request)
 
     assert instead.method is methods.COMPLETE_ORCHESTRATOR_TASK
-    assert instead.request.completion_token == answer.request.completion_token
+    assert instead.request.completion_token == completion.request.completion_token
     assert instance.failure is not None
     assert instance.failure.error_type == "durabletask.worker.MessageTooLargeError"
     assert "the limit is 4" in instance.failure.error_message
-    take(orchestrations, OneInstance("chain", instance="another").work_item())
+    take(orchestrations, OneInstanceEngine("chain", instance="another").work_item())
     assert chain.times_ended == 1
 
 
 def test_a_request_that_cannot_be_decoded_raises_an_error_and_is_handed_back() -> None:
     with pytest.raises(DecodeError):
-        take(worker(Chain(), sessions=10), unreadable_turn())
+        take(worker(Chain(), sessions=10), unreadable_orchestrator_item())
 
 
 def test_a_machine_whose_next_turn_cannot_be_decoded_is_closed() -> None:
-    instance, chain = OneInstance("chain"), Chain()
+    instance, chain = OneInstanceEngine("chain"), Chain()
     orchestrations = worker(chain, sessions=10)
     instance.commit(take(orchestrations, instance.work_item()).request)
 
     # A request may come in pieces: the second one here is an event that is cut off.
     with pytest.raises(DecodeError):
-        take(orchestrations, instance.work_item() + unreadable_turn())
+        take(orchestrations, instance.work_item() + unreadable_orchestrator_item())
 
     assert chain.times_ended == 1
 
 
 def test_what_a_turn_notes_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    finish(OneInstance("unheard-of", instance="the instance"), worker(Chain(), sessions=10))
+    finish(OneInstanceEngine("unheard-of", instance="the instance"), worker(Chain(), sessions=10))
 
     assert "the instance" in caplog.text
     assert "unheard-of" in caplog.text
@@ -370,7 +370,7 @@ def test_what_a_turn_notes_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_turn_is_handed_back_by_its_token() -> None:
     raw = orchestrator_item([events.orchestrator_started()], token="the token")
 
-    answer = worker(Chain(), sessions=10).abandon(received(raw))
+    completion = worker(Chain(), sessions=10).abandon(work_item_from(raw))
 
-    assert answer.method is methods.ABANDON_ORCHESTRATION_TASK
-    assert answer.request.completion_token == "the token"
+    assert completion.method is methods.ABANDON_ORCHESTRATION_TASK
+    assert completion.request.completion_token == "the token"

@@ -16,7 +16,7 @@ from durabletask.worker import (
     VersionMatchStrategy,
     WorkItemFilters,
 )
-from tests.builders.worker import Sidecars
+from tests.builders.worker import ScriptedSidecars
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,7 +134,7 @@ def test_a_name_that_no_entity_id_can_contain_is_refused(name: str, text: str) -
         TaskHubGrpcWorker().add_entity(count, name)
 
 
-def announced(worker: TaskHubGrpcWorker, sidecars: Sidecars) -> Any:
+def announced(worker: TaskHubGrpcWorker, sidecars: ScriptedSidecars) -> Any:
     """What the sidecar is asked for when the worker starts."""
     with worker:
         worker.start()
@@ -143,7 +143,7 @@ def announced(worker: TaskHubGrpcWorker, sidecars: Sidecars) -> Any:
 
 
 def test_filters_follow_from_what_is_registered_when_the_worker_starts() -> None:
-    sidecars = Sidecars()
+    sidecars = ScriptedSidecars()
     worker = TaskHubGrpcWorker(connect=sidecars)
     worker.use_work_item_filters()
     worker.add_orchestrator(hello)
@@ -158,7 +158,7 @@ def test_filters_follow_from_what_is_registered_when_the_worker_starts() -> None
 
 
 def test_filters_are_sent_as_given_and_removed_by_none() -> None:
-    sidecars = Sidecars()
+    sidecars = ScriptedSidecars()
     worker = TaskHubGrpcWorker(connect=sidecars)
     worker.add_activity(greet)
 
@@ -177,7 +177,7 @@ def test_anything_but_filters_is_refused_in_the_official_words() -> None:
 
 
 def test_a_strict_worker_asks_for_orchestrations_of_its_version_only() -> None:
-    sidecars = Sidecars()
+    sidecars = ScriptedSidecars()
     worker = TaskHubGrpcWorker(connect=sidecars)
     worker.add_orchestrator(hello)
     worker.use_work_item_filters()
@@ -194,7 +194,7 @@ def test_options_of_another_kind_are_refused() -> None:
 
 
 def test_capabilities_are_told_once_each_in_order() -> None:
-    sidecars = Sidecars()
+    sidecars = ScriptedSidecars()
     worker = TaskHubGrpcWorker(connect=sidecars)
     for capability in (7, 2, 7):
         worker.add_capability(capability)
@@ -221,7 +221,7 @@ def test_schedules_are_refused_rather_than_never_run() -> None:
     ("kept", "told"), [(0, ()), (1, (("x-durabletask-extended-sessions", "1"),))]
 )
 def test_the_sidecar_is_told_whether_orchestrations_stay_in_memory(kept: int, told: Any) -> None:
-    sidecars = Sidecars()
+    sidecars = ScriptedSidecars()
     worker = TaskHubGrpcWorker(connect=sidecars, max_cached_orchestrations=kept)
 
     assert announced(worker, sidecars).metadata == told
@@ -284,7 +284,7 @@ def test_what_cannot_be_registered_is_refused_in_the_official_words(kind: str) -
 def test_a_running_worker_refuses_changes(
     change: Callable[[TaskHubGrpcWorker], object], text: str
 ) -> None:
-    with TaskHubGrpcWorker(connect=Sidecars()) as worker:
+    with TaskHubGrpcWorker(connect=ScriptedSidecars()) as worker:
         worker.start()
 
         with pytest.raises(RuntimeError, match=text):

@@ -13,7 +13,7 @@ import pytest
 from durabletask.protocol import methods
 from durabletask.worker._slots import Slots
 from durabletask.worker._work_items import Completion, WorkItem
-from tests.builders.worker import activity_item, received, settle
+from tests.builders.worker import activity_item, settle, work_item_from
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -74,7 +74,7 @@ class ScriptedHandler:
 
 def item(token: object) -> WorkItem:
     raw = activity_item("greet", token=str(token))
-    return received(raw)
+    return work_item_from(raw)
 
 
 class SlotsHarness:

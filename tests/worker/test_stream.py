@@ -11,7 +11,13 @@ from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 from durabletask.protocol import messages, methods
 from durabletask.worker._connection import ConnectionState
 from durabletask.worker._stream import WorkItemStream
-from tests.builders.worker import ManualClock, ScriptedSidecar, peer, refusal, settle
+from tests.builders.worker import (
+    ManualLoopClock,
+    ScriptedSidecar,
+    connected_engine,
+    refusal,
+    settle,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -36,7 +42,7 @@ class StreamHarness:
     """A loop with everything around it in a test's hands."""
 
     def __init__(self) -> None:
-        self.clock = ManualClock()
+        self.clock = ManualLoopClock()
         self.sidecar = ScriptedSidecar()
         self.received: list[bytes] = []
         self.receive: Callable[[bytes], Awaitable[None]] = self._remember
@@ -68,7 +74,7 @@ class StreamHarness:
         return wait
 
     async def _identify_engine(self) -> ConnectedEngine:
-        return peer(await self.sidecar.identify_engine())
+        return connected_engine(await self.sidecar.identify_engine())
 
     async def _receive(self, raw: bytes, _peer: ConnectedEngine) -> None:
         await self.receive(raw)
@@ -151,7 +157,7 @@ async def test_while_nobody_answers_the_delays_between_attempts_grow(
 
     waits = [await harness.let_it_connect() for _ in range(8)]
 
-    assert waits == [0.5, 1, 2, 4, 8, 15, 15, 15]
+    assert waits == [1, 2, 4, 8, 15, 15, 15, 15]
     assert await harness.sidecar.opened()
 
 
@@ -348,7 +354,7 @@ async def test_a_full_sidecar_is_called_ever_less_often_and_logged_once(
     stream.send(b"work")
     await settle()
 
-    assert waits == [0.5, 1, 2, 4, 8, 15, 15, 15]
+    assert waits == [1, 2, 4, 8, 15, 15, 15, 15]
     connected, full, admitted = (each.getMessage() for each in caplog.records)
     assert connected.startswith("Worker connected to")
     assert "--max-streams" in full
@@ -369,7 +375,7 @@ async def test_a_sidecar_that_is_full_again_is_logged_again(
 
 @pytest.mark.parametrize(
     ("message", "seconds", "wait"),
-    [(b"work", 0, 0.5), (None, 5, 0.5), (None, 4, 4)],
+    [(b"work", 0, 1), (None, 5, 1), (None, 4, 8)],
     ids=["it carried a message", "it stood for a while", "neither"],
 )
 async def test_a_stream_that_was_stable_resets_the_failures_before_it(

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from durabletask.worker._work_items import WorkItemRouter
 from tests.builders.worker import (
     activity_item,
+    connected_engine,
     entity_item,
     entity_item_v2,
     orchestrator_item,
-    peer,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ async def test_each_work_item_goes_to_the_queue_of_its_kind() -> None:
     router = WorkItemRouter(queues, logging.getLogger("test"))
 
     for raw in (activity_item("greet"), entity_item(), orchestrator_item([]), entity_item_v2()):
-        await router.route(raw, peer())
+        await router.route(raw, connected_engine())
 
     assert orchestrations.kinds == ["orchestrator_request"]
     assert activities.kinds == ["activity_request"]
@@ -52,7 +52,7 @@ async def test_a_kind_without_a_queue_is_logged_and_ignored(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     await WorkItemRouter({}, logging.getLogger("test")).route(
-        activity_item("greet", instance="one"), peer()
+        activity_item("greet", instance="one"), connected_engine()
     )
 
     assert "'one'" in caplog.text

@@ -8,7 +8,7 @@ import sys
 import threading
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -24,15 +24,12 @@ from durabletask.worker import (
 )
 from tests.builders.worker import (
     ScriptedSidecar,
-    Sidecars,
+    ScriptedSidecars,
     activity_item,
     orchestrator_item,
     refusal,
     settle,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 def greet(ctx: ActivityContext, name: str) -> str:
@@ -127,7 +124,7 @@ def test_the_deprecated_arguments_say_so_and_work() -> None:
         worker = TaskHubGrpcWorker(
             log_handler=handler,
             log_formatter=logging.Formatter("* %(message)s"),
-            connect=Sidecars(),
+            connect=ScriptedSidecars(),
         )
 
     worker.start()
@@ -137,9 +134,6 @@ def test_the_deprecated_arguments_say_so_and_work() -> None:
     assert any(text.startswith("* Worker connected") for text in handled)
 
 
-# Lifecycle.
-
-
 @pytest.mark.parametrize(
     ("metadata", "hub"), [(None, "default"), ([("taskhub", "orders")], "orders")]
 )
@@ -147,7 +141,9 @@ def test_log_records_carry_the_task_hub_beside_their_own_fields(
     metadata: list[tuple[str, str]] | None, hub: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    worker = TaskHubGrpcWorker(host_address="there:1", metadata=metadata, connect=Sidecars())
+    worker = TaskHubGrpcWorker(
+        host_address="there:1", metadata=metadata, connect=ScriptedSidecars()
+    )
 
     worker.start()
     worker.wait_until_ready(20)
@@ -157,12 +153,15 @@ def test_log_records_carry_the_task_hub_beside_their_own_fields(
     assert (fields["hub"], fields["address"]) == (hub, "there:1")
 
 
+# Lifecycle.
+
+
 @pytest.fixture
-def sidecars() -> Sidecars:
-    return Sidecars(activity_item("greet", '"Tokyo"'))
+def sidecars() -> ScriptedSidecars:
+    return ScriptedSidecars(activity_item("greet", '"Tokyo"'))
 
 
-def test_a_started_worker_works_on_its_own_thread_until_stopped(sidecars: Sidecars) -> None:
+def test_a_started_worker_works_on_its_own_thread_until_stopped(sidecars: ScriptedSidecars) -> None:
     worker = TaskHubGrpcWorker(connect=sidecars)
     worker.add_activity(greet)
 
@@ -174,7 +173,7 @@ def test_a_started_worker_works_on_its_own_thread_until_stopped(sidecars: Sideca
     assert sidecars.made[0].streams[0].is_closed
 
 
-def test_a_stopped_worker_can_be_started_again(sidecars: Sidecars) -> None:
+def test_a_stopped_worker_can_be_started_again(sidecars: ScriptedSidecars) -> None:
     worker = TaskHubGrpcWorker(connect=sidecars)
     worker.add_activity(greet)
 
@@ -187,7 +186,7 @@ def test_a_stopped_worker_can_be_started_again(sidecars: Sidecars) -> None:
 
 
 def test_a_worker_whose_user_code_will_not_end_can_be_started_again() -> None:
-    sidecars = Sidecars(orchestrator_item([events.orchestrator_started(), begin("cling")]))
+    sidecars = ScriptedSidecars(orchestrator_item([events.orchestrator_started(), begin("cling")]))
     worker = TaskHubGrpcWorker(connect=sidecars)
     may_end = threading.Event()
 
@@ -207,7 +206,7 @@ def test_a_worker_whose_user_code_will_not_end_can_be_started_again() -> None:
     may_end.set()
 
 
-def test_a_stopped_worker_leaves_no_thread_behind(sidecars: Sidecars) -> None:
+def test_a_stopped_worker_leaves_no_thread_behind(sidecars: ScriptedSidecars) -> None:
     before = set(threading.enumerate())
     worker = TaskHubGrpcWorker(connect=sidecars)
     worker.add_activity(greet)
@@ -222,7 +221,7 @@ def test_a_stopped_worker_leaves_no_thread_behind(sidecars: Sidecars) -> None:
     assert not any(thread.is_alive() for thread in left)
 
 
-def test_leaving_the_block_stops_and_entering_does_not_start(sidecars: Sidecars) -> None:
+def test_leaving_the_block_stops_and_entering_does_not_start(sidecars: ScriptedSidecars) -> None:
     with TaskHubGrpcWorker(connect=sidecars) as worker:
         assert sidecars.made == []
         worker.start()
@@ -264,7 +263,7 @@ def test_a_wait_ends_when_the_worker_is_stopped() -> None:
 
 
 def test_the_worker_reconnects_to_a_sidecar_that_comes_back() -> None:
-    class AwayAtFirst(Sidecars):
+    class AwayAtFirst(ScriptedSidecars):
         def __call__(self) -> ScriptedSidecar:
             sidecar = super().__call__()
             sidecar.refuse(methods.HELLO, refusal("UNAVAILABLE"))
@@ -280,7 +279,7 @@ def test_the_worker_reconnects_to_a_sidecar_that_comes_back() -> None:
 
 
 def test_an_activity_may_stop_its_worker() -> None:
-    sidecars = Sidecars(activity_item("leave"))
+    sidecars = ScriptedSidecars(activity_item("leave"))
     worker = TaskHubGrpcWorker(connect=sidecars)
 
     @worker.activity
@@ -295,7 +294,7 @@ def test_an_activity_may_stop_its_worker() -> None:
 
 
 async def test_a_task_beside_run_can_wait_for_the_connection() -> None:
-    sidecars = Sidecars()
+    sidecars = ScriptedSidecars()
     worker = TaskHubGrpcWorker(connect=sidecars)
     running = asyncio.create_task(worker.run())
 
@@ -307,7 +306,7 @@ async def test_a_task_beside_run_can_wait_for_the_connection() -> None:
 
 
 async def test_a_loop_can_wait_for_a_worker_on_a_thread_of_its_own() -> None:
-    sidecars = Sidecars()
+    sidecars = ScriptedSidecars()
     with TaskHubGrpcWorker(connect=sidecars) as worker:
         worker.start()
 
@@ -342,7 +341,9 @@ async def test_a_wait_in_a_loop_ends_when_the_worker_is_stopped() -> None:
         await waiting
 
 
-async def test_run_works_in_the_loop_of_its_caller_until_stopped(sidecars: Sidecars) -> None:
+async def test_run_works_in_the_loop_of_its_caller_until_stopped(
+    sidecars: ScriptedSidecars,
+) -> None:
     worker = TaskHubGrpcWorker(connect=sidecars)
     loops = []
 
@@ -359,7 +360,7 @@ async def test_run_works_in_the_loop_of_its_caller_until_stopped(sidecars: Sidec
     assert loops == [asyncio.get_running_loop()]
 
 
-async def test_run_can_be_cancelled_and_run_again(sidecars: Sidecars) -> None:
+async def test_run_can_be_cancelled_and_run_again(sidecars: ScriptedSidecars) -> None:
     worker = TaskHubGrpcWorker(connect=sidecars)
     for _ in range(2):
         running = asyncio.create_task(worker.run())
@@ -372,7 +373,7 @@ async def test_run_can_be_cancelled_and_run_again(sidecars: Sidecars) -> None:
 
 
 async def test_waiting_in_the_loop_of_the_worker_would_hang_and_is_refused() -> None:
-    worker = TaskHubGrpcWorker(connect=Sidecars())
+    worker = TaskHubGrpcWorker(connect=ScriptedSidecars())
     running = asyncio.create_task(worker.run())
     await settle()
 
@@ -438,7 +439,7 @@ print([name for name in ("grpc", "betterproto2") if name in sys.modules])
 
 
 def test_children_are_started_with_the_default_version() -> None:
-    sidecars = Sidecars(orchestrator_item([events.orchestrator_started(), begin("parent")]))
+    sidecars = ScriptedSidecars(orchestrator_item([events.orchestrator_started(), begin("parent")]))
 
     with TaskHubGrpcWorker(connect=sidecars) as worker:
 
@@ -453,7 +454,7 @@ def test_children_are_started_with_the_default_version() -> None:
 
 
 def test_an_orchestration_of_another_version_is_not_run() -> None:
-    sidecars = Sidecars(orchestrator_item([events.orchestrator_started(), begin("hello")]))
+    sidecars = ScriptedSidecars(orchestrator_item([events.orchestrator_started(), begin("hello")]))
 
     with TaskHubGrpcWorker(connect=sidecars) as worker:
         worker.add_orchestrator(hello)

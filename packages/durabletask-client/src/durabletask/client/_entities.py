@@ -15,8 +15,8 @@ from durabletask.client._queries import (
     next_token,
 )
 from durabletask.core import arguments
-from durabletask.core.payloads import serialized
 from durabletask.protocol import messages, methods
+from durabletask.serialization.sendable import serialized
 from durabletask.transport.errors import InstanceNotFoundError
 
 if TYPE_CHECKING:

@@ -4,6 +4,6 @@
     machine.replay(request.past_events)
     decision = machine.turn(request.new_events)
 
-Start reading in `decide`, then `machine`. No I/O, no clock, no threads: the same events
-always give the same decision, and tests need nothing but events.
+Start reading in `orchestration`, then `machine`. No I/O, no clock, no threads: the same events
+always give the same decision, and tests need only events.
 """

@@ -1,33 +1,45 @@
-"""What an orchestrator can ask of the outside world.
+"""What an orchestrator can ask the engine for, one function for each kind of action.
 
-An action is compared with history by number, method and name, and becomes a message only if
-history does not hold it.
+An action is compared with history by id, kind, name and target. It becomes a message, which
+may mean serializing its payload, only if history does not hold it.
 """
 
 from __future__ import annotations
 
-import copy
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from durabletask.core.payloads import text
 from durabletask.failures import RequestedAction
 from durabletask.protocol.blanks import blank
+from durabletask.serialization.sendable import serialized
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from durabletask.core.payloads import Payload
     from durabletask.protocol import messages
+    from durabletask.serialization import DataConverter
 
-CALL_ACTIVITY = "call_activity"
-CALL_SUB_ORCHESTRATOR = "call_sub_orchestrator"
-CREATE_TIMER = "create_timer"
-SEND_EVENT = "send_event"
-CALL_ENTITY = "call_entity"
-SIGNAL_ENTITY = "signal_entity"
-LOCK_ENTITIES = "lock_entities"
-UNLOCK_ENTITIES = "unlock_entities"
+# Text, or what makes it: see `payload`.
+Payload: TypeAlias = str | Callable[[], str | None] | None
+
+_SMALL = 2**63
+
+
+class ActionKind(Enum):
+    """The method of the context by which orchestrators ask for the action."""
+
+    CALL_ACTIVITY = "call_activity"
+    CALL_SUB_ORCHESTRATOR = "call_sub_orchestrator"
+    CREATE_TIMER = "create_timer"
+    SEND_EVENT = "send_event"
+    CALL_ENTITY = "call_entity"
+    SIGNAL_ENTITY = "signal_entity"
+    LOCK_ENTITIES = "lock_entities"
+    UNLOCK_ENTITIES = "unlock_entities"
 
 
 class TimerOrigin(NamedTuple):
@@ -37,348 +49,248 @@ class TimerOrigin(NamedTuple):
     text: str = ""
 
 
-BY_CODE = TimerOrigin("create_timer")
+CREATED_BY_CODE = TimerOrigin("create_timer")
 
 
-class Action(ABC):
-    """One thing the orchestrator asked for; `id` is its number."""
+@dataclass(slots=True, eq=False)
+class Action:
+    """One thing the orchestrator asked for.
 
-    __slots__ = ("id", "name")
+    `write` sets the member of the message that holds what is asked for. `target` is the
+    instance it addresses, if it names one; `call_id` is what all attempts of a call have in
+    common, on engines that record such an id.
+    """
 
-    # The context method by which orchestrators ask; error texts name it.
-    method: ClassVar[str]
-    # Sent even if the orchestration has failed or been terminated meanwhile.
-    is_owed: ClassVar[bool] = False
-
-    def __init__(self, id: int, name: str) -> None:
-        self.id = id
-        self.name = name
+    id: int
+    kind: ActionKind
+    name: str
+    write: Callable[[messages.OrchestratorAction], None]
+    target: str = ""
+    call_id: str = ""
 
     @property
-    def target(self) -> str:
-        """The instance it addresses, if it names one."""
-        return ""
+    def survives_failure(self) -> bool:
+        """Whether it is sent even if the orchestration has failed or been terminated since."""
+        return self.kind is ActionKind.UNLOCK_ENTITIES
 
-    def is_recorded_as(self, name: str, target: str) -> bool:  # noqa: ARG002  # for subclasses
-        """Whether history's account of this method is an account of this action."""
-        return self.name == name
+    @property
+    def retry_origin(self) -> TimerOrigin:
+        """What a timer is for that delays the next attempt of this call."""
+        is_activity = self.kind is ActionKind.CALL_ACTIVITY
+        return TimerOrigin(
+            "activity_retry" if is_activity else "sub_orchestration_retry", self.call_id
+        )
 
-    def under(self, number: int) -> Self:
-        """The same thing asked for under another number."""
-        again = copy.copy(self)
-        again.id = number
+    def is_recorded_as(self, name: str, target: str) -> bool:
+        """Whether an event that records an action of this kind, with that name, records this."""
+        if self.kind is ActionKind.SEND_EVENT:
+            return self.name.casefold() == name.casefold() and self.target == target
+        # Engines need not record the target of a message to an entity.
+        return self.name == name and (not target or self.target == target)
+
+    def with_id(self, id: int) -> Action:
+        """The same action under another id."""
+        again = copy(self)
+        again.id = id
         return again
 
     def requested(self) -> RequestedAction:
         """The action as error texts show it."""
-        return RequestedAction(self.id, self.method, self.name, self.target)
+        return RequestedAction(self.id, self.kind.value, self.name, self.target)
 
-    def _numbered(self) -> messages.OrchestratorAction:
+    def message(self) -> messages.OrchestratorAction:
+        """The action as it is sent. Raises what serializing its payload raises."""
         from durabletask.protocol import messages
 
         action = blank(messages.OrchestratorAction)
         action.id = self.id
+        self.write(action)
         return action
 
-    @abstractmethod
-    def message(self) -> messages.OrchestratorAction:
-        """The action as it travels."""
 
-
-class CallAction(Action):
-    """Have something run elsewhere and hear how it ends."""
-
-    __slots__ = ()
-
-    @property
-    def execution_id(self) -> str:
-        """What all attempts of the call have in common, on engines that tell it; else empty."""
-        return ""
-
-    @property
-    @abstractmethod
-    def retry_origin(self) -> TimerOrigin:
-        """What a timer is for that delays its next attempt."""
-
-
-class ScheduleActivity(CallAction):
+def call_activity(
+    id: int,
+    name: str,
+    input: Payload,
+    *,
+    tags: dict[str, str] | None = None,
+    call_id: str = "",
+) -> Action:
     """Have an activity run."""
 
-    __slots__ = ("_execution_id", "_input", "_tags", "_version")
-    method = CALL_ACTIVITY
-
-    def __init__(
-        self,
-        id: int,
-        name: str,
-        input: Payload,
-        tags: dict[str, str] | None,
-        version: str | None,
-        *,
-        execution_id: str = "",
-    ) -> None:
-        super().__init__(id, name)
-        self._execution_id = execution_id
-        self._input = input
-        self._tags = tags
-        self._version = version
-
-    @property
-    def execution_id(self) -> str:
-        return self._execution_id
-
-    @property
-    def retry_origin(self) -> TimerOrigin:
-        return TimerOrigin("activity_retry", self._execution_id)
-
-    def message(self) -> messages.OrchestratorAction:
+    def write(action: messages.OrchestratorAction) -> None:
         from durabletask.protocol import messages
 
-        call = blank(messages.ScheduleTaskAction)
-        call.name = self.name
-        call.version = self._version
-        call.task_execution_id = self._execution_id
-        call.input = text(self._input)
-        call.tags.update(self._tags or {})
-        action = self._numbered()
-        action.schedule_task = call
-        return action
+        task = blank(messages.ScheduleTaskAction)
+        task.name = name
+        task.task_execution_id = call_id
+        task.input = text(input)
+        task.tags.update(tags or {})
+        action.schedule_task = task
+
+    return Action(id, ActionKind.CALL_ACTIVITY, name, write, call_id=call_id)
 
 
-class StartChild(CallAction):
-    """Start another orchestration and hear how it ends."""
+def call_sub_orchestrator(
+    id: int, name: str, input: Payload, *, instance_id: str, version: str | None
+) -> Action:
+    """Start another orchestration, whose outcome is awaited."""
 
-    __slots__ = ("_input", "_instance_id", "_version")
-    method = CALL_SUB_ORCHESTRATOR
-
-    def __init__(
-        self, id: int, name: str, input: Payload, instance_id: str, version: str | None
-    ) -> None:
-        super().__init__(id, name)
-        self._input = input
-        self._instance_id = instance_id
-        self._version = version
-
-    @property
-    def retry_origin(self) -> TimerOrigin:
-        return TimerOrigin("sub_orchestration_retry", self._instance_id)
-
-    def message(self) -> messages.OrchestratorAction:
+    def write(action: messages.OrchestratorAction) -> None:
         from durabletask.protocol import messages
 
         child = blank(messages.CreateSubOrchestrationAction)
-        child.instance_id = self._instance_id
-        child.name = self.name
-        child.version = self._version
-        child.input = text(self._input)
-        action = self._numbered()
+        child.instance_id = instance_id
+        child.name = name
+        child.version = version
+        child.input = text(input)
         action.create_sub_orchestration = child
-        return action
+
+    return Action(id, ActionKind.CALL_SUB_ORCHESTRATOR, name, write, call_id=instance_id)
 
 
-class StartTimer(Action):
-    """Be woken at a time; `origin` is None for engines that do not keep it."""
+def create_timer(id: int, fire_at: datetime, origin: TimerOrigin | None = None) -> Action:
+    """Fire at a time; `origin` is None for engines that do not record it."""
 
-    __slots__ = ("_fire_at", "_origin")
-    method = CREATE_TIMER
-
-    def __init__(self, id: int, fire_at: datetime, origin: TimerOrigin | None = None) -> None:
-        super().__init__(id, "")
-        self._fire_at = fire_at
-        self._origin = origin
-
-    def message(self) -> messages.OrchestratorAction:
+    def write(action: messages.OrchestratorAction) -> None:
         from durabletask.protocol import messages
 
         timer = blank(messages.CreateTimerAction)
-        timer.fire_at = self._fire_at
-        match self._origin:
-            case ("create_timer", _):
-                timer.create_timer = messages.TimerOriginCreateTimer()
-            case ("external_event", name):
-                timer.external_event = messages.TimerOriginExternalEvent(name=name)
-            case ("activity_retry", id):
-                timer.activity_retry = messages.TimerOriginActivityRetry(task_execution_id=id)
-            case ("sub_orchestration_retry", id):
-                timer.sub_orchestration_retry = messages.TimerOriginSubOrchestrationRetry(
-                    instance_id=id
-                )
-            case _:
-                pass
-        action = self._numbered()
+        timer.fire_at = fire_at
+        if origin is not None:
+            _write_origin(timer, origin)
         action.create_timer = timer
-        return action
+
+    return Action(id, ActionKind.CREATE_TIMER, "", write)
 
 
-class SendEvent(Action):
+def _write_origin(timer: messages.CreateTimerAction, origin: TimerOrigin) -> None:
+    from durabletask.protocol import messages
+
+    match origin:
+        case ("create_timer", _):
+            timer.create_timer = messages.TimerOriginCreateTimer()
+        case ("external_event", name):
+            timer.external_event = messages.TimerOriginExternalEvent(name=name)
+        case ("activity_retry", id):
+            timer.activity_retry = messages.TimerOriginActivityRetry(task_execution_id=id)
+        case ("sub_orchestration_retry", id):
+            timer.sub_orchestration_retry = messages.TimerOriginSubOrchestrationRetry(
+                instance_id=id
+            )
+
+
+def send_event(id: int, name: str, target: str, data: Payload) -> Action:
     """Raise an event on another instance."""
 
-    __slots__ = ("_data", "_target")
-    method = SEND_EVENT
-
-    def __init__(self, id: int, name: str, target: str, data: Payload) -> None:
-        super().__init__(id, name)
-        self._target = target
-        self._data = data
-
-    @property
-    def target(self) -> str:
-        return self._target
-
-    def is_recorded_as(self, name: str, target: str) -> bool:
-        return self.name.casefold() == name.casefold() and self._target == target
-
-    def message(self) -> messages.OrchestratorAction:
+    def write(action: messages.OrchestratorAction) -> None:
         from durabletask.protocol import messages
 
         event = blank(messages.SendEventAction)
         event.instance = blank(messages.OrchestrationInstance)
-        event.instance.instance_id = self._target
-        event.name = self.name
-        event.data = text(self._data)
-        action = self._numbered()
+        event.instance.instance_id = target
+        event.name = name
+        event.data = text(data)
         action.send_event = event
-        return action
+
+    return Action(id, ActionKind.SEND_EVENT, name, write, target=target)
 
 
-class EntityAction(Action):
-    """A message to an entity."""
+def call_entity(
+    id: int, operation: str, target: str, input: Payload, *, request_id: str, parent: str
+) -> Action:
+    """Have an entity perform an operation, whose outcome is awaited."""
 
-    __slots__ = ()
-
-    def is_recorded_as(self, name: str, target: str) -> bool:
-        # Engines need not tell the target: on its way to the entity the message has none.
-        return self.name == name and target in {"", self.target}
-
-    def message(self) -> messages.OrchestratorAction:
-        from durabletask.protocol import messages
-
-        action = self._numbered()
-        action.send_entity_message = blank(messages.SendEntityMessageAction)
-        self._write(action.send_entity_message)
-        return action
-
-    @abstractmethod
-    def _write(self, sent: messages.SendEntityMessageAction) -> None:
-        """Put into the message what is sent."""
-
-
-class CallEntity(EntityAction):
-    """Have an entity perform an operation and hear what comes of it."""
-
-    __slots__ = ("_input", "_parent", "_target", "request_id")
-    method = CALL_ENTITY
-
-    def __init__(
-        self, id: int, name: str, target: str, input: Payload, *, request_id: str, parent: str
-    ) -> None:
-        super().__init__(id, name)
-        self.request_id = request_id
-        self._target = target
-        self._input = input
-        self._parent = parent
-
-    @property
-    def target(self) -> str:
-        return self._target
-
-    def _write(self, sent: messages.SendEntityMessageAction) -> None:
+    def write(action: messages.OrchestratorAction) -> None:
         from durabletask.protocol import messages
 
         called = blank(messages.EntityOperationCalledEvent)
-        called.request_id = self.request_id
-        called.operation = self.name
-        called.input = text(self._input)
-        called.parent_instance_id = self._parent
-        called.target_instance_id = self._target
-        sent.entity_operation_called = called
+        called.request_id = request_id
+        called.operation = operation
+        called.input = text(input)
+        called.parent_instance_id = parent
+        called.target_instance_id = target
+        _entity_message(action).entity_operation_called = called
+
+    return Action(id, ActionKind.CALL_ENTITY, operation, write, target=target, call_id=request_id)
 
 
-class SignalEntity(EntityAction):
-    """Have an entity perform an operation, and no more about it."""
+def signal_entity(
+    id: int, operation: str, target: str, input: Payload, *, request_id: str, due: datetime | None
+) -> Action:
+    """Have an entity perform an operation, whose outcome is not awaited."""
 
-    __slots__ = ("_due", "_input", "_request_id", "_target")
-    method = SIGNAL_ENTITY
-
-    def __init__(
-        self,
-        id: int,
-        name: str,
-        target: str,
-        input: Payload,
-        *,
-        request_id: str,
-        due: datetime | None,
-    ) -> None:
-        super().__init__(id, name)
-        self._target = target
-        self._input = input
-        self._request_id = request_id
-        self._due = due
-
-    @property
-    def target(self) -> str:
-        return self._target
-
-    def _write(self, sent: messages.SendEntityMessageAction) -> None:
+    def write(action: messages.OrchestratorAction) -> None:
         from durabletask.protocol import messages
 
         signaled = blank(messages.EntityOperationSignaledEvent)
-        signaled.request_id = self._request_id
-        signaled.operation = self.name
-        signaled.scheduled_time = self._due
-        signaled.input = text(self._input)
-        signaled.target_instance_id = self._target
-        sent.entity_operation_signaled = signaled
+        signaled.request_id = request_id
+        signaled.operation = operation
+        signaled.scheduled_time = due
+        signaled.input = text(input)
+        signaled.target_instance_id = target
+        _entity_message(action).entity_operation_signaled = signaled
+
+    return Action(id, ActionKind.SIGNAL_ENTITY, operation, write, target=target)
 
 
-class LockEntities(EntityAction):
-    """Have entities for oneself."""
+def lock_entities(id: int, section_id: str, locks: list[str], parent: str) -> Action:
+    """Lock entities for a critical section."""
 
-    __slots__ = ("_locks", "_parent", "_section_id")
-    method = LOCK_ENTITIES
-
-    def __init__(self, id: int, section_id: str, locks: list[str], parent: str) -> None:
-        super().__init__(id, "")
-        self._section_id = section_id
-        self._locks = locks
-        self._parent = parent
-
-    @property
-    def target(self) -> str:
-        return ", ".join(self._locks)
-
-    def _write(self, sent: messages.SendEntityMessageAction) -> None:
+    def write(action: messages.OrchestratorAction) -> None:
         from durabletask.protocol import messages
 
         requested = blank(messages.EntityLockRequestedEvent)
-        requested.critical_section_id = self._section_id
-        requested.lock_set = list(self._locks)
-        requested.parent_instance_id = self._parent
-        sent.entity_lock_requested = requested
+        requested.critical_section_id = section_id
+        requested.lock_set = list(locks)
+        requested.parent_instance_id = parent
+        _entity_message(action).entity_lock_requested = requested
+
+    return Action(id, ActionKind.LOCK_ENTITIES, "", write, target=", ".join(locks))
 
 
-class UnlockEntity(EntityAction):
-    """Give one entity of a section free; its name is the section's id."""
+def unlock_entity(id: int, section_id: str, target: str, parent: str) -> Action:
+    """Unlock one entity of a critical section; the action's name is the section's id."""
 
-    __slots__ = ("_parent", "_target")
-    method = UNLOCK_ENTITIES
-    is_owed = True
-
-    def __init__(self, id: int, section_id: str, target: str, parent: str) -> None:
-        super().__init__(id, section_id)
-        self._target = target
-        self._parent = parent
-
-    @property
-    def target(self) -> str:
-        return self._target
-
-    def _write(self, sent: messages.SendEntityMessageAction) -> None:
+    def write(action: messages.OrchestratorAction) -> None:
         from durabletask.protocol import messages
 
         unlock = blank(messages.EntityUnlockSentEvent)
-        unlock.critical_section_id = self.name
-        unlock.parent_instance_id = self._parent
-        unlock.target_instance_id = self._target
-        sent.entity_unlock_sent = unlock
+        unlock.critical_section_id = section_id
+        unlock.parent_instance_id = parent
+        unlock.target_instance_id = target
+        _entity_message(action).entity_unlock_sent = unlock
+
+    return Action(id, ActionKind.UNLOCK_ENTITIES, section_id, write, target=target)
+
+
+def _entity_message(action: messages.OrchestratorAction) -> messages.SendEntityMessageAction:
+    from durabletask.protocol import messages
+
+    action.send_entity_message = blank(messages.SendEntityMessageAction)
+    return action.send_entity_message
+
+
+def payload(value: Any, converter: DataConverter, *, replaying: bool) -> Payload:
+    """The value as text, now or, where that makes no visible difference, only if needed.
+
+    During replay nearly every payload is in history already. But serializing may raise at the
+    place of the call, where the code may catch it, and a value may be changed after the call:
+    so only what cannot do either is serialized later.
+    """
+    if value is None:
+        return None
+    if replaying and _is_plain(value):
+        return partial(serialized, value, converter)
+    return serialized(value, converter)
+
+
+def text(content: Payload) -> str | None:
+    """The payload as it is sent."""
+    return content() if callable(content) else content
+
+
+def _is_plain(value: Any) -> bool:
+    kind = type(value)
+    # Not float: a converter may refuse NaN. Not every int: Python refuses to print the largest.
+    return kind is str or kind is bool or (kind is int and -_SMALL <= value < _SMALL)

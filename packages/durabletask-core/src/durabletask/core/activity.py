@@ -1,9 +1,9 @@
-"""An activity request becomes a call, and the call's outcome a response.
+"""Turn an activity request into a call, and the call's outcome into a response.
 
-What lies between is the worker's: it knows whether to call on a thread or to await on its
-loop. A request that cannot be called (no such activity, unreadable input) is a call that
-raises, so that the worker has one way only. Reading the input and writing the result run
-user code as the call itself does, which may block or want to exit: `prepare` does neither.
+The worker makes the call, on a thread or on its event loop. For a request that cannot be
+served (no such activity, unreadable input) the call raises, so that the worker has only one
+case to handle. Deserializing the input and serializing the result run user code, which may
+block or raise SystemExit, as the activity itself may: `prepare` does neither of them.
 
     call = prepare(request, registry, settings)
     try:
@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from durabletask.core.outcome import Outcome, Raised, Returned
-from durabletask.core.payloads import serialized
+from durabletask.core.runner import CallOutcome, Raised, Returned
 from durabletask.failures import (
     ActivityNotRegisteredError,
     details_from_exception,
     to_message,
 )
 from durabletask.serialization import discovery
+from durabletask.serialization.sendable import serialized
 from durabletask.task import ActivityContext
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
     from durabletask.failures import FailureDetails
     from durabletask.protocol import messages
 
-__all__ = ["ActivityCall", "Outcome", "Raised", "Returned", "finish", "prepare"]
+__all__ = ["ActivityCall", "CallOutcome", "Raised", "Returned", "finish", "prepare"]
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityCall:
     """An activity with its arguments; `call` gives a coroutine if `is_async`, else the result.
 
-    The result may be a coroutine as well: of a plain function around an `async def`.
+    The result may be a coroutine as well: of a plain function that wraps an `async def`.
     """
 
     name: str
@@ -57,7 +57,7 @@ class ActivityCall:
 def prepare(
     request: messages.ActivityRequest, registry: Registry, settings: Settings
 ) -> ActivityCall:
-    """What to call; never raises, and runs nothing of the user's."""
+    """What to call; never raises, and runs no user code."""
     name = request.name
     try:
         function = registry.activity(name)
@@ -70,7 +70,7 @@ def prepare(
 
 def finish(
     request: messages.ActivityRequest,
-    outcome: Outcome,
+    outcome: CallOutcome,
     settings: Settings,
     *,
     completion_token: str,
@@ -138,16 +138,16 @@ def _is_async(function: Any) -> bool:
 
 
 def _explained(exception: BaseException, name: str) -> BaseException:
-    """The exception with a text; `sys.exit` and the like bring none that says what happened."""
+    """The exception with a text; `sys.exit` and the like have none that says what happened."""
     if isinstance(exception, Exception):
         return exception
     kind = type(exception)
     try:
-        told = str(exception)
+        text = str(exception)
         explained = kind(
-            f"activity '{name}' raised {kind.__name__}{f'({told})' if told else ''}. This fails "
-            "the activity and leaves the worker running: to report a failure raise an Exception, "
-            "to stop the worker do so from outside, for an activity cannot exit it."
+            f"Activity '{name}' raised {kind.__name__}{f'({text})' if text else ''}. This fails "
+            "the activity, and the worker goes on. To report a failure, raise an Exception. An "
+            "activity cannot stop its worker: stop it from outside."
         )
     except BaseException:  # noqa: BLE001  # a type with a constructor or a text of its own
         return exception

@@ -1,9 +1,9 @@
-"""Check what users pass where a message holds text or a time and nothing else.
+"""Check arguments that a message can hold only as text or as a time.
 
-The codec refuses the same values, but only when all that was asked for is sent: too late for
-the line that is wrong to fail, and a turn that cannot be sent would be taken again for ever.
+The codec refuses the same values, but only when the whole turn is sent: too late to point at
+the line that is wrong, and a turn that cannot be sent would be repeated forever.
 
-Clients check their arguments here too, so this module imports nothing that they do without.
+Clients check their arguments here too, so this module imports only what clients need anyway.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def tags(value: Mapping[str, str] | None) -> dict[str, str] | None:
 
 
 def time(value: Any, argument: str) -> datetime | timedelta:
-    """The value, if it is a time or a span from now."""
+    """The value; TypeError if it is neither a time nor a span from now."""
     if isinstance(value, (datetime, timedelta)):
         return value
     error = wrong_type(argument, "a datetime or a timedelta", value)
@@ -39,7 +39,7 @@ def time(value: Any, argument: str) -> datetime | timedelta:
 
 
 def instance_of(kind: type[T], value: T, argument: str) -> T:
-    """The value, if it is one of those."""
+    """The value; TypeError if it is not an instance of that class."""
     if not isinstance(value, kind):
         article = "an" if kind.__name__[0] in "AEIOU" else "a"
         raise wrong_type(argument, f"{article} {kind.__name__}", value)

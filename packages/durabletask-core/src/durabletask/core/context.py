@@ -1,7 +1,7 @@
-"""The context that orchestrators are handed: turns what they ask for into actions.
+"""The context that orchestrators are given: turns what they ask for into actions.
 
-Does nothing by itself. After a machine is closed its context goes on answering, to
-`finally` blocks, but what they ask for leads nowhere and they count as replaying.
+After its machine is closed a context still serves `finally` blocks, but the actions they ask
+for are not sent, and they count as replaying.
 """
 
 from __future__ import annotations
@@ -9,40 +9,35 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from durabletask.core import arguments
-from durabletask.core.actions import (
-    CallEntity,
-    ScheduleActivity,
-    SendEvent,
-    SignalEntity,
-    StartChild,
-)
-from durabletask.core.calls import Calls
+from durabletask.core import actions, arguments
+from durabletask.core.actions import payload
 from durabletask.core.critical_sections import CriticalSections
 from durabletask.core.determinism import ReplayClock, as_utc, call_uuid, nth_uuid
-from durabletask.core.ending import ContinuedAsNew
 from durabletask.core.entity_calls import EntityCalls
 from durabletask.core.external_events import ExternalEvents
-from durabletask.core.foresight import Foresight
-from durabletask.core.ledger import Ledger
+from durabletask.core.history_lookahead import HistoryLookahead
+from durabletask.core.outcome import ContinuedAsNew
 from durabletask.core.patches import Patches
-from durabletask.core.payloads import Payload, payload, serialized
+from durabletask.core.pending_actions import PendingActions
+from durabletask.core.pending_calls import PendingCalls
 from durabletask.core.timers import Timers
 from durabletask.entities import EntityInstanceId
 from durabletask.serialization import discovery
+from durabletask.serialization.sendable import serialized
 from durabletask.task import OrchestrationContext, TimerTask, get_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import timedelta
 
+    from durabletask.core.actions import Payload
     from durabletask.core.settings import Settings
     from durabletask.entities import EntityLock
     from durabletask.task import CancellableTask, CompletableTask, RetryPolicy
 
 
 class ReplayedContext(OrchestrationContext):
-    """An orchestration's context, and the books it keeps, which the machine reads and fills."""
+    """An orchestration's context, and the state behind it, which the machine reads and updates."""
 
     __slots__ = (
         "_instance_id",
@@ -51,15 +46,15 @@ class ReplayedContext(OrchestrationContext):
         "activities",
         "children",
         "clock",
+        "continued_as_new",
         "custom_status",
         "entity_calls",
         "events",
-        "foresight",
-        "ledger",
+        "lookahead",
         "parent",
         "patches",
+        "pending_actions",
         "replaying",
-        "restart",
         "sections",
         "timers",
         "version_label",
@@ -69,26 +64,28 @@ class ReplayedContext(OrchestrationContext):
         self._instance_id = instance_id
         self._settings = settings
         self._uuids = 0
-        self.ledger = Ledger()
+        self.pending_actions = PendingActions()
         self.clock = ReplayClock()
         self.timers = Timers(
-            self.ledger,
+            self.pending_actions,
             self.clock,
             settings.maximum_timer_interval,
-            tells_origins=settings.engine.records_versions,
+            records_origins=settings.engine.records_versions,
         )
-        self.foresight = Foresight(instance_id)
+        self.lookahead = HistoryLookahead(instance_id)
         self.patches = Patches()
         self.activities = self._calls(f"{instance_id}: Activity")
         self.children = self._calls("Sub-orchestration")
         self.events = ExternalEvents(self.timers, settings.data_converter)
-        self.sections = CriticalSections(instance_id, self.ledger)
-        self.entity_calls = EntityCalls(self.ledger, self.sections, settings.data_converter)
+        self.sections = CriticalSections(instance_id, self.pending_actions)
+        self.entity_calls = EntityCalls(
+            self.pending_actions, self.sections, settings.data_converter
+        )
         self.parent: str | None = None
         self.version_label: str | None = None
         self.replaying = True
         self.custom_status: str | None = None
-        self.restart: ContinuedAsNew | None = None
+        self.continued_as_new: ContinuedAsNew | None = None
 
     @property
     def instance_id(self) -> str:
@@ -129,15 +126,14 @@ class ReplayedContext(OrchestrationContext):
         tags: dict[str, str] | None = None,
         return_type: type | None = None,
     ) -> CompletableTask[Any]:
-        number = self.ledger.next_number()
+        id = self.pending_actions.next_id()
         name, result_type = self._callee(activity, return_type)
-        action = ScheduleActivity(
-            number,
+        action = actions.call_activity(
+            id,
             name,
             self._payload(input),
-            arguments.tags(tags),
-            version=None,
-            execution_id=self._execution_id(number),
+            tags=arguments.tags(tags),
+            call_id=self._call_id(id),
         )
         return self.activities.start(action, result_type, retry_policy)
 
@@ -151,16 +147,16 @@ class ReplayedContext(OrchestrationContext):
         version: str | None = None,
         return_type: type | None = None,
     ) -> CompletableTask[Any]:
-        number = self.ledger.next_number()
+        id = self.pending_actions.next_id()
         self.sections.check_child()
         name, result_type = self._callee(orchestrator, return_type)
-        action = StartChild(
-            number,
+        action = actions.call_sub_orchestrator(
+            id,
             name,
             self._payload(input),
-            arguments.optional_text(instance_id, "instance_id")
-            or f"{self._instance_id}:{number:04x}",
-            arguments.optional_text(version, "version") or self._settings.default_version,
+            instance_id=arguments.optional_text(instance_id, "instance_id")
+            or f"{self._instance_id}:{id:04x}",
+            version=arguments.optional_text(version, "version") or self._settings.default_version,
         )
         return self.children.start(action, result_type, retry_policy)
 
@@ -172,14 +168,14 @@ class ReplayedContext(OrchestrationContext):
         *,
         return_type: type | None = None,
     ) -> CompletableTask[Any]:
-        number = self.ledger.next_number()
+        id = self.pending_actions.next_id()
         arguments.instance_of(EntityInstanceId, entity, "entity")
         arguments.text(operation, "operation")
         self._settings.engine.check_entities("call_entity")
         self.sections.check_call(entity)
         content = self._payload(input)
-        action = CallEntity(
-            number,
+        action = actions.call_entity(
+            id,
             operation,
             str(entity),
             content,
@@ -195,7 +191,7 @@ class ReplayedContext(OrchestrationContext):
         input: Any = None,
         signal_time: datetime | None = None,
     ) -> None:
-        number = self.ledger.next_number()
+        id = self.pending_actions.next_id()
         arguments.instance_of(EntityInstanceId, entity_id, "entity_id")
         arguments.text(operation_name, "operation_name")
         due = None
@@ -203,25 +199,25 @@ class ReplayedContext(OrchestrationContext):
             due = as_utc(arguments.instance_of(datetime, signal_time, "signal_time"))
         self._settings.engine.check_entities("signal_entity")
         self.sections.check_signal(entity_id)
-        action = SignalEntity(
-            number,
+        action = actions.signal_entity(
+            id,
             operation_name,
             str(entity_id),
             self._payload(input),
             request_id=self.new_uuid(),
             due=due,
         )
-        self.ledger.ask(action)
+        self.pending_actions.add(action)
 
     def lock_entities(self, entities: Iterable[EntityInstanceId]) -> CompletableTask[EntityLock]:
-        number = self.ledger.next_number()
+        id = self.pending_actions.next_id()
         wanted = [
             arguments.instance_of(EntityInstanceId, entity, "each of entities")
             for entity in entities
         ]
         self._settings.engine.check_entities("lock_entities")
         self.sections.check_enter()
-        return self.sections.enter(number, self.new_uuid(), wanted)
+        return self.sections.enter(id, self.new_uuid(), wanted)
 
     def wait_for_external_event(
         self,
@@ -243,19 +239,20 @@ class ReplayedContext(OrchestrationContext):
             raise ValueError("instance_id cannot be empty")
         if instance_id.startswith("@"):
             raise ValueError(
-                f"'{instance_id}' is the id of an entity: entities take operations, not events. "
-                "Use signal_entity to send it one."
+                f"'{instance_id}' is the id of an entity, and entities take operations, not events. "
+                "Use signal_entity instead."
             )
         if not event_name.strip():
             raise ValueError("event_name cannot be empty")
-        number = self.ledger.next_number()
-        self.ledger.ask(SendEvent(number, event_name, instance_id, self._payload(data)))
+        id = self.pending_actions.next_id()
+        content = self._payload(data)
+        self.pending_actions.add(actions.send_event(id, event_name, instance_id, content))
 
     def continue_as_new(
         self, new_input: Any, *, save_events: bool = False, new_version: str | None = None
     ) -> None:
-        if self.restart is None:
-            self.restart = ContinuedAsNew(
+        if self.continued_as_new is None:
+            self.continued_as_new = ContinuedAsNew(
                 serialized(new_input, self._settings.data_converter),
                 save_events,
                 arguments.optional_text(new_version, "new_version"),
@@ -271,21 +268,21 @@ class ReplayedContext(OrchestrationContext):
         self._uuids += 1
         return nth_uuid(self._instance_id, self.clock.now, n)
 
-    def _calls(self, failure_prefix: str) -> Calls:
-        return Calls(
-            self.ledger,
+    def _calls(self, failure_prefix: str) -> PendingCalls:
+        return PendingCalls(
+            self.pending_actions,
             self.clock,
             self.timers,
-            self.foresight,
+            self.lookahead,
             converter=self._settings.data_converter,
             failure_prefix=failure_prefix,
-            unique_numbers=self._settings.engine.unique_numbers,
+            unique_ids=self._settings.engine.unique_action_ids,
         )
 
-    def _execution_id(self, number: int) -> str:
+    def _call_id(self, id: int) -> str:
         if not self._settings.engine.records_versions:
             return ""
-        return call_uuid(self._instance_id, self.clock.now, number)
+        return call_uuid(self._instance_id, self.clock.now, id)
 
     def _callee(
         self, function: str | Callable[..., Any], return_type: type | None

@@ -1,4 +1,4 @@
-"""What an orchestrator may do while it holds entities for itself.
+"""What an orchestrator may do while it has entities locked.
 
                 lock_entities            lock granted           exit, or the end
     OUTSIDE ------------------> WAITING --------------> INSIDE ------------------> OUTSIDE
@@ -13,29 +13,27 @@
     signal another entity             yes       yes       yes
     call a sub-orchestrator           yes       no        no
 
-So no orchestration waits for one that waits for it. Whatever ends the section gives all its
-entities free at once, those too that it does not hold yet: to unlock them does no harm.
-
-Knows nothing about how entities answer.
+So no two orchestrations wait for each other. Whatever ends the section unlocks all its entities
+at once, also those whose lock was not granted yet: unlocking them does no harm.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from durabletask.core.actions import LockEntities, UnlockEntity
+from durabletask.core import actions
 from durabletask.entities import EntityLock
 from durabletask.task import CompletableTask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from durabletask.core.ledger import Ledger
+    from durabletask.core.pending_actions import PendingActions
     from durabletask.entities import EntityInstanceId
 
 
 class Section:
-    """One critical section; `free` are its entities with no call under way, once granted."""
+    """One critical section; once granted, `free` are its entities with no call in progress."""
 
     __slots__ = ("_sections", "entities", "free", "id", "task")
 
@@ -56,33 +54,33 @@ class Section:
 class CriticalSections:
     """The section that an orchestration is in, or waits to enter, and its rules."""
 
-    __slots__ = ("_current", "_instance_id", "_ledger")
+    __slots__ = ("_current", "_instance_id", "_pending_actions")
 
-    def __init__(self, instance_id: str, ledger: Ledger) -> None:
+    def __init__(self, instance_id: str, pending_actions: PendingActions) -> None:
         self._instance_id = instance_id
-        self._ledger = ledger
+        self._pending_actions = pending_actions
         self._current: Section | None = None
 
     def enter(
-        self, number: int, id: str, entities: Sequence[EntityInstanceId]
+        self, action_id: int, id: str, entities: Sequence[EntityInstanceId]
     ) -> CompletableTask[EntityLock]:
-        """Ask for the locks; the task completes when the orchestration has all of them."""
+        """Request the locks; the task completes when all are granted."""
         if not entities:
             raise RuntimeError("Failed to create entity lock request.")
-        # Everybody asks in the same order, so that nobody waits in a circle.
+        # All request in the same order, so that there is no deadlock.
         in_order = sorted(set(entities))
         self._current = Section(self, id, in_order)
         locks = [str(entity) for entity in in_order]
-        self._ledger.ask(LockEntities(number, id, locks, self._instance_id))
+        self._pending_actions.add(actions.lock_entities(action_id, id, locks, self._instance_id))
         return self._current.task
 
-    def recorded(self, id: str) -> None:
+    def expect_id(self, id: str) -> None:
         """Expect the grant under the id that history has for the request."""
         if self._current is not None:
             self._current.id = id
 
     def granted(self, id: str) -> bool:
-        """The orchestration has the locks; False if it does not wait for them."""
+        """Enter the section; False if the orchestration does not wait for these locks."""
         section = self._current
         if section is None or section.id != id or section.task.is_complete:
             return False
@@ -91,14 +89,15 @@ class CriticalSections:
         return True
 
     def leave(self, section: Section | None = None) -> None:
-        """Give the locks of that section back, or of whichever there is; once only."""
+        """Unlock the entities of that section, or of the current one; once only."""
         current = self._current
         if current is None or (section is not None and section is not current):
             return
         self._current = None
         for entity in current.entities:
-            number = self._ledger.next_number()
-            self._ledger.ask(UnlockEntity(number, current.id, str(entity), self._instance_id))
+            id = self._pending_actions.next_id()
+            unlock = actions.unlock_entity(id, current.id, str(entity), self._instance_id)
+            self._pending_actions.add(unlock)
 
     def check_enter(self) -> None:
         """RuntimeError if the orchestrator may not lock entities now."""
@@ -137,7 +136,7 @@ class CriticalSections:
         )
 
     def begin_call(self, entity: EntityInstanceId) -> Section | None:
-        """Note that a call is under way; the section it is made in, if any."""
+        """Note that a call is in progress; the section it is made in, if any."""
         if self._current is not None:
             self._current.free.discard(entity)
         return self._current

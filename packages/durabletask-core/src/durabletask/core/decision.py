@@ -1,7 +1,4 @@
-"""What a turn decided: a value that holds everything there is to commit.
-
-Knows nothing about how it came about.
-"""
+"""What a turn decided, with all that is to be committed and logged."""
 
 from __future__ import annotations
 
@@ -13,11 +10,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """Something to log; `level` is one of `logging`'s."""
+class LogEntry:
+    """A sentence to log about an orchestration; `level` is one of `logging`'s."""
 
     level: int
     text: str
+    instance_id: str
+    task_name: str | None = None
+
+    @property
+    def extra(self) -> dict[str, str]:
+        """The fields to log with it."""
+        named = {"instance_id": self.instance_id}
+        return named | {"task_name": self.task_name} if self.task_name else named
 
 
 class HasInstanceId(Protocol):
@@ -32,17 +37,17 @@ class Decision:
     """The answer to one orchestrator request.
 
     `actions` are all that history does not hold yet, in the order they were asked for, the
-    end of the orchestration last. `custom_status` is what to show from now on, None for
-    nothing. `ended` means that no further turn of this execution will come: it has completed,
+    end of the orchestration last. `custom_status` is the status to show from now on, None for
+    no status. `ended` means that no further turn of this execution will come: it has completed,
     failed, been terminated or continued as new, and its machine is closed; or that it needs
-    code which this worker has not. `version_name` and `patches` tell which code took the turn,
-    for engines that record it.
+    code which this worker does not have. `version_name` and `patches` tell which code took the
+    turn, for engines that record it.
     """
 
     actions: tuple[messages.OrchestratorAction, ...] = ()
     custom_status: str | None = None
     ended: bool = False
-    notes: tuple[Note, ...] = ()
+    log_entries: tuple[LogEntry, ...] = ()
     version_name: str | None = None
     patches: tuple[str, ...] = ()
 

@@ -22,11 +22,11 @@ class ReplayClock:
 
     @property
     def is_set(self) -> bool:
-        """Whether history has told a time."""
+        """Whether an event of history has set the time."""
         return self.now is not _BEFORE_ANY_TURN
 
     def after(self, span: timedelta) -> datetime:
-        """That long from now, or as near to it as the calendar goes."""
+        """That long from now, or the first or last time that a datetime can hold."""
         try:
             return self.now + span
         except OverflowError:
@@ -41,17 +41,19 @@ class ReplayClock:
 
 def as_utc(when: datetime) -> datetime:
     """A time as users give it, as aware UTC; naive is UTC."""
-    # A tzinfo may be there and not know its offset; such a datetime counts as naive.
+    # A datetime whose tzinfo gives no offset counts as naive.
     if when.utcoffset() is None:
         return when.replace(tzinfo=UTC)
     return when.astimezone(UTC)
 
 
 def nth_uuid(instance_id: str, now: datetime, n: int) -> str:
-    """The n-th UUID, from 0, that this instance asked for, when it does so at `now`."""
+    """The n-th UUID, from 0, that this instance asks for, if it does so at `now`."""
     return str(uuid.uuid5(_NAMESPACE, f"{instance_id}_{now:%Y-%m-%dT%H:%M:%S.%fZ}_{n}"))
 
 
-def call_uuid(instance_id: str, now: datetime, number: int) -> str:
-    """The identity of the call of that number, made at `now`; never one of `nth_uuid`'s."""
-    return str(uuid.uuid5(_NAMESPACE, f"{instance_id}_{now:%Y-%m-%dT%H:%M:%S.%fZ}_call_{number}"))
+def call_uuid(instance_id: str, now: datetime, action_id: int) -> str:
+    """The id of the call with that action id, made at `now`; never one that `nth_uuid` gives."""
+    return str(
+        uuid.uuid5(_NAMESPACE, f"{instance_id}_{now:%Y-%m-%dT%H:%M:%S.%fZ}_call_{action_id}")
+    )

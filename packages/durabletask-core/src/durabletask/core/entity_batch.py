@@ -1,26 +1,34 @@
-"""Run a batch of an entity's operations, one after the other, and say what came of it.
+"""Run a batch of an entity's operations, one after the other.
 
-Each operation is kept whole or not at all: if it fails, the state is as before and what it
-asked for is dropped; the others count all the same. So whatever goes wrong is the result of
-one operation.
+Each operation takes effect as a whole or not at all: if it fails, the state is as before and
+the actions it asked for are dropped, and the other operations are not affected.
 
     batch, infos = from_v2(request)        for the newer form of request
     result = run_batch(batch, registry, settings, now=clock, completion_token=token)
     result.operation_infos = infos
 
-`now` tells the time and `completion_token` is the work item's.
+An entity that is a function performs every operation itself. Of one that is a class, each
+operation gets a new object, and its public methods are the operations.
 """
 
 from __future__ import annotations
 
+import inspect
 import uuid
-from typing import TYPE_CHECKING
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
 
 from durabletask.core.determinism import as_utc
-from durabletask.core.entity_operations import perform
-from durabletask.entities import EntityContext, EntityInstanceId, EntityState, SignalRequest
+from durabletask.entities import (
+    DurableEntity,
+    EntityContext,
+    EntityInstanceId,
+    EntityState,
+    SignalRequest,
+)
 from durabletask.failures import details_from_exception, to_message
 from durabletask.protocol.oneofs import which
+from durabletask.serialization import discovery
 from durabletask.serialization.sendable import serialized
 
 if TYPE_CHECKING:
@@ -31,8 +39,13 @@ if TYPE_CHECKING:
     from durabletask.core.settings import Settings
     from durabletask.entities import EntityRequest
     from durabletask.protocol import messages
+    from durabletask.serialization import DataConverter
+    from durabletask.task import Entity
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "durabletask.core.entity_batch")
+
+# Every entity inherits these methods for its own use: a signal must not be able to set its state.
+_NOT_OPERATIONS = frozenset(vars(DurableEntity)) - {"delete"}
 
 
 def run_batch(
@@ -43,7 +56,10 @@ def run_batch(
     now: Callable[[], datetime],
     completion_token: str,
 ) -> messages.EntityBatchResult:
-    """The outcome of all operations, in their order. User errors are results; never raises."""
+    """The results of all operations, in order. User errors become results; never raises.
+
+    `now` gives the time, and `completion_token` is that of the work item.
+    """
     from durabletask.protocol import messages
 
     batch = _Batch(request, registry, settings, completion_token)
@@ -62,7 +78,7 @@ def run_batch(
             results.append(messages.OperationResult(failure=failure))
         else:
             success = messages.OperationResultSuccess(
-                # Not None: official workers send an empty text for nothing, and so it reads back.
+                # Not None: official workers send an empty text for no result.
                 result=output or "",
                 start_time_utc=started,
                 end_time_utc=now(),
@@ -79,7 +95,7 @@ def run_batch(
 def from_v2(
     request: messages.EntityRequest,
 ) -> tuple[messages.EntityBatchRequest, list[messages.OperationInfo]]:
-    """The newer form of request as the older, and where the results of its operations go."""
+    """The newer form of request as the older, and where to send the results of its operations."""
     from durabletask.protocol import messages
 
     operations: list[messages.OperationRequest] = []
@@ -95,7 +111,7 @@ def from_v2(
         elif event.entity_operation_signaled is not None:
             asked = event.entity_operation_signaled
         else:
-            # The contract allows no other. The caller still gets a result for each it sent.
+            # The protocol allows no other kind. The caller still gets a result for each request.
             asked = messages.EntityOperationSignaledEvent(operation=which(event))
         operations.append(
             messages.OperationRequest(
@@ -112,7 +128,7 @@ def from_v2(
 
 
 class _Batch:
-    """The entity between its operations: the state, and what is to be done about it."""
+    """The entity between its operations: its state and the actions they asked for."""
 
     def __init__(
         self,
@@ -129,7 +145,7 @@ class _Batch:
         self._token = completion_token
 
     def run(self, operation: messages.OperationRequest, started: datetime) -> str | None:
-        """Perform it and keep what it did; changes nothing if it raises."""
+        """Perform the operation and keep its effects; changes nothing if it raises."""
         entity_id = EntityInstanceId.parse(self._instance_id)
         entity = self._registry.entity(entity_id.entity)
         state = EntityState(self.state, self._converter)
@@ -142,14 +158,14 @@ class _Batch:
             self._converter,
             new_instance_id=lambda: next(ids),
         )
-        result = perform(entity, context, operation.input, self._converter)
+        result = _perform(entity, context, operation.input, self._converter)
         output = serialized(result, self._converter)
         self.actions.extend([_action(asked) for asked in context.requests])
         self.state = state.text
         return output
 
     def _new_ids(self, operation: messages.OperationRequest, started: datetime) -> Iterator[str]:
-        """Ids that nobody else has: no other batch has this token, no two actions a number."""
+        """Unique ids: no other batch has this token, and no two actions have the same number."""
         seed = f"{self._instance_id}_{self._token}_{operation.request_id}_{started.isoformat()}"
         number = len(self.actions)
         while True:
@@ -172,3 +188,75 @@ def _action(asked: EntityRequest) -> messages.OperationAction:
         instance_id=asked.instance_id, name=asked.orchestration_name, input=asked.input
     )
     return messages.OperationAction(start_new_orchestration=start)
+
+
+def _perform(
+    entity: Entity[Any, Any], context: EntityContext, input: str | None, converter: DataConverter
+) -> Any:
+    """The result of the operation; raises whatever it raises."""
+    if isinstance(entity, type):
+        result = _perform_method(entity, context, input, converter)
+    else:
+        result = _perform_function(entity, context, input, converter)
+    if inspect.iscoroutine(result):
+        # Else Python would warn that it was never awaited.
+        result.close()
+        raise TypeError(
+            f"Operation '{context.operation}' of entity '{context.entity_id}' is an `async def` "
+            "and cannot be awaited: an entity performs its operations one after the other, each "
+            "without waiting. Make it a plain `def`. For I/O, start an orchestration with "
+            "`schedule_new_orchestration` that signals the entity when it is done."
+        )
+    return result
+
+
+def _perform_function(
+    entity: Callable[..., Any], context: EntityContext, input: str | None, converter: DataConverter
+) -> Any:
+    if not discovery.takes_input(entity):
+        return entity(context)
+    return entity(context, _read(input, discovery.input_type(entity, converter), converter))
+
+
+def _perform_method(
+    entity: type[DurableEntity], context: EntityContext, input: str | None, converter: DataConverter
+) -> Any:
+    operation = context.operation
+    instance = entity()
+    if not _is_operation(entity, operation) or not hasattr(instance, operation):
+        raise AttributeError(f"Entity '{context.entity_id}' does not have operation '{operation}'")
+    instance.entity_context = context
+    method = getattr(instance, operation)
+    if not callable(method):
+        raise TypeError(f"Entity operation '{operation}' is not callable")
+    function = getattr(entity, operation, None)
+    # Only a plain method of the class tells the types of its parameters reliably.
+    wanted = (
+        discovery.input_type(function, converter) if isinstance(function, FunctionType) else None
+    )
+    value = _read(input, wanted, converter)
+    if value is None and not _needs_input(method):
+        return method()
+    return method(value)
+
+
+def _is_operation(entity: type[DurableEntity], name: str) -> bool:
+    if name.startswith("_"):
+        return False
+    # A subclass that overrides one of these methods makes it an operation.
+    return name not in _NOT_OPERATIONS or getattr(entity, name) is not getattr(DurableEntity, name)
+
+
+def _needs_input(method: Callable[..., Any]) -> bool:
+    """Whether it has a parameter without a default."""
+    any_number = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return any(
+        parameter.default is inspect.Parameter.empty
+        for parameter in inspect.signature(method).parameters.values()
+        if parameter.kind not in any_number
+    )
+
+
+def _read(input: str | None, wanted: Any, converter: DataConverter) -> Any:
+    # Some engines send an empty text for no input.
+    return converter.deserialize(input or None, wanted)

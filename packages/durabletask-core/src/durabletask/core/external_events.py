@@ -1,7 +1,7 @@
-"""Events that come from outside, and who waits for them.
+"""External events, and the tasks that wait for them.
 
-Names are compared without regard to case. An event completes one waiter, the one that has
-waited longest; an event that nobody waits for is kept, raw, until someone does.
+Names are compared without regard to case. An event completes one task, the one that has
+waited longest; an event that no task waits for is buffered until one does.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from durabletask.core.actions import TimerOrigin
-from durabletask.core.calls import hand_over
+from durabletask.core.pending_calls import complete_task
 from durabletask.task import CancellableTask
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from durabletask.serialization import DataConverter
 
 
-class Kept(NamedTuple):
-    """An event that nobody has waited for, and the how-manieth it was to be kept."""
+class BufferedEvent(NamedTuple):
+    """An event that no task has waited for, and its arrival index."""
 
     arrival: int
     event: messages.HistoryEvent
@@ -31,7 +31,7 @@ class Kept(NamedTuple):
 
 
 class Waiter:
-    """Somebody who waits for an event of a name."""
+    """A task that waits for an event of a name."""
 
     __slots__ = ("data_type", "name", "task", "timer")
 
@@ -43,15 +43,15 @@ class Waiter:
 
 
 class ExternalEvents:
-    """The waiters and the kept events of one orchestration."""
+    """The waiters and the buffered events of one orchestration."""
 
-    __slots__ = ("_arrivals", "_converter", "_kept", "_timers", "_waiters")
+    __slots__ = ("_arrivals", "_buffered", "_converter", "_timers", "_waiters")
 
     def __init__(self, timers: Timers, converter: DataConverter) -> None:
         self._timers = timers
         self._converter = converter
         self._waiters: dict[str, deque[Waiter]] = {}
-        self._kept: dict[str, deque[Kept]] = {}
+        self._buffered: dict[str, deque[BufferedEvent]] = {}
         self._arrivals = 0
 
     def wait(
@@ -60,9 +60,9 @@ class ExternalEvents:
         """Complete with the next event of that name; fails with TimeoutError at `timeout`."""
         waiter = Waiter(name, data_type)
         key = name.casefold()
-        kept = self._kept.get(key)
-        if kept:
-            self._hand_over(kept.popleft().raised, waiter)
+        buffered = self._buffered.get(key)
+        if buffered:
+            self._complete(waiter, buffered.popleft().raised)
         else:
             self._waiters.setdefault(key, deque()).append(waiter)
             if timeout is not None:
@@ -71,40 +71,43 @@ class ExternalEvents:
                     partial(self._time_out, waiter, timeout),
                     TimerOrigin("external_event", name),
                 )
-            waiter.task.set_cancel_handler(partial(self._forget, waiter))
+            waiter.task.set_cancel_handler(partial(self._remove, waiter))
         return waiter.task
 
-    def arrive(self, event: messages.HistoryEvent, raised: messages.EventRaisedEvent) -> None:
-        """Hand the event to the one who has waited longest, or keep it."""
+    def deliver(self, event: messages.HistoryEvent, raised: messages.EventRaisedEvent) -> None:
+        """Complete the task that has waited longest, or buffer the event."""
         waiters = self._waiters.get(raised.name.casefold())
         if not waiters:
-            self.keep(event, raised)
+            self.buffer(event, raised)
             return
         waiter = waiters[0]
-        self._forget(waiter)
-        self._hand_over(raised, waiter)
+        self._remove(waiter)
+        self._complete(waiter, raised)
 
-    def keep(self, event: messages.HistoryEvent, raised: messages.EventRaisedEvent) -> None:
-        """Keep the event, whoever waits."""
+    def buffer(self, event: messages.HistoryEvent, raised: messages.EventRaisedEvent) -> None:
+        """Buffer the event, even if a task waits for it."""
         self._arrivals += 1
-        kept = self._kept.setdefault(raised.name.casefold(), deque())
-        kept.append(Kept(self._arrivals, event, raised))
+        buffered = self._buffered.setdefault(raised.name.casefold(), deque())
+        buffered.append(BufferedEvent(self._arrivals, event, raised))
 
-    def kept(self) -> list[messages.HistoryEvent]:
-        """The events that nobody has got, in the order they came."""
-        everything = [kept for of_name in self._kept.values() for kept in of_name]
-        return [kept.event for kept in sorted(everything, key=lambda kept: kept.arrival)]
+    def buffered(self) -> list[messages.HistoryEvent]:
+        """The events that no task has received, in the order they came."""
+        everything = [each for of_name in self._buffered.values() for each in of_name]
+        return [each.event for each in sorted(everything, key=lambda each: each.arrival)]
 
-    def _hand_over(self, raised: messages.EventRaisedEvent, waiter: Waiter) -> None:
-        hand_over(waiter.task, raised.input, waiter.data_type, self._converter)
+    def _complete(self, waiter: Waiter, raised: messages.EventRaisedEvent) -> None:
+        complete_task(waiter.task, raised.input, waiter.data_type, self._converter)
 
     def _time_out(self, waiter: Waiter, timeout: datetime) -> None:
-        self._forget(waiter)
+        self._remove(waiter)
         waiter.task.fail_with(
-            TimeoutError(f"no event '{waiter.name}' came until {timeout:%Y-%m-%d %H:%M:%S.%f} UTC")
+            TimeoutError(
+                f"the event '{waiter.name}' was not raised before "
+                f"{timeout:%Y-%m-%d %H:%M:%S.%f} UTC"
+            )
         )
 
-    def _forget(self, waiter: Waiter) -> None:
+    def _remove(self, waiter: Waiter) -> None:
         self._waiters[waiter.name.casefold()].remove(waiter)
         if waiter.timer is not None:
             self._timers.cancel(waiter.timer)

@@ -1,4 +1,4 @@
-"""One execution of one orchestration: takes history's events, decides what to do next.
+"""One execution of one orchestration: applies the events of its history, decides what comes next.
 
             execution_started            the code waits        the code ends
     EMPTY --------------------> RUNNING <---------------> RUNNING ---------> ENDED
@@ -7,9 +7,9 @@
                                   v  |
                                SUSPENDED (events are held)
 
-Lives on between turns: a warm turn takes only the events it has not seen. What it decides
-does not depend on how the events were cut into turns, nor on whether it lived on or was
-built anew from history.
+It can be kept between turns, and then takes only the events it has not seen. What it decides
+does not depend on how the events were divided into turns, nor on whether the machine was kept
+or built anew from history.
 """
 
 from __future__ import annotations
@@ -20,25 +20,24 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from durabletask.core import actions, answers, records
+from durabletask.core import completions, confirmations
+from durabletask.core.actions import ActionKind
 from durabletask.core.context import ReplayedContext
-from durabletask.core.decision import Decision, Note
-from durabletask.core.driver import Driver
-from durabletask.core.ending import (
+from durabletask.core.continue_as_new_delay import ContinueAsNewDelay
+from durabletask.core.decision import Decision, LogEntry
+from durabletask.core.outcome import (
     Completed,
     ContinuedAsNew,
-    Ending,
     Failed,
+    Outcome,
     Stalled,
     Terminated,
-    ending_action,
-    how,
-    unwritten,
+    describe,
+    outcome_action,
+    unserializable_result,
 )
-from durabletask.core.numbering import base_of
-from durabletask.core.outcome import Raised, Returned
-from durabletask.core.pause import Pause
-from durabletask.core.payloads import serialized
+from durabletask.core.pending_actions import id_before_first
+from durabletask.core.runner import OrchestratorRunner, Raised, Returned
 from durabletask.core.suspension import Suspension
 from durabletask.failures import (
     NonDeterminismError,
@@ -49,20 +48,21 @@ from durabletask.failures import (
 from durabletask.protocol import events
 from durabletask.protocol.oneofs import which
 from durabletask.serialization import discovery
+from durabletask.serialization.sendable import serialized
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from durabletask.core.answers import Answered
-    from durabletask.core.outcome import Outcome
+    from durabletask.core.completions import TaskCompletion
     from durabletask.core.registry import Registry
+    from durabletask.core.runner import CallOutcome
     from durabletask.core.settings import Settings
     from durabletask.failures import FailureDetails
     from durabletask.protocol import messages
 
 
 class OrchestrationMachine:
-    """Feed it `replay` with history and `turn` with what is new; close it when done."""
+    """Give past events to `replay` and new ones to `turn`; close it when done."""
 
     def __init__(
         self, instance_id: str, execution_id: str, registry: Registry, settings: Settings
@@ -72,16 +72,20 @@ class OrchestrationMachine:
         self._registry = registry
         self._settings = settings
         self._context = context = ReplayedContext(instance_id, settings)
-        self._driver = Driver()
+        self._runner = OrchestratorRunner()
         self._suspension = Suspension()
-        alone = settings.engine.continues_alone
-        self._pause = Pause(context.ledger, context.timers, context.clock, is_needed=alone)
+        self._delay = ContinueAsNewDelay(
+            context.pending_actions,
+            context.timers,
+            context.clock,
+            is_needed=settings.engine.continues_as_new_alone,
+        )
         self._name: str | None = None
-        self._ending: Ending | None = None
-        self._ending_number = 0
+        self._outcome: Outcome | None = None
+        self._outcome_id = 0
         self._is_mismatched = False
         self._app_id = ""
-        self._notes: list[Note] = []
+        self._log_entries: list[LogEntry] = []
 
     @property
     def instance_id(self) -> str:
@@ -90,43 +94,43 @@ class OrchestrationMachine:
 
     @property
     def execution_id(self) -> str:
-        """Id of this execution of it; another follows when it continues as new."""
+        """Id of this execution; another one follows when it continues as new."""
         return self._execution_id
 
     @property
     def applied(self) -> int:
-        """How many events of its history it has taken, past and new."""
-        return self._context.foresight.taken
+        """How many events of its history it has applied, past and new."""
+        return self._context.lookahead.applied
 
     @property
     def expected(self) -> int:
-        """How many events history holds once all is recorded that the last turn decided."""
-        return self.applied + len(self._context.ledger.outstanding())
+        """How many events history holds once everything the last turn decided is recorded."""
+        return self.applied + len(self._context.pending_actions.outstanding())
 
     def confirm_all(self) -> None:
-        """Take the events by which history records what the last turn decided, unseen.
+        """Apply, without seeing them, the events that record what the last turn decided.
 
         For engines that do not send them to a worker that kept the machine. Each action is
-        recorded by one event, so that their number says enough.
+        recorded by one event, so their number is known.
         """
-        self._context.foresight.taken = self.expected
-        self._context.ledger.withdraw_all()
+        self._context.lookahead.applied = self.expected
+        self._context.pending_actions.discard_all()
 
     def replay(self, past_events: Iterable[messages.HistoryEvent]) -> None:
-        """Take events that history holds; those taken before must be left out."""
+        """Apply events that history holds; those applied before must be left out."""
         past = past_events if isinstance(past_events, Sequence) else list(past_events)
         self._context.replaying = True
-        self._context.foresight.begin(past)
-        self._absorb(past)
-        self._context.foresight.begin(())
+        self._context.lookahead.load(past)
+        self._apply(past)
+        self._context.lookahead.load(())
 
     def turn(self, new_events: Iterable[messages.HistoryEvent]) -> Decision:
-        """Take new events and decide. User errors decide FAILED, they do not raise."""
+        """Apply new events and decide. User errors decide FAILED, they do not raise."""
         self._context.replaying = False
         try:
-            self._absorb(new_events)
+            self._apply(new_events)
         finally:
-            # Nothing after the turn is news: `finally` blocks that run later log nothing.
+            # Replay-safe loggers stay silent in `finally` blocks that run after the turn.
             self._context.replaying = True
         decision = self._decide()
         if decision.ended:
@@ -134,13 +138,13 @@ class OrchestrationMachine:
         return decision
 
     def close(self) -> None:
-        """Run the `finally` blocks of code that still waits; what they ask for is ignored."""
-        self._driver.close()
+        """Run the `finally` blocks of code that still waits; the actions they ask for are ignored."""
+        self._runner.close()
 
-    def _absorb(self, events: Iterable[messages.HistoryEvent]) -> None:
-        foresight = self._context.foresight
+    def _apply(self, events: Iterable[messages.HistoryEvent]) -> None:
+        lookahead = self._context.lookahead
         for event in events:
-            foresight.taken += 1
+            lookahead.applied += 1
             self._handle(event)
 
     def _handle(self, event: messages.HistoryEvent) -> None:
@@ -148,77 +152,78 @@ class OrchestrationMachine:
         if kind == "event_sent" and self._is_delivery(event):
             kind, event = "event_raised", _as_raised(event)
         if self._suspension.is_on and self._suspension.hold(kind, event):
-            # What is held is done in the turn that resumes, which comes after it in history.
-            self._learn(event)
+            # The code sees it in the turn that resumes, which comes later in history.
+            self._read_version(event)
             return
-        if self._ending is not None and not self._hears_after_the_end(kind, event):
+        if self._outcome is not None and not self._handles_after_end(kind, event):
             return
         handler = self._HANDLERS.get(kind)
         if handler is not None:
             handler(self, event, getattr(event, kind))
-        elif kind in records.KINDS:
+        elif kind in confirmations.EVENT_KINDS:
             self._confirm(kind, event)
-        elif kind in answers.KINDS:
-            self._go_on(answers.hand_over(self._context, kind, getattr(event, kind)))
+        elif kind in completions.EVENT_KINDS:
+            self._complete(completions.complete(self._context, kind, getattr(event, kind)))
         elif kind not in _IGNORED:
-            self._note(
+            self._log_new(
                 logging.WARNING,
-                f"left out an event of kind '{kind or 'unknown'}', which this version of the SDK "
-                "does not know: a newer one may be needed",
+                f"ignored an event of kind '{kind or 'unknown'}', which this version of the SDK "
+                "does not know. A newer version may be needed.",
             )
 
-    def _hears_after_the_end(self, kind: str, event: messages.HistoryEvent) -> bool:
-        return kind in _HEARD_AFTER_THE_END or self._pause.hears(kind, event)
+    def _handles_after_end(self, kind: str, event: messages.HistoryEvent) -> bool:
+        return kind in _HANDLED_AFTER_END or self._delay.handles(kind, event)
 
     def _is_delivery(self, event: messages.HistoryEvent) -> bool:
-        """Whether the event is one that another instance sent, or this one sent itself.
+        """Whether this is an event raised on this instance, delivered as its sender recorded it.
 
-        durabletask-go delivers the sender's own record of it. Sent to oneself it comes twice:
-        the record first, which confirms what was asked for.
+        durabletask-go delivers an `event_sent`. One that the instance sent to itself comes
+        twice: the first confirms the action.
         """
         sent = event.event_sent
         assert sent is not None
-        if sent.instance_id != self._instance_id or not self._settings.engine.unique_numbers:
+        if sent.instance_id != self._instance_id or not self._settings.engine.unique_action_ids:
             return False
-        return not self._context.ledger.awaits(event.event_id, actions.SEND_EVENT, sent.name)
+        pending = self._context.pending_actions
+        return not pending.expects(event.event_id, ActionKind.SEND_EVENT, sent.name)
 
     def _on_orchestrator_started(
         self, event: messages.HistoryEvent, _started: messages.OrchestratorStartedEvent
     ) -> None:
-        self._pause.next_turn()
-        self._learn(event)
+        self._delay.count_turn()
+        self._read_version(event)
         if event.timestamp is not None:
             self._context.clock.now = event.timestamp
 
-    def _learn(self, event: messages.HistoryEvent) -> None:
-        """Take what history records of the code that took a turn, if the event begins one."""
+    def _read_version(self, event: messages.HistoryEvent) -> None:
+        """Read which version of the code took a turn, if the event begins a turn."""
         started = event.orchestrator_started
         if started is not None and started.version is not None:
-            self._context.patches.learn(started.version)
+            self._context.patches.add_recorded(started.version)
 
     def _on_execution_started(
         self, event: messages.HistoryEvent, started: messages.ExecutionStartedEvent
     ) -> None:
         if self._name is not None:
-            self._note(logging.WARNING, "left out a second start of the same execution")
+            self._log_new(logging.WARNING, "ignored a second start of the same execution")
             return
         self._name = started.name
-        self._introduce(event, started)
+        self._set_identity(event, started)
         try:
             call = self._call(started)
         except OrchestratorVersionNotRegisteredError as error:
-            self._lack(error)
+            self._stall(error)
             return
         except BaseException as error:  # noqa: BLE001  # becomes the orchestration's failure
             self._fail(error)
             return
-        self._follow(self._driver.start(call))
+        self._handle_outcome(self._runner.start(call))
         self._advance()
 
-    def _introduce(
+    def _set_identity(
         self, event: messages.HistoryEvent, started: messages.ExecutionStartedEvent
     ) -> None:
-        """Tell the context who it is."""
+        """Give the context what the start says: ids, parent, version, time."""
         context = self._context
         instance, parent = started.orchestration_instance, started.parent_instance
         if instance is not None and instance.execution_id:
@@ -230,9 +235,10 @@ class OrchestrationMachine:
             self._app_id = event.router.target_app_id or event.router.source_app_id
         if not context.clock.is_set and event.timestamp is not None:
             context.clock.now = event.timestamp
-        unique = self._settings.engine.unique_numbers
-        base = base_of(self._execution_id, context.foresight, unique=unique)
-        context.ledger.begin_after(base)
+        unique_ids = self._settings.engine.unique_action_ids
+        context.pending_actions.start_ids_after(
+            id_before_first(self._execution_id, context.lookahead, unique_ids=unique_ids)
+        )
 
     def _call(self, started: messages.ExecutionStartedEvent) -> Callable[[], Any]:
         function = self._function(started)
@@ -252,22 +258,22 @@ class OrchestrationMachine:
         return function
 
     def _require_version(self, name: str) -> None:
-        """Refuse to guess: the next replay might guess another."""
+        """Fail rather than run the latest version: a replay might find another one the latest."""
         if self._registry.has_versions(name):
             raise UnsupportedByEngineError(
                 self._settings.engine.name,
                 f"Running orchestrator '{name}', which has named versions, without a version",
-                "It does not record which version an instance began with: schedule the instance "
-                "with version=... and the name of one.",
+                "It does not record which version an instance began with. Schedule the instance "
+                "with version=... and the name of a version.",
             )
 
-    def _lack(self, error: OrchestratorVersionNotRegisteredError) -> None:
-        """Let another worker take the turn if the engine can arrange that, or fail."""
+    def _stall(self, error: OrchestratorVersionNotRegisteredError) -> None:
+        """Leave the turn to another worker if the engine can arrange that, or fail."""
         if not self._settings.engine.records_versions:
             self._fail(error)
             return
-        self._tell(logging.WARNING, f"is left to a worker that has its version: {error}")
-        # Nothing was asked for that history could confirm.
+        self._log(logging.WARNING, f"is left to a worker that has its version: {error}")
+        # The code has not run, so history cannot be compared with it.
         self._is_mismatched = True
         self._end(Stalled())
 
@@ -285,77 +291,77 @@ class OrchestrationMachine:
     def _on_execution_terminated(
         self, _event: messages.HistoryEvent, terminated: messages.ExecutionTerminatedEvent
     ) -> None:
-        # Also over continue-as-new in the same turn: else there would be no stopping a loop.
-        if self._ending is None or isinstance(self._ending, (ContinuedAsNew, Stalled)):
-            self._context.ledger.abandon()
+        # Also after continue-as-new in the same turn: else an endless loop could not be stopped.
+        if self._outcome is None or isinstance(self._outcome, (ContinuedAsNew, Stalled)):
+            self._context.pending_actions.discard_on_failure()
             self._end(Terminated(terminated.input))
 
     def _confirm(self, kind: str, event: messages.HistoryEvent) -> None:
         if self._is_mismatched:
             return
         try:
-            records.confirm(self._context, kind, event)
+            confirmations.confirm(self._context, kind, event)
         except NonDeterminismError as mismatch:
-            self._contradict(mismatch)
+            self._fail_replay(mismatch)
 
-    def _contradict(self, mismatch: NonDeterminismError) -> None:
-        """Fail, for the code asked for something else than history records."""
+    def _fail_replay(self, mismatch: NonDeterminismError) -> None:
+        """Fail, because the code asked for something else than history records."""
         # Even if the code has ended: that it ended here is the mismatch.
         self._is_mismatched = True
-        self._context.ledger.abandon()
-        ending = self._ending
+        self._context.pending_actions.discard_on_failure()
+        outcome = self._outcome
         self._fail(
-            NonDeterminismError(mismatch.expected, mismatch.actual, how(ending)),
-            # Changed code that fails is contradicted by history, too: both have to be told.
-            inner=ending.details if isinstance(ending, Failed) else None,
+            NonDeterminismError(mismatch.expected, mismatch.actual, describe(outcome)),
+            # Code that failed during replay may have failed because it changed: report both.
+            inner=outcome.details if isinstance(outcome, Failed) else None,
         )
 
-    def _go_on(self, answered: Answered) -> None:
-        if answered.is_awaited:
+    def _complete(self, completion: TaskCompletion) -> None:
+        if completion.is_awaited:
             self._advance()
         else:
-            self._note(
+            self._log_new(
                 logging.DEBUG,
-                f"left out an answer of {answered.what} #{answered.number}: nobody waits for it",
+                f"ignored an answer to {completion.what} #{completion.id}: no task waits for it",
             )
 
     def _on_event_raised(
         self, event: messages.HistoryEvent, raised: messages.EventRaisedEvent
     ) -> None:
-        if self._ending is not None:
-            self._context.events.keep(event, raised)
-            self._pause.arrived(event)
+        if self._outcome is not None:
+            self._context.events.buffer(event, raised)
+            self._delay.keep_late(event)
         else:
-            self._context.events.arrive(event, raised)
+            self._context.events.deliver(event, raised)
             self._advance()
 
     def _advance(self) -> None:
-        while self._ending is None and self._driver.is_ready:
-            self._follow(self._driver.step())
+        while self._outcome is None and self._runner.can_resume:
+            self._handle_outcome(self._runner.resume())
 
-    def _follow(self, outcome: Outcome | None) -> None:
-        restart = self._context.restart
-        if restart is not None:
+    def _handle_outcome(self, outcome: CallOutcome | None) -> None:
+        continued = self._context.continued_as_new
+        if continued is not None:
             if isinstance(outcome, Raised):
                 raised = details_from_exception(outcome.exception)
-                self._note(
+                self._log_new(
                     logging.WARNING,
-                    f"the code raised {raised.error_type} after continue_as_new "
-                    f"({raised.message}); it continues as new all the same",
+                    f"raised {raised.error_type} after continue_as_new ({raised.message}) and "
+                    "continues as new all the same",
                 )
-            # A timer of this execution would fire into the next.
-            self._context.ledger.withdraw_all(actions.CREATE_TIMER)
-            self._end(restart)
+            # A timer of this execution would fire in the next one.
+            self._context.pending_actions.discard_all(ActionKind.CREATE_TIMER)
+            self._end(continued)
         elif isinstance(outcome, Returned):
-            self._complete(outcome.value)
+            self._return(outcome.value)
         elif isinstance(outcome, Raised):
             self._fail(outcome.exception)
 
-    def _complete(self, value: Any) -> None:
+    def _return(self, value: Any) -> None:
         try:
             result = serialized(value, self._settings.data_converter)
         except BaseException as problem:  # noqa: BLE001  # becomes the orchestration's failure
-            self._fail(unwritten(value, problem))
+            self._fail(unserializable_result(value, problem))
         else:
             self._end(Completed(result))
 
@@ -365,66 +371,68 @@ class OrchestrationMachine:
         )
         if inner is not None:
             details = replace(details, inner_failure=inner)
-        # News even during replay: of an execution that had failed before there is no turn.
-        self._tell(logging.WARNING, f"failed with {details.error_type}: {details.message}")
+        # Also during replay: an execution that had failed before would not be replayed.
+        self._log(logging.WARNING, f"failed with {details.error_type}: {details.message}")
         self._end(Failed(details))
 
-    def _end(self, ending: Ending) -> None:
-        self._ending = ending
-        # However it ends: nobody else would ever give them free.
+    def _end(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+        # However it ends: nobody else would ever unlock them.
         self._context.sections.leave()
-        if not self._ending_number:
-            self._ending_number = self._context.ledger.next_number()
-        self._pause.end()
-        if isinstance(ending, ContinuedAsNew):
-            self._pause.begin()
+        if not self._outcome_id:
+            self._outcome_id = self._context.pending_actions.next_id()
+        self._delay.end()
+        if isinstance(outcome, ContinuedAsNew):
+            self._delay.begin()
 
     def _decide(self) -> Decision:
         try:
             decided = self._actions()
         except BaseException as error:  # noqa: BLE001  # becomes the orchestration's failure
-            # A payload that was put off cannot be written, or a failure that users made up.
-            self._context.ledger.abandon()
+            # A payload cannot be serialized, or the details of a failure cannot.
+            self._context.pending_actions.discard_on_failure()
             self._fail(error)
             decided = self._actions()
-        notes, self._notes = self._notes, []
+        log_entries, self._log_entries = self._log_entries, []
         return Decision(
             actions=tuple(decided),
             custom_status=self._context.custom_status,
-            ended=self._ending is not None and not self._pause.is_on,
-            notes=tuple(notes),
+            ended=self._outcome is not None and not self._delay.is_on,
+            log_entries=tuple(log_entries),
             version_name=self._context.patches.version_name,
             patches=self._context.patches.taken,
         )
 
     def _actions(self) -> list[messages.OrchestratorAction]:
-        context, ending = self._context, self._ending
-        decided = [action.message() for action in context.ledger.outstanding()]
-        if ending is not None and not self._pause.is_on:
-            decided.append(ending_action(self._ending_number, ending, self._carried(ending)))
+        context, outcome = self._context, self._outcome
+        decided = [action.message() for action in context.pending_actions.outstanding()]
+        if outcome is not None and not self._delay.is_on:
+            decided.append(outcome_action(self._outcome_id, outcome, self._carried(outcome)))
         if self._app_id and self._settings.engine.records_versions:
-            self._route(decided)
+            self._set_router(decided)
         return decided
 
-    def _carried(self, ending: Ending) -> list[messages.HistoryEvent]:
-        """The events that nobody has got and the next execution is to have."""
-        keeps_all = isinstance(ending, ContinuedAsNew) and ending.save_events
-        return self._context.events.kept() if keeps_all else self._pause.late
+    def _carried(self, outcome: Outcome) -> list[messages.HistoryEvent]:
+        """The events that no task has received and the next execution is to have."""
+        keeps_all = isinstance(outcome, ContinuedAsNew) and outcome.save_events
+        return self._context.events.buffered() if keeps_all else self._delay.late_events
 
-    def _route(self, decided: list[messages.OrchestratorAction]) -> None:
-        """Tell whose actions these are: Dapr's older engines do not find out by themselves."""
+    def _set_router(self, decided: list[messages.OrchestratorAction]) -> None:
+        """Name the app that the actions come from: older Dapr sidecars need to be told."""
         from durabletask.protocol import messages
 
         for action in decided:
             action.router = messages.TaskRouter(source_app_id=self._app_id)
 
-    def _note(self, level: int, text: str) -> None:
+    def _log_new(self, level: int, predicate: str) -> None:
+        """Log a sentence about this orchestration, but not again during replay."""
         if not self._context.replaying:
-            self._tell(level, text)
+            self._log(level, predicate)
 
-    def _tell(self, level: int, text: str) -> None:
+    def _log(self, level: int, predicate: str) -> None:
         name = f" ({self._name})" if self._name else ""
-        self._notes.append(Note(level, f"orchestration '{self._instance_id}'{name}: {text}"))
+        text = f"Orchestration '{self._instance_id}'{name} {predicate}"
+        self._log_entries.append(LogEntry(level, text, self._instance_id, self._name))
 
     _HANDLERS: ClassVar[
         dict[str, Callable[[OrchestrationMachine, messages.HistoryEvent, Any], None]]
@@ -444,7 +452,7 @@ def _as_raised(event: messages.HistoryEvent) -> messages.HistoryEvent:
     return events.event_raised(sent.name, sent.input, at=event.timestamp)
 
 
-# Engines write these for readers of history; they tell an orchestrator nothing.
+# For readers of history: an orchestrator does nothing about them.
 _IGNORED = frozenset({
     "orchestrator_completed",
     "execution_completed",
@@ -452,7 +460,9 @@ _IGNORED = frozenset({
     "execution_stalled",
     "detached_orchestration_instance_created",
     "generic_event",
+    "continue_as_new",
+    "history_state",
 })  # fmt: skip
 
 # The code has ended, but history may still contradict it, and events may be carried over.
-_HEARD_AFTER_THE_END = records.KINDS | {"event_raised", "execution_terminated"}
+_HANDLED_AFTER_END = confirmations.EVENT_KINDS | {"event_raised", "execution_terminated"}

@@ -1,10 +1,8 @@
-"""Which patches this run of an orchestration has taken, and which code takes it.
+"""Which patches an execution has taken, and which version of the code runs it.
 
-A patch is taken if an earlier turn has taken it, or if the place where the code asks is
-reached for the first time. An engine records the answers with the turn; a replay, which comes
-through a place that it passed before, finds them there.
-
-Knows nothing about engines that do not record.
+A patch is taken if an earlier turn has taken it, or if the code asks for it for the first time
+in this turn. The engine records with each turn the patches that were taken; a replay takes
+those again, and no others.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Patches:
-    """What history tells about the code, and what the code was told about its patches."""
+    """The version and the patches that history records, and those that the code has taken."""
 
     __slots__ = ("_answers", "_recorded", "_taken", "version_name")
 
@@ -26,20 +24,20 @@ class Patches:
         self._answers: dict[str, bool] = {}
         self._taken: list[str] = []
 
-    def learn(self, version: messages.OrchestrationVersion) -> None:
-        """Take what history records with a turn, before the turn is replayed."""
+    def add_recorded(self, version: messages.OrchestrationVersion) -> None:
+        """Add what history records with a turn, before the turn is replayed."""
         self.version_name = version.name or self.version_name
         self._recorded.update(version.patches)
 
     def is_on(self, name: str, *, replaying: bool) -> bool:
-        """Whether the code is to take the new side of that patch; the same once and for all."""
+        """Whether the code is to take that patch; the answer never changes within an execution."""
         answer = self._answers.setdefault(name, name in self._recorded or not replaying)
         if answer:
-            # Each time, and not once: Dapr's SDKs write it so, and an engine may compare.
+            # Each time, not once: so do Dapr's SDKs, and an engine may compare.
             self._taken.append(name)
         return answer
 
     @property
     def taken(self) -> tuple[str, ...]:
-        """The patches whose new side the code took, as often as it did."""
+        """The patches that the code took, as often as it asked for them."""
         return tuple(self._taken)

@@ -1,7 +1,4 @@
-"""Which function stands behind a name.
-
-Knows nothing about how functions are called.
-"""
+"""The orchestrators, activities and entities that a worker hosts, by name."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ class Versions:
 
 
 class Registry:
-    """What a worker hosts. Names have case, but for those of entities."""
+    """The functions that a worker hosts. Names are case-sensitive, except for those of entities."""
 
     def __init__(self) -> None:
         self._orchestrators = _Functions("An", "orchestrator", OrchestratorNotRegisteredError)
@@ -66,7 +63,7 @@ class Registry:
             raise ValueError("A non-empty version_name is required.")
         versions = self._versions.get(name)
         if versions is None:
-            # Under the name stands what starts where no version is told: nothing, so far.
+            # So that no orchestrator without versions can be added under this name.
             self._orchestrators.add(fn, name)
             versions = self._versions[name] = Versions()
         if version_name in versions.by_name:
@@ -83,8 +80,8 @@ class Registry:
     def version(self, name: str, wanted: str | None) -> tuple[Callable[..., Any], str | None]:
         """The orchestrator of that name in that version, and the version's name.
 
-        None wants the latest; an orchestrator that has no versions is had for any. Raises
-        OrchestratorVersionNotRegisteredError for a version that is not there.
+        None means the latest; an orchestrator without versions serves any. Raises
+        OrchestratorVersionNotRegisteredError for a version that is not registered.
         """
         versions = self._versions.get(name)
         if versions is None:
@@ -106,8 +103,8 @@ class Registry:
     def add_entity(self, fn: Entity[Any, Any], name: str | None = None) -> str:
         """Host it and return its name as it is written.
 
-        ValueError if there is no name, no entity's id can hold it, or it is taken in any case;
-        TypeError for a class that is no DurableEntity.
+        ValueError if there is no name, it is not valid in an entity id, or it is taken, whatever
+        its case; TypeError for a class that is not a DurableEntity.
         """
         if isinstance(fn, type) and not issubclass(fn, DurableEntity):
             raise TypeError(

@@ -1,15 +1,15 @@
-"""Rewrite the history of an orchestration that failed, so that what failed is done again.
+"""Rewrite the history of an orchestration that failed, so that the calls that failed are repeated.
 
 The answer to a turn of exactly [orchestratorStarted, executionRewound], when history ends in
-an executionCompleted, is one action with the history to go on from. An activity that failed
-loses its taskScheduled and its taskFailed, so that the code asks for it anew; a child loses
-only its failure, for the engine rewinds the child itself. The run gets a new id, and a child
-the id of its parent's new run.
+an executionCompleted, is one action with the history to go on from. Of an activity that failed,
+both taskScheduled and taskFailed are dropped, so that the code calls it again; of a
+sub-orchestration only the failure, for the engine rewinds the child itself. The execution gets
+a new id, and a child the id of its parent's new execution.
 
-An attempt that was followed by another stays: with it go the timer between the two and its
-number, which the code will ask for again.
+An attempt that was followed by another stays: the code will ask again for the timer between
+the two.
 
-Knows nothing about the code; whether it agrees with what comes out is for `decide` to try.
+Whether the code agrees with the rewritten history is tried in `durabletask.core.orchestration`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,13 @@ import copy
 import uuid
 from typing import TYPE_CHECKING, TypeVar
 
+from durabletask.protocol.correlation import (
+    ACTIVITY,
+    DETACHED_ORCHESTRATION,
+    ENTITY_UNLOCK,
+    REQUESTED_BY,
+    SUB_ORCHESTRATION,
+)
 from durabletask.protocol.oneofs import which
 
 if TYPE_CHECKING:
@@ -27,25 +34,18 @@ if TYPE_CHECKING:
 
 M = TypeVar("M")
 
-_NEW_RUN = uuid.uuid5(uuid.NAMESPACE_OID, "durabletask.rewind")
+_NEW_EXECUTION = uuid.uuid5(uuid.NAMESPACE_OID, "durabletask.rewind")
 
-_CALLS = frozenset({"task_scheduled", "sub_orchestration_instance_created"})
-# By what history records that the code asked for something. Locks that were given back are
-# given back, so entityUnlockSent is not among them.
-_ASKED = _CALLS | {
-    "timer_created",
-    "event_sent",
-    "entity_operation_called",
-    "entity_operation_signaled",
-    "entity_lock_requested",
-}
-_FAILED = frozenset({"task_failed", "sub_orchestration_instance_failed"})
-_ANSWERS = _FAILED | {"task_completed", "sub_orchestration_instance_completed"}
+_CALLS = frozenset({ACTIVITY.event, SUB_ORCHESTRATION.event})
+_FAILED = frozenset({ACTIVITY.failed_by, SUB_ORCHESTRATION.failed_by})
+_ANSWERS = frozenset({*ACTIVITY.answers, *SUB_ORCHESTRATION.answers})
+# What the code asked for. Unlocks are left out: an entity that was unlocked stays unlocked.
+_ASKED = REQUESTED_BY.keys() - {ENTITY_UNLOCK.event, DETACHED_ORCHESTRATION.event}
 
 
 def is_asked(request: messages.OrchestratorRequest) -> bool:
-    """Whether this turn is to rewrite history, and not to go on from it."""
-    # An executionRewound over a history that was rewritten already only wakes its code.
+    """Whether this turn is to rewrite history instead of going on from it."""
+    # With a history that was rewritten already, an executionRewound only makes the code go on.
     return any(event.execution_rewound is not None for event in request.new_events) and any(
         event.execution_completed is not None for event in request.past_events
     )
@@ -56,15 +56,17 @@ def rewritten(
 ) -> list[messages.HistoryEvent]:
     """The history to go on from; with `last_turn_only` nothing before that turn is changed.
 
-    Failures that the code had survived then stay, and what the turn asked for before it
-    failed goes as well. Raises ValueError if the new events are others than a rewind has.
+    Failures that the code had caught then stay, and what the last turn asked for before it
+    failed is dropped as well. Raises ValueError if the new events are not those of a rewind.
     """
     rewound = _rewound(request.new_events)
     past = request.past_events
     dropped = _dropped(past, last_turn_only=last_turn_only)
-    run = _new_run(request)
+    execution_id = _new_execution_id(request)
     kept = [
-        _restarted(event, rewound, run, request.instance_id) if event.execution_started else event
+        _restarted(event, rewound, execution_id, request.instance_id)
+        if event.execution_started
+        else event
         for index, event in enumerate(past)
         if index not in dropped and event.execution_completed is None
     ]
@@ -74,8 +76,8 @@ def rewritten(
 def sections_cut_off(past: Sequence[messages.HistoryEvent]) -> list[str]:
     """The entities of the critical sections that the failure ended, whose locks are lost.
 
-    The turn that failed gave them back, or the engine did. Code that went on from there
-    would run the rest of the section while others are in it.
+    The turn that failed unlocked them, or the engine did. Code that went on from there would
+    run the rest of the section while other orchestrations have the locks.
     """
     last_turn = _last_turn(past)
     inside: dict[str, Sequence[str]] = {}
@@ -93,7 +95,7 @@ def sections_cut_off(past: Sequence[messages.HistoryEvent]) -> list[str]:
 
 
 def rewind_action(history: list[messages.HistoryEvent]) -> messages.OrchestratorAction:
-    """The action that puts that history in the place of the one there is."""
+    """The action that replaces the history by that one."""
     from durabletask.protocol import messages
 
     # -1: it was not asked for by user code.
@@ -127,7 +129,7 @@ def _last_turn(past: Sequence[messages.HistoryEvent]) -> int:
 
 
 def _failures(past: Sequence[messages.HistoryEvent], *, since: int) -> Iterator[int]:
-    """Where the calls lie that failed in the end, later than `since`: what to drop of them."""
+    """The positions of the events to drop for calls that failed in the end, later than `since`."""
     asked: dict[int, int] = {}
     answers: dict[int, list[int]] = {}
     for index, event in enumerate(past):
@@ -138,7 +140,7 @@ def _failures(past: Sequence[messages.HistoryEvent], *, since: int) -> Iterator[
         elif kind in _ANSWERS:
             answers.get(getattr(event, kind).task_scheduled_id, []).append(index)
     for number, found in answers.items():
-        # Of several answers the first one counts; the others go where it goes.
+        # Of several answers the first one counts; the others are dropped or kept with it.
         if not found or found[0] < since or which(past[found[0]]) not in _FAILED:
             continue
         yield from found
@@ -146,19 +148,19 @@ def _failures(past: Sequence[messages.HistoryEvent], *, since: int) -> Iterator[
             yield asked[number]
 
 
-def _new_run(request: messages.OrchestratorRequest) -> str:
-    # Made from the turn itself: sent twice, it is answered in the same way.
+def _new_execution_id(request: messages.OrchestratorRequest) -> str:
+    # Made from the turn itself: if the turn is sent twice, both answers are the same.
     at = request.new_events[0].timestamp
-    return uuid.uuid5(_NEW_RUN, f"{request.instance_id}/{request.execution_id}/{at}").hex
+    return uuid.uuid5(_NEW_EXECUTION, f"{request.instance_id}/{request.execution_id}/{at}").hex
 
 
 def _restarted(
     event: messages.HistoryEvent,
     rewound: messages.ExecutionRewoundEvent,
-    run: str,
+    execution_id: str,
     instance_id: str,
 ) -> messages.HistoryEvent:
-    """The start of the run, told that it is another one."""
+    """The start of the execution, with its new id and that of its parent's new execution."""
     from durabletask.protocol import messages
 
     started = event.execution_started
@@ -166,23 +168,23 @@ def _restarted(
     instance = started.orchestration_instance or messages.OrchestrationInstance(instance_id)
     parent = started.parent_instance
     if parent is not None and rewound.parent_execution_id:
-        whose = parent.orchestration_instance or messages.OrchestrationInstance()
+        owner = parent.orchestration_instance or messages.OrchestrationInstance()
         parent = _changed(
             parent,
-            orchestration_instance=_changed(whose, execution_id=rewound.parent_execution_id),
+            orchestration_instance=_changed(owner, execution_id=rewound.parent_execution_id),
         )
     return _changed(
         event,
         execution_started=_changed(
             started,
-            orchestration_instance=_changed(instance, execution_id=run),
+            orchestration_instance=_changed(instance, execution_id=execution_id),
             parent_instance=parent,
         ),
     )
 
 
 def _changed(message: M, **fields: object) -> M:
-    """A copy with other values: what came with the request stays as it came."""
+    """A copy with other values; the request's own message stays unchanged."""
     changed = copy.copy(message)
     for name, value in fields.items():
         setattr(changed, name, value)

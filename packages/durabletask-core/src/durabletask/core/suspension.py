@@ -1,34 +1,24 @@
-"""What a suspended orchestration does with events: it holds them.
+"""Hold the events of a suspended orchestration.
 
-Not held: what ends the suspension (resume, terminate), and what the engine merely records
-about actions that were asked for before. If records were held too, those actions would count
-as never sent and be sent again with every event that comes in.
+Not held: what ends the suspension (resume, terminate), and what merely records actions that
+were asked for before. If records were held too, those actions would count as never sent and be
+sent again in every turn.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from durabletask.core.confirmations import EVENT_KINDS
+
 if TYPE_CHECKING:
     from durabletask.protocol import messages
 
-_NOT_HELD = frozenset({
-    "execution_suspended",
-    "execution_resumed",
-    "execution_terminated",
-    "task_scheduled",
-    "sub_orchestration_instance_created",
-    "timer_created",
-    "event_sent",
-    "entity_operation_called",
-    "entity_operation_signaled",
-    "entity_lock_requested",
-    "entity_unlock_sent",
-})  # fmt: skip
+_NOT_HELD = EVENT_KINDS | {"execution_suspended", "execution_resumed", "execution_terminated"}
 
 
 class Suspension:
-    """Whether an orchestration is suspended, and the events it holds meanwhile."""
+    """Whether an orchestration is suspended, and the events held since."""
 
     __slots__ = ("_held", "is_on")
 
@@ -48,7 +38,7 @@ class Suspension:
         self.is_on = True
 
     def end(self) -> list[messages.HistoryEvent]:
-        """Stop holding events; those held, in the order they came."""
+        """Stop holding events; return those held, in the order they came."""
         self.is_on = False
         held, self._held = self._held, []
         return held

@@ -1,9 +1,7 @@
 """Whether a worker of one version may run an orchestration of another.
 
-Versions are compared as Python compares those of packages (PEP 440: 1.0 is 1.0.0, and older
-than 1.10); where one of the two is none, both count as text. No version is older than any.
-
-Knows nothing about work items; who may not run one is answered for by the worker.
+Versions are compared like those of Python packages (PEP 440: 1.0 is 1.0.0, and older than
+1.10), or as text if one of the two is not such a version. No version is older than any.
 """
 
 from __future__ import annotations
@@ -31,18 +29,18 @@ class VersionMatchStrategy(enum.Enum):
     """Which orchestrations a worker runs, judged by their version and its own."""
 
     NONE = 1
-    """All of them."""
+    """All versions."""
     STRICT = 2
-    """Those of its own version."""
+    """Its own version."""
     CURRENT_OR_OLDER = 3
-    """Those of its own version and of older ones."""
+    """Its own version and older ones."""
 
 
 class VersionFailureStrategy(enum.Enum):
-    """What becomes of an orchestration whose version does not match."""
+    """What happens to an orchestration whose version does not match."""
 
     REJECT = 1
-    """It is handed back, for another worker to take or this one's successor."""
+    """It is handed back, for another worker or a later deployment of this one."""
     FAIL = 2
     """It fails, with the error type `VersionMismatch`."""
 
@@ -54,8 +52,8 @@ class VersioningOptions:
     `version` is the worker's own, against which those of orchestrations are matched;
     `default_version` is given to sub-orchestrations for which the orchestrator names none.
     Without a `match_strategy` all versions match, as with `NONE`. Without a
-    `failure_strategy` what does not match fails, as with `FAIL`: to be handed back again and
-    again, where no worker will ever match, is a thing to ask for.
+    `failure_strategy` what does not match fails, as with `FAIL`: an orchestration that is
+    handed back would wait forever if no worker ever matches.
 
     Example:
         ```python
@@ -87,7 +85,7 @@ class VersioningOptions:
 
 def mismatch(version: str | None, options: VersioningOptions) -> str | None:
     """Why a worker with these options may not run that version; None if it may."""
-    strategy: object = options.match_strategy  # programs may well pass something else
+    strategy: object = options.match_strategy  # programs may pass something else
     match strategy:
         case None | VersionMatchStrategy.NONE:
             return None
@@ -106,18 +104,18 @@ def compare(left: str | None, right: str | None) -> int:
     """Below, at or above zero as the left version is older than, as, or newer than the right."""
     if not left or not right:
         return bool(left) - bool(right)
-    # Late: no program pays for it that does not use versions.
+    # Late: only programs that use versions pay for the import.
     from packaging.version import Version
 
     try:
         return _order(Version(left), Version(right))
-    # ValueError: InvalidVersion, and what Python says of numbers with thousands of digits.
+    # ValueError: InvalidVersion, and Python's error for numbers with thousands of digits.
     except ValueError:
         return _order(left, right)
 
 
 def version_of(history: Iterable[messages.HistoryEvent]) -> str | None:
-    """The version with which that history says its execution was started, if any."""
+    """The version with which the execution of that history was started, if any."""
     for event in history:
         if event.execution_started is not None:
             return event.execution_started.version

@@ -80,7 +80,7 @@ class ActivityHandler:
         begun = self.perform(job)
         return begun if isinstance(begun, Completion) else await begun
 
-    def _call(self, job: ActivityJob) -> activity.Outcome:
+    def _call(self, job: ActivityJob) -> activity.CallOutcome:
         try:
             self._on_started(job.request)
             return activity.Returned(job.call.call())
@@ -90,14 +90,14 @@ class ActivityHandler:
 
     async def _await(self, job: ActivityJob, coroutine: Coroutine[Any, Any, Any]) -> Completion:
         try:
-            outcome: activity.Outcome = activity.Returned(await coroutine)
+            outcome: activity.CallOutcome = activity.Returned(await coroutine)
         # asyncio stops the whole loop for a SystemExit that leaves a task. A cancellation
         # comes from user code; when the worker itself cancels, the completion is dropped.
         except BaseException as error:  # noqa: BLE001
             outcome = activity.Raised(error)
         return self._complete(job, outcome)
 
-    def _complete(self, job: ActivityJob, outcome: activity.Outcome) -> Completion:
+    def _complete(self, job: ActivityJob, outcome: activity.CallOutcome) -> Completion:
         return Completion(
             job.item,
             methods.COMPLETE_ACTIVITY_TASK,
@@ -114,7 +114,9 @@ class ActivityHandler:
         response = self._response(job, activity.Raised(error))
         return Completion(job.item, methods.COMPLETE_ACTIVITY_TASK, response)
 
-    def _response(self, job: ActivityJob, outcome: activity.Outcome) -> messages.ActivityResponse:
+    def _response(
+        self, job: ActivityJob, outcome: activity.CallOutcome
+    ) -> messages.ActivityResponse:
         return activity.finish(
             job.request, outcome, job.item.engine.settings, completion_token=job.item.token
         )

@@ -117,4 +117,4 @@ class Connection:
             return 0.0
         # Full jitter: a thousand workers must not call a restarted sidecar at once. The
         # exponent is bounded because a float overflows at 2**1024.
-        return jitter * min(cap, base * 2.0 ** min(self.failures - 1, 64))
+        return jitter * min(cap, base * 2.0 ** min(self.failures, 64))

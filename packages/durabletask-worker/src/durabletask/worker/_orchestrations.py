@@ -7,7 +7,13 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from durabletask import failures
-from durabletask.core.decide import is_rewind, mismatched, open_machine, rewind, without_version
+from durabletask.core.orchestration import (
+    is_rewind,
+    open_machine,
+    rewind,
+    version_mismatch,
+    version_not_available,
+)
 from durabletask.core.versioning import mismatch, version_of
 from durabletask.failures import DurableTaskError
 from durabletask.protocol import messages, methods, work_items
@@ -148,8 +154,8 @@ class OrchestrationHandler:
     def _complete(
         self, item: WorkItem, decision: Decision, request: messages.OrchestratorRequest
     ) -> Completion:
-        for note in decision.notes:
-            self._log.log(note.level, "%s", note.text, extra=item.log_fields)
+        for entry in decision.log_entries:
+            self._log.log(entry.level, "%s", entry.text, extra=item.log_fields | entry.extra)
         return Completion(
             item,
             methods.COMPLETE_ORCHESTRATOR_TASK,
@@ -165,7 +171,7 @@ class OrchestrationHandler:
         versioning: VersioningOptions,
     ) -> Completion:
         if not versioning.rejects:
-            return self._complete(item, mismatched(item.instance_id, reason), request)
+            return self._complete(item, version_mismatch(item.instance_id, reason), request)
         self._log.warning(
             "Instance '%s': the work item is handed back for another worker. %s",
             item.instance_id,
@@ -173,7 +179,7 @@ class OrchestrationHandler:
             extra=item.log_fields,
         )
         if not item.engine.supports(methods.ABANDON_ORCHESTRATION_TASK):
-            return self._complete(item, without_version(), request)
+            return self._complete(item, version_not_available(), request)
         return self.abandon(item)
 
     def _request_history(self, item: WorkItem) -> Completion:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from durabletask.core import engines
+from durabletask.core.settings import EngineCapabilities, dapr_engine
 from durabletask.failures import DurableTaskError
 from durabletask.protocol import codec, work_items
 
@@ -44,8 +44,8 @@ class ConnectedEngine:
     def of(cls, engine: Engine, settings: Settings) -> ConnectedEngine:
         """The engine as it is served by a worker with these settings."""
         name = engine.name
-        traits = engines.of_dapr(name) if engine.is_dapr else engines.EngineTraits(name=name)
-        return cls(engine, replace(settings, engine=traits))
+        capabilities = dapr_engine(name) if engine.is_dapr else EngineCapabilities(name=name)
+        return cls(engine, replace(settings, engine=capabilities))
 
     @property
     def name(self) -> str:

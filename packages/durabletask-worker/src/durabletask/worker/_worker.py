@@ -53,7 +53,7 @@ DEFAULT_MAX_CACHED_ORCHESTRATIONS = 10_000
 # sidecar that was away for seconds. Connecting is cheap, and five seconds still spread many
 # workers.
 _DEFAULT_RESILIENCE = GrpcWorkerResiliencyOptions(
-    reconnect_backoff_base_seconds=0.2, reconnect_backoff_cap_seconds=5.0
+    reconnect_backoff_base_seconds=0.1, reconnect_backoff_cap_seconds=5.0
 )
 
 

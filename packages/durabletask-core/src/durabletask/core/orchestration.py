@@ -1,14 +1,14 @@
-"""The door: an orchestrator request in, a decision out.
+"""Answer orchestrator requests: history and new events in, a decision out.
 
-    open_machine   an execution, before its first event
-    machine.replay what history holds already
-    machine.turn   what is new, and what to do about it
+    open_machine      an execution, before its first event
+    machine.replay    applies what history holds already
+    machine.turn      applies what is new, and decides
 
-A worker keeps the machine and next time replays only what it has not seen, which is what
-history has recorded about the last decision.
+A worker keeps the machine and next time replays only what it has not seen: the events that
+record the last decision.
 
-Two kinds of requests are no turns: `mismatched` answers one whose version the worker may not
-run, `rewind` one that takes a failed execution back.
+Two kinds of requests are not turns. `version_mismatch` and `version_not_available` answer one
+whose version the worker may not run, `rewind` one that rewinds a failed execution.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from durabletask.core import rewind as rewinding
 from durabletask.core import versioning
-from durabletask.core.decision import Decision, Note
-from durabletask.core.ending import Failed, Stalled, ending_action
+from durabletask.core.decision import Decision, LogEntry
 from durabletask.core.machine import OrchestrationMachine
+from durabletask.core.outcome import Failed, Stalled, outcome_action
 from durabletask.core.rewind import is_asked as is_rewind
 from durabletask.failures import (
     NonDeterminismError,
@@ -34,27 +34,34 @@ if TYPE_CHECKING:
     from durabletask.core.settings import Settings
     from durabletask.protocol import messages
 
-__all__ = ["decide", "is_rewind", "mismatched", "open_machine", "rewind", "without_version"]
+__all__ = [
+    "decide",
+    "is_rewind",
+    "open_machine",
+    "rewind",
+    "version_mismatch",
+    "version_not_available",
+]
 
 
 def open_machine(
     request: messages.OrchestratorRequest, registry: Registry, settings: Settings
 ) -> OrchestrationMachine:
-    """The machine for the request's execution; it has taken no event yet."""
+    """A machine for the request's execution; it has applied no event yet."""
     return OrchestrationMachine(request.instance_id, request.execution_id or "", registry, settings)
 
 
 def decide(
     request: messages.OrchestratorRequest, registry: Registry, settings: Settings
 ) -> Decision:
-    """Decide from nothing but the request: a cold start."""
+    """Decide from the request alone, without a machine that was kept."""
     if is_rewind(request):
         return rewind(request, registry, settings)
     return _replayed(request, request.past_events, request.new_events, registry, settings)
 
 
-def mismatched(instance_id: str, why: str) -> Decision:
-    """The orchestration failed, for no worker may run its version."""
+def version_mismatch(instance_id: str, reason: str) -> Decision:
+    """Fail the orchestration, because no worker may run its version."""
     from durabletask.protocol import messages
 
     completion = messages.CompleteOrchestrationAction(
@@ -62,29 +69,30 @@ def mismatched(instance_id: str, why: str) -> Decision:
         failure_details=messages.TaskFailureDetails(
             # Called again, it would have the same version.
             error_type=versioning.MISMATCH,
-            error_message=why,
+            error_message=reason,
             is_non_retriable=True,
         ),
     )
     # -1: the end was not asked for by user code.
     action = messages.OrchestratorAction(id=-1, complete_orchestration=completion)
-    note = Note(logging.WARNING, f"orchestration '{instance_id}' failed: {why}")
-    return Decision(actions=(action,), ended=True, notes=(note,))
+    text = f"Orchestration '{instance_id}' failed: {reason}"
+    entry = LogEntry(logging.WARNING, text, instance_id)
+    return Decision(actions=(action,), ended=True, log_entries=(entry,))
 
 
-def without_version() -> Decision:
-    """The worker may not run that version: an engine that knows of versions waits for another."""
-    return Decision(actions=(ending_action(-1, Stalled()),), ended=True)
+def version_not_available() -> Decision:
+    """Leave the orchestration to a worker of its version, on engines that record versions."""
+    return Decision(actions=(outcome_action(-1, Stalled()),), ended=True)
 
 
 def rewind(
     request: messages.OrchestratorRequest, registry: Registry, settings: Settings
 ) -> Decision:
-    """Take an execution that failed back to where what failed is asked for anew.
+    """Rewind a failed execution to where the calls that failed are made again.
 
-    All that failed is forgotten, if the code then still asks for what history holds. It does
-    not where it had survived a failure and went on to something else: then only the last turn
-    is taken back.
+    All failures are dropped from history, if the code then still asks for what history holds.
+    It does not if it had caught a failure and gone on to something else: then only the last
+    turn is rewound.
     """
     locked = rewinding.sections_cut_off(request.past_events)
     if locked:
@@ -93,24 +101,25 @@ def rewind(
     if not _agrees(request, history, registry, settings):
         history = rewinding.rewritten(request, last_turn_only=True)
     reason = request.new_events[-1].execution_rewound.reason  # type: ignore[union-attr] # is_rewind
-    note = f"orchestration '{request.instance_id}' is rewound{f': {reason}' if reason else ''}"
+    text = f"Orchestration '{request.instance_id}' is rewound{f': {reason}' if reason else ''}"
     return Decision(
         actions=(rewinding.rewind_action(history),),
         ended=True,
-        notes=(Note(logging.INFO, note),),
+        log_entries=(LogEntry(logging.INFO, text, request.instance_id),),
     )
 
 
 def _stays_failed(instance_id: str, locked: list[str]) -> Decision:
-    """Say why the execution cannot be taken back."""
+    """Leave the execution failed, with the reason why it cannot be rewound."""
     error = OrchestrationStateError(
-        f"orchestration '{instance_id}' cannot be rewound: it failed inside a critical section, "
+        f"Orchestration '{instance_id}' cannot be rewound: it failed inside a critical section, "
         f"and others may have used {', '.join(locked)} since. Restart it instead, or leave the "
         "section before what may fail."
     )
     details = details_from_exception(error)
-    action = ending_action(-1, Failed(details))
-    return Decision(actions=(action,), ended=True, notes=(Note(logging.WARNING, str(error)),))
+    action = outcome_action(-1, Failed(details))
+    entry = LogEntry(logging.WARNING, str(error), instance_id)
+    return Decision(actions=(action,), ended=True, log_entries=(entry,))
 
 
 def _agrees(
