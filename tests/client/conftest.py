@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.builders.client import Hub
+from tests.builders.client import ScriptedService
 
 
 @pytest.fixture(params=["sync", "async"])
-def hub(request: pytest.FixtureRequest) -> Hub:
-    return Hub(is_async=request.param == "async")
+def hub(request: pytest.FixtureRequest) -> ScriptedService:
+    return ScriptedService(is_async=request.param == "async")

@@ -19,7 +19,7 @@ from durabletask.transport.errors import (
     SidecarUnavailableError,
     UnsupportedOperationError,
 )
-from tests.builders.client import Hub
+from tests.builders.client import ScriptedService
 from tests.builders.transport import refused, result_of
 
 FOUND = messages.GetInstanceResponse(exists=True)
@@ -31,7 +31,7 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def dapr(hub: Hub) -> Callable[..., Any]:
+def dapr(hub: ScriptedService) -> Callable[..., Any]:
     """Makes a client of an engine of Dapr's dialect, which gives these answers."""
 
     def client(*answers: Any, **settings: Any) -> Any:
@@ -42,11 +42,13 @@ def dapr(hub: Hub) -> Callable[..., Any]:
     return client
 
 
-def asked(hub: Hub) -> list[str]:
+def asked(hub: ScriptedService) -> list[str]:
     return [ask.method for ask in hub.transport.asked]
 
 
-async def test_a_start_has_a_time_so_that_it_waits_for_no_worker(hub: Hub, dapr: Any) -> None:
+async def test_a_start_has_a_time_so_that_it_waits_for_no_worker(
+    hub: ScriptedService, dapr: Any
+) -> None:
     await result_of(dapr(STARTED).schedule_new_orchestration("sum", instance_id="order-1"))
 
     assert hub.request == messages.CreateInstanceRequest(
@@ -57,7 +59,7 @@ async def test_a_start_has_a_time_so_that_it_waits_for_no_worker(hub: Hub, dapr:
     )
 
 
-async def test_a_start_that_has_a_time_keeps_it(hub: Hub, dapr: Any) -> None:
+async def test_a_start_that_has_a_time_keeps_it(hub: ScriptedService, dapr: Any) -> None:
     noon = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
     await result_of(dapr(STARTED).schedule_new_orchestration("sum", start_at=noon))
@@ -70,7 +72,7 @@ async def test_a_start_that_has_a_time_keeps_it(hub: Hub, dapr: Any) -> None:
     [(None, True), ([], True), (ENDED, False), ([*ENDED, OrchestrationStatus.CANCELED], False)],
 )
 async def test_an_id_is_reused_only_where_it_was_allowed(
-    hub: Hub, dapr: Any, policy: Any, *, is_unique: bool
+    hub: ScriptedService, dapr: Any, policy: Any, *, is_unique: bool
 ) -> None:
     await result_of(dapr(STARTED).schedule_new_orchestration("sum", reuse_id_policy=policy))
 
@@ -81,7 +83,9 @@ async def test_an_id_is_reused_only_where_it_was_allowed(
 @pytest.mark.parametrize(
     "policy", [ENDED[:2], [*ENDED, OrchestrationStatus.RUNNING], [OrchestrationStatus.RUNNING]]
 )
-async def test_another_policy_is_refused_unsent(hub: Hub, dapr: Any, policy: Any) -> None:
+async def test_another_policy_is_refused_unsent(
+    hub: ScriptedService, dapr: Any, policy: Any
+) -> None:
     with pytest.raises(
         UnsupportedOperationError, match="terminate and purge the old one"
     ) as raised:
@@ -127,7 +131,7 @@ WAITING = TELLING[1:]
 
 @pytest.mark.parametrize(("name", "arguments"), TELLING)
 async def test_an_instance_that_is_there_is_told(
-    hub: Hub, dapr: Any, name: str, arguments: Any
+    hub: ScriptedService, dapr: Any, name: str, arguments: Any
 ) -> None:
     await result_of(getattr(dapr(FOUND, object()), name)(*arguments))
 
@@ -141,7 +145,7 @@ async def test_an_instance_that_is_there_is_told(
 )
 @pytest.mark.parametrize(("name", "arguments"), TELLING)
 async def test_nothing_is_left_for_an_instance_that_is_not_there(
-    hub: Hub, dapr: Any, name: str, arguments: Any, missing: Any
+    hub: ScriptedService, dapr: Any, name: str, arguments: Any, missing: Any
 ) -> None:
     with pytest.raises(InstanceNotFoundError, match="has no instance 'order-1'"):
         await result_of(getattr(dapr(missing), name)(*arguments))
@@ -151,7 +155,7 @@ async def test_nothing_is_left_for_an_instance_that_is_not_there(
 
 @pytest.mark.parametrize(("name", "arguments"), WAITING)
 async def test_an_answer_that_waits_for_a_worker_is_not_waited_for(
-    hub: Hub, dapr: Any, caplog: pytest.LogCaptureFixture, name: str, arguments: Any
+    hub: ScriptedService, dapr: Any, caplog: pytest.LogCaptureFixture, name: str, arguments: Any
 ) -> None:
     await result_of(getattr(dapr(FOUND, refused(NO_ANSWER)), name)(*arguments))
 
@@ -175,7 +179,9 @@ async def test_an_engine_that_is_away_is_away(dapr: Any, name: str, arguments: A
 @pytest.mark.parametrize(
     "missing", [MISSING, refused("UNKNOWN", details="no such instance exists")]
 )
-async def test_what_is_not_there_is_not_purged(hub: Hub, dapr: Any, missing: Any) -> None:
+async def test_what_is_not_there_is_not_purged(
+    hub: ScriptedService, dapr: Any, missing: Any
+) -> None:
     result = await result_of(dapr(missing).purge_orchestration("order-1"))
 
     assert result.deleted_instance_count == 0
@@ -211,7 +217,7 @@ async def test_what_has_gone_meanwhile_counts_as_none_deleted(dapr: Any) -> None
     assert result.deleted_instance_count == 0
 
 
-async def test_all_ids_are_listed_page_by_page(hub: Hub, dapr: Any) -> None:
+async def test_all_ids_are_listed_page_by_page(hub: ScriptedService, dapr: Any) -> None:
     client = dapr(messages.PageInstanceIdsResponse(instance_ids=["a"], continuation_token="more"))
 
     page = await result_of(client.list_instance_ids(page_size=1, continuation_token="first"))
@@ -220,14 +226,14 @@ async def test_all_ids_are_listed_page_by_page(hub: Hub, dapr: Any) -> None:
     assert hub.request == messages.PageInstanceIdsRequest(continuation_token="first", page_size=1)
 
 
-async def test_the_page_size_is_left_to_the_engine(hub: Hub, dapr: Any) -> None:
+async def test_the_page_size_is_left_to_the_engine(hub: ScriptedService, dapr: Any) -> None:
     page = await result_of(dapr(messages.PageInstanceIdsResponse()).list_instance_ids())
 
     assert page.continuation_token is None
     assert hub.request == messages.PageInstanceIdsRequest()
 
 
-async def test_history_comes_at_once(hub: Hub, dapr: Any) -> None:
+async def test_history_comes_at_once(hub: ScriptedService, dapr: Any) -> None:
     event = messages.HistoryEvent(
         event_id=-1, timer_fired=messages.TimerFiredEvent(timer_id=3, fire_at=LONG_AGO)
     )
@@ -267,7 +273,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("name", "options", "instead"), REFUSED)
 async def test_conditions_that_the_engine_does_not_know_are_refused_unsent(
-    hub: Hub, dapr: Any, name: str, options: dict[str, Any], instead: str
+    hub: ScriptedService, dapr: Any, name: str, options: dict[str, Any], instead: str
 ) -> None:
     with pytest.raises(UnsupportedOperationError, match=f"Dapr's dialect cannot .*{instead}"):
         await result_of(getattr(dapr(), name)(**options))
@@ -275,7 +281,7 @@ async def test_conditions_that_the_engine_does_not_know_are_refused_unsent(
     assert asked(hub) == []
 
 
-async def test_a_rerun_keeps_the_recorded_input(hub: Hub, dapr: Any) -> None:
+async def test_a_rerun_keeps_the_recorded_input(hub: ScriptedService, dapr: Any) -> None:
     client = dapr(messages.RerunOrchestrationFromEventResponse(new_instance_id="order-2"))
 
     new_id = await result_of(
@@ -290,7 +296,7 @@ async def test_a_rerun_keeps_the_recorded_input(hub: Hub, dapr: Any) -> None:
 
 @pytest.mark.parametrize(("given", "sent"), [([1], "[1]"), (None, None)])
 async def test_a_rerun_may_have_another_input(
-    hub: Hub, dapr: Any, given: Any, sent: str | None
+    hub: ScriptedService, dapr: Any, given: Any, sent: str | None
 ) -> None:
     client = dapr(messages.RerunOrchestrationFromEventResponse())
 
@@ -301,6 +307,8 @@ async def test_a_rerun_may_have_another_input(
     assert hub.request.new_instance_id == new_id != ""
 
 
-async def test_a_dialect_that_there_is_not_is_refused_when_the_client_is_made(hub: Hub) -> None:
+async def test_a_dialect_that_there_is_not_is_refused_when_the_client_is_made(
+    hub: ScriptedService,
+) -> None:
     with pytest.raises(ValueError, match="'auto', 'taskhub', 'dapr'"):
         hub.client(dialect="dts")

@@ -12,7 +12,7 @@ from durabletask.client import CleanEntityStorageResult, EntityQuery
 from durabletask.entities import EntityInstanceId
 from durabletask.protocol import messages
 from durabletask.transport.errors import ProtocolError
-from tests.builders.client import Hub, items_of
+from tests.builders.client import ScriptedService, items_of
 from tests.builders.transport import refused, result_of
 
 ACCOUNT = EntityInstanceId("Account", "Ada")
@@ -27,7 +27,7 @@ FOUND = messages.EntityMetadata(
 )
 
 
-async def test_a_signal_carries_all_that_was_given(hub: Hub) -> None:
+async def test_a_signal_carries_all_that_was_given(hub: ScriptedService) -> None:
     client = hub.client(messages.SignalEntityResponse())
 
     await result_of(client.signal_entity(ACCOUNT, "Deposit", {"amount": 5}, AT))
@@ -41,7 +41,7 @@ async def test_a_signal_carries_all_that_was_given(hub: Hub) -> None:
     )
 
 
-async def test_a_signal_without_input_or_time_has_none(hub: Hub) -> None:
+async def test_a_signal_without_input_or_time_has_none(hub: ScriptedService) -> None:
     client = hub.client(messages.SignalEntityResponse())
 
     await result_of(client.signal_entity(ACCOUNT, "close"))
@@ -49,7 +49,7 @@ async def test_a_signal_without_input_or_time_has_none(hub: Hub) -> None:
     assert hub.request.input is hub.request.scheduled_time is None
 
 
-async def test_each_signal_has_a_guid_of_its_own(hub: Hub) -> None:
+async def test_each_signal_has_a_guid_of_its_own(hub: ScriptedService) -> None:
     client = hub.client(messages.SignalEntityResponse(), messages.SignalEntityResponse())
 
     for _ in range(2):
@@ -60,7 +60,7 @@ async def test_each_signal_has_a_guid_of_its_own(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("include_state", [True, False])
-async def test_an_entity_is_looked_up_as_told(hub: Hub, include_state: bool) -> None:
+async def test_an_entity_is_looked_up_as_told(hub: ScriptedService, include_state: bool) -> None:
     client = hub.client(messages.GetEntityResponse(exists=True, entity=FOUND))
 
     entity = await result_of(client.get_entity(ACCOUNT, include_state))
@@ -78,7 +78,7 @@ async def test_an_entity_is_looked_up_as_told(hub: Hub, include_state: bool) -> 
     [messages.GetEntityResponse(exists=False), refused("NOT_FOUND", method="GetEntity")],
     ids=["answered", "refused"],
 )
-async def test_an_unknown_entity_is_none(hub: Hub, answer: Any) -> None:
+async def test_an_unknown_entity_is_none(hub: ScriptedService, answer: Any) -> None:
     client = hub.client(answer)
 
     assert await result_of(client.get_entity(ACCOUNT)) is None
@@ -102,7 +102,9 @@ GATHERINGS = pytest.mark.parametrize(
 
 
 @GATHERINGS
-async def test_a_query_for_entities_sends_its_conditions(hub: Hub, gathered: Any) -> None:
+async def test_a_query_for_entities_sends_its_conditions(
+    hub: ScriptedService, gathered: Any
+) -> None:
     client = hub.client(page())
     query = EntityQuery(
         instance_id_starts_with="@account@A",
@@ -127,7 +129,7 @@ async def test_a_query_for_entities_sends_its_conditions(hub: Hub, gathered: Any
 
 @GATHERINGS
 async def test_a_query_without_conditions_finds_all_with_their_states(
-    hub: Hub, gathered: Any
+    hub: ScriptedService, gathered: Any
 ) -> None:
     client = hub.client(messages.QueryEntitiesResponse(entities=[FOUND]))
 
@@ -140,7 +142,7 @@ async def test_a_query_without_conditions_finds_all_with_their_states(
 @GATHERINGS
 @pytest.mark.parametrize("last", [None, "", "0", "1"], ids=repr)
 async def test_pages_of_entities_are_fetched_until_a_token_leads_no_further(
-    hub: Hub, gathered: Any, last: str | None
+    hub: ScriptedService, gathered: Any, last: str | None
 ) -> None:
     client = hub.client(page("a", token="1"), page("b", token=last))
 
@@ -149,7 +151,7 @@ async def test_pages_of_entities_are_fetched_until_a_token_leads_no_further(
     assert [request.query.continuation_token for request in hub.requests] == [None, "1"]
 
 
-async def test_cleaning_goes_on_until_nothing_is_left_and_adds_up(hub: Hub) -> None:
+async def test_cleaning_goes_on_until_nothing_is_left_and_adds_up(hub: ScriptedService) -> None:
     client = hub.client(
         messages.CleanEntityStorageResponse(
             continuation_token="1", empty_entities_removed=2, orphaned_locks_released=3
@@ -169,7 +171,9 @@ async def test_cleaning_goes_on_until_nothing_is_left_and_adds_up(hub: Hub) -> N
 
 
 @pytest.mark.parametrize("told", [(True, False), (False, True)])
-async def test_cleaning_does_what_it_was_told(hub: Hub, told: tuple[bool, bool]) -> None:
+async def test_cleaning_does_what_it_was_told(
+    hub: ScriptedService, told: tuple[bool, bool]
+) -> None:
     client = hub.client(messages.CleanEntityStorageResponse())
 
     await result_of(client.clean_entity_storage(*told))
@@ -186,7 +190,9 @@ async def test_cleaning_does_what_it_was_told(hub: Hub, told: tuple[bool, bool])
         ("CleanEntityStorage", lambda client: client.clean_entity_storage()),
     ],
 )
-async def test_an_engine_without_entities_is_told(hub: Hub, rpc: str, call: Any) -> None:
+async def test_an_engine_without_entities_is_told(
+    hub: ScriptedService, rpc: str, call: Any
+) -> None:
     client = hub.client(refused("UNIMPLEMENTED", method=rpc))
 
     with pytest.raises(ProtocolError, match=rf"{rpc}.*cannot keep entities"):

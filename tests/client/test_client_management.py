@@ -19,7 +19,7 @@ from durabletask.client import (
 from durabletask.protocol import events, messages
 from durabletask.serialization import JsonDataConverter
 from durabletask.transport.errors import InstanceNotFoundError, InstanceStatusError, ProtocolError
-from tests.builders.client import Hub, first_of, items_of
+from tests.builders.client import ScriptedService, first_of, items_of
 from tests.builders.transport import refused, result_of
 
 Call = Callable[[Any], Any]
@@ -145,7 +145,7 @@ OPERATIONS = {
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
 async def test_an_operation_asks_for_what_was_said_and_returns_what_was_answered(
-    hub: Hub, operation: Operation
+    hub: ScriptedService, operation: Operation
 ) -> None:
     client = hub.client(operation.answer)
 
@@ -165,7 +165,7 @@ async def test_an_operation_asks_for_what_was_said_and_returns_what_was_answered
     ],
 )
 async def test_a_status_that_forbids_it_is_an_error_that_says_which_would_not(
-    hub: Hub, call: Call, rpc: str, name: str
+    hub: ScriptedService, call: Call, rpc: str, name: str
 ) -> None:
     client = hub.client(refused("FAILED_PRECONDITION", method=rpc))
 
@@ -174,7 +174,7 @@ async def test_a_status_that_forbids_it_is_an_error_that_says_which_would_not(
 
 
 @pytest.mark.parametrize("name", ["rewind", "restart", "history"])
-async def test_an_unknown_id_is_an_error_that_names_it(hub: Hub, name: str) -> None:
+async def test_an_unknown_id_is_an_error_that_names_it(hub: ScriptedService, name: str) -> None:
     client = hub.client(refused("NOT_FOUND", method=OPERATIONS[name].rpc))
 
     with pytest.raises(InstanceNotFoundError, match="'order-1'"):
@@ -183,7 +183,7 @@ async def test_an_unknown_id_is_an_error_that_names_it(hub: Hub, name: str) -> N
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
 async def test_an_engine_that_cannot_do_it_is_an_error_that_names_both(
-    hub: Hub, operation: Operation
+    hub: ScriptedService, operation: Operation
 ) -> None:
     client = hub.client(refused("UNIMPLEMENTED", method=operation.rpc))
 
@@ -195,7 +195,7 @@ async def test_an_engine_that_cannot_do_it_is_an_error_that_names_both(
     ("allowed", "deadline"), [(None, 3600), (timedelta(seconds=5), 35), (timedelta(days=2), 172830)]
 )
 async def test_the_call_of_a_purge_outlasts_the_purge(
-    hub: Hub, allowed: timedelta | None, deadline: float
+    hub: ScriptedService, allowed: timedelta | None, deadline: float
 ) -> None:
     client = hub.client(messages.PurgeInstancesResponse())
 
@@ -205,7 +205,7 @@ async def test_the_call_of_a_purge_outlasts_the_purge(
     assert asked.timeout == deadline
 
 
-async def test_a_purge_needs_some_time(hub: Hub) -> None:
+async def test_a_purge_needs_some_time(hub: ScriptedService) -> None:
     client = hub.client()
 
     with pytest.raises(ValueError, match=r"^timeout must be greater than zero\.$"):
@@ -236,7 +236,7 @@ GATHERINGS = pytest.mark.parametrize(
 
 
 @GATHERINGS
-async def test_a_query_sends_its_conditions(hub: Hub, gathered: Any) -> None:
+async def test_a_query_sends_its_conditions(hub: ScriptedService, gathered: Any) -> None:
     client = hub.client(page())
     query = OrchestrationQuery(
         created_time_from=FROM,
@@ -270,7 +270,7 @@ async def test_a_query_sends_its_conditions(hub: Hub, gathered: Any) -> None:
     ids=["nothing", "none", "no limit"],
 )
 async def test_a_query_without_conditions_finds_all(
-    hub: Hub, gathered: Any, query: Any, limit: int
+    hub: ScriptedService, gathered: Any, query: Any, limit: int
 ) -> None:
     client = hub.client(page("a"))
 
@@ -282,7 +282,7 @@ async def test_a_query_without_conditions_finds_all(
 @GATHERINGS
 @pytest.mark.parametrize("last", [None, "", "0", "after-b"], ids=repr)
 async def test_pages_are_fetched_until_a_token_leads_no_further(
-    hub: Hub, gathered: Any, last: str | None
+    hub: ScriptedService, gathered: Any, last: str | None
 ) -> None:
     """None, empty and "0" are how engines end; the token of the page before would never end."""
     client = hub.client(
@@ -297,13 +297,13 @@ async def test_pages_are_fetched_until_a_token_leads_no_further(
 
 
 @GATHERINGS
-async def test_a_page_may_be_empty_before_the_last(hub: Hub, gathered: Any) -> None:
+async def test_a_page_may_be_empty_before_the_last(hub: ScriptedService, gathered: Any) -> None:
     client = hub.client(page(token="1"), page("b"))
 
     assert [state.instance_id for state in await gathered(client)] == ["b"]
 
 
-async def test_an_iterator_fetches_no_page_before_it_is_needed(hub: Hub) -> None:
+async def test_an_iterator_fetches_no_page_before_it_is_needed(hub: ScriptedService) -> None:
     client = hub.client(page("a", token="after-a"))
 
     states = client.iter_orchestration_states()
@@ -316,7 +316,9 @@ async def test_an_iterator_fetches_no_page_before_it_is_needed(hub: Hub) -> None
 
 
 @pytest.mark.parametrize("last", [None, "", "0", "b!"], ids=repr)
-async def test_a_token_that_leads_no_further_is_none(hub: Hub, last: str | None) -> None:
+async def test_a_token_that_leads_no_further_is_none(
+    hub: ScriptedService, last: str | None
+) -> None:
     """So that a loop over pages ends on every engine."""
     client = hub.client(
         messages.ListInstanceIdsResponse(instance_ids=["c"], last_instance_key=last)
@@ -334,7 +336,7 @@ class Shouting(JsonDataConverter):
         return str(super().deserialize(data, target_type)).upper()
 
 
-async def test_states_are_read_with_the_clients_converter(hub: Hub) -> None:
+async def test_states_are_read_with_the_clients_converter(hub: ScriptedService) -> None:
     answer = messages.QueryInstancesResponse(
         orchestration_state=[messages.OrchestrationState(input='"sum"')]
     )

@@ -15,7 +15,7 @@ from durabletask.transport.errors import (
     InstanceNotFoundError,
     SidecarUnavailableError,
 )
-from tests.builders.client import Hub
+from tests.builders.client import ScriptedService
 from tests.builders.transport import FakeAsyncTransport, FakeTransport, refused, result_of
 
 RUNNING = messages.GetInstanceResponse(
@@ -25,7 +25,7 @@ UNKNOWN = messages.GetInstanceResponse(exists=False)
 WAITS = ["wait_for_orchestration_start", "wait_for_orchestration_completion"]
 
 
-async def test_scheduling_sends_all_that_was_given(hub: Hub) -> None:
+async def test_scheduling_sends_all_that_was_given(hub: ScriptedService) -> None:
     client = hub.client(messages.CreateInstanceResponse(instance_id="order-1"))
 
     instance_id = await result_of(
@@ -50,7 +50,7 @@ async def test_scheduling_sends_all_that_was_given(hub: Hub) -> None:
     )
 
 
-async def test_scheduling_without_an_id_makes_a_new_one_each_time(hub: Hub) -> None:
+async def test_scheduling_without_an_id_makes_a_new_one_each_time(hub: ScriptedService) -> None:
     client = hub.client(messages.CreateInstanceResponse(), messages.CreateInstanceResponse())
 
     first = await result_of(client.schedule_new_orchestration("sum"))
@@ -61,7 +61,7 @@ async def test_scheduling_without_an_id_makes_a_new_one_each_time(hub: Hub) -> N
     assert first != second
 
 
-async def test_a_function_is_scheduled_by_its_name(hub: Hub) -> None:
+async def test_a_function_is_scheduled_by_its_name(hub: ScriptedService) -> None:
     def settle_order(ctx: Any) -> None: ...
 
     client = hub.client(messages.CreateInstanceResponse())
@@ -71,7 +71,7 @@ async def test_a_function_is_scheduled_by_its_name(hub: Hub) -> None:
     assert hub.request.name == "settle_order"
 
 
-async def test_no_input_is_no_payload(hub: Hub) -> None:
+async def test_no_input_is_no_payload(hub: ScriptedService) -> None:
     client = hub.client(messages.CreateInstanceResponse())
 
     await result_of(client.schedule_new_orchestration("sum"))
@@ -81,7 +81,7 @@ async def test_no_input_is_no_payload(hub: Hub) -> None:
 
 @pytest.mark.parametrize(("asked", "sent"), [(None, "1"), ("", "1"), ("2", "2")])
 async def test_the_clients_default_version_fills_a_gap(
-    hub: Hub, asked: str | None, sent: str
+    hub: ScriptedService, asked: str | None, sent: str
 ) -> None:
     client = hub.client(messages.CreateInstanceResponse(), default_version="1")
 
@@ -90,7 +90,7 @@ async def test_the_clients_default_version_fills_a_gap(
     assert hub.request.version == sent
 
 
-async def test_a_naive_start_is_utc(hub: Hub) -> None:
+async def test_a_naive_start_is_utc(hub: ScriptedService) -> None:
     client = hub.client(messages.CreateInstanceResponse())
 
     await result_of(client.schedule_new_orchestration("sum", start_at=datetime(2030, 1, 1, 12)))
@@ -98,7 +98,7 @@ async def test_a_naive_start_is_utc(hub: Hub) -> None:
     assert hub.request.scheduled_start_timestamp == datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
-async def test_an_aware_start_keeps_its_moment(hub: Hub) -> None:
+async def test_an_aware_start_keeps_its_moment(hub: ScriptedService) -> None:
     noon_in_tokyo = datetime(2030, 1, 1, 12, tzinfo=timezone(timedelta(hours=9)))
     client = hub.client(messages.CreateInstanceResponse())
 
@@ -135,7 +135,9 @@ class Policy:
     ],
     ids=["statuses", "own", "official", "message"],
 )
-async def test_a_reuse_policy_may_be_written_in_four_ways(hub: Hub, policy: Any) -> None:
+async def test_a_reuse_policy_may_be_written_in_four_ways(
+    hub: ScriptedService, policy: Any
+) -> None:
     client = hub.client(messages.CreateInstanceResponse())
 
     await result_of(client.schedule_new_orchestration("sum", reuse_id_policy=policy))
@@ -143,14 +145,14 @@ async def test_a_reuse_policy_may_be_written_in_four_ways(hub: Hub, policy: Any)
     assert sorted(hub.request.orchestration_id_reuse_policy.replaceable_status) == [1, 3]
 
 
-async def test_a_taken_id_is_an_error_that_names_it_and_the_way_out(hub: Hub) -> None:
+async def test_a_taken_id_is_an_error_that_names_it_and_the_way_out(hub: ScriptedService) -> None:
     client = hub.client(refused("ALREADY_EXISTS", method="StartInstance"))
 
     with pytest.raises(InstanceExistsError, match=r"'order-1'.*leave it out.*reuse_id_policy"):
         await result_of(client.schedule_new_orchestration("sum", instance_id="order-1"))
 
 
-async def test_a_new_id_that_exists_already_came_from_this_very_call(hub: Hub) -> None:
+async def test_a_new_id_that_exists_already_came_from_this_very_call(hub: ScriptedService) -> None:
     """The answer to the first attempt was lost and the second found the instance there."""
     client = hub.client(refused("ALREADY_EXISTS", method="StartInstance"))
 
@@ -160,7 +162,9 @@ async def test_a_new_id_that_exists_already_came_from_this_very_call(hub: Hub) -
 
 
 @pytest.mark.parametrize("fetch_payloads", [True, False])
-async def test_looking_up_asks_for_payloads_as_told(hub: Hub, fetch_payloads: bool) -> None:
+async def test_looking_up_asks_for_payloads_as_told(
+    hub: ScriptedService, fetch_payloads: bool
+) -> None:
     client = hub.client(RUNNING)
 
     state = await result_of(
@@ -175,7 +179,9 @@ async def test_looking_up_asks_for_payloads_as_told(hub: Hub, fetch_payloads: bo
 
 @pytest.mark.parametrize("answer", [UNKNOWN, refused("NOT_FOUND")], ids=["answered", "refused"])
 @pytest.mark.parametrize("method", ["get_orchestration_state", *WAITS])
-async def test_the_state_of_an_unknown_id_is_none(hub: Hub, method: str, answer: Any) -> None:
+async def test_the_state_of_an_unknown_id_is_none(
+    hub: ScriptedService, method: str, answer: Any
+) -> None:
     client = hub.client(answer)
 
     assert await result_of(getattr(client, method)("order-1")) is None
@@ -185,7 +191,9 @@ async def test_the_state_of_an_unknown_id_is_none(hub: Hub, method: str, answer:
     ("method", "payloads"),
     [("wait_for_orchestration_start", False), ("wait_for_orchestration_completion", True)],
 )
-async def test_a_wait_tells_the_sidecar_how_long(hub: Hub, method: str, payloads: bool) -> None:
+async def test_a_wait_tells_the_sidecar_how_long(
+    hub: ScriptedService, method: str, payloads: bool
+) -> None:
     client = hub.client(RUNNING)
 
     state = await result_of(getattr(client, method)("order-1", timeout=7))
@@ -207,7 +215,7 @@ async def test_a_wait_tells_the_sidecar_how_long(hub: Hub, method: str, payloads
     ],
 )
 async def test_a_wait_that_takes_too_long_is_the_builtin_timeout_error(
-    hub: Hub, method: str, text: str
+    hub: ScriptedService, method: str, text: str
 ) -> None:
     client = hub.client(refused("DEADLINE_EXCEEDED"))
 
@@ -218,7 +226,9 @@ async def test_a_wait_that_takes_too_long_is_the_builtin_timeout_error(
 
 
 @pytest.mark.parametrize("method", WAITS)
-async def test_a_wait_without_a_timeout_asks_again_and_again(hub: Hub, method: str) -> None:
+async def test_a_wait_without_a_timeout_asks_again_and_again(
+    hub: ScriptedService, method: str
+) -> None:
     too_long = refused("DEADLINE_EXCEEDED")
     client = hub.client(too_long, too_long, RUNNING)
 
@@ -229,14 +239,14 @@ async def test_a_wait_without_a_timeout_asks_again_and_again(hub: Hub, method: s
 
 
 @pytest.mark.parametrize("method", WAITS)
-async def test_a_wait_that_finds_nobody_is_no_timeout(hub: Hub, method: str) -> None:
+async def test_a_wait_that_finds_nobody_is_no_timeout(hub: ScriptedService, method: str) -> None:
     client = hub.client(refused("UNAVAILABLE"))
 
     with pytest.raises(SidecarUnavailableError):
         await result_of(getattr(client, method)("order-1"))
 
 
-async def test_an_event_carries_its_name_and_data(hub: Hub) -> None:
+async def test_an_event_carries_its_name_and_data(hub: ScriptedService) -> None:
     client = hub.client(messages.RaiseEventResponse())
 
     await result_of(client.raise_orchestration_event("order-1", "Approval", data={"by": "Ada"}))
@@ -246,7 +256,7 @@ async def test_an_event_carries_its_name_and_data(hub: Hub) -> None:
     )
 
 
-async def test_an_event_for_an_unknown_id_is_an_error_that_names_it(hub: Hub) -> None:
+async def test_an_event_for_an_unknown_id_is_an_error_that_names_it(hub: ScriptedService) -> None:
     client = hub.client(refused("NOT_FOUND", method="RaiseEvent"))
 
     with pytest.raises(InstanceNotFoundError, match=r"'order-1'"):
@@ -254,7 +264,7 @@ async def test_an_event_for_an_unknown_id_is_an_error_that_names_it(hub: Hub) ->
 
 
 @pytest.mark.parametrize("recursive", [True, False])
-async def test_terminating_sends_the_output(hub: Hub, recursive: bool) -> None:
+async def test_terminating_sends_the_output(hub: ScriptedService, recursive: bool) -> None:
     client = hub.client(messages.TerminateResponse())
 
     await result_of(
@@ -270,7 +280,9 @@ async def test_terminating_sends_the_output(hub: Hub, recursive: bool) -> None:
     ("method", "rpc"),
     [("suspend_orchestration", "SuspendInstance"), ("resume_orchestration", "ResumeInstance")],
 )
-async def test_suspending_and_resuming_give_the_reason(hub: Hub, method: str, rpc: str) -> None:
+async def test_suspending_and_resuming_give_the_reason(
+    hub: ScriptedService, method: str, rpc: str
+) -> None:
     client = hub.client(messages.SuspendResponse())
 
     await result_of(getattr(client, method)("order-1", reason="audit"))
@@ -280,7 +292,7 @@ async def test_suspending_and_resuming_give_the_reason(hub: Hub, method: str, rp
     assert (asked.request.instance_id, asked.request.reason) == ("order-1", "audit")
 
 
-async def test_closing_the_client_closes_its_transport(hub: Hub) -> None:
+async def test_closing_the_client_closes_its_transport(hub: ScriptedService) -> None:
     client = hub.client()
 
     await result_of(client.close())

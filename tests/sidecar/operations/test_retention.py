@@ -16,7 +16,7 @@ from durabletask.sidecar.engine.commands import Purge
 from durabletask.sidecar.engine.transition import Purged
 from durabletask.sidecar.store import StoreError, UnreadableError
 from durabletask.sidecar.store.memory import MemoryStore
-from tests.builders.engine import Hub, child, end
+from tests.builders.engine import EngineDriver, child, end
 from tests.builders.sidecar import Peer, serving
 
 if TYPE_CHECKING:
@@ -310,7 +310,7 @@ async def test_a_file_gives_the_space_back(tmp_path: Path) -> None:
 
 
 def test_a_purge_spares_what_is_younger() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(end())
     ended_at = hub.state().progress.completed_at
@@ -320,7 +320,7 @@ def test_a_purge_spares_what_is_younger() -> None:
 
 
 def test_a_child_that_lives_outlives_its_forgotten_parent() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(name="parent")
     hub.decide(child(1, "kid"), end())
     hub.taken("kid")
@@ -333,7 +333,7 @@ def test_a_child_that_lives_outlives_its_forgotten_parent() -> None:
 
 
 def test_a_parent_goes_on_without_its_forgotten_child() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(name="parent")
     hub.decide(child(1, "kid"))
     hub.decide(end(result='"good"'), to="kid")

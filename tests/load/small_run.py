@@ -1,4 +1,4 @@
-"""Histories and ledgers of a small run in which all went well, for tests to spoil."""
+"""Histories and expectations of a small run in which all went well, for tests to spoil."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask import history
 from tests.load.effects import Effect
-from tests.load.evidence import Entity, Evidence, Instance
-from tests.load.ledger import Answer, Ending, Event, Ledger, Move, Start
+from tests.load.expectations import Answer, Ending, Event, Expectations, Move, Start
+from tests.load.observations import Entity, Instance, Observations
 
 if TYPE_CHECKING:
     from durabletask.history import HistoryEvent
@@ -96,10 +96,10 @@ def instance(
 LEAF = {"effects": ["e2"]}
 
 
-def ledger() -> Ledger:
+def expectations() -> Expectations:
     """What a client was told in a run of five orchestrations."""
     told = Answer.TOLD
-    return Ledger(
+    return Expectations(
         starts={
             "order": Start("order", 1, told),
             "parent": Start("family", 0, told),
@@ -145,7 +145,7 @@ def effects() -> list[Effect]:
     ]
 
 
-def evidence(**spoiled: Any) -> Evidence:
+def observations(**spoiled: Any) -> Observations:
     """All of it; arguments replace or, by None, remove instances."""
     found: dict[str, Any] = instances() | spoiled
-    return Evidence({id: each for id, each in found.items() if each}, entities(), effects())
+    return Observations({id: each for id, each in found.items() if each}, entities(), effects())

@@ -29,7 +29,7 @@ _CHANNEL = (
 )
 
 
-class Stranger:
+class RawClient:
     """One connection."""
 
     def __init__(self, address: str, channel: grpc.aio.Channel, patience: float) -> None:
@@ -170,7 +170,7 @@ def _next_action(request: Any) -> Any:
 
 
 @asynccontextmanager
-async def connected(address: str, patience: float = PATIENCE) -> AsyncIterator[Stranger]:
+async def connected(address: str, patience: float = PATIENCE) -> AsyncIterator[RawClient]:
     """Somebody with a connection; `patience` is in seconds."""
     async with grpc.aio.insecure_channel(address, _CHANNEL) as channel:
-        yield Stranger(address, channel, patience)
+        yield RawClient(address, channel, patience)

@@ -1,7 +1,7 @@
 """Clients that start orchestrations of every kind, and write down what they are told.
 
 Whatever fails for want of a sidecar is tried again. What must not be asked twice (an event, a
-signal) is not: the ledger keeps that one as unknown, and the next has another id.
+signal) is not: the expectations keeps that one as unknown, and the next has another id.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from durabletask.entities import EntityInstanceId
 from durabletask.transport.errors import InstanceExistsError, SidecarUnavailableError
 
 from . import orchestrations as kinds
-from .ledger import Answer, Ending, Event, Ledger, Move, Start
+from .expectations import Answer, Ending, Event, Expectations, Move, Start
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ _PLAIN = (
 )
 
 
-class Traffic:
+class Workload:
     """One client's dealings with the sidecar; `chance` decides what it does next."""
 
     def __init__(self, client: AsyncTaskHubGrpcClient, chance: random.Random) -> None:
-        self.ledger = Ledger()
+        self.expectations = Expectations()
         self.told = Progress()
         """Whatever was acknowledged."""
         self.ended = Progress()
@@ -109,7 +109,7 @@ class Traffic:
         source, target = self._chance.sample(range(ACCOUNTS), 2)
         moves = {f"@account@{source}": -1, f"@account@{target}": 1, f"@journal@{source}": 1}
         for entity, amount in moves.items():
-            self.ledger.moves[id, entity] = Move(amount, Answer.TOLD)
+            self.expectations.moves[id, entity] = Move(amount, Answer.TOLD)
         await self._start(id, "transfer", 1, [str(source), str(target)])
         await self._signal(str(target))
         await self._end(id)
@@ -119,7 +119,7 @@ class Traffic:
         id, speaker = self._new_id(kind), self._new_id("speaker")
         await self._start(id, kind, 0)
         for number in range(kinds.SAYINGS):
-            self.ledger.events[f"{speaker}/{number}"] = Event(id, Answer.TOLD)
+            self.expectations.events[f"{speaker}/{number}"] = Event(id, Answer.TOLD)
         await self._start(speaker, "speaker", kinds.SAYINGS, id)
         for number in range(NOTES):
             await self._tell(id, f"{id}/{number}")
@@ -128,7 +128,7 @@ class Traffic:
         await self._end(id)
 
     async def _start(self, id: str, kind: str, effects: int, input: Any = None) -> None:
-        start = self.ledger.starts[id] = Start(kind, effects, Answer.UNKNOWN)
+        start = self.expectations.starts[id] = Start(kind, effects, Answer.UNKNOWN)
 
         async def ask() -> None:
             try:
@@ -138,13 +138,13 @@ class Traffic:
                 return
 
         await self._until_told(ask)
-        self.ledger.starts[id] = replace(start, answer=Answer.TOLD)
+        self.expectations.starts[id] = replace(start, answer=Answer.TOLD)
         self.told.advance()
 
     async def _tell(self, to: str, id: str) -> None:
-        self.ledger.events[id] = Event(to, Answer.UNKNOWN)
+        self.expectations.events[id] = Event(to, Answer.UNKNOWN)
         if await self._is_told(self._raise(to, id)):
-            self.ledger.events[id] = Event(to, Answer.TOLD)
+            self.expectations.events[id] = Event(to, Answer.TOLD)
             self.told.advance()
 
     async def _raise(self, to: str, id: str | None) -> None:
@@ -153,16 +153,18 @@ class Traffic:
     async def _signal(self, key: str) -> None:
         id = self._new_id("signal")
         entity = EntityInstanceId("journal", key)
-        self.ledger.moves[id, str(entity)] = Move(1, Answer.UNKNOWN)
+        self.expectations.moves[id, str(entity)] = Move(1, Answer.UNKNOWN)
         if await self._is_told(self._client.signal_entity(entity, "move", [id, 1])):
-            self.ledger.moves[id, str(entity)] = Move(1, Answer.TOLD)
+            self.expectations.moves[id, str(entity)] = Move(1, Answer.TOLD)
             self.told.advance()
 
     async def _end(self, id: str) -> None:
         async def wait() -> None:
             state = await self._client.wait_for_orchestration_completion(id, timeout=None)
             if state is not None:
-                self.ledger.endings[id] = Ending(state.runtime_status.name, state.serialized_output)
+                self.expectations.endings[id] = Ending(
+                    state.runtime_status.name, state.serialized_output
+                )
 
         await self._until_told(wait)
         self.told.advance()

@@ -56,7 +56,7 @@ class Ending:
 
 
 @dataclass(slots=True)
-class Ledger:
+class Expectations:
     """All that clients asked for, by the ids that they gave it."""
 
     starts: dict[str, Start] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from durabletask.core.registry import Registry
 from durabletask.core.settings import Settings
 from durabletask.protocol import events, messages
 from durabletask.protocol.oneofs import which
-from tests.builders.core import START, Hub, Instance
+from tests.builders.core import START, FakeEngine, Instance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -82,7 +82,7 @@ class Message(NamedTuple):
     content: Any
 
 
-class EntityHub(Hub):
+class EntityHub(FakeEngine):
     def __init__(
         self,
         *orchestrators: Callable[..., Any],

@@ -96,7 +96,7 @@ class Outside:
         return cls(deque(scenario.calls))
 
 
-class Hub:
+class InlineSidecar:
     """One life of a sidecar over a store, with a worker and a client of its own.
 
     With `grouped`, everything that is ready goes in one commit, as under load; without,

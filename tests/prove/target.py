@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PATIENCE = 30
 
 
-class Victim:
+class TargetSidecar:
     """A sidecar's process; what it logs goes to a file."""
 
     def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
@@ -67,7 +67,7 @@ def sidecar(
     *,
     file: Path | None = None,
     prepare: Callable[[], None] | None = None,
-) -> Iterator[Victim]:
+) -> Iterator[TargetSidecar]:
     """Started on the file, or on one that is gone afterwards; stopped in the end.
 
     `program` is what Python runs: one that is not quite the sidecar shows whether an attack
@@ -87,7 +87,7 @@ def sidecar(
             ) as process,
         ):
             try:
-                yield Victim(process, log)
+                yield TargetSidecar(process, log)
             finally:
                 process.terminate()
                 process.wait(_PATIENCE)

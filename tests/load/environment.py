@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 from durabletask.client import AsyncTaskHubGrpcClient
 from tools.peers.sidecar_process import SidecarProcess
 
-from . import effects, evidence
+from . import effects, observations
 from .workers import WorkerProcess
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from .effects import Effect
-    from .evidence import Evidence
+    from .observations import Observations
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Environment:
     """All that takes part, while it runs."""
 
     folder: Path
@@ -30,9 +30,9 @@ class Stage:
     workers: Sequence[WorkerProcess]
     client: AsyncTaskHubGrpcClient
 
-    async def gather(self) -> Evidence:
+    async def gather(self) -> Observations:
         """What is found now."""
-        return await evidence.gather(self.client, self.effects())
+        return await observations.gather(self.client, self.effects())
 
     def effects(self) -> list[Effect]:
         """What activities have done by now."""
@@ -40,7 +40,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(*, processes: int, workers: int = 1) -> AsyncIterator[Stage]:
+async def environment(*, processes: int, workers: int = 1) -> AsyncIterator[Environment]:
     """So many worker processes with so many workers each; all of it is gone in the end."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -53,7 +53,7 @@ async def stage(*, processes: int, workers: int = 1) -> AsyncIterator[Stage]:
                 host.start()
                 hosts.append(host)
             async with AsyncTaskHubGrpcClient(host_address=sidecar.address) as client:
-                yield Stage(folder, sidecar, hosts, client)
+                yield Environment(folder, sidecar, hosts, client)
         finally:
             for each in hosts:
                 each.kill()

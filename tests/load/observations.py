@@ -42,7 +42,7 @@ class Entity:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Observations:
     """All that is found, by its ids."""
 
     instances: Mapping[str, Instance] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Evidence:
     effects: Sequence[Effect] = ()
 
 
-async def gather(client: AsyncTaskHubGrpcClient, effects: Iterable[Effect]) -> Evidence:
+async def gather(client: AsyncTaskHubGrpcClient, effects: Iterable[Effect]) -> Observations:
     """Read everything that the task hub holds."""
     everything = OrchestrationQuery(fetch_inputs_and_outputs=True)
     states = await client.get_all_orchestration_states(everything)
@@ -76,4 +76,4 @@ async def gather(client: AsyncTaskHubGrpcClient, effects: Iterable[Effect]) -> E
         )
         for each in await client.get_all_entities()
     }
-    return Evidence(instances, entities, tuple(effects))
+    return Observations(instances, entities, tuple(effects))

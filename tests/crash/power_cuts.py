@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 from durabletask.sidecar.engine.commands import RaiseEvent, Rewind
 from durabletask.sidecar.store import Change, EntityChange
 from durabletask.sidecar.store.sqlite import SqliteStore
-from tests.builders.hub import (
+from tests.builders.inline_sidecar import (
     Activity,
     Ending,
-    Hub,
+    InlineSidecar,
     Outside,
     Scenario,
     endings,
@@ -61,7 +61,7 @@ class CountingStore(SqliteStore):
         self.instance_ids.update(change.key.instance_id for change in instances)
 
 
-class MortalStore(CountingStore):
+class CrashingStore(CountingStore):
     """Survives so many commits, and dies at the next."""
 
     def __init__(self, path: Path, survives: int, moment: Moment) -> None:
@@ -128,15 +128,15 @@ def aftermath(store: SqliteStore, outside: Outside, instance_ids: Iterable[str])
 
 
 @dataclass(frozen=True)
-class Stage:
+class CrashCase:
     """A scenario, how its work is committed, and where its files go."""
 
     scenario: Scenario
     folder: Path
     grouped: bool = False
 
-    def hub(self, store: SqliteStore, outside: Outside) -> Hub:
-        return Hub(store, self.scenario, outside, grouped=self.grouped)
+    def hub(self, store: SqliteStore, outside: Outside) -> InlineSidecar:
+        return InlineSidecar(store, self.scenario, outside, grouped=self.grouped)
 
     def undisturbed(self) -> tuple[Aftermath, int]:
         """How it ends when nothing fails, and how many commits that takes."""
@@ -147,7 +147,7 @@ class Stage:
 
     def cut(self, outside: Outside, path: Path, survives: int, moment: Moment) -> Path:
         """Run over the file into a power cut; returns what is left of it."""
-        store = MortalStore(path, survives, moment)
+        store = CrashingStore(path, survives, moment)
         with closing(store), suppress(PowerCut):
             self.hub(store, outside).run()
             raise AssertionError(f"there are no {survives} commits")
@@ -180,9 +180,9 @@ def _look_before_asking_again(outside: Outside) -> None:
         outside.calls.remove(call)
 
 
-STAGES = [(name, False) for name in SCENARIOS]
+CASES = [(name, False) for name in SCENARIOS]
 # In the others there is never more than one thing ready.
-STAGES += [
+CASES += [
     (name, True) for name in ("fan-out", "children", "many at once", "entities contended for")
 ]
 

@@ -23,6 +23,7 @@ from durabletask.sidecar.host import Host
 from durabletask.sidecar.store import StoreError
 from durabletask.sidecar.work.streams import Appetite
 from tests.builders.engine import HUB
+from tests.crash.power_cuts import PowerCut
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -57,10 +58,6 @@ class Fate(enum.Enum):
     @property
     def is_deadly(self) -> bool:
         return self in (Fate.DIES_BEFORE, Fate.DIES_AFTER)
-
-
-class PowerCut(BaseException):
-    """Stands in for the process dying; not an Exception so nothing can swallow it."""
 
 
 class FatefulStore:
@@ -98,7 +95,7 @@ class Worker:
             self.items += (codec.decode(messages.WorkItem, item) for item in batch)
 
 
-class MortalSidecar:
+class CrashingSidecar:
     """One life after the other over what a store holds."""
 
     def __init__(self, reopen: Callable[[], Store], now: datetime, *, most_bytes: int) -> None:

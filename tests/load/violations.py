@@ -16,7 +16,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Violation:
     """One broken promise, and whose it is: an instance's or an entity's."""
 
     kind: Kind

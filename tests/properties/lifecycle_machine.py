@@ -28,20 +28,20 @@ from durabletask.sidecar.errors import CommitFailedError
 from durabletask.sidecar.store.memory import MemoryStore
 from durabletask.sidecar.store.queries import EntityQuery, InstanceQuery
 from durabletask.sidecar.store.sqlite import SqliteStore
-from tests.builders import model_words as words
 from tests.builders.engine import EPOCH, HUB, failure
 from tests.builders.engine_entities import returned
-from tests.builders.mixing import mixed
-from tests.builders.model import OVER, Entity, Model, Orchestration, Waiting
-from tests.builders.mortal import Fate, MortalSidecar
+from tests.properties import model_events
+from tests.properties.crashing_sidecar import CrashingSidecar, Fate
+from tests.properties.model import OVER, Entity, Model, Orchestration, Waiting
+from tests.properties.strategies import weighted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.store import Store
-    from tests.builders.model import Event
-    from tests.builders.mortal import Call, Worker
+    from tests.properties.crashing_sidecar import Call, Worker
+    from tests.properties.model import Event
 
 INSTANCES = ("a", "b", "c")
 ENTITIES = ("@e@1", "@e@2", "@e@3")
@@ -61,7 +61,7 @@ def told(kind: str, *rest: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 # What an orchestrator asks for, but for what only its turn can tell: times and fresh ids.
-actions = mixed(
+actions = weighted(
     (3, told("task", numbers)),
     (1, told("timer", numbers, minutes)),
     (3, told("child", st.integers(1, 2), st.sampled_from(CHILDREN), st.just("x"))),
@@ -73,18 +73,18 @@ actions = mixed(
     (1, told("unlock", numbers, picks)),
 )
 asked = st.lists(actions, max_size=4)
-endings = mixed(
+endings = weighted(
     (8, st.none()),
     (3, told("again", st.lists(st.just("carried"), max_size=2))),
     (1, st.just(("complete", "1"))),
     (1, st.just(("fail",))),
 )
 # What comes in while the turn is out, and is stored before it.
-disturbances = mixed(
+disturbances = weighted(
     (4, st.none()), (3, st.just("raise_event")), (1, st.just("suspend")), (1, st.just("resume"))
 )
 answers = st.tuples(asked, endings, disturbances)
-works = mixed(
+works = weighted(
     (6, told("turn", picks, st.lists(answers, min_size=1, max_size=4), fates)),
     (2, told("task", picks, st.integers(1, 3), st.booleans(), fates)),
     (2, told("batch", picks, st.integers(0, 3), st.booleans(), fates)),
@@ -93,8 +93,8 @@ works = mixed(
 )
 replaces = st.sampled_from([frozenset(), OVER, OVER | {"PENDING", "RUNNING", "SUSPENDED"}])
 
-# The names are those of the methods that make a deed of it.
-asks = mixed(
+# The names are those of the methods that make a operation of it.
+asks = weighted(
     (3, told("start", ids, minutes, replaces)),
     (5, told("raise_event", ids)),
     (1, told("suspend", ids)),
@@ -106,7 +106,7 @@ asks = mixed(
 )
 
 
-class Deed(NamedTuple):
+class Operation(NamedTuple):
     """One thing that is asked of the sidecar, and what the model makes of it."""
 
     call: Call
@@ -134,7 +134,7 @@ class Held:
         return (self.kind, self.id, self.task)
 
 
-class Lives(RuleBasedStateMachine):
+class LifecycleMachine(RuleBasedStateMachine):
     """Over a store in memory."""
 
     most_bytes = 1 << 30
@@ -144,7 +144,7 @@ class Lives(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.memory = MemoryStore()
-        self.sidecar = MortalSidecar(self.reopen, EPOCH, most_bytes=self.most_bytes)
+        self.sidecar = CrashingSidecar(self.reopen, EPOCH, most_bytes=self.most_bytes)
         self.model = Model(EPOCH)
         self.hands: dict[str, Held] = {}
         self.late: list[Held] = []
@@ -184,12 +184,12 @@ class Lives(RuleBasedStateMachine):
     def work_on_turn(
         self, turns: list[Held], several: list[tuple[list[Any], Any, str | None]], fate: Fate
     ) -> None:
-        deeds: list[Deed] = []
+        operations: list[Operation] = []
         for held, (asked, ending, disturbance) in zip(turns, several, strict=False):
             if disturbance is not None:
-                deeds.append(getattr(self, disturbance)(held.id))
-            deeds.append(self.decide(held, [*asked, *([ending] if ending else [])]))
-        self.act(deeds, fate)
+                operations.append(getattr(self, disturbance)(held.id))
+            operations.append(self.decide(held, [*asked, *([ending] if ending else [])]))
+        self.act(operations, fate)
 
     def work_on_task(self, tasks: list[Held], count: int, fails: bool, fate: Fate) -> None:
         self.act([self.finish(held, None if fails else "done") for held in tasks[:count]], fate)
@@ -213,12 +213,12 @@ class Lives(RuleBasedStateMachine):
     def work_twice(self, pick: int) -> None:
         held = list(self.hands.values())[pick % len(self.hands)]
         if held.kind == "task":
-            deed = self.finish(held, "done")
+            operation = self.finish(held, "done")
         elif held.kind == "turn":
-            deed = self.decide(held, [("task", 1)])
+            operation = self.decide(held, [("task", 1)])
         else:
-            deed = self.operate(held, 9, signals=False)
-        self.act([deed, deed._replace(model=_nothing)])
+            operation = self.operate(held, 9, signals=False)
+        self.act([operation, operation._replace(model=_nothing)])
 
     # What else happens.
 
@@ -282,15 +282,15 @@ class Lives(RuleBasedStateMachine):
 
     # How it is done.
 
-    def act(self, deeds: list[Deed], fate: Fate = Fate.STORED) -> None:
+    def act(self, operations: list[Operation], fate: Fate = Fate.STORED) -> None:
         """Do all of it in one commit, with the sidecar and, if it is kept, with the model."""
         with self.steps():
-            became, told = self.sidecar.submit([deed.call for deed in deeds], fate)
-            expected = [deed.model() for deed in deeds] if became.is_kept else []
+            became, told = self.sidecar.submit([operation.call for operation in operations], fate)
+            expected = [operation.model() for operation in operations] if became.is_kept else []
             if became is Fate.STORED:
                 assert [_reply(each) for each in told] == expected
-                for deed in deeds:
-                    self.drop(self.hands.get(deed.answers or ""))
+                for operation in operations:
+                    self.drop(self.hands.get(operation.answers or ""))
             elif became is Fate.REFUSED:
                 assert all(isinstance(each, CommitFailedError) for each in told)
             else:
@@ -299,49 +299,49 @@ class Lives(RuleBasedStateMachine):
     def steps(self) -> _Step:
         return _Step(self)
 
-    def start(self, id: str, delay: int, over: frozenset[str]) -> Deed:
+    def start(self, id: str, delay: int, over: frozenset[str]) -> Operation:
         input, at = next(self.fresh), self.at(delay)
         numbers = frozenset(int(messages.OrchestrationStatus[name]) for name in over)
         command = commands.StartInstance("order", input, scheduled_start=at, replaceable=numbers)
         return self.ask(id, command, "start", input, at, over)
 
-    def raise_event(self, id: str) -> Deed:
+    def raise_event(self, id: str) -> Operation:
         input = next(self.fresh)
         return self.ask(id, commands.RaiseEvent("raised", input), "raise_event", "raised", input)
 
-    def suspend(self, id: str) -> Deed:
+    def suspend(self, id: str) -> Operation:
         return self.ask(id, commands.Suspend(), "suspend")
 
-    def resume(self, id: str) -> Deed:
+    def resume(self, id: str) -> Operation:
         return self.ask(id, commands.Resume(), "resume")
 
-    def terminate(self, id: str, recurse: bool) -> Deed:
+    def terminate(self, id: str, recurse: bool) -> Operation:
         return self.ask(id, commands.Terminate("stop", recurse), "terminate", "stop", recurse)
 
-    def purge(self, id: str, recurse: bool) -> Deed:
+    def purge(self, id: str, recurse: bool) -> Operation:
         return self.ask(id, commands.Purge(recurse), "purge", recurse)
 
-    def signal(self, id: str, delay: int) -> Deed:
+    def signal(self, id: str, delay: int) -> Operation:
         request, at = f"r{next(self.fresh)}", self.at(delay)
         command = entity_commands.SignalEntity(request, "add", scheduled_at=at)
         return self.ask(id, command, "signal_entity", request, at)
 
-    def purge_entity(self, id: str) -> Deed:
+    def purge_entity(self, id: str) -> Operation:
         return self.ask(id, entity_commands.PurgeEntity(), "purge_entity")
 
-    def ask(self, id: str, command: Any, what: str, *args: Any) -> Deed:
-        return Deed(
+    def ask(self, id: str, command: Any, what: str, *args: Any) -> Operation:
+        return Operation(
             lambda host: host.execute(HUB, id, command), lambda: self.model.do(what, id, *args)
         )
 
-    def decide(self, held: Held, asked: Iterable[Event]) -> Deed:
+    def decide(self, held: Held, asked: Iterable[Event]) -> Operation:
         decided = [full for action in asked if (full := self.filled(held, action)) is not None]
         response = messages.OrchestratorResponse(
             instance_id=held.id,
-            actions=words.actions(decided, self.sidecar.now),
+            actions=model_events.actions(decided, self.sidecar.now),
             completion_token=held.token,
         )
-        return Deed(
+        return Operation(
             lambda host: host.completions.complete_turn(HUB, response),
             lambda: self.model.do("complete_turn", held.id, held.execution, held.rows, decided),
             held.token,
@@ -369,7 +369,7 @@ class Lives(RuleBasedStateMachine):
                 return (kind, rest[0], *sections[rest[1] % len(sections)]) if sections else None
         return action
 
-    def finish(self, held: Held, result: str | None) -> Deed:
+    def finish(self, held: Held, result: str | None) -> Operation:
         response = messages.ActivityResponse(
             instance_id=held.id,
             task_id=held.task,
@@ -377,13 +377,13 @@ class Lives(RuleBasedStateMachine):
             failure_details=failure() if result is None else None,
             completion_token=held.token,
         )
-        return Deed(
+        return Operation(
             lambda host: host.completions.complete_activity(HUB, response),
             lambda: self.model.do("complete_task", held.id, held.task, held.serial, result),
             held.token,
         )
 
-    def operate(self, held: Held, count: int, signals: bool) -> Deed:
+    def operate(self, held: Held, count: int, signals: bool) -> Operation:
         rows, state = held.rows[:count], next(self.fresh)
         signal = messages.SendSignalAction(instance_id="@e@1", name="add")
         result = messages.EntityBatchResult(
@@ -398,9 +398,9 @@ class Lives(RuleBasedStateMachine):
         async def complete(host: Any) -> None:
             await host.completions.complete_batch(HUB, result)
 
-        return Deed(complete, lambda: self.model.do(*asked), held.token)
+        return Operation(complete, lambda: self.model.do(*asked), held.token)
 
-    def answer_somehow(self, held: Held) -> Deed:
+    def answer_somehow(self, held: Held) -> Operation:
         if held.kind == "task":
             return self.finish(held, "done")
         return self.operate(held, 9, signals=False)
@@ -422,7 +422,7 @@ class Lives(RuleBasedStateMachine):
     # How it is compared.
 
     def compare(self) -> None:
-        Lives.compared += 1
+        LifecycleMachine.compared += 1
         for held in [each for each in self.hands.values() if self.is_void(each)]:
             self.drop(held)
         for worker in self.sidecar.workers:
@@ -464,8 +464,8 @@ class Lives(RuleBasedStateMachine):
         found = self.model.orchestrations[request.instance_id]
         rows = found.turn(self.model.now)
         assert rows, "there is nothing to do"
-        assert [words.of_event(each) for each in request.past_events] == found.history
-        new = [words.of_event(each) for each in request.new_events]
+        assert [model_events.of_event(each) for each in request.past_events] == found.history
+        new = [model_events.of_event(each) for each in request.new_events]
         assert new == [("turn",), *(row.event for row in rows)]
         return Held(token, "turn", found.id, worker, found.execution, rows)
 
@@ -478,7 +478,7 @@ class Lives(RuleBasedStateMachine):
         found = self.model.entities[request.instance_id]
         rows = found.batch(self.model.now)
         assert rows, "there is no operation to run"
-        assert [words.of_event(each) for each in request.operation_requests] == [
+        assert [model_events.of_event(each) for each in request.operation_requests] == [
             row.event for row in rows
         ]
         assert request.entity_state == found.state
@@ -495,7 +495,7 @@ class Lives(RuleBasedStateMachine):
 
     def check_instance(self, id: str, expected: Orchestration | None) -> None:
         instance = self.sidecar.host.instance(HUB, id)
-        history = words.history(self.sidecar.store.history((HUB, id)))
+        history = model_events.history(self.sidecar.store.history((HUB, id)))
         assert (instance is None) == (expected is None)
         if expected is None or instance is None:
             assert history == []
@@ -520,7 +520,7 @@ class Lives(RuleBasedStateMachine):
         assert _inbox(entity.queue) == Counter((row.event, row.at) for row in expected.queue)
 
 
-class LivesInAFile(Lives):
+class LifecycleMachineOnFile(LifecycleMachine):
     """The same over a file, with nothing kept in memory between two commits."""
 
     most_bytes = 0
@@ -558,7 +558,7 @@ class LivesInAFile(Lives):
 class _Step:
     """Something happens, and then all is compared; once that has failed, nothing is well."""
 
-    lives: Lives
+    lives: LifecycleMachine
 
     def __enter__(self) -> None:
         self.lives.is_well = False
@@ -582,7 +582,7 @@ def _reply(told: Any) -> Any:
 
 
 def _inbox(rows: Iterable[Any]) -> Counter[Any]:
-    return Counter((words.stored_event(row.event), row.visible_at) for row in rows)
+    return Counter((model_events.stored_event(row.event), row.visible_at) for row in rows)
 
 
 def _waits(instance: Instance) -> dict[Any, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 
-def mixed(*weighted: tuple[int, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
+def weighted(*weights_and_strategies: tuple[int, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
     """One of these, each as often as its weight; `one_of` takes equal ones for one."""
-    drawn = [strategy for weight, strategy in weighted for _ in range(weight)]
+    drawn = [strategy for weight, strategy in weights_and_strategies for _ in range(weight)]
     return st.sampled_from(drawn).flatmap(lambda strategy: strategy)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from tests.builders.model import Event
+    from tests.properties.model import Event
 
 
 def history(encoded: bytes) -> list[Event]:

@@ -1,6 +1,6 @@
 """A program that is a number of workers, to be killed.
 
-    python -m tests.load.host ADDRESS FOLDER NAME WORKERS
+    python -m tests.load.worker_program ADDRESS FOLDER NAME WORKERS
 
 Its activities write their effects into the folder. For each line on its input it prints how
 many of its workers have a stream of work items; it ends with its input, so that none is left
