@@ -135,14 +135,17 @@ def test_a_handler_or_formatter_is_deprecated(client_class: Any, arguments: Any)
 
 def test_a_given_logger_hears_what_the_client_does(caplog: pytest.LogCaptureFixture) -> None:
     transport = FakeTransport(messages.CreateInstanceResponse())
-    client = TaskHubGrpcClient(transport=transport, logger=logging.getLogger("mine"))
+    client = TaskHubGrpcClient(
+        transport=transport, logger=logging.getLogger("mine"), metadata=[("taskhub", "orders")]
+    )
 
     with caplog.at_level(logging.INFO, logger="mine"):
         client.schedule_new_orchestration("sum", instance_id="order-1")
 
     (record,) = caplog.records
     assert record.message == "Starting orchestration 'sum' with instance id 'order-1'"
-    assert (record.instance_id, record.task_name) == ("order-1", "sum")  # type: ignore[attr-defined]
+    fields = {name: getattr(record, name) for name in ("hub", "instance_id", "task_name")}
+    assert fields == {"hub": "orders", "instance_id": "order-1", "task_name": "sum"}
 
 
 def test_a_given_handler_hears_it_too() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from durabletask.protocol import codec, dialects, messages, plans, wire
+from durabletask.protocol import codec, dialects, layouts, messages, wire
 from tests.builders.protocol import LEFT_OUT, all_classes, vendor_messages, vendors
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ each_vendor = pytest.mark.parametrize("vendor", vendors(), ids=lambda vendor: ve
 
 def numbers(vendor: Vendor, message_class: type[Any]) -> dict[str, int]:
     """Our fields that the dialect has, with its numbers."""
-    plan = plans.plan(message_class, vendor.dialect)
-    return {field.name: field.number for field in plan.fields}
+    layout = layouts.layout(message_class, vendor.dialect)
+    return {field.name: field.number for field in layout.fields}
 
 
 @each_message
@@ -37,10 +37,10 @@ def test_our_fields_have_the_vendors_numbers(vendor: Vendor, message: str) -> No
 
 @each_message
 def test_our_fields_have_the_vendors_types(vendor: Vendor, message: str) -> None:
-    plan = plans.plan(vendor.our_class(message), vendor.dialect)
+    layout = layouts.layout(vendor.our_class(message), vendor.dialect)
     contract = {field.ours: wire_type(vendor, field.type) for field in vendor.fields(message)}
 
-    assert {field.name: plan_type(field) for field in plan.fields} == contract
+    assert {field.name: layout_type(field) for field in layout.fields} == contract
 
 
 @each_vendor
@@ -76,7 +76,7 @@ def test_every_enum_value_has_the_vendors_number(vendor: Vendor) -> None:
 @pytest.mark.parametrize("dialect", [dialects.NATIVE, dialects.TASKHUB, dialects.DAPR], ids=repr)
 def test_no_two_fields_of_a_message_share_a_number(dialect: dialects.Dialect) -> None:
     for message_class in all_classes():
-        used = Counter(field.number for field in plans.plan(message_class, dialect).fields)
+        used = Counter(field.number for field in layouts.layout(message_class, dialect).fields)
 
         assert [number for number, count in used.items() if count > 1] == []
 
@@ -99,7 +99,7 @@ def test_json_properties_are_where_the_contract_has_values() -> None:
         if field.type == "map<string, google.protobuf.Value>"
     }
 
-    assert contract == plans.JSON_MAPS
+    assert contract == layouts.JSON_MAPS
 
 
 def wire_type(vendor: Vendor, contract_type: str) -> str:
@@ -108,22 +108,22 @@ def wire_type(vendor: Vendor, contract_type: str) -> str:
     return ours
 
 
-def plan_type(field: plans.Field) -> str:
+def layout_type(field: layouts.Field) -> str:
     if field.type is not None:
         return field.type.__name__
     return {
-        plans.Kind.STRING: "string",
-        plans.Kind.BYTES: "bytes",
-        plans.Kind.BOOL: "bool",
-        plans.Kind.INT32: "int32",
-        plans.Kind.UINT32: "uint32",
-        plans.Kind.STRING_VALUE: "StringValue",
-        plans.Kind.BOOL_VALUE: "BoolValue",
-        plans.Kind.INT32_VALUE: "Int32Value",
-        plans.Kind.TIMESTAMP: "Timestamp",
-        plans.Kind.DURATION: "Duration",
-        plans.Kind.STRING_MAP: "map<string, string>",
-        plans.Kind.JSON_MAP: "map<string, google.protobuf.Value>",
+        layouts.FieldKind.STRING: "string",
+        layouts.FieldKind.BYTES: "bytes",
+        layouts.FieldKind.BOOL: "bool",
+        layouts.FieldKind.INT32: "int32",
+        layouts.FieldKind.UINT32: "uint32",
+        layouts.FieldKind.STRING_VALUE: "StringValue",
+        layouts.FieldKind.BOOL_VALUE: "BoolValue",
+        layouts.FieldKind.INT32_VALUE: "Int32Value",
+        layouts.FieldKind.TIMESTAMP: "Timestamp",
+        layouts.FieldKind.DURATION: "Duration",
+        layouts.FieldKind.STRING_MAP: "map<string, string>",
+        layouts.FieldKind.JSON_MAP: "map<string, google.protobuf.Value>",
     }[field.kind]
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from durabletask.protocol import codec, dialects, messages, recognition, wire, work_items
+from durabletask.protocol import codec, dialect_detection, dialects, messages, wire, work_items
 from durabletask.protocol.messages import _generated
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def check(data: bytes) -> None:
     message_class = CLASSES[data[0] % len(CLASSES)]
     dialect = DIALECTS[data[1] % len(DIALECTS)]
     check_message(message_class, data[_CHOICES:], dialect)
-    check_recognition(data[_CHOICES:])
+    check_dialect_detection(data[_CHOICES:])
 
 
 def chosen(message_class: type[Any], dialect: dialects.Dialect, raw: bytes) -> bytes:
@@ -87,9 +87,13 @@ def _numbers(raw: bytes) -> Iterator[int]:
         yield tag >> 3
 
 
-def check_recognition(raw: bytes) -> None:
+def check_dialect_detection(raw: bytes) -> None:
     """The same of those who look into bytes before they are decoded."""
-    for look in (recognition.of_worker, recognition.of_answer, recognition.outline):
+    for look in (
+        dialect_detection.of_worker,
+        dialect_detection.of_completion,
+        dialect_detection.completion_ids,
+    ):
         _only_decode_error(look, raw)
     for dialect in DIALECTS:
         _only_decode_error(work_items.peek, raw, dialect)

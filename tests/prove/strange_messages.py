@@ -12,8 +12,8 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from durabletask.protocol import codec, oneofs, plans, wire
-from durabletask.protocol.plans import Kind
+from durabletask.protocol import codec, layouts, oneofs, wire
+from durabletask.protocol.layouts import FieldKind
 
 if TYPE_CHECKING:
     import random
@@ -51,36 +51,36 @@ class StrangeMessages:
 
     def make(self, message_class: type[Any], dialect: Dialect, depth: int = _MOST_NESTED) -> Any:
         """A message of what the dialect can say."""
-        plan = plans.plan(message_class, dialect)
+        layout = layouts.layout(message_class, dialect)
         chance = self._rng.choice([0.2, 0.6, 0.95])
         members = oneofs.members_of(message_class)
         message = message_class()
-        for field in plan.fields:
+        for field in layout.fields:
             if field.name not in members and self._rng.random() < chance:
-                setattr(message, field.name, self._value(plan.name, field, dialect, depth))
-        chosen = [field for field in plan.fields if field.name in members]
+                setattr(message, field.name, self._value(layout.name, field, dialect, depth))
+        chosen = [field for field in layout.fields if field.name in members]
         if chosen and self._rng.random() < 0.95:
             field = self._rng.choice(chosen)
-            setattr(message, field.name, self._value(plan.name, field, dialect, depth))
+            setattr(message, field.name, self._value(layout.name, field, dialect, depth))
         return message
 
-    def _value(self, message: str, field: plans.Field, dialect: Dialect, depth: int) -> Any:
+    def _value(self, message: str, field: layouts.Field, dialect: Dialect, depth: int) -> Any:
         if field.kind.is_map:
-            value = self._json if field.kind is Kind.JSON_MAP else self._text
+            value = self._json if field.kind is FieldKind.JSON_MAP else self._text
             return {self._text(): value() for _ in range(self._size())}
         if field.repeated:
             return [self._one(message, field, dialect, depth) for _ in range(self._size())]
         return self._one(message, field, dialect, depth)
 
-    def _one(self, message: str, field: plans.Field, dialect: Dialect, depth: int) -> Any:
-        if field.kind is Kind.MESSAGE:
+    def _one(self, message: str, field: layouts.Field, dialect: Dialect, depth: int) -> Any:
+        if field.kind is FieldKind.MESSAGE:
             assert field.type is not None
             return self.make(field.type, dialect, depth - 1) if depth else field.type()
-        if field.kind is Kind.ENUM:
+        if field.kind is FieldKind.ENUM:
             assert field.type is not None
             known = [each for each in field.type if dialect.enum_value(field.type_name, each)]
             return self._rng.choice([*known, field.type(0), field.type(77)])
-        if field.kind in (Kind.STRING, Kind.STRING_VALUE) and self._rng.random() < 0.9:
+        if field.kind in (FieldKind.STRING, FieldKind.STRING_VALUE) and self._rng.random() < 0.9:
             fitting = self._fitting(field.name, message)
             if fitting:
                 return self._rng.choice(fitting)
@@ -95,18 +95,18 @@ class StrangeMessages:
             return ()
         return ENTITIES if "ntity" in message + field else IDS
 
-    def _plain(self, kind: Kind) -> Any:
-        draw: dict[Kind, Callable[[], Any]] = {
-            Kind.STRING: self._text,
-            Kind.STRING_VALUE: self._text,
-            Kind.BYTES: lambda: self._rng.randbytes(self._size()),
-            Kind.BOOL: lambda: self._rng.random() < 0.5,
-            Kind.BOOL_VALUE: lambda: self._rng.random() < 0.5,
-            Kind.INT32: lambda: self._rng.choice(_NUMBERS),
-            Kind.INT32_VALUE: lambda: self._rng.choice(_NUMBERS),
-            Kind.UINT32: lambda: self._rng.choice((0, 1, 5, 2**31, 2**32 - 1)),
-            Kind.TIMESTAMP: self._time,
-            Kind.DURATION: lambda: self._rng.choice(_SPANS),
+    def _plain(self, kind: FieldKind) -> Any:
+        draw: dict[FieldKind, Callable[[], Any]] = {
+            FieldKind.STRING: self._text,
+            FieldKind.STRING_VALUE: self._text,
+            FieldKind.BYTES: lambda: self._rng.randbytes(self._size()),
+            FieldKind.BOOL: lambda: self._rng.random() < 0.5,
+            FieldKind.BOOL_VALUE: lambda: self._rng.random() < 0.5,
+            FieldKind.INT32: lambda: self._rng.choice(_NUMBERS),
+            FieldKind.INT32_VALUE: lambda: self._rng.choice(_NUMBERS),
+            FieldKind.UINT32: lambda: self._rng.choice((0, 1, 5, 2**31, 2**32 - 1)),
+            FieldKind.TIMESTAMP: self._time,
+            FieldKind.DURATION: lambda: self._rng.choice(_SPANS),
         }
         return draw[kind]()
 

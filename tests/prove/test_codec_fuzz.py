@@ -24,7 +24,7 @@ def test_no_bytes_break_the_codec_and_none_are_read_in_two_ways(dialect: dialect
             raw = encoded(rng, message_class, dialect)
 
             codec_claims.check_message(message_class, raw, dialect)
-            codec_claims.check_recognition(raw)
+            codec_claims.check_dialect_detection(raw)
 
 
 def test_a_field_of_daprs_that_was_passed_on_unread_breaks_no_claim() -> None:

@@ -49,10 +49,10 @@ def test_what_is_missing_is_named(name: str) -> None:
     [
         (";TaskHub=other", "TaskHub twice"),
         (";taskhub=other", "TaskHub twice"),
-        (";Colour=red", "Part 4 .* name that is not known"),
+        (";Colour=red", "Part 4 .* unknown name"),
         (";oops", "Part 4 .* Name=Value"),
         (";ClientID=", "ClientID without a value"),
-        (";ClientID=1-2", "ClientID, which Authentication=None cannot use"),
+        (";ClientID=1-2", "ClientID, which Authentication=None does not use"),
     ],
 )
 def test_what_is_wrong_is_named(more: str, complaint: str) -> None:

@@ -154,7 +154,7 @@ def test_threads_that_come_while_one_asks_wait_for_its_answer():
     assert credential.asked.wait(30)
     for thread in threads[1:]:
         thread.start()
-    with pytest.raises(TimeoutError, match="gave no token within 0 seconds"):
+    with pytest.raises(TimeoutError, match="returned no token within 0 seconds"):
         tokens.get(0)
     credential.may_answer.set()
     for thread in threads:
@@ -183,7 +183,7 @@ async def test_tasks_that_come_while_one_asks_get_its_answer_though_it_is_cancel
     await asyncio.sleep(0)
 
     first.cancel()
-    with pytest.raises(TimeoutError, match="gave no token within 0 seconds"):
+    with pytest.raises(TimeoutError, match="returned no token within 0 seconds"):
         await tokens.get(0)
     credential.may_answer.set()
 

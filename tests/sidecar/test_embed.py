@@ -6,11 +6,11 @@ import subprocess
 import sys
 import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from durabletask.sidecar import ManualClock, Sidecar, StoreError
+from durabletask.sidecar import ManualClock, Server, Sidecar, StoreError
 from tests.builders.sidecar import complete, connected, timer
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def test_it_has_no_address_unless_it_runs() -> None:
     with sidecar:
         pass
 
-    with pytest.raises(RuntimeError, match="does not run"):
+    with pytest.raises(RuntimeError, match="is not running"):
         _ = sidecar.address
 
 
@@ -62,7 +62,7 @@ def test_a_coroutine_can_be_run_on_its_loop_but_only_while_it_runs() -> None:
     with sidecar:
         assert sidecar.run(thread()) == "durabletask-sidecar"
 
-    with pytest.raises(RuntimeError, match="does not run"):
+    with pytest.raises(RuntimeError, match="is not running"):
         sidecar.run(thread())
 
 
@@ -95,6 +95,32 @@ async def test_its_clock_may_be_moved_from_the_program(tmp_path: Path) -> None:
 
             event = (await items.next()).orchestrator_request.new_events[-1]
             assert event.timer_fired.timer_id == 1
+
+
+@pytest.mark.parametrize("make", [Sidecar, Server])
+@pytest.mark.parametrize(
+    "retention", [timedelta(0), timedelta(days=-1), timedelta(days=36_501), timedelta.max], ids=str
+)
+def test_a_retention_out_of_range_is_refused(
+    make: type[Sidecar | Server], retention: timedelta
+) -> None:
+    with pytest.raises(ValueError, match="must be greater than 0 and at most 36500 days"):
+        make(retention=retention)
+
+
+@pytest.mark.parametrize("make", [Sidecar, Server])
+@pytest.mark.parametrize("retention", [30, 0.5, "30 days"])
+def test_a_retention_that_is_no_timedelta_is_refused(
+    make: type[Sidecar | Server], retention: Any
+) -> None:
+    with pytest.raises(TypeError, match="retention must be a timedelta"):
+        make(retention=retention)
+
+
+@pytest.mark.parametrize("make", [Sidecar, Server])
+def test_the_longest_retention_and_none_are_taken(make: type[Sidecar | Server]) -> None:
+    make(retention=timedelta(days=36_500))
+    make(retention=None)
 
 
 def run(program: str, folder: Path) -> subprocess.CompletedProcess[str]:

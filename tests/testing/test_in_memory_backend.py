@@ -308,7 +308,7 @@ def test_it_may_be_stopped_twice_and_has_no_address_then() -> None:
     backend.stop()
     backend.stop()
 
-    with pytest.raises(RuntimeError, match="does not run"):
+    with pytest.raises(RuntimeError, match="is not running"):
         _ = backend.address
 
 

@@ -124,7 +124,7 @@ async def test_the_second_error_without_a_status_is_logged_as_a_warning(
     assert "Instance 'one'" in warning.getMessage()
     assert "RuntimeError('The client is closed')" in warning.getMessage()
     fields = vars(warning)
-    assert (fields["instance_id"], fields["kind"]) == ("one", "activity_request")
+    assert (fields["instance_id"], fields["kind"]) == ("one", "activity")
     assert (fields["attempt"], fields["status"]) == (2, None)
 
 

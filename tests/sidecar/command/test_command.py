@@ -278,6 +278,45 @@ def test_exec_hands_a_termination_on_to_its_command() -> None:
         assert process.wait(PATIENCE) == 5
 
 
+# Runs `exec` with a signal that arrives when its command has started and nobody knows it yet.
+INTERRUPTED_START = """
+import os, signal, subprocess, sys
+from durabletask.sidecar.__main__ import main
+
+class Popen(subprocess.Popen):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        os.kill(os.getpid(), signal.{signum})
+
+subprocess.Popen = Popen
+sys.exit(main(["exec", "--", sys.executable, "-c", "{program}"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("signum", "program", "code"),
+    [
+        ("SIGTERM", "import time; time.sleep(20)", 128 + signal.SIGTERM),
+        ("SIGINT", "raise SystemExit(6)", 6),
+    ],
+    ids=["SIGTERM", "SIGINT"],
+)
+def test_exec_loses_no_signal_while_its_command_starts(
+    signum: str, program: str, code: int
+) -> None:
+    started = INTERRUPTED_START.format(signum=signum, program=program)
+
+    ended = subprocess.run(
+        [sys.executable, "-c", started],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert ended.returncode == code
+
+
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
 def test_exec_lets_its_command_decide_what_an_interrupt_means() -> None:
     program = (

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from durabletask.sidecar import Metrics, Security, SidecarOptions
 from durabletask.sidecar.__main__ import main
 from durabletask.sidecar.command import config
-from durabletask.sidecar.command.options import (
-    FOR_EXEC,
-    FOR_SERVE,
-    dialect,
-    limits,
-    network,
-    storage,
-)
+from durabletask.sidecar.command.options import FOR_EXEC, FOR_SERVE, for_exec, for_serve
 from durabletask.sidecar.engine.limits import Limits, flag
 from durabletask.sidecar.engine.limits import names as limit_names
 from durabletask.sidecar.server import Server
@@ -44,9 +39,37 @@ def parsed(
 def test_a_file_says_what_flags_say(file: Path) -> None:
     options = parsed(file, "port = 0\ndb = 'tasks.db'\nsynchronous = 'normal'\ndialect = 'dapr'")
 
-    assert network.read(options) == network.Network("127.0.0.1", 0)
-    assert storage.read(options) == storage.Storage("tasks.db", "normal")
-    assert dialect.read(options) == "dapr"
+    assert for_serve(options) == SidecarOptions(
+        path="tasks.db",
+        host="127.0.0.1",
+        port=0,
+        synchronous="normal",
+        dialect="dapr",
+        security=Security(),
+    )
+
+
+def test_without_a_word_all_options_but_the_port_are_those_of_the_class(file: Path) -> None:
+    assert for_serve(parsed(file, "")) == SidecarOptions(port=4001, security=Security())
+    assert for_exec(parsed(file, "", groups=FOR_EXEC)) == SidecarOptions()
+
+
+def test_all_that_is_said_of_metrics_and_security_is_in_the_options(file: Path) -> None:
+    text = """
+        metrics-port = 9464
+        metrics-host = "::1"
+        tls-cert = "server.pem"
+        tls-key = "server.key"
+        client-ca = "clients.pem"
+        token-file = "tokens"
+        retain = 30
+    """
+
+    options = for_serve(parsed(file, text))
+
+    assert options.metrics == Metrics(9464, "::1")
+    assert options.security == Security("server.pem", "server.key", "clients.pem", "tokens")
+    assert options.retention == timedelta(days=30)
 
 
 def test_limits_are_numbers_sizes_or_none(file: Path) -> None:
@@ -57,13 +80,13 @@ def test_limits_are_numbers_sizes_or_none(file: Path) -> None:
         max-message-bytes = 1048576
     """
 
-    assert limits.read(parsed(file, text, "--max-instances", "8")) == Limits(
+    assert for_serve(parsed(file, text, "--max-instances", "8")).limits == Limits(
         payload_bytes=2 * 1024 * 1024, history_bytes=None, instances=8, message_bytes=1024 * 1024
     )
 
 
 def test_without_a_word_the_limits_are_the_defaults(file: Path) -> None:
-    assert limits.read(parsed(file, "")) == Limits()
+    assert for_serve(parsed(file, "")).limits == Limits()
 
 
 @pytest.mark.parametrize("command", ["serve", "exec"])
@@ -84,10 +107,10 @@ def test_every_limit_has_a_flag_that_is_named_in_the_help(
             "max-streams = 0",
             "max-streams: streams must be at least 1, or None for no limit; it is 0",
         ),
-        ("max-streams = '1MiB'", "max-streams: '1MiB' is not a number, nor none"),
-        ("max-payload-bytes = '1 mile'", "'1 mile' is not a number of bytes such as 1048576"),
+        ("max-streams = '1MiB'", "max-streams: '1MiB' is neither a number nor none"),
+        ("max-payload-bytes = '1 mile'", "'1 mile' is neither a number of bytes such as 1048576"),
         ("max-id-length = 1001", "max-id-length: id_length must be at most 1000; it is 1001"),
-        ("max-streams = -1", "max-streams: '-1' is not a number, nor none"),
+        ("max-streams = -1", "max-streams: '-1' is neither a number nor none"),
     ],
 )
 def test_a_limit_that_cannot_be_is_told_in_one_line(
@@ -102,7 +125,7 @@ def test_a_limit_that_cannot_be_is_told_in_one_line(
 def test_a_flag_wins_over_the_file(file: Path) -> None:
     options = parsed(file, "port = 7\nhost = 'localhost'", "--port", "8")
 
-    assert network.read(options) == network.Network("localhost", 8)
+    assert (for_serve(options).host, for_serve(options).port) == ("localhost", 8)
 
 
 @pytest.mark.parametrize(
@@ -112,19 +135,20 @@ def test_a_flag_wins_over_the_file(file: Path) -> None:
         ("por = 1", "'por'"),
         ("config = 'other.toml'", "'config'"),
         ("help = true", "'help'"),
-        ("port = 'x'", "port: invalid"),
-        ("port = 65536", "port: 65536 is not between"),
+        ("port = 'x'", "port: 'x' is not a port number from 0 to 65535"),
+        ("port = 65536", "port: '65536' is not a port number from 0 to 65535"),
         ("port = true", "port: expected one argument"),
-        ("port = false", "no option 'port' that is true or false"),
+        ("port = false", "no option 'port' that can be true or false"),
         ("port = [1, 2]", "'port' is a list"),
         ("token-file = []", "'token-file' is a list"),
         ("prot = []", "'prot'"),
         ("'db=tasks.db' = true", "'db=tasks.db'"),
         ("drain-seconds = 1\ndrain_seconds = 2", "'drain_seconds' are the same option"),
-        ("drain-seconds = 'soon'", "drain-seconds: 'soon' is no number of seconds"),
-        ("drain-seconds = nan", "drain-seconds: 'nan' is no number of seconds"),
-        ("retain = 'long'", "retain: 'long' is no number of days"),
-        ("port = 1.5", "port: invalid"),
+        ("drain-seconds = 'soon'", "drain-seconds: 'soon' is not a number of seconds"),
+        ("drain-seconds = nan", "drain-seconds: 'nan' is not a number of seconds"),
+        ("retain = 'long'", "retain: 'long' is not a number of days"),
+        ("retain = 0", "retain: must be greater than 0 and at most 36500 days, not 0"),
+        ("port = 1.5", "port: '1.5' is not a port number"),
         ("dialect = 'klingon'", "dialect: invalid choice"),
         ("[storage]\ndb = 'x'", "'storage' is a table"),
         ("port = ", "nvalid value"),
@@ -164,7 +188,7 @@ def test_a_file_that_is_missing_is_one_clear_line(
 
 
 def test_exec_has_a_file_too_and_takes_no_flag_of_its_command_for_it(file: Path) -> None:
-    assert storage.read(parsed(file, "db = 'tasks.db'", groups=FOR_EXEC)).path == "tasks.db"
+    assert for_exec(parsed(file, "db = 'tasks.db'", groups=FOR_EXEC)).path == "tasks.db"
 
     assert run("exec", "--", sys.executable, "-c", "", "--config", "none.toml").returncode == 0
 

@@ -162,10 +162,10 @@ async def test_workers_are_seen_to_come_and_go() -> None:
 
     told = [(line["message"], line.get("hub")) for line in lines(log.getvalue())]
     assert told == [
-        ("serving", None),
+        ("Serving", None),
         ("a worker came", "h"),
         ("a worker left", "h"),
-        ("stopped", None),
+        ("Stopped", None),
     ]
 
 

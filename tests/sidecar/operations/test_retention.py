@@ -11,7 +11,8 @@ import pytest
 
 from durabletask.protocol import messages, methods
 from durabletask.sidecar.clock import ManualClock
-from durabletask.sidecar.command.options import retention
+from durabletask.sidecar.command import config
+from durabletask.sidecar.command.options import FOR_EXEC, for_exec
 from durabletask.sidecar.engine.commands import Purge
 from durabletask.sidecar.engine.transition import Purged
 from durabletask.sidecar.store import StoreError, UnreadableError
@@ -293,6 +294,19 @@ async def test_a_waiting_sidecar_looks_no_more_often_than_it_has_to() -> None:
         assert clock.next_alarm() == NOON + MONTH
 
 
+async def test_a_short_retention_does_not_keep_the_sidecar_busy() -> None:
+    clock = ManualClock(NOON)
+    async with retaining(clock, kept=timedelta(microseconds=1)) as peer:
+        await ended(peer, "a")
+        for _ in range(5):
+            await peer.call(methods.HELLO)
+
+        alarm = clock.next_alarm()
+
+        assert alarm is not None
+        assert alarm - clock.now() >= timedelta(milliseconds=100)
+
+
 async def test_a_file_gives_the_space_back(tmp_path: Path) -> None:
     path, clock = tmp_path / "tasks.db", ManualClock(NOON)
     async with serving(path, clock=clock, retention=MONTH) as peer:
@@ -343,13 +357,10 @@ def test_a_parent_goes_on_without_its_forgotten_child() -> None:
     assert hub.taken().new[-1].sub_orchestration_instance_completed.result == '"good"'
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "36501", "soon"])
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "36501", "soon", "1e-12"])
 def test_days_that_are_none_are_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    parser = argparse.ArgumentParser()
-    retention.add(parser)
-
     with pytest.raises(SystemExit):
-        parser.parse_args([f"--retain={text}"])
+        config.parse(argparse.ArgumentParser(), FOR_EXEC, [f"--retain={text}"])
 
     assert "--retain" in capsys.readouterr().err
 
@@ -358,7 +369,6 @@ def test_days_that_are_none_are_refused(text: str, capsys: pytest.CaptureFixture
     ("arguments", "kept"), [([], None), (["--retain", "30"], MONTH), (["--retain", "0.5"], DAY / 2)]
 )
 def test_days_are_read(arguments: list[str], kept: timedelta | None) -> None:
-    parser = argparse.ArgumentParser()
-    retention.add(parser)
+    options = for_exec(config.parse(argparse.ArgumentParser(), FOR_EXEC, arguments))
 
-    assert retention.read(parser.parse_args(arguments)) == kept
+    assert options.retention == kept

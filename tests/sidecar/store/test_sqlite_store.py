@@ -102,6 +102,43 @@ def test_a_second_sidecar_is_refused_by_whatever_name_it_calls_the_file(
         SqliteStore(path)
 
 
+def test_a_uri_is_refused_for_sqlite_would_open_the_file_past_its_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+
+    for name in (f"file:{path.name}", f"file:{path}?mode=rwc"):
+        with pytest.raises(StoreError, match="is a URI; give the path of the file instead"):
+            SqliteStore(name)
+
+    assert not list(path.parent.iterdir())
+
+
+def test_a_relative_path_that_only_looks_like_a_uri_is_a_path(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+
+    SqliteStore("./file:tasks.db").close()
+
+    assert path.with_name("file:tasks.db").stat().st_size
+    assert not path.exists()
+
+
+def test_a_database_in_memory_needs_no_lock_and_leaves_no_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+
+    with closing(SqliteStore(":memory:")) as store, closing(SqliteStore(":memory:")) as other:
+        Hub(store).start()
+
+        assert store.load(KEY) is not None
+        assert other.load(KEY) is None
+
+    assert not list(path.parent.iterdir())
+
+
 def test_a_file_that_is_gone_is_not_made_anew_while_its_log_is_there(
     path: Path, tmp_path: Path
 ) -> None:

@@ -90,7 +90,7 @@ class AsyncTaskHubGrpcClient:
         chosen_dialect = engine_detection.chosen_dialect(dialect)
         self.default_version = defaults.checked_version(default_version)
         self._emit_trace_spans = emit_trace_spans
-        self._flows = defaults.flows(data_converter, logger, log_handler, log_formatter)
+        self._flows = defaults.flows(data_converter, logger, log_handler, log_formatter, metadata)
         self._transport: AsyncClientTransport = transport or grpc_async_transport(
             host_address,
             secure=secure_channel,

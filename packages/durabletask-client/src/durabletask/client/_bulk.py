@@ -22,7 +22,6 @@ from durabletask.protocol import messages, methods
 from durabletask.transport import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Iterable
     from datetime import datetime
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from durabletask.client._queries import PurgeInstancesResult
     from durabletask.client._state import OrchestrationState, OrchestrationStatus
     from durabletask.serialization import DataConverter
+    from durabletask.transport.constructor_arguments import HubLogger
     from durabletask.transport.engine_detection import Engine
 
 LONGEST_PURGE = 3600.0
@@ -41,7 +41,7 @@ class BulkFlows:
     """The operations, with the converter and the logger that they share."""
 
     converter: DataConverter
-    log: logging.Logger
+    log: HubLogger
 
     def states(self, query: OrchestrationQuery | None) -> Flow[list[OrchestrationState]]:
         """Look up all instances that the query finds."""

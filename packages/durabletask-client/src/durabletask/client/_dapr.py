@@ -21,10 +21,9 @@ from durabletask.transport.errors import (
 )
 
 if TYPE_CHECKING:
-    import logging
-
     from durabletask.client._flow import Flow
     from durabletask.protocol.methods import Method
+    from durabletask.transport.constructor_arguments import HubLogger
     from durabletask.transport.engine_detection import Engine
 
 PATIENCE: Final = 10.0
@@ -35,7 +34,7 @@ AT_ONCE: Final = datetime.fromtimestamp(0, UTC)
 
 
 def start(
-    engine: Engine, request: messages.CreateInstanceRequest, log: logging.Logger, logged: set[str]
+    engine: Engine, request: messages.CreateInstanceRequest, log: HubLogger, logged: set[str]
 ) -> Flow[None]:
     """Rewrite a request to start an instance in Dapr's terms, or fail if there are none.
 
@@ -102,7 +101,7 @@ def exists(instance_id: str) -> Flow[bool]:
     return found
 
 
-def send(method: Method, request: Any, log: logging.Logger) -> Flow[None]:
+def send(method: Method, request: Any, log: HubLogger) -> Flow[None]:
     """Send an instance an event or a command; fails if no instance has that id.
 
     The instance is looked up first: durabletask-go would keep the message for an instance that

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from durabletask.client._bulk import BulkFlows
@@ -38,10 +38,11 @@ def flows(
     logger: logging.Logger | None,
     handler: logging.Handler | None,
     formatter: logging.Formatter | None,
+    metadata: Sequence[tuple[str, str]] | None,
 ) -> Flows:
     """The operations of a client with these settings."""
     # The fourth frame up is the line that made the client.
-    log = choose_logger(LOGGER_NAME, logger, handler, formatter, stacklevel=4)
+    log = choose_logger(LOGGER_NAME, logger, handler, formatter, metadata=metadata, stacklevel=4)
     used = converter or DEFAULT_DATA_CONVERTER
     return Flows(InstanceFlows(used, log), BulkFlows(used, log), EntityFlows(used, log))
 

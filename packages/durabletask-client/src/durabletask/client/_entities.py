@@ -20,12 +20,12 @@ from durabletask.serialization.sendable import serialized
 from durabletask.transport.errors import InstanceNotFoundError
 
 if TYPE_CHECKING:
-    import logging
     from datetime import datetime
 
     from durabletask.client._flow import Flow
     from durabletask.entities import EntityInstanceId, EntityMetadata
     from durabletask.serialization import DataConverter
+    from durabletask.transport.constructor_arguments import HubLogger
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class EntityFlows:
     """The operations, with the converter and the logger that they share."""
 
     converter: DataConverter
-    log: logging.Logger
+    log: HubLogger
 
     def signal(
         self,

@@ -23,7 +23,6 @@ from durabletask.transport.errors import (
 )
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Mapping
     from datetime import datetime
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from durabletask.history import HistoryEvent
     from durabletask.protocol.methods import Method
     from durabletask.serialization import DataConverter
+    from durabletask.transport.constructor_arguments import HubLogger
     from durabletask.transport.engine_detection import Engine
 
 LONGEST_POLL = 60.0
@@ -44,7 +44,7 @@ class InstanceFlows:
     """The operations, with the converter and the logger that they share."""
 
     converter: DataConverter
-    log: logging.Logger
+    log: HubLogger
     logged: set[str] = field(default_factory=set)
     """The fields that the engine ignores and that were logged already."""
 

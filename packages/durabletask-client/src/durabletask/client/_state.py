@@ -1,7 +1,7 @@
-"""The state of an instance, as clients see it.
+"""The state of an instance, as clients return it.
 
 Times are naive UTC here, as programs written for the official SDK expect; everywhere else
-they are aware. A status that this version does not know is kept, not refused.
+they are aware. A status that this version does not know becomes a member of the enumeration.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class OrchestrationStatus(Enum):
-    """Where an instance is in its life; `str()` gives the bare name.
+    """The status of an instance; `str()` gives the bare name.
 
-    A number that is not listed, from a newer sidecar, becomes a member `STATUS_<number>` of
-    its own, so that one instance nobody foresaw does not spoil a whole answer.
+    A number that is not listed, from a newer sidecar, becomes a member `STATUS_<number>`, so
+    that one such instance does not make a whole page unreadable.
     """
 
     RUNNING = 0
@@ -50,7 +50,7 @@ class OrchestrationStatus(Enum):
         member = object.__new__(cls)
         member._name_ = f"STATUS_{value}"
         member._value_ = value
-        # Equality of members is identity, so there is one for each number.
+        # Members are compared by identity, so there must be one for each number.
         known = cls._value2member_map_.setdefault(value, member)
         assert isinstance(known, cls)
         return known
@@ -58,14 +58,14 @@ class OrchestrationStatus(Enum):
 
 @dataclass
 class OrchestrationState:
-    """What the sidecar said of an instance.
+    """The state of an instance at the time of the call.
 
-    The `serialized_` fields are text as the converter wrote it, or None where there is
-    nothing or the call did not ask for payloads; the `get_` methods give values, made into
+    The `serialized_` fields are text as the converter wrote it, or None if there is no value
+    or the call did not fetch payloads; the `get_` methods return values, converted to
     `expected_type` if that is given. All times are naive UTC.
 
-    The fields from `version` on are not in the official SDK. They are empty where the sidecar
-    does not say; `scheduled_start` is None too for an instance that was to start at once, and
+    The fields from `version` on are not in the official SDK. They are empty if the sidecar
+    does not send them; `scheduled_start` is also None for an instance without a start time, and
     `completed_at` for one that has not ended.
     """
 
@@ -129,11 +129,11 @@ def new_orchestration_state(
     res: messages.GetInstanceResponse,
     data_converter: DataConverter | None = None,
 ) -> OrchestrationState | None:
-    """The state in a response, or None if it says that there is no such instance."""
+    """The state in a response, or None if the response says that there is no such instance."""
     if not res.exists or res.orchestration_state is None:
         return None
     state = parse_orchestration_state(res.orchestration_state, data_converter)
-    # The id that was asked for, whichever way the sidecar writes it.
+    # The id as the caller wrote it; an engine may return it in another spelling.
     state.instance_id = instance_id
     return state
 
@@ -141,7 +141,7 @@ def new_orchestration_state(
 def parse_orchestration_state(
     state: messages.OrchestrationState, data_converter: DataConverter | None = None
 ) -> OrchestrationState:
-    """The state in a message of the protocol. Empty texts are None: JSON is never empty."""
+    """The state in a message of the protocol. An empty payload is None: JSON is never empty."""
     return OrchestrationState(
         instance_id=state.instance_id,
         name=state.name,

@@ -1,11 +1,9 @@
 """Where the sidecar is: an address as people write it, made into a target for gRPC.
 
-The first of these that says anything wins: the argument, `DURABLETASK_ENDPOINT`, what Dapr
-tells its applications (`DAPR_GRPC_ENDPOINT`, or `DAPR_GRPC_PORT` on `DAPR_GRPC_HOST` or
-`DAPR_RUNTIME_HOST`, else this machine), `localhost:4001`. A prefix decides about TLS,
-whatever else was said.
-
-Knows nothing about channels; the environment is an argument.
+The first of these that is not empty wins: the argument, `DURABLETASK_ENDPOINT`, the variables
+that Dapr sets for its applications (`DAPR_GRPC_ENDPOINT`, or `DAPR_GRPC_PORT` on
+`DAPR_GRPC_HOST` or `DAPR_RUNTIME_HOST`, else this machine), `localhost:4001`. A prefix always
+decides about TLS. Does no I/O: the environment is an argument.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ ENDPOINT_VARIABLE = "DURABLETASK_ENDPOINT"
 DAPR_ENDPOINT_VARIABLE = "DAPR_GRPC_ENDPOINT"
 DAPR_PORT_VARIABLE = "DAPR_GRPC_PORT"
 DAPR_HOST_VARIABLES = ("DAPR_GRPC_HOST", "DAPR_RUNTIME_HOST")
-# Dapr's SDKs take an endpoint without a port for one behind a load balancer.
+# Dapr's SDKs assume that an endpoint without a port is behind a load balancer.
 _DAPR_ENDPOINT_PORT = 443
 _DAPR_TLS = re.compile(r"/?\?tls=(true|false)", re.IGNORECASE)
 
@@ -33,9 +31,9 @@ _PREFIX = re.compile(r"(https?|grpcs?)://", re.IGNORECASE)
 _SECURE = ("https", "grpcs")
 _HOST_AND_PORT = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+(?:%\w+)?\])(?::([0-9]{1,5}))?")
 _HIGHEST_PORT = 65535
-# Forms of gRPC's own, which it knows how to read.
+# Targets with a scheme of gRPC's own are passed on to it unchanged.
 _OF_GRPC = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|vsock|xds):.+", re.IGNORECASE)
-# The forms that reach this machine only; gRPC's own `dns:` and `ipv4:` forms included.
+# Targets that reach only this machine, with gRPC's schemes too.
 _LOOPBACK = re.compile(
     r"(dns:(///?)?|ipv[46]:)?(localhost|127(\.\d{1,3}){3}|\[?::1\]?)(:\d+)?|unix(-abstract)?:.*",
     re.IGNORECASE,
@@ -43,7 +41,7 @@ _LOOPBACK = re.compile(
 
 
 class Address(NamedTuple):
-    """A target for gRPC and whether to speak TLS to it."""
+    """A target for gRPC, and whether to use TLS."""
 
     target: str
     secure: bool
@@ -65,53 +63,53 @@ def resolve(
 ) -> Address:
     """Find the sidecar's address and whether to use TLS, or raise ValueError if it is malformed.
 
-    `secure`, a bool or the credentials for TLS, holds only where the address has no prefix;
-    credentials and a prefix that forbids TLS are a ValueError, too. A plaintext address without
-    a port means port 4001; with TLS it means 443, which is gRPC's default and what hosted
-    schedulers listen on.
+    `secure`, a bool or the credentials for TLS, counts only if the address has no prefix;
+    credentials together with a prefix that forbids TLS are a ValueError too. Without a port the
+    port is 4001 in plain text, and 443 with TLS: gRPC's default, on which hosted schedulers
+    listen.
     """
-    source, written = _first_said(host_address, environment)
-    target, speaks_tls = written, bool(secure)
+    source, written = _first_given(host_address, environment)
+    target, uses_tls = written, bool(secure)
     if source == DAPR_ENDPOINT_VARIABLE:
-        target, speaks_tls = _without_tls_query(target, secure=speaks_tls)
+        target, uses_tls = _without_tls_query(target, secure=uses_tls)
     prefix = _PREFIX.match(target)
     if prefix:
-        speaks_tls = prefix[1].lower() in _SECURE
-        # People copy addresses out of browsers, slash and all.
+        uses_tls = prefix[1].lower() in _SECURE
+        # Addresses copied from a browser end in a slash.
         target = target[prefix.end() :].rstrip("/")
     port = _DAPR_ENDPOINT_PORT if source == DAPR_ENDPOINT_VARIABLE else DEFAULT_PORT
     try:
-        target = _with_port(target or DEFAULT_ADDRESS, port, secure=speaks_tls)
+        target = _with_port(target or DEFAULT_ADDRESS, port, secure=uses_tls)
     except ValueError as error:
         raise ValueError(
             f"{source} is {written!r}, but {error}: write host:port, as in 'localhost:4001' or "
             "'[::1]:4001', or https://host:port for TLS."
         ) from None
-    if not speaks_tls and not isinstance(secure, bool):
-        # In plain text nobody would look at them, and nobody would notice.
+    if not uses_tls and not isinstance(secure, bool):
+        # Without TLS gRPC would silently ignore the credentials.
         raise ValueError(
             f"{source} is {written!r}, which forbids TLS, but there are credentials for it: "
-            "write https:// before the address, or nothing."
+            "write https:// before the address, or no prefix."
         )
-    return Address(target, speaks_tls)
+    return Address(target, uses_tls)
 
 
 def is_of_dapr(
     host_address: str | None = None, *, environment: Mapping[str, str] = os.environ
 ) -> bool:
-    """True if it is Dapr's variables that say where the sidecar is."""
-    source, _ = _first_said(host_address, environment)
+    """True if the address comes from Dapr's variables."""
+    source, _ = _first_given(host_address, environment)
     return source in (DAPR_ENDPOINT_VARIABLE, DAPR_PORT_VARIABLE)
 
 
-def _first_said(host_address: str | None, environment: Mapping[str, str]) -> tuple[str, str]:
-    """Who says where the sidecar is, and what; the argument says nothing if nobody does."""
-    said = {"host_address": _text(host_address)}
-    said |= {
+def _first_given(host_address: str | None, environment: Mapping[str, str]) -> tuple[str, str]:
+    """The source of the address and the address; both the argument's if all are empty."""
+    given = {"host_address": _text(host_address)}
+    given |= {
         name: environment.get(name, "") for name in (ENDPOINT_VARIABLE, DAPR_ENDPOINT_VARIABLE)
     }
-    said[DAPR_PORT_VARIABLE] = _at_daprs_port(environment)
-    stripped = ((source, text.strip()) for source, text in said.items())
+    given[DAPR_PORT_VARIABLE] = _at_daprs_port(environment)
+    stripped = ((source, text.strip()) for source, text in given.items())
     return next(((source, text) for source, text in stripped if text), ("host_address", ""))
 
 
@@ -122,7 +120,7 @@ def _at_daprs_port(environment: Mapping[str, str]) -> str:
 
 
 def _without_tls_query(endpoint: str, *, secure: bool) -> tuple[str, bool]:
-    # Dapr's own way to ask for TLS where the address has no prefix.
+    # Dapr's own way to ask for TLS in an address without a prefix.
     query = _DAPR_TLS.search(endpoint)
     if query is None or query.end() != len(endpoint):
         return endpoint, secure
@@ -138,7 +136,7 @@ def _with_port(target: str, default: int, *, secure: bool) -> str:
         return target
     parts = _HOST_AND_PORT.fullmatch(target)
     if parts is None:
-        raise ValueError("that is no address")
+        raise ValueError("that is not an address")
     port = parts[2]
     if port is None:
         return target if secure else f"{target}:{default}"

@@ -1,13 +1,35 @@
 """Arguments that the constructors of clients and workers have in common.
 
-A logger of the library stands in the tree of loggers, where the program configures it. The two
-arguments that the official SDK deprecates still get a logger of their own.
+A logger of the library is in the tree of loggers, where the program configures it. The two
+arguments that the official SDK deprecates still get a logger of their own. Every record has the
+name of the task hub, as its field `hub`.
 """
 
 from __future__ import annotations
 
 import logging
 import warnings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping, Sequence
+
+_HUB_KEY = "taskhub"
+_DEFAULT_HUB = "default"
+
+
+class HubLogger(logging.LoggerAdapter[logging.Logger]):
+    """Adds the name of the task hub, as `hub`, to the fields of each record."""
+
+    def __init__(self, logger: logging.Logger, hub: str) -> None:
+        super().__init__(logger, {"hub": hub})
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        # LoggerAdapter itself drops the fields of the call before Python 3.13.
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return msg, kwargs
 
 
 def choose_logger(
@@ -16,13 +38,28 @@ def choose_logger(
     handler: logging.Handler | None,
     formatter: logging.Formatter | None,
     *,
+    metadata: Sequence[tuple[str, str]] | None,
     stacklevel: int = 3,
-) -> logging.Logger:
+) -> HubLogger:
     """The given logger, or one with that handler and formatter, or the one of that name.
 
-    `stacklevel` leads the warning to the line that made the client or worker; 3 is right for
-    a call from its constructor.
+    `metadata` names the task hub. `stacklevel` leads the warning to the line that made the
+    client or worker; 3 is right for a call from its constructor.
     """
+    hub = dict(metadata or ()).get(_HUB_KEY) or _DEFAULT_HUB
+    # One frame more: the function that warns.
+    chosen = _logger(name, logger, handler, formatter, stacklevel=stacklevel + 1)
+    return HubLogger(chosen, hub)
+
+
+def _logger(
+    name: str,
+    logger: logging.Logger | None,
+    handler: logging.Handler | None,
+    formatter: logging.Formatter | None,
+    *,
+    stacklevel: int,
+) -> logging.Logger:
     if handler is None and formatter is None:
         return logger or logging.getLogger(name)
     if logger is not None:

@@ -1,20 +1,20 @@
-"""What can go wrong between this program and its sidecar.
+"""The errors of calls to a sidecar.
 
     DurableTaskError
     `-- SidecarError                    the sidecar refused a call, or failed it
-        |-- SidecarUnavailableError     nobody answers at the address, or not in time
+        |-- SidecarUnavailableError     no sidecar answers at the address, or not in time
         |-- InstanceNotFoundError       no instance has that id
-        |-- InstanceExistsError         an instance has that id already
+        |-- InstanceExistsError         an instance already has that id
         |-- InstanceStatusError         the instance is not in a status that allows the call
         |-- LeaseLostError              the work was given to another worker meanwhile
-        `-- ProtocolError               whoever answers does not speak the protocol
-            `-- UnsupportedOperationError   or not all of it: the engine cannot do this
+        `-- ProtocolError               the server does not speak the protocol
+            `-- UnsupportedOperationError   or lacks this operation
 
-A text says what to do next and names the address or the instance. Errors that came through
-gRPC are gRPC errors as well: `grpc.RpcError` in synchronous programs and
-`grpc.aio.AioRpcError` in asynchronous ones, so that `except` clauses written for other SDKs
-still catch them. That second base is added when such an error is raised (see
-`grpc_errors.py`); importing this module does not import gRPC.
+A text names the address or the instance, and says what to do next. Errors that came through
+gRPC are also gRPC's: `grpc.RpcError` in synchronous programs and `grpc.aio.AioRpcError` in
+asynchronous ones, so that `except` clauses written for other SDKs still catch them. That second
+base is added when such an error is raised (see `grpc_errors.py`); importing this module does
+not import gRPC.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A call that did not succeed, and what was said about it.
+    """A call that failed, with all that is known of the failure.
 
-    `status` is the name of a gRPC status code. `timeout` is what the caller allowed, in
-    seconds; `debug` is what gRPC tells people who debug gRPC. `sent` is False for what was
-    refused here, because it is known that the engine cannot do it.
+    `status` is the name of a gRPC status code. `timeout` is the caller's, in seconds; `debug`
+    is gRPC's debug string. `sent` is False for a call that was not sent, because the engine is
+    known not to support it.
     """
 
     address: str
@@ -53,7 +53,7 @@ class SidecarError(DurableTaskError):
     """The sidecar refused a call, or failed it; `code()` and `details()` are gRPC's."""
 
     def __init__(self, text: str, refusal: Refusal) -> None:
-        # Not super(): gRPC's asynchronous error comes next there, and drops the text.
+        # Not super(): that may be gRPC's asynchronous error, which drops the text.
         Exception.__init__(self, text)
         self.refusal = refusal
 
@@ -84,7 +84,7 @@ class SidecarError(DurableTaskError):
     def trailing_metadata(self) -> Any:
         return self.refusal.trailing_metadata
 
-    # gRPC's errors, which come later in the order of the bases, have their own of these.
+    # Without these, those of gRPC's errors, the second base, would be used.
     def __str__(self) -> str:
         return str(self.args[0])
 
@@ -96,7 +96,7 @@ class SidecarError(DurableTaskError):
 
 
 class SidecarUnavailableError(SidecarError):
-    """Nobody answers at the address, or not in time."""
+    """No sidecar answers at the address, or not in time."""
 
 
 class InstanceNotFoundError(SidecarError):
@@ -104,23 +104,23 @@ class InstanceNotFoundError(SidecarError):
 
 
 class InstanceExistsError(SidecarError):
-    """An instance has that id already, and the call did not allow to replace it."""
+    """An instance already has that id, and the call did not allow to replace it."""
 
 
 class InstanceStatusError(SidecarError):
-    """The instance is not in a status that allows the call, such as to rewind one that runs."""
+    """The instance's status does not allow the call, such as to rewind one that runs."""
 
 
 class LeaseLostError(SidecarError):
-    """The sidecar gave the work to another worker, or knows nothing of it any more."""
+    """The sidecar gave the work item to another worker, or no longer has it."""
 
 
 class ProtocolError(SidecarError):
-    """Whoever answers at the address does not speak the protocol, or another version of it."""
+    """The server at the address does not speak the protocol, or another version of it."""
 
 
 class UnsupportedOperationError(ProtocolError):
-    """The engine does not have the operation; its text says what to use instead.
+    """The engine does not have the operation; the text says what to use instead.
 
-    Raised before anything is sent where that is known beforehand.
+    Raised before anything is sent if that is known beforehand.
     """

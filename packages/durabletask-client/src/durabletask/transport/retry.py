@@ -1,16 +1,16 @@
-"""Which calls may be made again after a failure, and when.
+"""Which calls may be repeated after a failure, and when.
 
-    safety      after which failures                           for how long
+    safety      repeated after which failures                  for how long
     ----------  ---------------------------------------------  --------------------------
-    REPEATABLE  the sidecar was away, or turned the call away  patience
+    REPEATABLE  the sidecar was unreachable or too busy        patience
     WAIT        the same                                       patience, or half a minute
                                                                if a sidecar was there before
     ONCE        only if the request cannot have been sent      patience
 
-A method that is not in the table is ONCE: what it does twice, nobody knows.
+A method that is not in the table is ONCE, since a repetition could be carried out twice.
 
 Status codes are names here (`"UNAVAILABLE"`), so that the table can be read and tested
-without gRPC. Knows no clock: times and the draw for the jitter are arguments.
+without gRPC. Does no I/O: times and the draw for the jitter are arguments.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 class Safety(Enum):
     """What happens to the sidecar's state when a request of a method arrives twice."""
 
-    REPEATABLE = "the second changes nothing"
-    WAIT = "nothing, and the caller expects to stay for long"
-    ONCE = "something would happen twice"
+    REPEATABLE = "the second request changes nothing"
+    WAIT = "the second request changes nothing, and the call is expected to take long"
+    ONCE = "the request would be carried out twice"
 
 
 _SAFETY: Final[dict[str, Safety]] = {
     "Hello": Safety.REPEATABLE,
-    # The id is chosen before the first attempt, so a second one finds the instance there.
+    # The id is chosen before the first attempt, so a second one finds the instance.
     "StartInstance": Safety.REPEATABLE,
     "GetInstance": Safety.REPEATABLE,
     "WaitForInstanceStart": Safety.WAIT,
@@ -48,7 +48,7 @@ _SAFETY: Final[dict[str, Safety]] = {
     "StreamInstanceHistory": Safety.REPEATABLE,
     "GetEntity": Safety.REPEATABLE,
     "QueryEntities": Safety.REPEATABLE,
-    # Guarded by their completion token: the second is ignored.
+    # The sidecar ignores a second request with the same completion token.
     "CompleteActivityTask": Safety.REPEATABLE,
     "CompleteOrchestratorTask": Safety.REPEATABLE,
     "CompleteWorkflowTask": Safety.REPEATABLE,
@@ -59,20 +59,20 @@ _SAFETY: Final[dict[str, Safety]] = {
     # An event that is delivered twice is two events.
     "RaiseEvent": Safety.ONCE,
     "SignalEntity": Safety.ONCE,
-    # In between the instance may have failed or ended again, or its id begun another life.
+    # Between two requests the instance may have failed or ended again, or its id been reused.
     "RewindInstance": Safety.ONCE,
     "RestartInstance": Safety.ONCE,
     "RerunWorkflowFromEvent": Safety.ONCE,
     "PurgeInstances": Safety.ONCE,
-    # The second would count what the first has left.
+    # The second would count only what the first has left.
     "CleanEntityStorage": Safety.ONCE,
 }
 
-# gRPC's server turns calls away with CANCELLED when thousands are waiting to be accepted.
-_PASSING = frozenset({"UNAVAILABLE", "CANCELLED"})
+# gRPC's server answers CANCELLED when thousands of calls are waiting to be accepted.
+_TRANSIENT = frozenset({"UNAVAILABLE", "CANCELLED"})
 
-# gRPC says so when there was no connection to write the request to. Should the texts ever
-# change, calls that must not be made twice are repeated less often, and that is all.
+# gRPC's texts where there was no connection to write the request to. If gRPC ever changes them,
+# calls that must not be made twice are repeated less often; nothing else changes.
 _NEVER_SENT = (
     "failed to connect to all addresses",
     "DNS resolution failed",
@@ -80,10 +80,10 @@ _NEVER_SENT = (
 )
 
 RECONNECT_WINDOW: Final = 30.0
-"""Seconds for which a wait outlives a sidecar that was there before: it may be restarting."""
+"""Seconds for which a wait is repeated if a sidecar was there before: it may be restarting."""
 
-# Seconds by which two timers for one deadline may differ.
-_TIMERS_DIFFER = 0.1
+# Seconds by which the sidecar's timer and ours may differ for the same deadline.
+_TIMER_TOLERANCE = 0.1
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 1.0
@@ -91,9 +91,9 @@ _LONGEST_PAUSE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What gRPC said of an attempt that failed: the name of the status and its details.
+    """How gRPC reported a failed attempt: the name of the status and its details.
 
-    `in_detection` means that the question who is there failed, before the request was sent.
+    `in_detection` means that engine detection failed, before the request was sent.
     """
 
     status: str
@@ -102,37 +102,39 @@ class Failure:
 
     @property
     def never_sent(self) -> bool:
-        """True only if the request cannot have reached anybody."""
+        """True only if the request cannot have reached a sidecar."""
         return self.status == "UNAVAILABLE" and self.details.startswith(_NEVER_SENT)
 
     def is_end_of_time(self, left: float) -> bool:
-        """True if the call was cut off because its time was over; `left` is what remained.
+        """True if the call ended because of its deadline; `left` is the time that remained.
 
-        The sidecar keeps the same deadline. Where its reset of the stream comes before our own
-        timer, gRPC calls that UNAVAILABLE or CANCELLED.
+        The sidecar has the same deadline. If its reset of the stream arrives before our own
+        timer fires, gRPC reports UNAVAILABLE or CANCELLED.
         """
         if self.status == "DEADLINE_EXCEEDED":
             return True
-        return self.status in _PASSING and "RST_STREAM" in self.details and left <= _TIMERS_DIFFER
+        return (
+            self.status in _TRANSIENT and "RST_STREAM" in self.details and left <= _TIMER_TOLERANCE
+        )
 
 
 def safety_of(method_name: str) -> Safety:
-    """Say what a second request of this method would do."""
+    """What a second request of this method would do."""
     return _SAFETY.get(method_name, Safety.ONCE)
 
 
 def may_repeat(safety: Safety, failure: Failure) -> bool:
-    """Say whether a call that failed so may be made again at all."""
+    """Whether a call that failed so may be repeated at all."""
     if safety is Safety.ONCE and not failure.in_detection:
         return failure.never_sent
-    return failure.status in _PASSING
+    return failure.status in _TRANSIENT
 
 
 @dataclass(slots=True)
 class Retries:
-    """The attempts of one call: how long the next may take, and whether there is a next.
+    """The attempts of one call: how long the next one may take, and whether there is one.
 
-    `deadline` and every `now` are seconds of one and the same clock.
+    `deadline` and every `now` are seconds of the same clock.
     """
 
     safety: Safety
@@ -165,22 +167,22 @@ class Retries:
         return pause if now + pause < gives_up_at else None
 
     def _record(self, failure: Failure, now: float) -> None:
-        held = now - self._attempt_began > _LONGEST_PAUSE and not failure.never_sent
-        # A wait that held for a while had found its sidecar, and what follows is one outage.
-        self.sidecar_was_there |= held
-        if held or self._failures == 0:
+        lasted = now - self._attempt_began > _LONGEST_PAUSE and not failure.never_sent
+        # A wait that lasted had reached its sidecar; the failures after it are a new outage.
+        self.sidecar_was_there |= lasted
+        if lasted or self._failures == 0:
             self._failing_since = now
             self._failures = 0
         self._failures += 1
 
     @property
     def _window(self) -> float:
-        # Whoever asked for no repetitions at all gets none.
+        # Patience 0 means no repetitions, for waits too.
         if self.safety is Safety.WAIT and self.sidecar_was_there and self.patience > 0:
             return RECONNECT_WINDOW
         return self.patience
 
     def _pause(self, jitter: float) -> float:
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._failures - 1))
-        # Never less than half: gRPC itself does not dial again any sooner.
+        # Never less than half: gRPC itself does not reconnect sooner.
         return longest * (1 + jitter) / 2

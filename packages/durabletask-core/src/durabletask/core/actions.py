@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from durabletask.failures import RequestedAction
-from durabletask.protocol.blanks import blank
+from durabletask.protocol.blank_messages import blank
 from durabletask.serialization.sendable import serialized
 
 if TYPE_CHECKING:

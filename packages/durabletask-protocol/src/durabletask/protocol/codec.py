@@ -3,11 +3,9 @@
     event = codec.decode(messages.HistoryEvent, raw)
     raw = codec.encode(event, dialects.DAPR)
 
-A function a message, dialect and direction is written, compiled and kept when it is first
-needed, the way `dataclasses` makes its methods; a traceback shows its source. What a peer
-sends that we do not know is kept in the message and goes out again with it.
-
-Knows that there are such functions, not how they are made: that is `compiler`'s business.
+One function for each message, dialect and direction is generated and compiled when it is first
+needed, the way `dataclasses` makes its methods; a traceback shows its source. Fields that are
+unknown are kept in the message and encoded again with it.
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ __all__ = ["DecodeError", "EncodeError", "decode", "decode_spans", "encode"]
 M = TypeVar("M", bound="betterproto2.Message")
 
 MAX_DEPTH = 100
-"""Messages inside messages that are read before it counts as an attack; protobuf's limit."""
+"""How deeply messages may be nested: protobuf's own limit, against malicious input."""
 
 _NO_BYTES = ((0, 0),)
 _functions: dict[Dialect, Functions] = {}
@@ -49,14 +47,14 @@ def decode_spans(
 ) -> M:
     """Read a message from the parts `raw[start:stop]`, as if they stood one after the other.
 
-    Each span holds whole fields. What lies between them is not looked at.
+    Each span holds whole fields. The bytes between them are ignored.
     """
     functions = _functions.get(dialect) or _compiled(dialect)
     fill = functions.fills.get(message_class) or functions.compile_fill(message_class)
     message = object.__new__(message_class)
     fresh = True
     try:
-        # With no spans at all the message is empty, but its lists have to be there.
+        # Without spans the message is empty, but its lists have to exist.
         for start, stop in spans or _NO_BYTES:
             fill(message, raw, start, stop, MAX_DEPTH, fresh)
             fresh = False
@@ -68,7 +66,7 @@ def decode_spans(
 
 
 def encode(message: betterproto2.Message, dialect: Dialect = NATIVE) -> bytes:
-    """Write a message; what the dialect has no number for is left out.
+    """Write a message; fields for which the dialect has no number are left out.
 
     Raises EncodeError when a field holds what its type cannot carry.
     """
@@ -82,7 +80,7 @@ def encode(message: betterproto2.Message, dialect: Dialect = NATIVE) -> bytes:
 
 
 def _compiled(dialect: Dialect) -> Functions:
-    # Late: who only imports a client has no message to read or write yet.
+    # Late: a program that only imports a client has no message to read or write yet.
     from durabletask.protocol.compiler import Functions
 
     return _functions.setdefault(dialect, Functions(dialect))

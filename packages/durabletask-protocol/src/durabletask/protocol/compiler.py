@@ -1,7 +1,7 @@
 """Compile the functions that read and write messages, one at a time, on first use.
 
-`decoding` and `encoding` write the source of a function; here it is compiled, registered so
-that tracebacks can show it, and introduced to the functions of the messages inside it.
+`decoding` and `encoding` generate the source of a function; here it is compiled, registered so
+that tracebacks can show it, and linked to the functions of the messages inside it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import linecache
 from typing import TYPE_CHECKING, Any
 
-from durabletask.protocol import blanks, decoding, encoding, plans
+from durabletask.protocol import blank_messages, decoding, encoding, layouts
 from durabletask.protocol.wire import int32
 
 if TYPE_CHECKING:
@@ -35,38 +35,40 @@ class Functions:
         }
 
     def compile_fill(self, message_class: type[Any]) -> Callable[..., None]:
-        plan = plans.plan(message_class, self._dialect)
-        blanks.share_defaults(message_class)
-        for field in plan.fields:
-            self._reach(field, "fill", self.compile_fill)
-        fill: Callable[..., None] = self._compiled(f"fill_{plan.name}", decoding.source(plan))
+        layout = layouts.layout(message_class, self._dialect)
+        blank_messages.share_defaults(message_class)
+        for field in layout.fields:
+            self._link(field, "fill", self.compile_fill)
+        fill: Callable[..., None] = self._compiled(f"fill_{layout.name}", decoding.source(layout))
         self.fills[message_class] = fill
         return fill
 
     def compile_encoder(self, message_class: type[Any]) -> Callable[[Any], bytes]:
-        plan = plans.plan(message_class, self._dialect)
-        blanks.share_defaults(message_class)
-        for field in plan.fields:
-            self._reach(field, "encode", self.compile_encoder)
-        write: Callable[[Any], bytes] = self._compiled(f"encode_{plan.name}", encoding.source(plan))
+        layout = layouts.layout(message_class, self._dialect)
+        blank_messages.share_defaults(message_class)
+        for field in layout.fields:
+            self._link(field, "encode", self.compile_encoder)
+        write: Callable[[Any], bytes] = self._compiled(
+            f"encode_{layout.name}", encoding.source(layout)
+        )
         self.encoders[message_class] = write
         return write
 
-    def _reach(
-        self, field: plans.Field, verb: str, make: Callable[[type[Any]], Callable[..., Any]]
+    def _link(
+        self, field: layouts.Field, verb: str, make: Callable[[type[Any]], Callable[..., Any]]
     ) -> None:
-        """Put the names into the namespace by which a function reaches a field's type."""
+        """Add to the namespace the names that a function needs for a field's type."""
         if field.type is None:
             return
         name = field.type.__name__
-        if field.kind is plans.Kind.ENUM:
+        if field.kind is layouts.FieldKind.ENUM:
             self._namespace.setdefault(f"read_{name}", _enum_reader(field.type, self._dialect))
             self._namespace.setdefault(f"write_{name}", _enum_writer(field.type, self._dialect))
             return
         self._namespace.setdefault(name, field.type)
         nested_class = field.type
 
-        # Stands in for the nested message's function until the first of them arrives.
+        # A placeholder: compiles the nested message's function when it is first called.
         def make_and_call(*arguments: Any) -> Any:
             return make(nested_class)(*arguments)
 
@@ -77,7 +79,7 @@ class Functions:
         # With no modification time the entry survives linecache.checkcache().
         linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
         code = compile(source, filename, "exec")
-        exec(code, self._namespace)  # noqa: S102 - our own text, from our own contract
+        exec(code, self._namespace)  # noqa: S102 - source that this package generated
         return self._namespace[name]
 
 
@@ -87,7 +89,7 @@ def _enum_reader(enum: type[Any], dialect: Dialect) -> Callable[[int], Any]:
 
     def read(number: int) -> Any:
         member = members.get(number)
-        # A value we do not know stays one, as a member without a name.
+        # An unknown value is kept, as a member without a name.
         return enum(number) if member is None else member
 
     return read

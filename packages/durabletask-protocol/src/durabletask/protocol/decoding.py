@@ -1,15 +1,13 @@
-"""Write the source of a function that fills one message from bytes.
+"""Generate the source of a function that fills one message from bytes.
 
-The function that comes out, for a message X:
+The generated function, for a message X:
 
     def fill_X(message, raw, pos, end, depth, fresh=True):
         '''Fill `message` from raw[pos:end]; `fresh` when nothing is in it yet.'''
 
-It reads one field after the other and stores what is there. Protobuf merges a message that
-occurs twice, which is why functions fill an instance instead of making one: decoding the
-concatenation of two encodings is filling the same instance twice.
-
-Knows how fields look on the wire, not where the function lives or when it is made.
+It reads one field after the other. Protobuf merges a message that occurs twice, which is why
+the functions fill an instance instead of making one: to decode the concatenation of two
+encodings is to fill the same instance twice.
 """
 
 from __future__ import annotations
@@ -18,16 +16,16 @@ from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import json_values, timestamps, unknown_fields, wire
+from durabletask.protocol.layouts import FieldKind
 from durabletask.protocol.oneofs import which
-from durabletask.protocol.plans import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from durabletask.protocol.dialects import Dialect
-    from durabletask.protocol.plans import Field, Plan
+    from durabletask.protocol.layouts import Field, MessageLayout
 
-# Below this many tags one test after the other is faster than halving.
+# With at most this many tags, testing one after the other is faster than bisecting.
 _LINEAR = 4
 
 _HEAD = """\
@@ -61,18 +59,18 @@ if stop > end:
 """
 
 
-def source(plan: Plan) -> str:
-    """The source of `fill_<message>` for a plan."""
-    lines = [_HEAD.format(name=plan.name)]
+def source(layout: MessageLayout) -> str:
+    """The source of `fill_<message>` for a layout."""
+    lines = [_HEAD.format(name=layout.name)]
     lines += [
         f"    if fresh:\n        message.{field.name} = {'{}' if field.kind.is_map else '[]'}\n"
-        for field in (*plan.fields, *plan.absent)
+        for field in (*layout.fields, *layout.absent)
         if field.holds_many
     ]
-    if plan.has_oneof:
+    if layout.has_oneof:
         lines.append('    chosen = "" if fresh else which(message)\n')
     lines.append(indent(_LOOP, "    "))
-    branches = sorted(branch for field in plan.fields for branch in _branches(field))
+    branches = sorted(branch for field in layout.fields for branch in _branches(field))
     if branches:
         lines.append(indent(_dispatch(branches), "        "))
     lines.append(indent(_TAIL, "    "))
@@ -100,7 +98,7 @@ def primitives(dialect: Dialect) -> dict[str, Any]:
     }
 
 
-# The dispatch: a chain of tests for few tags, halving for many.
+# The dispatch: a chain of tests for few tags, bisection for many.
 
 
 def _dispatch(branches: list[tuple[int, str]]) -> str:
@@ -132,26 +130,26 @@ def _branches(field: Field) -> list[tuple[int, str]]:
 # Numbers: read into `value`.
 
 _VARINT = {
-    Kind.INT32: """\
+    FieldKind.INT32: """\
 value = raw[pos]
 pos += 1
 if value > 127:
     value, pos = rest_of_int32(raw, pos, value)
 """,
-    Kind.UINT32: """\
+    FieldKind.UINT32: """\
 value = raw[pos]
 pos += 1
 if value > 127:
     value, pos = rest_of_uint32(raw, pos, value)
 """,
-    Kind.BOOL: """\
+    FieldKind.BOOL: """\
 value = raw[pos]
 pos += 1
 if value > 127:
     value, pos = rest_of_varint(raw, pos, value)
 value = value != 0
 """,
-    Kind.ENUM: """\
+    FieldKind.ENUM: """\
 value = raw[pos]
 pos += 1
 if value > 127:
@@ -185,7 +183,7 @@ def _string_value(field: Field) -> str:
 
 def _number_value(field: Field) -> str:
     number = f"number_value(raw, pos, stop, message.{field.name} or 0)"
-    return _stored(field, f"{number} != 0" if field.kind is Kind.BOOL_VALUE else number)
+    return _stored(field, f"{number} != 0" if field.kind is FieldKind.BOOL_VALUE else number)
 
 
 def _timestamp(field: Field) -> str:
@@ -228,17 +226,17 @@ def _message(field: Field) -> str:
     )
 
 
-_CONTENT: dict[Kind, Callable[[Field], str]] = {
-    Kind.STRING: _string,
-    Kind.BYTES: _bytes,
-    Kind.STRING_VALUE: _string_value,
-    Kind.BOOL_VALUE: _number_value,
-    Kind.INT32_VALUE: _number_value,
-    Kind.TIMESTAMP: _timestamp,
-    Kind.DURATION: _duration,
-    Kind.STRING_MAP: _string_map,
-    Kind.JSON_MAP: _json_map,
-    Kind.MESSAGE: _message,
+_CONTENT: dict[FieldKind, Callable[[Field], str]] = {
+    FieldKind.STRING: _string,
+    FieldKind.BYTES: _bytes,
+    FieldKind.STRING_VALUE: _string_value,
+    FieldKind.BOOL_VALUE: _number_value,
+    FieldKind.INT32_VALUE: _number_value,
+    FieldKind.TIMESTAMP: _timestamp,
+    FieldKind.DURATION: _duration,
+    FieldKind.STRING_MAP: _string_map,
+    FieldKind.JSON_MAP: _json_map,
+    FieldKind.MESSAGE: _message,
 }
 
 

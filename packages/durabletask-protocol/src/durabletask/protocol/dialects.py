@@ -1,7 +1,7 @@
-"""What each engine calls a field on the wire, as data.
+"""The field numbers of each vendor's protocol, as data.
 
-Two vendors speak from one vocabulary with different field numbers. Our messages hold both:
-a field that only Dapr has got the number 1000 + Dapr's. So a dialect is a rule for the
+Two vendors use the same messages with different field numbers. Our messages hold the fields of
+both: one that only Dapr has is numbered 1000 + Dapr's number. So a dialect is a rule for the
 numbers from 1000 up, and a list of exceptions:
 
     NATIVE    everything under our own numbers; what our sidecar stores
@@ -9,7 +9,7 @@ numbers from 1000 up, and a list of exceptions:
     DAPR      Dapr's: 1000 less for the numbers above, and the exceptions listed here
     EITHER    Microsoft's, and what Dapr's clients add to the calls that both vendors have
 
-Nothing else in the SDK names a vendor's number. Knows nothing about bytes.
+Vendors' field numbers are defined only here.
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ DAPR = Dialect(
 EITHER = Dialect(
     "either",
     DaprNumbers.ABSENT,
-    # Where a number has two meanings, as in the first two, their wire types differ: one
-    # reader reads both. In what goes out these numbers are nobody else's.
+    # Where a number has two meanings, as in the first two, their wire types differ, so both can
+    # be read. When writing, these numbers have no other meaning.
     moved_fields=MappingProxyType(
         {
             "CreateInstanceRequest": {"enforce_unique_instance_id": 10, "router": 11},

@@ -1,14 +1,12 @@
-"""Write the source of a function that encodes one message.
+"""Generate the source of a function that encodes one message.
 
-The function that comes out, for a message X:
+The generated function, for a message X:
 
     def encode_X(message):
         '''The bytes of `message`, without a length before them.'''
 
-Fields are written in the order of their numbers, what has its default is left out, unknown
-fields come last as they were received.
-
-Knows how fields look on the wire, not where the function lives or when it is made.
+Fields are written in the order of their numbers, those that have their default are left out,
+and unknown fields come last, as they were received.
 """
 
 from __future__ import annotations
@@ -18,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import json_values, timestamps, unknown_fields, wire
 from durabletask.protocol.dialects import DaprNumbers
-from durabletask.protocol.plans import Kind
+from durabletask.protocol.layouts import FieldKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from durabletask.protocol.dialects import Dialect
-    from durabletask.protocol.plans import Field, Plan
+    from durabletask.protocol.layouts import Field, MessageLayout
 
 _HEAD = """\
 def encode_{name}(message):
@@ -39,11 +37,11 @@ _TAIL = """\
 """
 
 
-def source(plan: Plan) -> str:
-    """The source of `encode_<message>` for a plan."""
-    lines = [_HEAD.format(name=plan.name)]
-    lines += [indent(_field(field), "    ") for field in plan.fields if not field.in_oneof]
-    lines.append(indent(_oneof([field for field in plan.fields if field.in_oneof]), "    "))
+def source(layout: MessageLayout) -> str:
+    """The source of `encode_<message>` for a layout."""
+    lines = [_HEAD.format(name=layout.name)]
+    lines += [indent(_field(field), "    ") for field in layout.fields if not field.in_oneof]
+    lines.append(indent(_oneof([field for field in layout.fields if field.in_oneof]), "    "))
     lines.append(_TAIL)
     return "".join(lines)
 
@@ -104,7 +102,7 @@ def _packed(field: Field) -> str:
 
 
 def _map(field: Field) -> str:
-    value = "write_json(value)" if field.kind is Kind.JSON_MAP else "value.encode()"
+    value = "write_json(value)" if field.kind is FieldKind.JSON_MAP else "value.encode()"
     return (
         f"for key, value in message.{field.name}.items():\n"
         f"    parts.append({_tag(field, wire.LENGTH_DELIMITED)} + write_entry(key, {value}))\n"
@@ -117,7 +115,7 @@ def _one(field: Field) -> str:
         tag = _tag(field, wire.LENGTH_DELIMITED)
         return _CONTENT[field.kind].format(tag=tag, type=field.type_name)
     tag = _tag(field, wire.VARINT)
-    if field.kind is Kind.ENUM:
+    if field.kind is FieldKind.ENUM:
         return f"data = write_{field.type_name}(value)\nif data:\n    parts.append({tag} + data)\n"
     return f"parts.append({tag} + {_NUMBER[field.kind]})\n"
 
@@ -127,10 +125,10 @@ def _tag(field: Field, wire_type: int) -> str:
 
 
 _NUMBER = {
-    Kind.INT32: "(BYTE[value] if 0 <= value < 128 else int32(value))",
-    Kind.UINT32: "(BYTE[value] if 0 <= value < 128 else uint32(value))",
-    Kind.BOOL: "(BYTE[1] if value else BYTE[0])",
-    Kind.ENUM: "write_{type}(value)",
+    FieldKind.INT32: "(BYTE[value] if 0 <= value < 128 else int32(value))",
+    FieldKind.UINT32: "(BYTE[value] if 0 <= value < 128 else uint32(value))",
+    FieldKind.BOOL: "(BYTE[1] if value else BYTE[0])",
+    FieldKind.ENUM: "write_{type}(value)",
 }
 
 _SIZED = """\
@@ -139,14 +137,14 @@ parts.append({tag} + (BYTE[size] if size < 128 else varint(size)) + data)
 """
 
 _CONTENT = {
-    Kind.STRING: "data = value.encode()\n" + _SIZED,
-    Kind.BYTES: "data = value\n" + _SIZED,
-    Kind.MESSAGE: "data = encode_{type}(value)\n" + _SIZED,
-    Kind.STRING_VALUE: "parts.append({tag} + write_string_value(value))\n",
-    Kind.BOOL_VALUE: "parts.append({tag} + write_number_value(1 if value else 0))\n",
-    Kind.INT32_VALUE: "parts.append({tag} + write_number_value(value))\n",
-    Kind.TIMESTAMP: "parts.append({tag} + write_timestamp(value))\n",
-    Kind.DURATION: "parts.append({tag} + write_duration(value))\n",
+    FieldKind.STRING: "data = value.encode()\n" + _SIZED,
+    FieldKind.BYTES: "data = value\n" + _SIZED,
+    FieldKind.MESSAGE: "data = encode_{type}(value)\n" + _SIZED,
+    FieldKind.STRING_VALUE: "parts.append({tag} + write_string_value(value))\n",
+    FieldKind.BOOL_VALUE: "parts.append({tag} + write_number_value(1 if value else 0))\n",
+    FieldKind.INT32_VALUE: "parts.append({tag} + write_number_value(value))\n",
+    FieldKind.TIMESTAMP: "parts.append({tag} + write_timestamp(value))\n",
+    FieldKind.DURATION: "parts.append({tag} + write_duration(value))\n",
 }
 
 

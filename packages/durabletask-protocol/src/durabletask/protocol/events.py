@@ -1,10 +1,8 @@
-"""One constructor a history event, named as the event's field in `HistoryEvent`.
+"""One constructor for each kind of history event, named like its field in `HistoryEvent`.
 
 The sidecar's engine writes history with these, and tests write the histories they need.
-`at` is when the event happened. `event_id` is the number that the orchestrator gave to the
-action which the event records; events that nobody asked for by number have -1.
-
-Knows nothing about which event may follow which.
+`at` is when the event happened. `event_id` is the id of the action that the event records, or
+-1 if it records none.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import messages
-from durabletask.protocol.blanks import blank
+from durabletask.protocol.blank_messages import blank
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

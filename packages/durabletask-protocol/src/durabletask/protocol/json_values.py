@@ -1,9 +1,7 @@
 """`google.protobuf.Value` as JSON text.
 
-On the wire a Value is a message that holds any JSON; in our messages it is that JSON as
-text, which can be stored, compared and shown without knowing protobuf.
-
-Knows the wire format of Value, Struct and ListValue and nothing else.
+On the wire a Value is a message that holds any JSON; in our messages it is JSON text, which can
+be stored, compared and shown without knowing protobuf.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from typing import Any
 from durabletask.protocol import wire
 
 _NULL, _NUMBER, _STRING, _BOOL, _STRUCT, _LIST = 0x08, 0x11, 0x1A, 0x20, 0x2A, 0x32
-# A Value in a list or a struct is two messages further in; implementations stop at 100.
+# Each list or struct nests its values two messages deeper; implementations stop at 100.
 _MAX_DEPTH = 50
 _TOO_DEEP = "a JSON value is nested too deep"
 
@@ -26,7 +24,7 @@ def read(raw: bytes, pos: int, stop: int) -> str:
 
 
 def write(text: str) -> bytes:
-    """A Value, without its length, that holds what the JSON text says."""
+    """The JSON text as an encoded Value, without its length."""
     try:
         return _write_value(json.loads(text))
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
@@ -80,7 +78,7 @@ def _read_list(items: list[Any], raw: bytes, pos: int, stop: int, depth: int) ->
 
 
 def _number(value: float) -> float | int:
-    # JSON has one kind of number; 3.0 and 3 are the same and the shorter is what was meant.
+    # JSON has one kind of number: 3.0 and 3 are the same, and are written as 3.
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 

@@ -1,10 +1,8 @@
-"""The remote procedures of the protocol, as a table.
+"""The methods of the protocol's gRPC service, as a table.
 
 Client, worker and sidecar build their calls from it. Both dialects serve them under one
-service name, so the path does not tell which dialect a peer speaks.
-
-Knows nothing about gRPC. Naming a method loads no message: its classes are looked up when
-they are asked for.
+service name, so the path does not show which dialect a peer speaks. Importing this module
+loads no message class: they are looked up on first use.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ _DAPR = (DAPR, NATIVE)
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One procedure: its name on the wire and the names of our messages it carries."""
+    """One method: its name on the wire, and the names of its request and response messages."""
 
     name: str
     request: str
@@ -78,7 +76,7 @@ PURGE_INSTANCES = Method("PurgeInstances", "PurgeInstancesRequest", "PurgeInstan
 QUERY_INSTANCES = Method(
     "QueryInstances", "QueryInstancesRequest", "QueryInstancesResponse", dialects=_MICROSOFT
 )
-# The two vendors' procedures differ in one letter's case, and in everything else.
+# The two vendors' methods differ in one letter's case, and have different messages.
 LIST_INSTANCE_IDS = Method(
     "ListInstanceIds", "ListInstanceIdsRequest", "ListInstanceIdsResponse", dialects=_MICROSOFT
 )
@@ -109,7 +107,7 @@ GET_WORK_ITEMS = Method("GetWorkItems", "GetWorkItemsRequest", "WorkItem", respo
 COMPLETE_ORCHESTRATOR_TASK = Method(
     "CompleteOrchestratorTask", "OrchestratorResponse", "CompleteTaskResponse"
 )
-# Dapr's newer name for the same thing; its engines still serve the older one.
+# Dapr's newer name for the same method; its engines still serve the older one.
 COMPLETE_WORKFLOW_TASK = Method(
     "CompleteWorkflowTask", "OrchestratorResponse", "CompleteTaskResponse", dialects=_DAPR
 )
@@ -163,5 +161,5 @@ ALL: tuple[Method, ...] = tuple(
 
 
 def of(dialect: Dialect) -> tuple[Method, ...]:
-    """The procedures that a peer of this dialect may serve."""
+    """The methods that a peer of this dialect may serve."""
     return tuple(method for method in ALL if dialect in method.dialects)

@@ -1,7 +1,7 @@
-"""Which member of a message's oneof is set.
+"""Find which member of a message's oneof is set.
 
-A decoded message holds only what was on the wire, so the answer is found among the few
-entries of its instance dict; asking every member in turn would cost more than decoding.
+A decoded message holds only what was on the wire, so the member is found among the few entries
+of its instance dict; testing every member in turn would cost more than decoding.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """`google.protobuf.Timestamp` and `Duration` as `datetime` and `timedelta`.
 
-A time outside what Python can hold becomes the nearest that it can: a peer with a broken
-clock must not cost us the work item. What is finer than a microsecond is cut off.
-
-Knows the wire format of these two messages and nothing else.
+A time outside Python's range becomes the first or the last of it: a peer with a broken clock
+must not make the work item unreadable. Fractions of a microsecond are cut off.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ _NANOS_TAG = 2 << 3
 
 
 def read_timestamp(raw: bytes, pos: int, stop: int, previous: datetime | None) -> datetime:
-    """The timestamp in `raw[pos:stop]`; what it leaves out is taken from `previous`."""
+    """The timestamp in `raw[pos:stop]`; parts that are missing are taken from `previous`."""
     if 10 < stop - pos < 13:
         usual = _read_usual(raw, pos, stop - pos)
         if usual is not None:
@@ -83,7 +81,7 @@ def write_timestamp(value: datetime) -> bytes:
 def write_dapr_timestamp(value: datetime) -> bytes:
     """The same, but the latest time is written with all of its nanoseconds.
 
-    Dapr's SDKs wait without end until then, and know by that number what they wait for.
+    Dapr's SDKs use that time for timers that never fire, and recognize them by it.
     """
     return _NEVER if value == _LATEST else write_timestamp(value)
 
@@ -99,7 +97,7 @@ def _write_usual(seconds: int, nanos: int) -> bytes:
 
 
 def read_duration(raw: bytes, pos: int, stop: int, previous: timedelta | None) -> timedelta:
-    """The duration in `raw[pos:stop]`; what it leaves out is taken from `previous`."""
+    """The duration in `raw[pos:stop]`; parts that are missing are taken from `previous`."""
     seconds, nanos = (0, 0) if previous is None else _signed_parts(previous)
     seconds, nanos = _read_parts(raw, pos, stop, seconds, nanos)
     micros = nanos // 1000 if nanos >= 0 else -(-nanos // 1000)

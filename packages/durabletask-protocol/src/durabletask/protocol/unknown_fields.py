@@ -1,10 +1,8 @@
-"""Fields that a peer sent and we have no name for: kept, and sent on with their message.
+"""Keep unknown fields, and send them on with their message.
 
-They are kept under our own numbers. What comes from Dapr therefore gets 1000 added, like all
-that only Dapr has; else the next newer field of one vendor would be taken for one of the
-other's. On the way to Dapr the others stay behind for the same reason.
-
-Knows nothing about what the fields hold.
+They are kept under our own numbers. A field from Dapr therefore gets 1000 added, like all
+fields that only Dapr has; else a newer field of one vendor could be taken for one of the
+other's. For the same reason only fields from Dapr are sent to Dapr.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ def keeper(dialect: Dialect) -> Callable[[Any, bytes, int, int, int], int]:
 
 
 def writer(dialect: Dialect) -> Callable[[bytes], bytes]:
-    """The function that turns what was kept into what this dialect's peers may see."""
+    """The function that gives the kept fields that peers of this dialect may be sent."""
     return _write_shifted if dialect.dapr_numbers is DaprNumbers.SHIFTED else bytes
 
 
@@ -36,7 +34,7 @@ def _keep(message: Any, raw: bytes, tag: int, pos: int, end: int) -> int:
     stop = wire.skip(raw, tag, pos, end)
     kept = message._unknown_fields  # noqa: SLF001 - where betterproto2 looks for them
     if not isinstance(kept, bytearray):
-        # Appended to in place: many unknown fields must not cost the square of their number.
+        # Appended to in place: with copies, many unknown fields would take quadratic time.
         message._unknown_fields = kept = bytearray(kept)  # noqa: SLF001
     kept += wire.varint(tag) + raw[pos:stop]
     return stop
@@ -45,7 +43,7 @@ def _keep(message: Any, raw: bytes, tag: int, pos: int, end: int) -> int:
 def _keep_shifted(message: Any, raw: bytes, tag: int, pos: int, end: int) -> int:
     if (tag + _SHIFT) >> 3 > wire.LARGEST_NUMBER:
         return wire.skip(raw, tag, pos, end)
-    wire.skip(raw, tag, pos, end)  # of the tag as it came: it may be malformed
+    wire.skip(raw, tag, pos, end)  # of the tag as received: it may be malformed
     return _keep(message, raw, tag + _SHIFT, pos, end)
 
 

@@ -1,12 +1,10 @@
 """The primitives of protobuf's wire format.
 
-Readers take the whole buffer, a position in it and, where it matters, the end of the message
-they are in; they return what they read and the position behind it. A reader may run past the
-end of the buffer (IndexError) or of its message: the caller compares positions once, when it
-is through, instead of at every byte. Most numbers are one byte, which the caller reads in
-place; `rest_of_…` takes over when that byte says that more follow.
-
-Knows nothing about messages, fields or dialects.
+Readers take the whole buffer, a position in it and, where it matters, the end of the message;
+they return what they read and the position after it. A reader may run past the end of the
+buffer (IndexError) or of its message: the caller compares positions once, at the end, instead
+of at every byte. Most numbers are one byte, which the caller reads in place; `rest_of_…` takes
+over if that byte says that more follow.
 """
 
 from __future__ import annotations
@@ -49,7 +47,7 @@ def rest_of_varint(raw: bytes, pos: int, value: int) -> tuple[int, int]:
 
 
 def rest_of_int32(raw: bytes, pos: int, value: int) -> tuple[int, int]:
-    # The id of an event that nobody numbered is -1, ten bytes: every second event has it.
+    # Every second event has the id -1, which takes ten bytes.
     if value == 0xFF and raw.startswith(_MINUS_ONE_REST, pos):
         return -1, pos + 9
     value, pos = rest_of_varint(raw, pos, value)
@@ -95,7 +93,7 @@ def span_at(raw: bytes, pos: int, end: int) -> tuple[int, int]:
 
 
 def skip(raw: bytes, tag: int, pos: int, end: int) -> int:
-    """The position behind the content of a field that nobody reads."""
+    """The position after the content of a field that is not read."""
     if tag < 8:
         raise DecodeError("a field has the number 0")
     wire_type = tag & 7
@@ -117,8 +115,8 @@ def skip(raw: bytes, tag: int, pos: int, end: int) -> int:
 def map_entry(raw: bytes, pos: int, end: int) -> tuple[str, int, int]:
     """The key of a map's entry, and where its value starts and stops.
 
-    The value's content is length-delimited; a missing value is an empty span. What else an
-    entry holds is dropped, as every implementation does.
+    The value's content is length-delimited; a missing value is an empty span. Other fields of
+    an entry are dropped, as every implementation does.
     """
     key, start, stop = "", pos, pos
     while pos < end:
@@ -133,7 +131,7 @@ def map_entry(raw: bytes, pos: int, end: int) -> tuple[str, int, int]:
 
 
 def string_value(raw: bytes, pos: int, stop: int, value: str) -> str:
-    """The string in a StringValue; what it leaves out is taken from `value`."""
+    """The string in a StringValue; `value` if it holds none."""
     while pos < stop:
         tag, pos = tag_at(raw, pos)
         start, pos = pos, skip(raw, tag, pos, stop)
@@ -144,7 +142,7 @@ def string_value(raw: bytes, pos: int, stop: int, value: str) -> str:
 
 
 def number_value(raw: bytes, pos: int, stop: int, value: int) -> int:
-    """The number in an Int32Value or a BoolValue, as an int32."""
+    """The number in an Int32Value or a BoolValue, as an int32; `value` if it holds none."""
     while pos < stop:
         tag, pos = tag_at(raw, pos)
         start, pos = pos, skip(raw, tag, pos, stop)

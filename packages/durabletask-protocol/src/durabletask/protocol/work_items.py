@@ -1,12 +1,8 @@
-"""Look into the bytes of a work item before, or instead of, decoding them.
+"""Read parts of an encoded work item without decoding all of it.
 
-A worker that keeps an instance's machine alive has applied most of the history that comes
-with the next turn. It peeks whose turn it is, and decodes what is new; the rest is stepped
-over unread. Only numbers that all dialects share are used here, but for the properties of a
-turn, which are known by their names, and for the number of events that a worker is believed
-to keep, which the dialect numbers.
-
-Knows nothing about what events mean.
+A worker that keeps an orchestration in memory has applied most of the history that comes with
+the next turn. It peeks whose turn it is and decodes only what is new. The field numbers used
+here are the same in all dialects, except for that of the cached history.
 """
 
 from __future__ import annotations
@@ -65,7 +61,7 @@ HISTORY_LENGTH = "HistoryLength"
 
 @dataclass(frozen=True, slots=True)
 class EventSpans:
-    """The encoded events of a request, left where they lie in their work item."""
+    """The encoded events of a request, as spans of their work item."""
 
     raw: bytes
     spans: Sequence[Span]
@@ -81,7 +77,7 @@ class EventSpans:
 
 @dataclass(frozen=True, slots=True)
 class Peek:
-    """What a work item says about itself; `""` for what it does not say."""
+    """The fields of a work item that are read before decoding; `""` for those that are missing."""
 
     kind: str
     """The member of `WorkItem.request` that is set, by name."""
@@ -91,11 +87,11 @@ class Peek:
     past_events: EventSpans
     new_events: EventSpans
     left_out: int | None
-    """How many past events there are beside, which the worker is believed to know from the
-    turns before; 0 if that is not said, None if all past events are here."""
+    """How many past events were left out because the worker has them from earlier turns; 0 if
+    their number is not given, None if all past events are here."""
     kept: int = 0
-    """How many past events come before those that are here, by an engine that sends a worker
-    only what it has not been sent before."""
+    """How many past events precede those that are here, on an engine that sends each worker
+    only events that it has not been sent before."""
 
 
 def peek(raw: bytes, dialect: Dialect = NATIVE) -> Peek:
@@ -106,7 +102,7 @@ def peek(raw: bytes, dialect: Dialect = NATIVE) -> Peek:
 def decode(
     raw: bytes, dialect: Dialect = NATIVE, *, skip_past_events: int = 0
 ) -> messages.WorkItem:
-    """Decode a work item, stepping over its first `skip_past_events` past events.
+    """Decode a work item without its first `skip_past_events` past events.
 
     Raises DecodeError when the bytes are malformed, and ValueError when there are fewer past
     events than that. What is stepped over is not checked.
@@ -158,8 +154,8 @@ def _outline(raw: bytes) -> tuple[str, list[Span], list[Span]]:
 def _peek(raw: bytes, dialect: Dialect) -> Peek:
     kind, requests, others = _outline(raw)
     fields = _contents(raw, requests)
-    # An activity names its orchestration in a message of its own, which begins as an
-    # orchestrator's request does.
+    # An activity's request names its orchestration in a nested message, whose first fields are
+    # those of an orchestrator's request.
     owner = fields
     if kind == _ACTIVITY_REQUEST:
         owner = _contents(raw, fields.get(_ORCHESTRATION_INSTANCE, _NO_SPANS))
@@ -186,7 +182,7 @@ def _kept(raw: bytes, request: Mapping[int, Sequence[Span]], dialect: Dialect) -
     spans = request.get(_tag(number)) if number is not None else None
     if not spans:
         return 0
-    # Of a message in pieces each says only what it knows; nobody sends this one so.
+    # A message may come in several parts, each with some of the fields; this one never does.
     start, stop = spans[-1]
     return codec.decode(messages.CachedHistory, raw[start:stop], dialect).event_count
 
@@ -237,7 +233,7 @@ def _contents(raw: bytes, spans: Iterable[Span]) -> dict[int, list[Span]]:
 
 
 def _without_past_events(raw: bytes, requests: Iterable[Span], count: int) -> list[Span]:
-    """What is left of the request without its first `count` past events."""
+    """The spans of the request without its first `count` past events."""
     kept = []
     for start, end in requests:
         pos = begin = start
@@ -276,7 +272,7 @@ def _wrapped_text(raw: bytes, spans: Sequence[Span]) -> str:
     return value
 
 
-# A batch of an entity's operations in the older form has no run.
+# A batch of entity operations in the older form has no execution id.
 _EXECUTION_ID_READERS = {
     _ORCHESTRATOR_REQUEST: _wrapped_text,
     _ACTIVITY_REQUEST: _wrapped_text,

@@ -1,6 +1,6 @@
-"""Decide whether a token may go where the calls go, and what puts it there.
+"""Check that a token is safe on the way to the scheduler, and make the interceptors that add it.
 
-A token opens the scheduler to whoever reads it, so it goes over TLS, or stays on this machine.
+Whoever reads a token can use the scheduler, so it is sent over TLS or within this machine only.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 
 def check_address(host_address: str, *, secure: bool, has_token: bool) -> None:
-    """Raise ValueError for no address, a malformed one, or one to which no token may go."""
-    # Else the address of some sidecar of this machine's environment would be taken.
+    """Raise ValueError for an empty address, a malformed one, or one that would expose a token."""
+    # An empty address would mean the sidecar that the environment names.
     if not host_address or not host_address.strip():
         raise ValueError("host_address must not be empty: give the scheduler's endpoint.")
     address = addresses.resolve(host_address, secure=secure)
     if has_token and not address.secure and not address.is_loopback:
         raise ValueError(
-            f"A token would go to {address} for all on the way to read: use https:// (or "
-            "secure_channel=True without a prefix), or token_credential=None for a scheduler "
-            "that asks for none."
+            f"The token would be sent to {address} in plain text, where others can read it. Use "
+            "https:// (or secure_channel=True without a prefix), or token_credential=None for a "
+            "scheduler that needs no token."
         )
 
 
 def for_threads(credential: TokenCredential | None, resource_id: str | None) -> Sequence[Any]:
-    """The interceptors that authorize calls from threads; none where there is no credential."""
+    """The interceptors that authorize calls from threads; none without a credential."""
     scope = _scope(resource_id)
     if credential is None:
         return ()
@@ -56,17 +56,17 @@ def for_asyncio(
     return _interceptors.for_asyncio(AsyncTokens(credential, scope, now=_now))
 
 
-def beside(
+def for_worker(
     interceptors: Sequence[Any] | None,
     credential: TokenCredential | None,
     resource_id: str | None,
 ) -> Sequence[Any]:
-    """The interceptors that authorize a worker's calls, of the kind that `interceptors` are."""
+    """The interceptors that authorize a worker's calls, of the same kind as `interceptors`."""
     if credential is not None:
         refuse_for_asyncio(credential)
     if not interceptors:
         return for_asyncio(credential, resource_id)
-    # Whoever has one of these has imported gRPC.
+    # The caller's interceptors are classes of gRPC's, so it is imported already.
     import grpc.aio
 
     is_asyncio = isinstance(interceptors[0], grpc.aio.ClientInterceptor)

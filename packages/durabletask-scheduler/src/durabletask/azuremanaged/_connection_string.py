@@ -1,10 +1,7 @@
 """Read a connection string: `Endpoint=…;TaskHub=…;Authentication=…` and what goes with it.
 
 The names and values are those of the scheduler's other SDKs; case and order do not matter.
-An error names the part that is wrong but repeats no value, for somebody may have pasted a
-secret.
-
-Pure text work: knows nothing about credentials or channels.
+An error names the part that is wrong but repeats no value, which may be a secret.
 """
 
 from __future__ import annotations
@@ -27,7 +24,7 @@ SETTINGS_OF: Mapping[str, tuple[str, ...]] = {
     "AzurePowerShell": ("TenantID",),
     "InteractiveBrowser": ("ClientID", "TenantID"),
 }
-"""The kinds of authentication, and the settings that each of them understands."""
+"""The kinds of authentication, and the settings that each of them has."""
 
 _SETTINGS = tuple(dict.fromkeys(name for names in SETTINGS_OF.values() for name in names))
 _KNOWN = {name.lower(): name for name in (*REQUIRED, *_SETTINGS)}
@@ -36,7 +33,7 @@ _AUTHENTICATIONS = {name.lower(): name for name in SETTINGS_OF}
 
 @dataclass(frozen=True, slots=True)
 class ConnectionString:
-    """What a connection string says; `settings` are those of the authentication."""
+    """The parts of a connection string; `settings` are those of the authentication."""
 
     endpoint: str
     taskhub: str
@@ -64,26 +61,26 @@ def parse(text: str) -> ConnectionString:
     kind = _AUTHENTICATIONS.get(authentication.lower())
     if kind is None:
         raise ValueError(
-            "The connection string has an Authentication that is not known here: choose one of "
+            "The connection string has an unknown Authentication: choose one of "
             f"{', '.join(SETTINGS_OF)}, or make a credential yourself and pass it as "
             "token_credential."
         )
     for name in values:
         if name not in SETTINGS_OF[kind]:
             raise ValueError(
-                f"The connection string has {name}, which Authentication={kind} cannot use: "
+                f"The connection string has {name}, which Authentication={kind} does not use: "
                 "remove it or choose another Authentication."
             )
     return ConnectionString(endpoint, taskhub, kind, values)
 
 
 def _parts(text: str) -> Iterator[tuple[str, str]]:
-    """The parts in order, each with its name as it is written here."""
+    """The parts in order, each with its name in our spelling."""
     for number, part in enumerate(text.split(";"), 1):
         if not part.strip():
             continue
         written, equals, value = part.partition("=")
-        # Not the part itself: without an equals sign it may be half of a secret.
+        # The part itself is not shown: without an equals sign it may be half of a secret.
         if not equals:
             raise ValueError(
                 f"Part {number} of the connection string is not of the form Name=Value."
@@ -91,8 +88,8 @@ def _parts(text: str) -> Iterator[tuple[str, str]]:
         name = _KNOWN.get(written.strip().lower())
         if name is None:
             raise ValueError(
-                f"Part {number} of the connection string has a name that is not known: write one "
-                f"of {', '.join(_KNOWN.values())}."
+                f"Part {number} of the connection string has an unknown name: write one of "
+                f"{', '.join(_KNOWN.values())}."
             )
         if not value.strip():
             raise ValueError(f"The connection string has {name} without a value.")

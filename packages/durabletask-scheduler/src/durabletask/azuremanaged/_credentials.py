@@ -1,8 +1,8 @@
-"""Make the credential that a connection string asks for.
+"""Make the credential that a connection string names.
 
-The only place that imports azure-identity, and only when a credential is asked for. The
-credentials are those for threads: the ones for asyncio need aiohttp as well, and both the
-worker and the asynchronous client can ask one on a thread.
+azure-identity is imported here only, and only when a credential is made. The credentials are
+those for threads: those for asyncio need aiohttp as well, and both the worker and the
+asynchronous client can ask one for threads on a thread.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ARGUMENTS = {
 
 
 def credential_for(connection: ConnectionString) -> TokenCredential | None:
-    """The credential; None where the connection string says that there shall be none."""
+    """The credential; None for `Authentication=None`."""
     kind = connection.authentication
     if kind == "None":
         return None
@@ -49,7 +49,7 @@ def credential_for(connection: ConnectionString) -> TokenCredential | None:
 def arguments_for(kind: str, settings: Mapping[str, str]) -> dict[str, Any]:
     """The settings as azure-identity's arguments."""
     arguments: dict[str, Any] = {_ARGUMENTS[name]: value for name, value in settings.items()}
-    # Among the credentials that it tries, the id means the managed identity.
+    # DefaultAzureCredential tries several credentials; the id is that of the managed identity.
     if kind == "DefaultAzure" and "client_id" in arguments:
         arguments["managed_identity_client_id"] = arguments.pop("client_id")
     if tenants := arguments.get("additionally_allowed_tenants"):

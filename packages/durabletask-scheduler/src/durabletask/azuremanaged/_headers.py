@@ -1,6 +1,6 @@
-"""What goes with every call beside the token: the task hub, and who calls.
+"""The headers of every call besides the token: the task hub, the SDK and the worker.
 
-Pure: the process's name and number and the id are arguments.
+Does no I/O: the host's name, the process id and the unique id are arguments.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def client_headers(taskhub: str) -> tuple[Header, ...]:
 
 def worker_headers(taskhub: str, *, host: str, pid: int, unique: str) -> tuple[Header, ...]:
     """The headers of a worker, which has a name of its own as well."""
-    # gRPC refuses calls whose headers are not ASCII, and a host may be called anything.
+    # gRPC refuses headers that are not ASCII, but a host name may have any characters.
     name = "".join(letter if _is_plain(letter) else "?" for letter in host)
     return *client_headers(taskhub), ("workerid", f"{name}:{pid}:{unique}")
 

@@ -1,10 +1,9 @@
-"""Put the token on every call, streams included.
+"""Add the token to the metadata of every call, streams included.
 
-gRPC asks an interceptor once an attempt, so a call that is repeated for long gets the token
-of the day. For asyncio there is one class a kind of call: grpc.aio files an interceptor under
-the first kind that it is an instance of, so that one class for both misses all streams.
-
-Knows nothing about where tokens come from.
+gRPC calls an interceptor once for each attempt, so a call that is repeated for long always has
+a valid token. For asyncio there is one class for each kind of call: grpc.aio registers an
+interceptor under the first kind that it is an instance of, so one class for both would miss all
+streams.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class _Details(NamedTuple):
 
 
 class _CallDetails(_Details, grpc.ClientCallDetails):
-    """The details of a call in the form that gRPC wants them."""
+    """The details of a call, as the class that gRPC requires."""
 
 
 class _Authorize(
@@ -91,7 +90,7 @@ class _AuthorizeStream(_AsyncAuthorize, grpc.aio.UnaryStreamClientInterceptor):
 
 
 def _timeout(details: Any) -> float:
-    # A stream has no deadline, but its token shall not keep it waiting for ever.
+    # A stream has no deadline, but it must not wait for its token for ever.
     return DEFAULT_TIMEOUT if details.timeout is None else details.timeout
 
 

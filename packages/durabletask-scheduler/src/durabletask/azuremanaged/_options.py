@@ -1,4 +1,4 @@
-"""The options that go beside a connection string; each means what it does for the constructor."""
+"""The options of `from_connection_string`; each is the constructor's argument of that name."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class _Options(TypedDict, total=False):
 
 
 class ClientOptions(_Options, total=False):
-    """What a client can be told beside its connection string."""
+    """The options of a client."""
 
     resiliency_options: GrpcClientResiliencyOptions | None
     default_version: str | None
 
 
 class WorkerOptions(_Options, total=False):
-    """What a worker can be told beside its connection string."""
+    """The options of a worker."""
 
     resiliency_options: GrpcWorkerResiliencyOptions | None
     concurrency_options: ConcurrencyOptions | None

@@ -34,7 +34,7 @@ __all__ = ["DurableTaskSchedulerWorker"]
 
 
 class DurableTaskSchedulerWorker(TaskHubGrpcWorker):
-    """A `TaskHubGrpcWorker` for a task hub at the scheduler; it is used as that one is.
+    """A `TaskHubGrpcWorker` for a task hub at the scheduler, with the same methods.
 
         from azure.identity import DefaultAzureCredential
 
@@ -45,8 +45,8 @@ class DurableTaskSchedulerWorker(TaskHubGrpcWorker):
         )
 
     The arguments are as for `DurableTaskSchedulerClient`. The credential is one of
-    `azure.identity`, not of `azure.identity.aio`; it is asked on a thread. Timers may be as
-    long as they like: the scheduler keeps them whole, so `maximum_timer_interval` is None.
+    `azure.identity`, not of `azure.identity.aio`; it is asked on a thread. The scheduler accepts
+    timers of any length, so `maximum_timer_interval` is None.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class DurableTaskSchedulerWorker(TaskHubGrpcWorker):
             secure_channel=secure_channel,
             interceptors=(
                 *(interceptors or ()),
-                *authorization.beside(interceptors, token_credential, resource_id),
+                *authorization.for_worker(interceptors, token_credential, resource_id),
             ),
             channel_options=channel_options,
             resiliency_options=resiliency_options,

@@ -1,11 +1,11 @@
-"""A Durable Task engine in a wheel.
+"""A Durable Task engine in pure Python, which keeps everything in one SQLite file.
 
     from durabletask.sidecar import Sidecar
 
     with Sidecar("tasks.db") as address:
         ...
 
-Imports nothing until it is used: gRPC alone takes longer to load than many programs.
+Names are imported on first use, because gRPC alone takes longer to load than many programs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .engine.limits import Limits
     from .operations.metrics import Metrics
     from .security import Security, SecurityError
-    from .server import Server
+    from .server import Server, SidecarOptions
     from .store import StoreError
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "SecurityError",
     "Server",
     "Sidecar",
+    "SidecarOptions",
     "StoreError",
     "SystemClock",
 ]
@@ -43,6 +44,7 @@ _MODULES = {
     "SecurityError": "security",
     "Server": "server",
     "Sidecar": "embed",
+    "SidecarOptions": "server",
     "StoreError": "store",
     "SystemClock": "clock",
 }

@@ -1,4 +1,4 @@
-"""The door to the command `durabletask-sidecar`."""
+"""Entry point of the command `durabletask-sidecar`."""
 
 from __future__ import annotations
 

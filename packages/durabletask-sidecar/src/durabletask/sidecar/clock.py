@@ -1,9 +1,7 @@
-"""Tell the time and ring when it comes: the sidecar's only clock.
+"""The sidecar's source of time, and of calls at a given time.
 
-Every other module is handed `now` or a `Clock`. An alarm rings on the event loop that
-set it, never early, and late only by what the loop is busy with.
-
-Knows nothing about what the time is wanted for.
+Every other module takes `now` or a `Clock` as an argument. An alarm calls back on the event loop
+that set it, never early, and late only while the loop is busy.
 """
 
 from __future__ import annotations
@@ -19,13 +17,13 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# The wall clock may be set while an alarm waits, so no alarm sleeps longer than this
-# before it looks again. It also keeps a timer of the year 9999 out of the selector.
+# The wall clock may be set while an alarm waits, so an alarm checks the time at least this
+# often. It also keeps timers of the year 9999 out of the selector, which cannot wait that long.
 _LONGEST_NAP = timedelta(seconds=60)
 
 
 class Alarm(Protocol):
-    """One call that is due later."""
+    """A call at a later time."""
 
     @property
     def when(self) -> datetime:
@@ -33,27 +31,27 @@ class Alarm(Protocol):
         ...
 
     def cancel(self) -> None:
-        """Forget the call; harmless when it was made already."""
+        """Cancel the call; has no effect when it was made already."""
         ...
 
 
 class Clock(Protocol):
-    """Where the sidecar's time comes from."""
+    """A source of time."""
 
     def now(self) -> datetime:
-        """The time in UTC; never earlier than an answer given before."""
+        """The time in UTC; never earlier than a time returned before."""
         ...
 
     def call_at(self, when: datetime, callback: Callable[[], None]) -> Alarm:
-        """Make the call on the running event loop once `when` has come."""
+        """Call back on the running event loop once `when` has come."""
         ...
 
 
 class SystemClock:
-    """The machine's clock, which never runs backwards here and never stands still.
+    """The machine's clock, made monotonic.
 
-    `wall` is the clock that is right but may be set, `ticks` counts seconds whatever
-    happens to it. `longest_nap` is how late an alarm may learn that the clock was set forward.
+    `wall` returns the time, which may be set back or forward; `ticks` returns monotonic seconds.
+    `longest_nap` is how late an alarm may notice that the wall clock was set forward.
     """
 
     def __init__(
@@ -66,18 +64,18 @@ class SystemClock:
         self.longest_nap = longest_nap
         self._wall = wall
         self._ticks = ticks
-        # When the wall clock was last believed.
-        self._believed = datetime.min.replace(tzinfo=UTC)
-        self._believed_at = ticks()
+        # The last time that was taken from the wall clock, and the ticks at that time.
+        self._base = datetime.min.replace(tzinfo=UTC)
+        self._base_ticks = ticks()
 
     def now(self) -> datetime:
         wall, ticks = self._wall(), self._ticks()
-        # Histories must not decrease, and the wall clock may be set back. Until it is
-        # there again, time goes on from where it was.
-        steady = self._believed + timedelta(seconds=ticks - self._believed_at)
+        # Times in a history must not decrease. When the wall clock was set back, time goes on
+        # from the last base until the wall clock has caught up.
+        steady = self._base + timedelta(seconds=ticks - self._base_ticks)
         if wall < steady:
             return steady
-        self._believed, self._believed_at = wall, ticks
+        self._base, self._base_ticks = wall, ticks
         return wall
 
     def call_at(self, when: datetime, callback: Callable[[], None]) -> Alarm:
@@ -90,24 +88,24 @@ class _SystemAlarm:
         self.when = when
         self._callback = callback
         self._loop = asyncio.get_running_loop()
-        self._handle = self._loop.call_later(self._nap(), self._look)
+        self._handle = self._loop.call_later(self._nap(), self._check)
 
     def _nap(self) -> float:
         left = self.when - self._clock.now()
         return max(timedelta(0), min(left, self._clock.longest_nap)).total_seconds()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if self._clock.now() >= self.when:
             self._callback()
         else:
-            self._handle = self._loop.call_later(self._nap(), self._look)
+            self._handle = self._loop.call_later(self._nap(), self._check)
 
     def cancel(self) -> None:
         self._handle.cancel()
 
 
 class ManualClock:
-    """A clock that stands still until a test moves it; from any thread.
+    """A clock for tests, which moves only when it is told to; safe to use from any thread.
 
     Example:
         clock = ManualClock()
@@ -133,19 +131,19 @@ class ManualClock:
         return alarm
 
     def advance(self, step: timedelta) -> None:
-        """Move the time on and ring every alarm that has come due, earliest first."""
+        """Move the time forward, and make the calls that are due, earliest first."""
         with self._lock:
             self._now += step
             self._ring()
 
     def advance_to(self, when: datetime) -> None:
-        """The same, but up to that time; nothing happens when it is past already."""
+        """Move the time forward to `when`; has no effect when that is in the past."""
         with self._lock:
             self._now = max(self._now, when)
             self._ring()
 
     def next_alarm(self) -> datetime | None:
-        """When the next alarm is due, None when nobody waits."""
+        """When the next alarm is due; None when there is none."""
         with self._lock:
             while self._alarms and self._alarms[0][2].is_cancelled:
                 heapq.heappop(self._alarms)
@@ -166,8 +164,7 @@ class _ManualAlarm:
         self.is_cancelled = False
 
     def ring(self) -> None:
-        # The test that advances the clock may live in another thread than the loop, and
-        # the loop may be gone by then.
+        # The test may advance the clock in another thread, and after the loop was closed.
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._run)
 

@@ -1,7 +1,4 @@
-"""Run a sidecar inside a program: on a thread of its own, gone when the block ends.
-
-Knows nothing about gRPC or the engine: it starts and stops a `Server`.
-"""
+"""Run a sidecar inside a program, on a thread of its own, until it is closed."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from .engine.limits import DEFAULT
-from .server import DRAIN_SECONDS, Server
+from .server import GRACE_SECONDS, Server, SidecarOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -28,23 +25,24 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
+_NOT_RUNNING = "the sidecar is not running: use it in a `with` block, or call start()"
+
 
 class Sidecar:
-    """A sidecar of this program's own.
+    """A sidecar inside this program.
 
-    Without a path it forgets everything when it is closed; with one it keeps it for
-    good. It listens on a free port of the loopback interface unless told otherwise.
+    With a `path` it keeps everything in that file; without one it keeps everything in memory,
+    until it is closed. It listens on a free port of the loopback interface by default. All
+    arguments are those of `SidecarOptions`, which explains them.
 
     Example:
-        with Sidecar("tasks.db") as address:
+        with Sidecar("tasks.db", retention=timedelta(days=30)) as address:
             client = TaskHubGrpcClient(host_address=address)
             ...
 
-    With a `retention` it forgets orchestrations that ended longer ago than that.
-
-    Entering raises `StoreError` when the file cannot be used, `SecurityError` when a file of
-    certificates or tokens cannot, and `OSError` when the port cannot. Leaving ends the streams
-    of connected workers and frees port and file.
+    Entering raises `StoreError` when the file cannot be used, `SecurityError` when a file with
+    certificates or tokens cannot be used, and `OSError` when the port cannot be used. Leaving
+    ends the streams of connected workers and frees the port and the file.
     """
 
     def __init__(
@@ -61,10 +59,10 @@ class Sidecar:
         clock: Clock | None = None,
         security: Security | None = None,
     ) -> None:
-        self._make_server: Callable[[], Server] = lambda: Server(
-            path,
-            host,
-            port,
+        options = SidecarOptions(
+            path=path,
+            host=host,
+            port=port,
             synchronous=synchronous,
             dialect=dialect,
             limits=limits,
@@ -73,14 +71,20 @@ class Sidecar:
             clock=clock,
             security=security,
         )
+        self._make_server: Callable[[], Server] = lambda: Server.from_options(options)
         self._running: _Running | None = None
 
     @classmethod
     def of(cls, make_server: Callable[[], Server]) -> Sidecar:
-        """One that runs such a server, a new one each time that it is started."""
+        """A sidecar that makes a new server each time it is started."""
         sidecar = cls()
         sidecar._make_server = make_server
         return sidecar
+
+    @classmethod
+    def from_options(cls, options: SidecarOptions) -> Sidecar:
+        """A sidecar with these options."""
+        return cls.of(lambda: Server.from_options(options))
 
     def __enter__(self) -> str:
         return self.start()
@@ -95,23 +99,23 @@ class Sidecar:
 
     @property
     def address(self) -> str:
-        """Where it listens, as `host:port`; raises RuntimeError when it does not run."""
+        """Where it listens, as `host:port`; raises RuntimeError while it is not running."""
         if self._running is None:
-            raise RuntimeError("the sidecar does not run: use it in a `with` block, or start it")
+            raise RuntimeError(_NOT_RUNNING)
         return self._running.address
 
     def start(self) -> str:
-        """Start it, unless it runs already, and return its address."""
+        """Start the sidecar unless it is running already; return its address."""
         if self._running is None:
             self._running = _Running(self._make_server())
-            # A program that forgets to close its sidecar still ends, and ends it cleanly.
+            # So that a program which does not close its sidecar still ends, and ends it cleanly.
             atexit.register(self.close)
         return self.address
 
-    def close(self, grace: float = DRAIN_SECONDS) -> None:
-        """Stop it, unless it is stopped already.
+    def close(self, grace: float = GRACE_SECONDS) -> None:
+        """Stop the sidecar unless it is stopped already.
 
-        `grace` is how many seconds peers have that do not read what they are sent.
+        `grace` is how many seconds to wait for peers that do not read what they are sent.
         """
         if self._running is not None:
             atexit.unregister(self.close)
@@ -119,10 +123,10 @@ class Sidecar:
             self._running = None
 
     def run(self, coroutine: Coroutine[None, None, _Result]) -> _Result:
-        """Run the coroutine on the sidecar's event loop, and wait for what it returns."""
+        """Run the coroutine on the sidecar's event loop, wait for it, and return its result."""
         if self._running is None:
             coroutine.close()
-            raise RuntimeError("the sidecar does not run: use it in a `with` block, or start it")
+            raise RuntimeError(_NOT_RUNNING)
         return self._running.run(coroutine)
 
 
@@ -131,17 +135,17 @@ class _Running:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._told = asyncio.Event()
-        self._grace = DRAIN_SECONDS
+        self._stopping = asyncio.Event()
+        self._grace = GRACE_SECONDS
         self._loop: Future[asyncio.AbstractEventLoop] = Future()
         self._started: Future[None] = Future()
-        # A daemon, because Python waits for all other threads before it runs exit handlers.
+        # A daemon thread, because Python joins all others before it runs exit handlers.
         self._thread = threading.Thread(target=self._run, name="durabletask-sidecar", daemon=True)
         self._thread.start()
         try:
             self._started.result()
         except BaseException:
-            # Also when the wait is interrupted, and the server starts all the same.
+            # Ctrl-C may interrupt the wait while the server goes on starting.
             self.stop()
             raise
 
@@ -152,23 +156,23 @@ class _Running:
     def run(self, coroutine: Coroutine[None, None, _Result]) -> _Result:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop.result()).result()
 
-    def stop(self, grace: float = DRAIN_SECONDS) -> None:
+    def stop(self, grace: float = GRACE_SECONDS) -> None:
         self._grace = grace
-        # The loop is closed already when the server could not be started.
+        # RuntimeError: the loop is closed, because the server could not be started.
         with suppress(RuntimeError):
-            self._loop.result().call_soon_threadsafe(self._told.set)
+            self._loop.result().call_soon_threadsafe(self._stopping.set)
         self._thread.join()
 
     def _run(self) -> None:
-        asyncio.run(self._live())
+        asyncio.run(self._serve())
 
-    async def _live(self) -> None:
+    async def _serve(self) -> None:
         self._loop.set_result(asyncio.get_running_loop())
         try:
             await self._server.start()
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+        except BaseException as error:  # noqa: BLE001 - raised again by the waiting thread
             self._started.set_exception(error)
             return
         self._started.set_result(None)
-        await self._told.wait()
+        await self._stopping.wait()
         await self._server.stop(self._grace)

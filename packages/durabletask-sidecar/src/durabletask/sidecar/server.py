@@ -3,11 +3,9 @@
     new --start--> serving --drain--> draining --stop--> stopping --> stopped
                       +-------------- stop -----------------^
 
-While it drains, it hands out no more work and tells probes so; workers may complete what they
-have, and all other calls are served. When it stops, streams end cleanly, waits are answered
-with UNAVAILABLE, and completions under way are stored.
-
-Knows nothing about command lines or threads.
+While the sidecar drains, it hands out no more work and health probes answer NOT_SERVING;
+workers may complete what they have, and all other calls are served. When it stops, streams end
+cleanly, waiting calls are answered with UNAVAILABLE, and completions in progress are stored.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ import asyncio
 import logging
 import uuid
 from contextlib import suppress
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
@@ -25,20 +24,19 @@ import grpc
 from . import service
 from .clock import Clock, SystemClock
 from .commit.committer import Committer
-from .engine.limits import DEFAULT
+from .engine.limits import DEFAULT, Limits
 from .host import Host
 from .instrumentation import NO_INSTRUMENTATION
 from .network.listening import check_free, free_port, hosts, is_loopback, target
 from .network.restarting_server import LastingServer
 from .operations.logs import drop_grpc_metadata
 from .operations.metrics import Metrics, MetricsPublisher
-from .operations.retention import Retention
+from .operations.retention import Retention, check_retention
 from .security import Security
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .engine.limits import Limits
     from .instrumentation import Instrumentation
     from .security.certificates import Certificates
     from .security.files import FileBacked
@@ -47,14 +45,14 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("durabletask.sidecar")
 
-_OPTIONS = (
+_CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", -1),
     # Above some 1,000 calls in flight gRPC's server answers a part of them with CANCELLED.
     ("grpc.server.max_pending_requests", 100_000),
     ("grpc.server.max_pending_requests_hard_limit", 100_000),
-    # Pings of ours must go on while there is nothing else to send.
+    # The sidecar must be able to ping while it has nothing else to send.
     ("grpc.http2.max_pings_without_data", 0),
-    # Several SDKs ping every 30 seconds, between calls too.
+    # Several SDKs ping every 30 seconds, even between calls.
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
@@ -62,33 +60,70 @@ _OPTIONS = (
     ("grpc.so_reuseport", 0),
 )
 
-# The largest number that gRPC takes for a limit, and more than it takes for a message.
-_MOST_MESSAGE_BYTES = 2**31 - 1
+# The largest limit that gRPC accepts; no message can be larger.
+_MAX_MESSAGE_BYTES = 2**31 - 1
 
-# A peer that was silent for so long is asked whether it is still there, and has half that
-# time to answer. A worker that vanished without a word gives its work back by that.
+# By this, the work of a worker that vanished is handed to another after 30 seconds.
 KEEPALIVE = timedelta(seconds=20)
 
-# For peers that do not read what they are sent; all others are done at once.
-DRAIN_SECONDS = 5.0
+# How long `stop` waits for peers that do not read; others are disconnected at once.
+GRACE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarOptions:
+    """How one sidecar runs: the keyword arguments of `Sidecar` and `Server` as one value.
+
+    Attributes:
+        path: The SQLite file that keeps everything. None keeps it in memory, until the sidecar
+            stops.
+        host: The address to listen on, a name or an IP address; `localhost` stands for the
+            loopback addresses of IPv4 and IPv6. It should stay on loopback unless `security`
+            is given.
+        port: The TCP port to listen on; 0 picks a free one.
+        synchronous: "full" or "normal". With "full", acknowledged changes survive a power
+            failure; with "normal", only a crash of the process, and commits are faster. Has no
+            effect without a `path`.
+        dialect: The dialect of workers and clients that do not show which SDK they use:
+            "taskhub" is Microsoft's, "dapr" is Dapr's, and "auto" is Microsoft's until they
+            show that they use Dapr's.
+        limits: Limits on resources, such as sizes and counts; see `Limits` for the defaults.
+        metrics: Where to publish metrics for Prometheus, which needs the extra `metrics`. None
+            publishes none.
+        retention: How long orchestrations are kept after they ended, more than 0 and at most
+            36,500 days. None keeps them until they are purged.
+        clock: Where the time comes from, for tests (`ManualClock`). None is the machine's clock.
+        keepalive: A peer that is silent for this long is pinged, and is disconnected when it
+            does not answer within half that time. Only `Server` takes it.
+        security: The files with certificates and tokens. None serves everybody who can
+            connect, without TLS.
+
+    Raises ValueError or TypeError for a `dialect` or `retention` that cannot be used.
+    """
+
+    path: str | PathLike[str] | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+    synchronous: str = "full"
+    dialect: str = "auto"
+    limits: Limits = DEFAULT
+    metrics: Metrics | None = None
+    retention: timedelta | None = None
+    clock: Clock | None = None
+    keepalive: timedelta = KEEPALIVE
+    security: Security | None = None
+
+    def __post_init__(self) -> None:
+        service.named(self.dialect)
+        if self.retention is not None:
+            check_retention(self.retention)
 
 
 class Server:
-    """One sidecar: a store, a port, and all that is between them.
+    """One sidecar on the running event loop.
 
-    A `store` takes the place of a path: one that is open already, and that may outlive the
-    server if to close it means nothing. `make_host` says what the engine lives in.
-
-    `dialect` is what peers are taken for that do not show whose they are: "taskhub" for
-    Microsoft's, "dapr" for Dapr's; "auto" takes them for Microsoft's until they show Dapr's.
-
-    `limits` says how much there may be of everything.
-
-    `security` says who may connect and call; None lets in whoever can reach the port.
-
-    `metrics` says where to publish metrics; it needs the extra of that name.
-
-    `retention` is how long orchestrations are remembered that have ended; None is for good.
+    The arguments are those of `SidecarOptions`, which explains them, and two more for tests:
+    `store` is an open store to use in place of a `path`, and `make_host` makes the `Host`.
     """
 
     def __init__(
@@ -108,35 +143,45 @@ class Server:
         security: Security | None = None,
         make_host: Callable[[Committer, Clock, Callable[[], str]], Host] = Host,
     ) -> None:
-        self._path = path
-        self._host = host
+        self._options = SidecarOptions(
+            path=path,
+            host=host,
+            port=port,
+            synchronous=synchronous,
+            dialect=dialect,
+            limits=limits,
+            metrics=metrics,
+            retention=retention,
+            clock=clock,
+            keepalive=keepalive,
+            security=security,
+        )
         self._port = port
-        self._synchronous = synchronous
-        self._dialect = service.named(dialect)
-        self._limits = limits
-        self._metrics = metrics
-        self._publisher: MetricsPublisher | None = None
-        self._kept = retention
-        self._retention: Retention | None = None
-        self._clock = clock or SystemClock()
-        self._keepalive = keepalive
-        self._lasting_store = store
         self._security = security or Security()
+        self._given_store = store
         self._make_host = make_host
+        self._publisher: MetricsPublisher | None = None
+        self._retention: Retention | None = None
         self._store: Store | None = None
-        self._engine: Host | None = None
+        self._host: Host | None = None
         self._health = service.Health()
         self._grpc: LastingServer | None = None
+
+    @classmethod
+    def from_options(cls, options: SidecarOptions) -> Server:
+        """A server with these options."""
+        return cls(**{field.name: getattr(options, field.name) for field in fields(options)})
 
     @property
     def address(self) -> str:
         """Where it listens, as `host:port`; the port is known once it has started."""
-        return target(self._host, self._port)
+        return target(self._options.host, self._port)
 
     @property
     def storage(self) -> str:
-        """Where it remembers, in words for the user."""
-        return "memory" if self._path is None else fspath(self._path)
+        """Where everything is kept: the path of the file, or "memory"."""
+        path = self._options.path
+        return "memory" if path is None else fspath(path)
 
     @property
     def metrics_address(self) -> str | None:
@@ -149,102 +194,103 @@ class Server:
         Raises StoreError, SecurityError or OSError, and leaves nothing open.
         """
         drop_grpc_metadata()
+        options = self._options
         certificates, tokens = _certificates(self._security), _tokens(self._security)
-        places = hosts(self._host)
-        for place in places:
-            check_free(place, self._port)
-        self._store = self._lasting_store or _open(self._path, self._synchronous)
+        addresses = hosts(options.host)
+        for address in addresses:
+            check_free(address, self._port)
+        self._store = self._given_store or _open(options.path, options.synchronous)
         try:
-            self._engine = self._make_host(
-                Committer(self._store, self._limits), self._clock, _new_id
-            )
+            committer = Committer(self._store, options.limits)
+            self._host = self._make_host(committer, options.clock or SystemClock(), _new_id)
         except BaseException:
             self._store.close()
             raise
         try:
-            instrumentation = await self._observed(self._engine)
-            # What may fail comes first: gRPC gives a port back only after it has served it.
-            self._engine.start()
-            self._port = self._port or free_port(places)
+            instrumentation = await self._start_metrics(self._host)
+            # gRPC comes last, because it does not free a port that it has never served.
+            self._host.start()
+            self._port = self._port or free_port(addresses)
             admission = service.Admission(tokens.current, instrumentation) if tokens else None
             handlers = (
-                service.handlers(self._engine, self._dialect, instrumentation),
+                service.handlers(self._host, service.named(options.dialect), instrumentation),
                 self._health.handlers(),
             )
             self._grpc = LastingServer(
-                lambda: self._listening(places, certificates, admission, handlers)
+                lambda: self._listening(addresses, certificates, admission, handlers)
             )
             await self._grpc.start()
-            self._start_retention(self._engine)
-            _log.info("serving", extra={"address": self.address, "storage": self.storage})
+            self._start_retention(self._host)
+            _log.info("Serving", extra={"address": self.address, "storage": self.storage})
         except BaseException:
             await self._stop_metrics()
-            self._engine.close()
+            self._host.close()
             self._store.close()
             raise
-        if not is_loopback(self._host):
+        if not is_loopback(options.host):
             for warning in self._security.exposure_warnings():
                 _log.warning(warning, extra={"address": self.address})
 
     def _listening(
         self,
-        places: Sequence[str],
+        addresses: Sequence[str],
         certificates: Certificates | None,
         admission: service.Admission | None,
         handlers: Sequence[grpc.GenericRpcHandler],
     ) -> grpc.aio.Server:
-        """A gRPC server that has its port, and has yet to be started."""
+        """A gRPC server that has its port and is not started yet."""
         server = grpc.aio.server(
             interceptors=[admission] if admission else [],
-            options=(*_OPTIONS, *_options(self._keepalive, self._limits)),
+            options=(*_CHANNEL_OPTIONS, *_channel_options(self._options)),
         )
         server.add_generic_rpc_handlers(handlers)
-        for place in places:
-            self._port = _listen(server, place, self._port, certificates)
+        for address in addresses:
+            self._port = _listen(server, address, self._port, certificates)
         return server
 
-    def _start_retention(self, engine: Host) -> None:
-        if self._kept is not None:
-            self._retention = Retention(engine, self._kept)
+    def _start_retention(self, host: Host) -> None:
+        if self._options.retention is not None:
+            self._retention = Retention(host, self._options.retention)
             self._retention.start()
 
     async def drain(self, patience: float) -> None:
-        """Hand out no more work, and wait so many seconds at most for what is out.
+        """Hand out no more work, and wait until workers have completed what they have.
 
-        What is still out then is handed out anew by whoever starts on the same file.
+        Waits `patience` seconds at most. Work that is not completed by then is handed out again
+        by the next sidecar on the same file.
         """
-        if self._engine is None:
+        if self._host is None:
             return
-        _log.info("draining", extra={"address": self.address})
+        _log.info("Draining", extra={"address": self.address})
         self._health.drain()
-        self._engine.retire()
+        self._host.retire()
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                await self._engine.wait_returned()
+                await self._host.wait_returned()
 
-    async def stop(self, grace: float = DRAIN_SECONDS) -> None:
-        """End streams and waits, stop listening, and close the store.
+    async def stop(self, grace: float = GRACE_SECONDS) -> None:
+        """End streams and waiting calls, stop listening, and close the store.
 
-        `grace` is how many seconds peers have that do not read what they are sent.
+        `grace` is how many seconds to wait for peers that do not read what they are sent.
         """
-        if self._engine is None or self._grpc is None or self._store is None:
+        if self._host is None or self._grpc is None or self._store is None:
             return
         self._health.close()
         if self._retention is not None:
             await self._retention.close()
-        self._engine.drain()
+        self._host.drain()
         await self._grpc.stop(grace)
         await self._stop_metrics()
-        self._engine.close()
+        self._host.close()
         self._store.close()
-        _log.info("stopped", extra={"address": self.address})
+        _log.info("Stopped", extra={"address": self.address})
 
-    async def _observed(self, engine: Host) -> Instrumentation:
-        """Who counts what happens: whoever publishes it, or nobody."""
-        if self._metrics is None:
+    async def _start_metrics(self, host: Host) -> Instrumentation:
+        """Publish metrics if they are wanted; return what the host and the service report to."""
+        if self._options.metrics is None:
             return NO_INSTRUMENTATION
-        self._publisher = MetricsPublisher(self._metrics, engine.stats)
-        engine.instrument(self._publisher.instrumentation)
+        self._publisher = MetricsPublisher(self._options.metrics, host.stats)
+        host.instrument(self._publisher.instrumentation)
         await self._publisher.start()
         return self._publisher.instrumentation
 
@@ -253,16 +299,16 @@ class Server:
             await self._publisher.stop()
 
 
-def _options(keepalive: timedelta, limits: Limits) -> tuple[tuple[str, int], ...]:
-    milliseconds = int(keepalive.total_seconds() * 1000)
-    most = limits.message_bytes
-    if most is None or most > _MOST_MESSAGE_BYTES:
-        most = -1
+def _channel_options(options: SidecarOptions) -> tuple[tuple[str, int], ...]:
+    milliseconds = int(options.keepalive.total_seconds() * 1000)
+    limit = options.limits.message_bytes
+    if limit is None or limit > _MAX_MESSAGE_BYTES:
+        limit = -1
     return (
-        ("grpc.max_receive_message_length", most),
+        ("grpc.max_receive_message_length", limit),
         ("grpc.keepalive_time_ms", milliseconds),
         ("grpc.keepalive_timeout_ms", milliseconds // 2),
-        # What newer versions of gRPC go by instead.
+        # The name of the same option in newer versions of gRPC.
         ("grpc.http2.ping_timeout_ms", milliseconds // 2),
     )
 
@@ -270,7 +316,7 @@ def _options(keepalive: timedelta, limits: Limits) -> tuple[tuple[str, int], ...
 def _certificates(security: Security) -> Certificates | None:
     if security.tls_cert is None or security.tls_key is None:
         return None
-    # Each only where it is wanted: ssl takes a while to load.
+    # Imported only when it is needed, because ssl takes long to load.
     from .security.certificates import Certificates
 
     return Certificates(security.tls_cert, security.tls_key, security.client_ca)
@@ -296,7 +342,7 @@ def _listen(
 
 
 def _open(path: str | PathLike[str] | None, synchronous: str) -> Store:
-    # Each only where it is wanted: SQLite takes a tenth of a second to load.
+    # Each is imported only when it is needed: SQLite takes a tenth of a second to load.
     if path is None:
         from .store.memory import MemoryStore
 
@@ -307,4 +353,4 @@ def _open(path: str | PathLike[str] | None, synchronous: str) -> Store:
 
 
 def _new_id() -> str:
-    return uuid.uuid4().hex  # noqa: TID251 - the shell is where ids come from
+    return uuid.uuid4().hex  # noqa: TID251 - the engine takes ids as arguments

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from durabletask.sidecar.embed import Sidecar
 from durabletask.sidecar.engine.limits import Limits
 from durabletask.sidecar.host import Host
-from durabletask.sidecar.server import DRAIN_SECONDS, Server
+from durabletask.sidecar.server import GRACE_SECONDS, Server
 from durabletask.sidecar.store.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class InMemoryOrchestrationBackend:
         connections that were open for a while, which keeps only those from binding the port
         that do not set SO_REUSEADDR.
         """
-        self._sidecar.close(DRAIN_SECONDS if grace is None else grace)
+        self._sidecar.close(GRACE_SECONDS if grace is None else grace)
         self._host = None
 
     def reset(self) -> None:

@@ -1,7 +1,7 @@
 """Deliver completions to the sidecar, and retry until it has responded to them.
 
 A completion that is lost costs its work done twice or, as long as the stream holds, an
-instance that waits for ever. Therefore:
+instance that waits forever. Therefore:
 
 * What may have been lost on the way is sent again. That is safe: the sidecar ignores a
   completion that it already has.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable
     from datetime import datetime
 
     from durabletask.core.registry import Registry
@@ -105,17 +105,3 @@ class WorkerConfig:
     clock: Clock
     now: Callable[[], datetime]
     draw: Callable[[], float]
-
-
-class HubLogger(logging.LoggerAdapter[logging.Logger]):
-    """Adds the name of the task hub, as `hub`, to the fields of each record."""
-
-    def __init__(self, logger: logging.Logger, hub: str) -> None:
-        super().__init__(logger, {"hub": hub})
-
-    def process(
-        self, msg: Any, kwargs: MutableMapping[str, Any]
-    ) -> tuple[Any, MutableMapping[str, Any]]:
-        # LoggerAdapter itself drops the fields of the call before Python 3.13.
-        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
-        return msg, kwargs

@@ -101,7 +101,7 @@ class IdleWatchdog:
                 self._timer.cancel()
 
     def reset(self) -> None:
-        """Start measuring anew, because something has arrived."""
+        """Restart the measurement, because something has arrived."""
         self._last_activity = self._clock.time()
 
     def abort(self, reason: str) -> None:
@@ -111,7 +111,7 @@ class IdleWatchdog:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Do not count the time within, when the stream is not read; start anew after it."""
+        """Do not count the time within, when the stream is not read; restart after it."""
         self._is_paused = True
         try:
             yield

@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from ._options import Logger
 
 
+# What logs, here and in the sidecar, call the kinds of work items.
+_KINDS = {
+    "orchestrator_request": "orchestration",
+    "activity_request": "activity",
+    "entity_request": "entity",
+    "entity_request_v2": "entity",
+}
+
+
 class MessageTooLargeError(DurableTaskError):
     """A result or decision is larger than the limit for a message to the sidecar."""
 
@@ -94,7 +103,8 @@ class WorkItem:
     @property
     def log_fields(self) -> dict[str, str]:
         """What a log record about the work item carries as `extra`."""
-        return {"instance_id": self.instance_id, "kind": self.peek.kind}
+        kind = self.peek.kind
+        return {"instance_id": self.instance_id, "kind": _KINDS.get(kind, kind)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from durabletask.transport import address as addresses
 from durabletask.transport.constructor_arguments import choose_logger, refuse_payload_store
 from durabletask.transport.engine_detection import chosen_dialect
 
-from ._options import ConcurrencyOptions, HubLogger, WorkerConfig
+from ._options import ConcurrencyOptions, WorkerConfig
 from ._registration import Registration
 from ._runner import HostRunner
 from ._timing import LoopClock
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
 DEFAULT_GRACE = 30.0
 # The metadata that names the task hub, and the hub of those that name none.
-HUB_KEY = "taskhub"
-DEFAULT_HUB = "default"
 # About 40 MB of small orchestrations; the bytes of their events are limited separately.
 DEFAULT_MAX_CACHED_ORCHESTRATIONS = 10_000
 
@@ -132,9 +130,8 @@ class TaskHubGrpcWorker(Registration):
                 "max_cached_orchestrations must be zero or more, "
                 f"not {max_cached_orchestrations!r}."
             )
-        self._log = HubLogger(
-            choose_logger("durabletask.worker", logger, log_handler, log_formatter),
-            dict(metadata or ()).get(HUB_KEY) or DEFAULT_HUB,
+        self._log = choose_logger(
+            "durabletask.worker", logger, log_handler, log_formatter, metadata=metadata
         )
         self._address = str(addresses.resolve(host_address, secure=secure_channel))
         given_dialect = chosen_dialect(dialect)

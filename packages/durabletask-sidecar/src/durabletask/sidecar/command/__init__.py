@@ -1,9 +1,7 @@
 """The command `durabletask-sidecar`: which word runs which sub-command.
 
-Without one it serves. What keeps a sub-command from starting is told in one line, with
-exit code 2.
-
-Knows nothing about the engine: it reads arguments and runs a `Server`.
+Without a sub-command it serves. When a sub-command cannot start, it prints one line with the
+reason and exits with code 2.
 """
 
 from __future__ import annotations

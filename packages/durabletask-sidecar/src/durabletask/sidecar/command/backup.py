@@ -1,7 +1,4 @@
-"""`durabletask-sidecar backup`: copy the file of a sidecar, which may go on serving it.
-
-Knows nothing about how a copy is made.
-"""
+"""`durabletask-sidecar backup`: copy the file of a sidecar, even while it is in use."""
 
 from __future__ import annotations
 
@@ -16,24 +13,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 _MIB = 1024 * 1024
-# Less than this is copied in a moment.
-_LONG = 64 * _MIB
+# Progress is printed for larger files only, in so many steps.
+_MIN_REPORTED = 64 * _MIB
 _STEPS = 10
-# As shells have it of a command that was interrupted.
+# As shells report a command that was interrupted.
 _INTERRUPTED = 128 + signal.SIGINT
 
 _EPILOG = """\
 examples:
   durabletask-sidecar backup --db tasks.db tasks-monday.db
-  durabletask-sidecar --db tasks-monday.db       start on the backup: that restores it
+  durabletask-sidecar --db tasks-monday.db       restore: start a sidecar on the backup
 
-A backup is the file of one moment after the command began: what was acknowledged before is
-in it. The sidecar is not kept waiting.
+A backup is a consistent copy of the file as it was at one moment after the command began, so
+it contains everything that was acknowledged before. The sidecar goes on meanwhile.
 """
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Make the copy; 0 once it is safe on the disk."""
+    """Make the copy; return 0 once it is written to the disk."""
     from durabletask.sidecar.store import backups
 
     options = _parser().parse_args(arguments)
@@ -50,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Have SIGTERM, as service managers send it, take half a copy away as Ctrl-C does."""
+    """Have SIGTERM, which service managers send, remove an incomplete copy as Ctrl-C does."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -59,14 +56,14 @@ def _interruptible() -> Iterator[None]:
 
 
 def _reporter() -> Callable[[int, int], None]:
-    """Says on long work how far it is, a few times in all."""
-    told = 0
+    """Prints the progress of large files, a few times in all."""
+    reported = 0
 
     def report(done: int, total: int) -> None:
-        nonlocal told
+        nonlocal reported
         step = done * _STEPS // total if total else _STEPS
-        if total >= _LONG and step > told:
-            told = step
+        if total >= _MIN_REPORTED and step > reported:
+            reported = step
             print(f"copied {done // _MIB} of {total // _MIB} MiB", file=sys.stderr, flush=True)  # noqa: T201
 
     return report
@@ -75,13 +72,13 @@ def _reporter() -> Callable[[int, int], None]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="durabletask-sidecar backup",
-        description="Copy the file of a sidecar, also while the sidecar serves it.",
+        description="Copy the file of a sidecar, even while the sidecar uses it.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--db", metavar="FILE", required=True, help="the sidecar's file")
-    parser.add_argument("target", metavar="TARGET", help="the file to make")
+    parser.add_argument("target", metavar="TARGET", help="the file to create")
     parser.add_argument(
-        "--force", action="store_true", help="overwrite TARGET when it is there already"
+        "--force", action="store_true", help="overwrite TARGET if it exists already"
     )
     return parser

@@ -1,9 +1,8 @@
-"""Read the options: a flag of the command line wins over the file, the file over the default.
+"""Read options from the command line and a file in TOML.
 
-A file says in TOML what flags say, under the same names. Each of its lines goes through the
-parser as that flag, so what a flag may be is written down once.
-
-Knows nothing about which options there are.
+A flag on the command line wins over the file, and the file over the default. The file has the
+same options under the same names. Each of its values is parsed as that flag, so what a value
+may be is defined once.
 """
 
 from __future__ import annotations
@@ -20,19 +19,21 @@ if TYPE_CHECKING:
 
 
 class ConfigError(Exception):
-    """The file of options cannot be used; the text names it, and what is wrong with it."""
+    """The file or its options cannot be used; the text says what is wrong."""
 
 
 def parse(
     parser: argparse.ArgumentParser, groups: Sequence[Group], arguments: Sequence[str]
 ) -> argparse.Namespace:
-    """What the groups of options are set to, and all else that the parser knows.
+    """Parse the options of these groups, and the other arguments of the parser.
 
-    Raises ConfigError or OSError for the file; what is wrong with the command line ends the
-    program as argparse does it.
+    Raises ConfigError or OSError when the file cannot be used. An error on the command line
+    exits the program, as argparse does.
     """
     parser.add_argument(
-        "--config", metavar="FILE", help="take options from this file in TOML, named as the flags"
+        "--config",
+        metavar="FILE",
+        help="read options from this TOML file; they have the names of the flags",
     )
     for group in groups:
         group.add(parser)
@@ -43,10 +44,10 @@ def parse(
 
 
 class _FileParser(argparse.ArgumentParser):
-    """A parser that raises, where others write how the command is used, and exit."""
+    """A parser that raises ConfigError instead of printing the usage and exiting."""
 
     def error(self, message: str) -> NoReturn:
-        # Names and values of flags are the file's too, but it has no dashes.
+        # The names of the options are the same in the file, without the dashes.
         raise ConfigError(message.replace("argument --", ""))
 
 
@@ -56,20 +57,20 @@ def _read(path: str, groups: Sequence[Group]) -> argparse.Namespace:
         group.add(parser)
     options = argparse.Namespace()
     try:
-        said = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        _check_once(said)
-        for name, value in said.items():
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        _check_once(content)
+        for name, value in content.items():
             _set(options, name, value, parser)
     except (ConfigError, ValueError) as error:
-        # What is not TOML, or no text at all, is a ValueError.
+        # Invalid TOML and invalid UTF-8 raise a ValueError.
         raise ConfigError(f"{path}: {error}") from error
     return options
 
 
 def _check_once(names: Iterable[str]) -> None:
-    spelled: dict[str, str] = {}
+    spellings: dict[str, str] = {}
     for name in names:
-        before = spelled.setdefault(_dashed(name), name)
+        before = spellings.setdefault(_dashed(name), name)
         if before != name:
             raise ConfigError(f"{before!r} and {name!r} are the same option")
 
@@ -78,19 +79,19 @@ def _set(
     options: argparse.Namespace, name: str, value: Any, parser: argparse.ArgumentParser
 ) -> None:
     for kind, what in ((dict, "table"), (list, "list")):
-        # A list with nothing in it would say nothing, and leave out a protection without a word.
+        # An empty list must not silently mean the default, which may turn a protection off.
         if isinstance(value, kind):
-            raise ConfigError(f"{name!r} is a {what}, and an option is one value")
+            raise ConfigError(f"{name!r} is a {what}, but an option has one value")
     _, unknown = parser.parse_known_args([_flag(name, value)], options)
     if unknown and value is False:
-        raise ConfigError(f"there is no option {name!r} that is true or false")
-    # A name with = would be taken for a flag and its value.
+        raise ConfigError(f"there is no option {name!r} that can be true or false")
+    # argparse would take a name with = for a flag and its value.
     if unknown or "=" in name:
         raise ConfigError(f"there is no option {name!r}")
 
 
 def _flag(name: str, value: Any) -> str:
-    """The flag that says what a line of the file says."""
+    """The flag that means the same as a line of the file."""
     flag = _dashed(name)
     if isinstance(value, bool):
         return f"--{flag}" if value else f"--no-{flag}"

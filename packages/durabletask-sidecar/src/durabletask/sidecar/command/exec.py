@@ -1,7 +1,4 @@
-"""`durabletask-sidecar exec`: serve just as long as another command runs.
-
-Knows nothing about what the options mean: their groups do.
-"""
+"""`durabletask-sidecar exec`: serve for as long as another command runs."""
 
 from __future__ import annotations
 
@@ -15,13 +12,18 @@ from typing import TYPE_CHECKING
 from durabletask.sidecar.embed import Sidecar
 from durabletask.sidecar.operations.logs import configure
 
-from . import config
-from .options import FOR_EXEC, dialect, limits, logs, retention, storage
+from . import config, options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_COMMAND_NOT_FOUND = 127  # what shells return
+_COMMAND_NOT_FOUND = 127  # as shells return
+
+_DESCRIPTION = """\
+Start a sidecar on a free port and run COMMAND, with the sidecar's address in the environment
+variable DURABLETASK_ENDPOINT. When COMMAND ends, stop the sidecar and exit with COMMAND's
+exit code.
+"""
 
 _EPILOG = """\
 examples:
@@ -31,53 +33,65 @@ examples:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command beside a sidecar; the command's exit code."""
+    """Run the command beside a sidecar; return the command's exit code."""
     parser = _parser()
-    options = config.parse(parser, FOR_EXEC, arguments)
-    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    given = config.parse(parser, options.FOR_EXEC, arguments)
+    command = given.command[1:] if given.command[:1] == ["--"] else given.command
     if not command:
-        parser.error("name the command to run, as in: durabletask-sidecar exec -- python app.py")
-    configure(logs.read(options), sys.stderr)
-    with _sidecar(options) as address:
+        parser.error("COMMAND is missing, as in: durabletask-sidecar exec -- python app.py")
+    configure(options.for_logs(given), sys.stderr)
+    with Sidecar.from_options(options.for_exec(given)) as address:
         return _run(command, address)
-
-
-def _sidecar(options: argparse.Namespace) -> Sidecar:
-    stored = storage.read(options)
-    return Sidecar(
-        stored.path,
-        synchronous=stored.synchronous,
-        retention=retention.read(options),
-        dialect=dialect.read(options),
-        limits=limits.read(options),
-    )
 
 
 def _run(command: list[str], address: str) -> int:
     """Run a command that finds the sidecar, and return its exit code as a shell would."""
+    termination = _Termination()
+    # A terminal sends SIGINT to the command as well, which decides itself what it means;
+    # SIGTERM reaches only this process. Handlers are not inherited by the command, and they
+    # are set before it starts, so that no signal ends this process and leaves the command.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: termination.request())
     try:
-        process = subprocess.Popen(  # noqa: S603 - what the user asked for
+        process = subprocess.Popen(  # noqa: S603 - the user asks for this command
             command, env={**os.environ, "DURABLETASK_ENDPOINT": address}
         )
     except OSError as error:
         print(f"durabletask-sidecar: cannot run {command[0]}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return _COMMAND_NOT_FOUND
-    # A terminal sends SIGINT to the command too, which decides by itself when to end.
-    # SIGTERM comes to us alone. Handlers, unlike SIG_IGN, are not inherited.
-    signal.signal(signal.SIGINT, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    termination.send_to(process)
     code = process.wait()
     return code if code >= 0 else 128 - code
+
+
+class _Termination:
+    """Passes each SIGTERM on to a process; one that comes before the process is kept for it."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_requested = False
+
+    def request(self) -> None:
+        if self._process is None:
+            self._is_requested = True
+        else:
+            self._process.terminate()
+
+    def send_to(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        if self._is_requested:
+            process.terminate()
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="durabletask-sidecar exec",
         usage="%(prog)s [options] -- COMMAND…",
-        description="Start a sidecar on a free port, run COMMAND with DURABLETASK_ENDPOINT "
-        "set to its address, stop it, and return COMMAND's exit code.",
+        description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run")
+    parser.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command to run"
+    )
     return parser

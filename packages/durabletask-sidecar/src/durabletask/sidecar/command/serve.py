@@ -1,7 +1,4 @@
-"""`durabletask-sidecar [serve]`: serve until SIGTERM or SIGINT, then drain.
-
-Knows nothing about what the options mean: their groups do.
-"""
+"""`durabletask-sidecar [serve]`: serve until SIGTERM or SIGINT, then drain and stop."""
 
 from __future__ import annotations
 
@@ -15,18 +12,7 @@ from durabletask.sidecar._version import __version__
 from durabletask.sidecar.operations.logs import configure
 from durabletask.sidecar.server import Server
 
-from . import config
-from .options import (
-    FOR_SERVE,
-    dialect,
-    limits,
-    logs,
-    network,
-    operations,
-    retention,
-    security,
-    storage,
-)
+from . import config, options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,49 +21,38 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _EPILOG = """\
 examples:
-  durabletask-sidecar                        serve port 4001, forget everything at the end
+  durabletask-sidecar                        serve on port 4001 and keep everything in memory
   durabletask-sidecar --db tasks.db          keep everything in a file
   durabletask-sidecar --port 0               pick a free port and print it
-  durabletask-sidecar --config sidecar.toml  take options from a file
+  durabletask-sidecar --config sidecar.toml  read options from a file
   durabletask-sidecar exec -- python app.py  serve while app.py runs
 
-see also: durabletask-sidecar exec, backup, check, each with --help
+other commands, each with its own --help:
+  durabletask-sidecar exec      serve for as long as another command runs
+  durabletask-sidecar backup    copy the file of a sidecar, even while it is in use
+  durabletask-sidecar check     check the file of a sidecar for damage
 """
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Serve until told to stop; the exit code."""
-    options = config.parse(_parser(), FOR_SERVE, arguments)
-    configure(logs.read(options), sys.stderr)
-    asyncio.run(_serve_until_told(_server(options), operations.read(options).drain_seconds))
+    """Serve until a signal comes; return the exit code."""
+    given = config.parse(_parser(), options.FOR_SERVE, arguments)
+    configure(options.for_logs(given), sys.stderr)
+    server = Server.from_options(options.for_serve(given))
+    asyncio.run(_serve_until_signal(server, given.drain_seconds))
     return 0
 
 
-def _server(options: argparse.Namespace) -> Server:
-    stored, listening = storage.read(options), network.read(options)
-    return Server(
-        stored.path,
-        listening.host,
-        listening.port,
-        synchronous=stored.synchronous,
-        dialect=dialect.read(options),
-        limits=limits.read(options),
-        metrics=operations.read(options).metrics,
-        security=security.read(options),
-        retention=retention.read(options),
-    )
-
-
-async def _serve_until_told(server: Server, drain_seconds: float) -> None:
-    told = asyncio.Event()
+async def _serve_until_signal(server: Server, drain_seconds: float) -> None:
+    signalled = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in _SIGNALS:
-        loop.add_signal_handler(signum, told.set)
+        loop.add_signal_handler(signum, signalled.set)
     await server.start()
     print(_greeting(server), flush=True)  # noqa: T201 - scripts wait for this line
-    await told.wait()
+    await signalled.wait()
     for signum in _SIGNALS:
-        # Whoever sends a second one has waited long enough, and the file is always in order.
+        # A second signal ends the process at once; the file is consistent at any moment.
         loop.remove_signal_handler(signum)
         signal.signal(signum, signal.SIG_DFL)
     await server.drain(drain_seconds)
@@ -97,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="durabletask-sidecar",
         usage="%(prog)s [serve] [options]\n       %(prog)s exec [options] -- COMMAND…\n"
         "       %(prog)s backup --db FILE TARGET\n       %(prog)s check FILE",
-        description="A Durable Task engine: workers and clients connect to it over gRPC.",
+        description="Run a Durable Task engine, to which workers and clients connect over gRPC.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

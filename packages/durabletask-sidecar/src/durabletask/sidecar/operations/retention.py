@@ -1,14 +1,13 @@
-"""Forget what ended long ago, in the background.
+"""Purge instances that ended longer ago than the retention, in the background.
 
-    look --old ones--> purge a batch, rest, … --> give space back, rest, … --> sleep
+    find expired --> purge a batch, pause, … --> give space back, pause, … --> sleep
 
-Live work comes first: a batch is one small commit, and between two of them everybody else
-has several times as long as it took.
+Live work comes first: a batch is one small commit, and the pause after it is several times as
+long as the batch took.
 
-Each instance is judged by its own age. A child that ended long ago goes before its parent,
-which has its result; and what goes takes no others along, for they may be alive.
-
-Knows nothing about how an instance is forgotten: the engine does.
+The age of each instance counts from its own end. A sub-orchestration that has expired is
+purged before its parent, which holds its result. A purge does not include sub-orchestrations,
+because they may still be running.
 """
 
 from __future__ import annotations
@@ -32,23 +31,40 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("durabletask.sidecar")
 
-# One commit of so many takes a few milliseconds, which is what others wait longer at most.
+# Added to or taken from any date of this century, it stays within the calendar.
+MAX_RETENTION = timedelta(days=36_500)
+
+# A commit of so many purges takes a few milliseconds, which delays other requests by no more.
 _BATCH = 10
-# So much of a file is given back at a time, for the same reason.
+# So many bytes of the file are given back at a time, for the same reason.
 _STEP_BYTES = 128 * 1024
-# How much longer than each step the rest after it is, and how long it is at least.
-_REST = 5
-_SHORTEST_REST = timedelta(milliseconds=5)
-# How often it looks at most, so that what ends all the time is purged in batches.
+# How many times longer than a step the pause after it is, and how long it is at least.
+_PAUSE_FACTOR = 5
+_MIN_PAUSE = timedelta(milliseconds=5)
+# The time between two searches: long enough that instances which end one after the other are
+# purged in batches, and that a very short retention does not keep the sidecar busy.
 _PERIOD = timedelta(minutes=1)
+_MIN_PERIOD = timedelta(milliseconds=100)
+
+
+def check_retention(retention: object) -> None:
+    """Raise TypeError or ValueError unless it is a retention that can be kept."""
+    if not isinstance(retention, timedelta):
+        raise TypeError(f"retention must be a timedelta or None, not {type(retention).__name__}")
+    if not timedelta(0) < retention <= MAX_RETENTION:
+        raise ValueError(
+            f"retention must be greater than 0 and at most {MAX_RETENTION.days} days, "
+            f"not {retention}"
+        )
 
 
 class Retention:
-    """Keeps a host from remembering what ended longer ago than `kept`."""
+    """Purges what ended longer ago than `retention`, until it is closed."""
 
-    def __init__(self, host: Host, kept: timedelta) -> None:
+    def __init__(self, host: Host, retention: timedelta) -> None:
         self._host = host
-        self._kept = kept
+        self._retention = retention
+        self._period = max(_MIN_PERIOD, min(_PERIOD, retention))
         self._task: asyncio.Task[None] | None = None
         self._failures = FailureLog("purge expired instances")
 
@@ -57,7 +73,7 @@ class Retention:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
-        """Stop; a batch that is submitted may still be stored."""
+        """Stop; a batch that is submitted already may still be stored."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -65,45 +81,41 @@ class Retention:
     async def _run(self) -> None:
         while True:
             try:
-                await self._forget_the_old()
+                await self._purge_expired()
                 await self._give_space_back()
-                next_look = self._next_look()
-            except Exception as error:  # noqa: BLE001 - what is old must go once the store is well
+                next_search = self._next_search()
+            except Exception as error:  # noqa: BLE001 - the loop must survive a store that fails
                 self._failures.record(error)
-                next_look = self._host.clock.now() + self._period
+                next_search = self._host.clock.now() + self._period
             else:
                 self._failures.recovered(None)
-            await self._sleep_until(next_look)
+            await self._sleep_until(next_search)
 
-    @property
-    def _period(self) -> timedelta:
-        return min(_PERIOD, self._kept)
-
-    async def _forget_the_old(self) -> None:
-        age = self._host.clock.now() - self._kept
+    async def _purge_expired(self) -> None:
+        expired_before = self._host.clock.now() - self._retention
         count = 0
         for hub in list(self._host.reader.hubs()):
-            for batch in self._batches(hub, age):
-                began = self._host.clock.now()
-                purged = await self._purge(hub, batch, Purge(ended_before=age))
-                await self._rest_since(began)
+            for batch in self._batches(hub, expired_before):
+                started = self._host.clock.now()
+                purged = await self._purge(hub, batch, Purge(ended_before=expired_before))
+                await self._pause_after(started)
                 if purged is None:
                     break
                 count += purged
         if count:
-            _log.info("purged %d instances that ended before %s", count, age.isoformat())
+            _log.info("Purged %d instances that ended before %s", count, expired_before.isoformat())
 
-    def _batches(self, hub: str, age: datetime) -> Iterator[Sequence[str]]:
-        """Ids of those that ended before, oldest first, each looked for when it is wanted."""
-        query, after = EndedQuery(completed_to=age), None
+    def _batches(self, hub: str, expired_before: datetime) -> Iterator[Sequence[str]]:
+        """Ids of expired instances, oldest first; each batch is read when it is needed."""
+        query, after = EndedQuery(completed_to=expired_before), None
         while found := list(islice(self._host.reader.ended(hub, query, after=after), _BATCH)):
             after = found[-1]
             yield [instance_id for _, instance_id in found]
 
-    async def _purge(self, hub: str, names: Iterable[str], command: Purge) -> int | None:
-        """How many are gone; None when nothing can be stored now, as has been logged by then."""
-        submitted = (self._host.execute(hub, name, command) for name in names)
-        # One that is damaged must not keep the others for ever.
+    async def _purge(self, hub: str, ids: Iterable[str], command: Purge) -> int | None:
+        """How many were purged; None when all failed, which group commit has logged by then."""
+        submitted = (self._host.execute(hub, instance_id, command) for instance_id in ids)
+        # A damaged instance must not keep the others from being purged.
         answers = await asyncio.gather(*submitted, return_exceptions=True)
         replies = [answer for answer in answers if not isinstance(answer, BaseException)]
         if not replies:
@@ -112,24 +124,24 @@ class Retention:
 
     async def _give_space_back(self) -> None:
         while True:
-            began = self._host.clock.now()
+            started = self._host.clock.now()
             if not self._host.trim(_STEP_BYTES):
                 return
-            await self._rest_since(began)
+            await self._pause_after(started)
 
-    def _next_look(self) -> datetime:
-        """When the oldest of those that have ended will be old; soon, but not at once."""
+    def _next_search(self) -> datetime:
+        """When the oldest ended instance expires, but at least one period from now."""
         now = self._host.clock.now()
         reader = self._host.reader
         oldest = (next(iter(reader.ended(hub, EndedQuery())), None) for hub in reader.hubs())
         ended = [completed_at for completed_at, _ in filter(None, oldest)]
-        return max(min(ended, default=now) + self._kept, now + self._period)
+        return max(min(ended, default=now) + self._retention, now + self._period)
 
-    async def _rest_since(self, began: datetime) -> None:
+    async def _pause_after(self, started: datetime) -> None:
         now = self._host.clock.now()
-        # Seems long when the clock is set forward, as after a suspension of the machine.
-        rest = min(_REST * (now - began), _PERIOD)
-        await self._sleep_until(now + max(_SHORTEST_REST, rest))
+        # A step seems long when the clock is set forward, as after the machine was suspended.
+        pause = min(_PAUSE_FACTOR * (now - started), _PERIOD)
+        await self._sleep_until(now + max(_MIN_PAUSE, pause))
 
     async def _sleep_until(self, when: datetime) -> None:
         awake = asyncio.Event()

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from durabletask.protocol import recognition
+from durabletask.protocol import dialect_detection
 from durabletask.protocol.dialects import DAPR, TASKHUB
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Dialects:
 
     def of_worker(self, raw: bytes) -> Dialect | None:
         """The dialect of a worker that asks for work; None when that does not show yet."""
-        return recognition.of_worker(raw) or self._default
+        return dialect_detection.of_worker(raw) or self._default
 
     def note(self, hub: str, dialect: Dialect | None) -> None:
         """Take note of a worker that was recognized."""

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from durabletask.protocol import codec, dialects, messages, recognition
+from durabletask.protocol import codec, dialect_detection, dialects, messages
 from durabletask.sidecar.commit.notifications import Kind
 from durabletask.sidecar.engine.transition import InvalidArgument
 from durabletask.sidecar.work.streams import DEFAULT_MAX_MESSAGE, Appetite, Filter, Versions
@@ -65,7 +65,7 @@ class WorkItems:
 
         It is looked for in the answer where the worker has not shown it, or is gone.
         """
-        answer = recognition.outline(raw)
+        answer = dialect_detection.completion_ids(raw)
         lease = self._host.completions.turn_of(
             caller.hub, answer.completion_token, answer.instance_id
         )
@@ -73,14 +73,14 @@ class WorkItems:
         if known is not None:
             return known
         rewinds = lease is not None and lease.turn is not None and lease.turn.rewinds
-        shown = recognition.of_answer(raw, rewinds=rewinds)
+        shown = dialect_detection.of_completion(raw, rewinds=rewinds)
         if lease is not None and shown is not None:
             self._recognize(lease, shown)
         return shown
 
     def dialect_of_daprs_answer(self, raw: bytes, caller: Caller) -> Dialect:
         """Dapr's; only its workers have this method."""
-        answer = recognition.outline(raw)
+        answer = dialect_detection.completion_ids(raw)
         lease = self._host.completions.turn_of(
             caller.hub, answer.completion_token, answer.instance_id
         )

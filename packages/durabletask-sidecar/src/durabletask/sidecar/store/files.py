@@ -10,6 +10,9 @@ from pathlib import Path
 
 from . import ForeignFileError, StoreError
 
+# What SQLite calls a database that is in no file.
+MEMORY = ":memory:"
+
 # Files beside a database that belong to it: SQLite's logs, and our lock.
 LOG = "-wal"
 LOCK = ".lock"
@@ -59,8 +62,18 @@ def connect(path: Path, synchronous: str) -> sqlite3.Connection:
     _refuse_strangers(path)
     _refuse_orphans(path)
     _refuse_cut_page(path)
+    # An absolute path is never taken for a URI, nor for the name of a database in memory.
+    return _connect(path, str(path.absolute()), synchronous)
+
+
+def connect_in_memory(synchronous: str) -> sqlite3.Connection:
+    """The connection to a new database that is never written to a disk."""
+    return _connect(Path(MEMORY), MEMORY, synchronous)
+
+
+def _connect(path: Path, database: str, synchronous: str) -> sqlite3.Connection:
     try:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
     except FAILURES as error:
         raise StoreError(f"cannot open {path}: {reason(error)}") from error
     try:

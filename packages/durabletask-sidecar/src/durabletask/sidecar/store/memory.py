@@ -1,11 +1,11 @@
-"""The store that forgets: the same contract in dicts, for tests and for trying things out."""
+"""The store in memory: the same contract in dicts, for tests and for trying things out."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections import Counter
+from collections import Counter, defaultdict
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from durabletask.sidecar.engine.entities import state as entities
 from durabletask.sidecar.engine.entities.queue import MessageQueue
@@ -20,10 +20,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from durabletask.sidecar.engine.state import ParentLink, ScheduledTask
+    from durabletask.sidecar.engine.state import ScheduledTask
     from durabletask.sidecar.engine.transition import Transition
 
     from .queries import EndedQuery, EntityQuery, InstanceQuery
+
+
+K = TypeVar("K", str, "tuple[datetime, str]")
+
+
+class _Order(Generic[K]):
+    """Keys in order, which may be added and removed while they are read."""
+
+    def __init__(self) -> None:
+        self._keys: list[K] = []
+
+    def add(self, key: K) -> None:
+        insort(self._keys, key)
+
+    def remove(self, key: K) -> None:
+        del self._keys[bisect_left(self._keys, key)]
+
+    def after(self, key: K | None) -> Iterator[K]:
+        """The keys that come after this one; all of them when it is None."""
+        place = 0 if key is None else bisect_right(self._keys, key)
+        while place < len(self._keys):
+            key = self._keys[place]
+            yield key
+            # What was added or removed meanwhile may have moved it.
+            place = bisect_right(self._keys, key)
 
 
 class MemoryStore:
@@ -36,7 +61,10 @@ class MemoryStore:
         self._due: dict[Key, datetime] = {}
         self._by_time: list[tuple[datetime, Key]] = []
         self._children: dict[Key, dict[Key, None]] = {}
-        self._by_creation: dict[str, list[tuple[datetime, str]]] = {}
+        # By task hub.
+        self._by_creation: defaultdict[str, _Order[tuple[datetime, str]]] = defaultdict(_Order)
+        self._by_completion: defaultdict[str, _Order[tuple[datetime, str]]] = defaultdict(_Order)
+        self._by_entity_id: defaultdict[str, _Order[str]] = defaultdict(_Order)
 
     def load(self, key: Key) -> Instance | None:
         stored = self._instances.get(key)
@@ -91,9 +119,7 @@ class MemoryStore:
     def instances(
         self, hub: str, query: InstanceQuery, *, after: tuple[datetime, str] | None = None
     ) -> Iterator[InstanceSummary]:
-        order = self._by_creation.get(hub, [])
-        first = 0 if after is None else bisect_right(order, after)
-        for _, instance_id in order[first:]:
+        for _, instance_id in self._by_creation.get(hub, _Order()).after(after):
             instance = self._instances[Key(hub, instance_id)]
             found = InstanceSummary(instance_id, instance.origin, instance.progress)
             if query.accepts(found):
@@ -101,29 +127,29 @@ class MemoryStore:
 
     def ended(
         self, hub: str, query: EndedQuery, *, after: tuple[datetime, str] | None = None
-    ) -> Iterable[tuple[datetime, str]]:
-        found = (
-            (instance.progress.completed_at, key.instance_id)
-            for key, instance in self._instances.items()
-            if key.hub == hub and query.accepts(instance.progress)
-        )
-        dated = ((at, instance_id) for at, instance_id in found if at is not None)
-        return sorted(each for each in dated if after is None or each > after)
+    ) -> Iterator[tuple[datetime, str]]:
+        if query.completed_from is not None:
+            # No id is empty, so this stands before all that ended at that time.
+            first = (query.completed_from, "")
+            after = first if after is None else max(after, first)
+        for completed_at, instance_id in self._by_completion.get(hub, _Order()).after(after):
+            if query.completed_to is not None and completed_at >= query.completed_to:
+                return
+            if query.accepts(self._instances[Key(hub, instance_id)].progress):
+                yield completed_at, instance_id
 
-    def entities(self, hub: str, query: EntityQuery, *, after: str = "") -> Iterable[EntitySummary]:
-        found = (
-            EntitySummary(key.instance_id, entity.progress, len(entity.queue))
-            for key, entity in self._entities.items()
-            if key.hub == hub and key.instance_id > after
-        )
-        accepted = (each for each in found if query.accepts(each))
-        return sorted(accepted, key=lambda each: each.entity_id)
+    def entities(self, hub: str, query: EntityQuery, *, after: str = "") -> Iterator[EntitySummary]:
+        for entity_id in self._by_entity_id.get(hub, _Order()).after(after):
+            entity = self._entities[Key(hub, entity_id)]
+            found = EntitySummary(entity_id, entity.progress, len(entity.queue))
+            if query.accepts(found):
+                yield found
 
     def wipe(self, hub: str) -> None:
         for key in [key for key in self._instances if key.hub == hub]:
             self._remove_instance(key)
         for key in [key for key in self._entities if key.hub == hub]:
-            del self._entities[key]
+            self._remove_entity(key)
             self._schedule(key, None)
 
     def trim(self, most_bytes: int) -> bool:  # noqa: ARG002 - there is none to give back
@@ -148,12 +174,13 @@ class MemoryStore:
     def _change_entity(self, change: EntityChange) -> None:
         for transition in change.transitions:
             if transition.removes:
-                self._entities.pop(change.key, None)
+                self._remove_entity(change.key)
                 continue
             stored = self._entities.get(change.key)
             if stored is None:
                 stored = entities.blank(change.key.instance_id, transition)
                 self._entities[change.key] = stored
+                self._by_entity_id[change.key.hub].add(change.key.instance_id)
             stored.absorb(transition)
         self._schedule(change.key, None if change.entity is None else change.entity.due_at())
 
@@ -164,39 +191,36 @@ class MemoryStore:
 
     def _take_over(self, key: Key, transition: Transition) -> None:
         stored = self._instances.get(key)
-        if transition.origin is not None:
-            self._file_by_creation(key, stored, transition.origin.created_at)
+        old = _NOWHERE if stored is None else _places(stored)
         if stored is None:
             stored = self._instances[key] = blank(key.instance_id, transition)
-        if transition.origin is not None:
-            self._file(key, stored.origin.parent, transition.origin.parent)
         stored.absorb(transition)
+        self._move(key, old, _places(stored))
 
     def _remove_instance(self, key: Key) -> None:
         stored = self._instances.pop(key, None)
         if stored is not None:
-            self._file(key, stored.origin.parent, None)
-            self._file_by_creation(key, stored, None)
+            self._move(key, _places(stored), _NOWHERE)
         self._histories.pop(key, None)
         self._schedule(key, None)
 
-    def _file(self, key: Key, old: ParentLink | None, new: ParentLink | None) -> None:
-        """List the instance among the children of its parent, and of nobody else."""
-        if old is not None:
-            siblings = self._children.get(Key(key.hub, old.instance_id), {})
-            siblings.pop(key, None)
-            if not siblings:
-                self._children.pop(Key(key.hub, old.instance_id), None)
-        if new is not None:
-            self._children.setdefault(Key(key.hub, new.instance_id), {})[key] = None
+    def _remove_entity(self, key: Key) -> None:
+        if self._entities.pop(key, None) is not None:
+            self._by_entity_id[key.hub].remove(key.instance_id)
 
-    def _file_by_creation(self, key: Key, old: Instance | None, new: datetime | None) -> None:
-        """List the instance once, by when it was created."""
-        order = self._by_creation.setdefault(key.hub, [])
-        if old is not None:
-            del order[bisect_left(order, (old.origin.created_at, key.instance_id))]
-        if new is not None:
-            insort(order, (new, key.instance_id))
+    def _move(self, key: Key, old: _Places, new: _Places) -> None:
+        """List the instance where it is found now, and nowhere else."""
+        _reorder(self._by_creation[key.hub], key.instance_id, old.created_at, new.created_at)
+        _reorder(self._by_completion[key.hub], key.instance_id, old.completed_at, new.completed_at)
+        if old.parent_id == new.parent_id:
+            return
+        if old.parent_id is not None:
+            parent = Key(key.hub, old.parent_id)
+            del self._children[parent][key]
+            if not self._children[parent]:
+                del self._children[parent]
+        if new.parent_id is not None:
+            self._children.setdefault(Key(key.hub, new.parent_id), {})[key] = None
 
     def _schedule(self, key: Key, due_at: datetime | None) -> None:
         old = self._due.pop(key, None)
@@ -209,6 +233,37 @@ class MemoryStore:
     def _behind(self, at: datetime) -> int:
         """Where in the list the times begin that are later."""
         return bisect_right(self._by_time, at, key=itemgetter(0))
+
+
+class _Places(NamedTuple):
+    """What an instance is found by, besides its id."""
+
+    created_at: datetime | None
+    completed_at: datetime | None
+    parent_id: str | None
+
+
+_NOWHERE = _Places(None, None, None)
+
+
+def _places(instance: Instance) -> _Places:
+    origin = instance.origin
+    parent_id = None if origin.parent is None else origin.parent.instance_id
+    return _Places(origin.created_at, instance.progress.completed_at, parent_id)
+
+
+def _reorder(
+    order: _Order[tuple[datetime, str]],
+    instance_id: str,
+    old: datetime | None,
+    new: datetime | None,
+) -> None:
+    if old == new:
+        return
+    if old is not None:
+        order.remove((old, instance_id))
+    if new is not None:
+        order.add((new, instance_id))
 
 
 def _copy(instance: Instance) -> Instance:

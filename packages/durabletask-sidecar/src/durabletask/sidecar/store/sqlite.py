@@ -6,6 +6,7 @@ through, so that a turn costs a copy and not a query.
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,6 +20,7 @@ from .sqlite_reader import SqliteReader
 from .sqlite_writer import Writer
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator, Sequence
     from os import PathLike
 
@@ -59,8 +61,9 @@ class _HistoryCache:
 
 
 class SqliteStore(SqliteReader):
-    """Opens the file, or makes it. Raises StoreError when it cannot be used.
+    """Opens the file, or creates it. Raises StoreError when it cannot be used.
 
+    `path` is the path of a file, or ":memory:" for a database that is never written to a disk.
     With `synchronous="full"` a commit survives a power cut; with `"normal"` only the end
     of the process.
     """
@@ -69,13 +72,12 @@ class SqliteStore(SqliteReader):
         self, path: str | PathLike[str], *, synchronous: Synchronous | str = "full"
     ) -> None:
         if synchronous not in ("full", "normal"):
-            raise ValueError(f"synchronous is 'full' or 'normal', not {synchronous!r}")
-        self._lock = FileLock(Path(path))
-        try:
-            connection = files.connect(Path(path), synchronous)
-        except BaseException:
-            self._lock.release()
-            raise
+            raise ValueError(f"synchronous must be 'full' or 'normal', not {synchronous!r}")
+        self._lock: FileLock | None = None
+        if os.fspath(path) == files.MEMORY:
+            connection = files.connect_in_memory(synchronous)
+        else:
+            self._lock, connection = _locked(path, synchronous)
         super().__init__(connection)
         self._writer = Writer(connection)
         self._histories = _HistoryCache(_HISTORY_BYTES_KEPT)
@@ -119,7 +121,8 @@ class SqliteStore(SqliteReader):
         if self._is_open:
             self._is_open = False
             self._connection.close()
-            self._lock.release()
+            if self._lock is not None:
+                self._lock.release()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -138,3 +141,16 @@ class SqliteStore(SqliteReader):
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+
+def _locked(path: str | PathLike[str], synchronous: str) -> tuple[FileLock, sqlite3.Connection]:
+    """The connection to a file, and the lock that keeps other sidecars from it."""
+    if os.fspath(path).startswith("file:"):
+        # Many builds of SQLite take it for a URI, and would open another file than is locked.
+        raise StoreError(f"{os.fspath(path)!r} is a URI; give the path of the file instead")
+    lock = FileLock(Path(path))
+    try:
+        return lock, files.connect(Path(path), synchronous)
+    except BaseException:
+        lock.release()
+        raise

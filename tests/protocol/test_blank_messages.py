@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from durabletask.protocol import messages
-from durabletask.protocol.blanks import blank
+from durabletask.protocol.blank_messages import blank
 from tests.builders.protocol import all_classes
 
 

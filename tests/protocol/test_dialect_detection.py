@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from durabletask.protocol import codec, dialects, messages, recognition, wire
+from durabletask.protocol import codec, dialect_detection, dialects, messages, wire
 from durabletask.protocol.dialects import DAPR, EITHER, TASKHUB, Dialect
 
 ROUTER = messages.TaskRouter(source_app_id="orders")
@@ -48,22 +48,22 @@ def new_history(*events: Any) -> Any:
     ids=lambda fields: next(iter(fields)),
 )
 def test_a_worker_that_sends_a_field_of_microsofts_speaks_it(fields: Any) -> None:
-    assert recognition.of_worker(request(TASKHUB, **fields)) is TASKHUB
+    assert dialect_detection.of_worker(request(TASKHUB, **fields)) is TASKHUB
 
 
 def test_a_worker_that_sends_daprs_capabilities_speaks_dapr() -> None:
     capabilities = [messages.WorkerCapability.STATEFUL_HISTORY]
 
-    assert recognition.of_worker(request(DAPR, capabilities=capabilities)) is DAPR
+    assert dialect_detection.of_worker(request(DAPR, capabilities=capabilities)) is DAPR
 
 
 def test_a_worker_that_sends_nothing_may_speak_either() -> None:
-    assert recognition.of_worker(b"") is None
+    assert dialect_detection.of_worker(b"") is None
 
 
 def test_a_request_for_work_that_is_cut_off_is_refused() -> None:
     with pytest.raises(wire.DecodeError):
-        recognition.of_worker(request(TASKHUB, worker_instance_id="worker")[:-1])
+        dialect_detection.of_worker(request(TASKHUB, worker_instance_id="worker")[:-1])
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_request_for_work_that_is_cut_off_is_refused() -> None:
     ids=["task id", "router", "empty router", "version", "short patch", "patch", "timer"],
 )
 def test_an_answer_with_something_of_daprs_speaks_dapr(raw: bytes) -> None:
-    assert recognition.of_answer(raw) is DAPR
+    assert dialect_detection.of_completion(raw) is DAPR
 
 
 @pytest.mark.parametrize(
@@ -108,30 +108,30 @@ def test_an_answer_with_something_of_daprs_speaks_dapr(raw: bytes) -> None:
     ids=["plain", "tags", "trace parent", "trace context"],
 )
 def test_an_answer_without_may_be_anybodys(raw: bytes) -> None:
-    assert recognition.of_answer(raw) is None
+    assert dialect_detection.of_completion(raw) is None
 
 
 def test_a_new_history_is_microsofts_when_it_was_asked_for() -> None:
     raw = answer(TASKHUB, new_history(messages.HistoryEvent(event_id=1)))
 
-    assert recognition.of_answer(raw, rewinds=True) is None
-    assert recognition.of_answer(raw) is not None
+    assert dialect_detection.of_completion(raw, rewinds=True) is None
+    assert dialect_detection.of_completion(raw) is not None
 
 
 def test_what_nobody_can_read_is_not_taken_for_daprs() -> None:
-    assert recognition.of_answer(b"\x7f") is TASKHUB
+    assert dialect_detection.of_completion(b"\x7f") is TASKHUB
 
 
 @pytest.mark.parametrize("dialect", [TASKHUB, DAPR], ids=repr)
 def test_which_turn_is_answered_shows_in_any_dialect(dialect: Dialect) -> None:
     raw = answer(dialect, task(router=ROUTER), version=messages.OrchestrationVersion(name="v"))
 
-    assert recognition.outline(raw) == recognition.Outline("a", "t")
+    assert dialect_detection.completion_ids(raw) == dialect_detection.CompletionIds("a", "t")
 
 
 def test_an_id_that_is_no_text_is_refused() -> None:
     with pytest.raises(wire.DecodeError):
-        recognition.outline(b"\x0a\x01\xff")
+        dialect_detection.completion_ids(b"\x0a\x01\xff")
 
 
 def test_one_reader_reads_both_vendors_starts() -> None:

@@ -1,11 +1,9 @@
-"""Empty messages at a tenth of the constructor's price.
+"""Create empty messages in a tenth of the constructor's time.
 
-A generated constructor sets every field of its message: 35 for a HistoryEvent of which three
-are ever used. Here the defaults of a message live once, as attributes of its class, and an
-instance holds only what was put into it. Lists and dicts are the exception: they can be
-changed in place, so that every instance gets its own.
-
-Knows nothing about the wire.
+A generated constructor sets every field of its message: 35 for a HistoryEvent, of which three
+are used. Here the defaults of a message are attributes of its class, and an instance holds only
+the fields that were set. Lists and dicts are the exception: they can be changed in place, so
+every instance gets its own.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ _containers: dict[type[betterproto2.Message], tuple[tuple[str, type], ...]] = {}
 
 
 def blank(message_class: type[M]) -> M:
-    """What `message_class()` makes, equal to it in all that can be asked."""
+    """An empty message, equal to what `message_class()` makes."""
     containers = _containers.get(message_class)
     if containers is None:
         containers = share_defaults(message_class)
@@ -34,9 +32,9 @@ def blank(message_class: type[M]) -> M:
 
 
 def share_defaults(message_class: type[betterproto2.Message]) -> tuple[tuple[str, type], ...]:
-    """Put the immutable defaults on the class; return the other fields with their types.
+    """Set the immutable defaults on the class; return the other fields with their types.
 
-    Repeating it, in two threads at once even, changes nothing: no lock is needed.
+    Repeating it changes nothing, even in two threads at once: no lock is needed.
     """
     containers = []
     for field in dataclasses.fields(message_class):  # type: ignore[arg-type]

@@ -1,8 +1,6 @@
-"""What the codec has to know about a message: its fields as one dialect numbers them.
+"""The layout of a message on the wire: its fields with the numbers of one dialect.
 
-Read from the metadata of the generated dataclasses, once a message and dialect.
-
-Knows nothing about how bytes are read or written.
+Read from the metadata of the generated dataclasses, once for each message and dialect.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from durabletask.protocol.dialects import Dialect
 
 
-class Kind(Enum):
+class FieldKind(Enum):
     """How the value of a field looks on the wire and in Python."""
 
     STRING = auto()
@@ -39,20 +37,20 @@ class Kind(Enum):
 
     @property
     def is_map(self) -> bool:
-        return self in (Kind.STRING_MAP, Kind.JSON_MAP)
+        return self in (FieldKind.STRING_MAP, FieldKind.JSON_MAP)
 
     @property
     def is_varint(self) -> bool:
-        return self in (Kind.BOOL, Kind.INT32, Kind.UINT32, Kind.ENUM)
+        return self in (FieldKind.BOOL, FieldKind.INT32, FieldKind.UINT32, FieldKind.ENUM)
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a message, under the number it has in the plan's dialect."""
+    """One field of a message, under the number it has in the layout's dialect."""
 
     name: str
     number: int
-    kind: Kind
+    kind: FieldKind
     repeated: bool
     optional: bool
     """Whether unset is None, so that a set default value must be written."""
@@ -70,7 +68,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MessageLayout:
     """A message in one dialect: its fields in the order of their numbers."""
 
     message_class: type[betterproto2.Message]
@@ -89,24 +87,24 @@ class Plan:
 
 
 _SCALARS = {
-    "string": Kind.STRING,
-    "bytes": Kind.BYTES,
-    "bool": Kind.BOOL,
-    "int32": Kind.INT32,
-    "uint32": Kind.UINT32,
-    "enum": Kind.ENUM,
+    "string": FieldKind.STRING,
+    "bytes": FieldKind.BYTES,
+    "bool": FieldKind.BOOL,
+    "int32": FieldKind.INT32,
+    "uint32": FieldKind.UINT32,
+    "enum": FieldKind.ENUM,
 }
 
 _WELL_KNOWN = {
-    "StringValue": Kind.STRING_VALUE,
-    "BoolValue": Kind.BOOL_VALUE,
-    "Int32Value": Kind.INT32_VALUE,
-    "Timestamp": Kind.TIMESTAMP,
-    "Duration": Kind.DURATION,
+    "StringValue": FieldKind.STRING_VALUE,
+    "BoolValue": FieldKind.BOOL_VALUE,
+    "Int32Value": FieldKind.INT32_VALUE,
+    "Timestamp": FieldKind.TIMESTAMP,
+    "Duration": FieldKind.DURATION,
 }
 
 # Microsoft's contract has map<string, google.protobuf.Value> here; canonical.proto says
-# map<string, string>, for what our users see is JSON text.
+# map<string, string>, because our messages hold JSON text.
 JSON_MAPS = frozenset(
     {
         ("EntityBatchRequest", "properties"),
@@ -116,8 +114,8 @@ JSON_MAPS = frozenset(
 )
 
 
-def plan(message_class: type[betterproto2.Message], dialect: Dialect) -> Plan:
-    """Number the fields of `message_class` as `dialect` does."""
+def layout(message_class: type[betterproto2.Message], dialect: Dialect) -> MessageLayout:
+    """The layout of `message_class` in `dialect`."""
     present, absent = [], []
     for declared in dataclasses.fields(message_class):  # type: ignore[arg-type]
         canonical = declared.metadata["betterproto"].number
@@ -127,7 +125,7 @@ def plan(message_class: type[betterproto2.Message], dialect: Dialect) -> Plan:
         else:
             present.append(_field(message_class, declared, number))
     present.sort(key=lambda field: field.number)
-    return Plan(message_class, dialect, tuple(present), tuple(absent))
+    return MessageLayout(message_class, dialect, tuple(present), tuple(absent))
 
 
 def _field(
@@ -142,16 +140,18 @@ def _field(
         repeated=bool(meta.repeated),
         optional=bool(meta.optional),
         in_oneof=bool(meta.group),
-        type=_type(message_class, declared) if kind in (Kind.MESSAGE, Kind.ENUM) else None,
+        type=_type(message_class, declared)
+        if kind in (FieldKind.MESSAGE, FieldKind.ENUM)
+        else None,
     )
 
 
-def _kind(message: str, name: str, meta: betterproto2.FieldMetadata) -> Kind:
+def _kind(message: str, name: str, meta: betterproto2.FieldMetadata) -> FieldKind:
     if meta.proto_type == "map":
-        return Kind.JSON_MAP if (message, name) in JSON_MAPS else Kind.STRING_MAP
+        return FieldKind.JSON_MAP if (message, name) in JSON_MAPS else FieldKind.STRING_MAP
     if meta.proto_type != "message":
         return _SCALARS[meta.proto_type]
-    return Kind.MESSAGE if meta.unwrap is None else _WELL_KNOWN[meta.unwrap().__name__]
+    return FieldKind.MESSAGE if meta.unwrap is None else _WELL_KNOWN[meta.unwrap().__name__]
 
 
 def _type(message_class: type[betterproto2.Message], declared: dataclasses.Field[Any]) -> type[Any]:

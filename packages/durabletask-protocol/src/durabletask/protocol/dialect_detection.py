@@ -1,12 +1,10 @@
-"""Tell which dialect a peer speaks from what it says, for engines that serve both.
+"""Detect which dialect a worker speaks, for engines that serve both.
 
-    GetWorkItems    by its fields: the two vendors' have no number in common
-    an answer       by which dialect reads it without a rest
+    GetWorkItems              by its fields: the two vendors' have no number in common
+    CompleteOrchestratorTask  by which dialect can read it without unknown fields
 
-Nothing else tells: both vendors' procedures have the same paths, and their SDKs send the
-same user agents. A worker that asks for work without any field is known by its answers.
-
-Knows nothing about streams or tokens.
+Nothing else differs: both vendors' methods have the same paths, and their SDKs send the same
+user agents. A worker whose GetWorkItems has no field is recognized by its first completion.
 """
 
 from __future__ import annotations
@@ -30,18 +28,18 @@ _COMPLETION_TOKEN = 4
 
 
 def of_worker(raw: bytes) -> Dialect | None:
-    """The dialect of an encoded GetWorkItemsRequest; None when it does not show."""
+    """The dialect of an encoded GetWorkItemsRequest; None if both are possible."""
     found = {number for number, _ in _fields(raw)}
     if found & _numbers(DAPR):
         return DAPR
     return TASKHUB if found & _numbers(TASKHUB) else None
 
 
-def of_answer(raw: bytes, *, rewinds: bool = False) -> Dialect | None:
-    """The dialect of an encoded OrchestratorResponse; None when both vendors would say that.
+def of_completion(raw: bytes, *, rewinds: bool = False) -> Dialect | None:
+    """The dialect of an encoded OrchestratorResponse; None if both are possible.
 
-    `rewinds` is whether a new history was asked for, which nobody sends unasked: what looks
-    like one is Dapr's router.
+    `rewinds` is whether the turn asked for a rewind. If it did not, what looks like a new
+    history is Dapr's router.
     """
     if _reads(raw, TASKHUB, rewinds=rewinds):
         return None
@@ -49,21 +47,21 @@ def of_answer(raw: bytes, *, rewinds: bool = False) -> Dialect | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
-    """What an answer to a turn says about which turn it answers."""
+class CompletionIds:
+    """The ids by which an OrchestratorResponse names the turn that it completes."""
 
     instance_id: str
     completion_token: str
 
 
-def outline(raw: bytes) -> Outline:
-    """Read as much of an OrchestratorResponse as all dialects share, or raise DecodeError."""
+def completion_ids(raw: bytes) -> CompletionIds:
+    """Read the ids of an OrchestratorResponse of any dialect, or raise DecodeError."""
     texts = {_INSTANCE_ID: b"", _COMPLETION_TOKEN: b""}
     for number, content in _fields(raw):
         if number in texts and content is not None:
             texts[number] = content
     try:
-        return Outline(texts[_INSTANCE_ID].decode(), texts[_COMPLETION_TOKEN].decode())
+        return CompletionIds(texts[_INSTANCE_ID].decode(), texts[_COMPLETION_TOKEN].decode())
     except UnicodeDecodeError as error:
         raise wire.DecodeError(f"not an OrchestratorResponse: {error}") from error
 
@@ -80,7 +78,7 @@ def _numbers(dialect: Dialect) -> frozenset[int]:
 
 
 def _fields(raw: bytes) -> Iterator[tuple[int, bytes | None]]:
-    """The numbers of the fields, and what those hold that have a length."""
+    """The numbers of the fields, with the content of those that are length-delimited."""
     pos = 0
     try:
         while pos < len(raw):
@@ -95,7 +93,7 @@ def _fields(raw: bytes) -> Iterator[tuple[int, bytes | None]]:
 
 
 def _reads(raw: bytes, dialect: Dialect, *, rewinds: bool) -> bool:
-    """Whether the dialect has a meaning for all that is there."""
+    """Whether the dialect has a meaning for every field."""
     try:
         answer = codec.decode(messages.OrchestratorResponse, raw, dialect)
     except wire.DecodeError:
@@ -103,16 +101,16 @@ def _reads(raw: bytes, dialect: Dialect, *, rewinds: bool) -> bool:
     if not rewinds and any(action.rewind_orchestration is not None for action in answer.actions):
         return False
     trace = answer.orchestration_trace_context
-    # Of Dapr's version, which has the same number, a wrapper's reader may make nothing at all.
-    return (trace is None or bool(trace.span_id)) and not _has_rest(answer)
+    # Dapr's `version` has the number of Microsoft's trace context, and reads as an empty one.
+    return (trace is None or bool(trace.span_id)) and not _has_unknown(answer)
 
 
-def _has_rest(value: Any) -> bool:
+def _has_unknown(value: Any) -> bool:
     """Whether a message, or one in it, holds fields that were not known."""
     if isinstance(value, list):
-        return any(map(_has_rest, value))
+        return any(map(_has_unknown, value))
     if not dataclasses.is_dataclass(value):
         return False
-    # What was read stands in the instance; what is not there has its default.
+    # Only fields that were read are in the instance dict.
     held = vars(value)
-    return bool(held.get("_unknown_fields")) or any(map(_has_rest, held.values()))
+    return bool(held.get("_unknown_fields")) or any(map(_has_unknown, held.values()))
