@@ -131,7 +131,7 @@ def test_a_database_in_memory_needs_no_lock_and_leaves_no_file(
     monkeypatch.chdir(path.parent)
 
     with closing(SqliteStore(":memory:")) as store, closing(SqliteStore(":memory:")) as other:
-        Hub(store).start()
+        EngineDriver(store).start()
 
         assert store.load(KEY) is not None
         assert other.load(KEY) is None
