@@ -9,7 +9,7 @@ from durabletask.client import AsyncTaskHubGrpcClient, TaskHubGrpcClient
 from tests.builders.transport import FakeAsyncTransport, FakeTransport
 
 
-class ScriptedService:
+class ScriptedClient:
     """One of the two clients over a transport that plays a script."""
 
     def __init__(self, *, is_async: bool) -> None:

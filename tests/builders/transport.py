@@ -12,9 +12,19 @@ import grpc
 import grpc.aio
 
 from durabletask.protocol import dialects
-from durabletask.transport import call, error_mapping
+from durabletask.transport import (
+    async_calls,
+    async_io,
+    call,
+    error_mapping,
+    grpc_async_transport,
+    grpc_transport,
+    sync_calls,
+    sync_io,
+)
 from durabletask.transport.engine_detection import engine_of
 from durabletask.transport.errors import Refusal, SidecarError
+from durabletask.transport.limits import ChannelHealth
 
 if TYPE_CHECKING:
     from durabletask.protocol.methods import Method
@@ -201,3 +211,49 @@ class Counted:
         self.requests.append(request)
         self.metadata.append(dict(context.invocation_metadata() or ()))
         return await self._handler(request, context)
+
+
+class TransportKind:
+    """The transport for threads or that for an event loop, so that one test body serves both.
+
+    Blocking calls are made on a thread: the test's loop belongs to the server.
+    """
+
+    def __init__(self, *, is_async: bool) -> None:
+        self.is_async = is_async
+        self.error_base = grpc.aio.AioRpcError if is_async else grpc.RpcError
+
+    def connect(self, address: str | None = None, **settings: Any) -> Any:
+        return (grpc_async_transport if self.is_async else grpc_transport)(address, **settings)
+
+    def with_clock(self, address: str, clock: QuickClock) -> Any:
+        """A transport whose pauses take no time."""
+        settings: Any = {
+            "metadata": (),
+            "dialect": dialects.TASKHUB,
+            "patience": 0.8,
+            "health": ChannelHealth(),
+            "clock": clock,
+        }
+        if self.is_async:
+            return async_calls.GrpcAsyncTransport(
+                async_io.channel_source(address, False, None, None, None), **settings
+            )
+        return sync_calls.GrpcTransport(
+            sync_io.channel_source(address, False, None, None, None), **settings
+        )
+
+    def channel(self, address: str) -> Any:
+        make = grpc.aio.insecure_channel if self.is_async else grpc.insecure_channel
+        return make(address, [("grpc.enable_http_proxy", 0)])
+
+    async def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        if self.is_async:
+            return await function(*args, **options)
+        return await asyncio.to_thread(function, *args, **options)
+
+    async def drain(self, stream: Any) -> list[bytes]:
+        """All that comes until the stream ends."""
+        if self.is_async:
+            return [raw async for raw in stream]
+        return await asyncio.to_thread(list, stream)

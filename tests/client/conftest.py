@@ -1,12 +1,12 @@
-"""Every test that asks for a hub runs with both clients."""
+"""Every test that asks for `scripted` runs with both clients."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.builders.client import ScriptedService
+from tests.builders.client import ScriptedClient
 
 
 @pytest.fixture(params=["sync", "async"])
-def hub(request: pytest.FixtureRequest) -> ScriptedService:
-    return ScriptedService(is_async=request.param == "async")
+def scripted(request: pytest.FixtureRequest) -> ScriptedClient:
+    return ScriptedClient(is_async=request.param == "async")

@@ -1,4 +1,4 @@
-"""What no message can hold is refused before anything is sent, and named."""
+"""An argument that no message can hold is refused before anything is sent, and named."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_a_default_version_must_be_text(client_class: Any) -> None:
 
 
 class Bytes(JsonDataConverter):
-    """As one writes it who calls `orjson.dumps`."""
+    """A converter of a program that calls `orjson.dumps`."""
 
     def serialize(self, value: Any) -> Any:
         text = super().serialize(value)
@@ -177,7 +177,7 @@ class Bytes(JsonDataConverter):
         lambda client: client.terminate_orchestration("order-1", output=1),
     ],
 )
-async def test_a_converter_that_gives_no_text_is_refused(client_class: Any, call: Call) -> None:
+async def test_a_converter_that_returns_no_text_is_refused(client_class: Any, call: Call) -> None:
     client, transport = client_of(client_class, data_converter=Bytes())
 
     with pytest.raises(TypeError, match=r"data converter.*bytes"):

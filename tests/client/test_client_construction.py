@@ -56,7 +56,7 @@ def test_both_clients_have_the_same_methods_and_arguments() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in vars(TaskHubGrpcClient) if name[0] != "_"])
-def test_both_clients_say_the_same_of_a_method(name: str) -> None:
+def test_both_clients_document_a_method_alike(name: str) -> None:
     documented, asynchronous = (
         getattr(client_class, name) for client_class in (TaskHubGrpcClient, AsyncTaskHubGrpcClient)
     )
@@ -133,7 +133,7 @@ def test_a_handler_or_formatter_is_deprecated(client_class: Any, arguments: Any)
     assert warned[0].filename == __file__, "the warning should point at its cause"
 
 
-def test_a_given_logger_hears_what_the_client_does(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_given_logger_receives_the_clients_records(caplog: pytest.LogCaptureFixture) -> None:
     transport = FakeTransport(messages.CreateInstanceResponse())
     client = TaskHubGrpcClient(
         transport=transport, logger=logging.getLogger("mine"), metadata=[("taskhub", "orders")]
@@ -148,7 +148,7 @@ def test_a_given_logger_hears_what_the_client_does(caplog: pytest.LogCaptureFixt
     assert fields == {"hub": "orders", "instance_id": "order-1", "task_name": "sum"}
 
 
-def test_a_given_handler_hears_it_too() -> None:
+def test_a_given_handler_receives_them_too() -> None:
     heard = io.StringIO()
     transport = FakeTransport(messages.CreateInstanceResponse())
     with pytest.warns(DeprecationWarning, match="logger"):
@@ -171,7 +171,7 @@ def test_a_payload_store_is_refused_rather_than_ignored(client_class: Any) -> No
 
 @CLIENTS
 def test_making_a_client_connects_to_nothing(client_class: Any) -> None:
-    """Outside any event loop, too: modules make clients while they are imported."""
+    """Also outside any event loop: modules make clients while they are imported."""
     client = client_class(
         host_address="localhost:1", resiliency_options=GrpcClientResiliencyOptions()
     )

@@ -1,4 +1,4 @@
-"""What both clients do differently where the engine speaks Dapr's dialect."""
+"""How both clients differ where the engine speaks Dapr's dialect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from durabletask.transport.errors import (
     SidecarUnavailableError,
     UnsupportedOperationError,
 )
-from tests.builders.client import ScriptedService
+from tests.builders.client import ScriptedClient
 from tests.builders.transport import refused, result_of
 
 FOUND = messages.GetInstanceResponse(exists=True)
@@ -31,27 +31,27 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def dapr(hub: ScriptedService) -> Callable[..., Any]:
+def dapr(scripted: ScriptedClient) -> Callable[..., Any]:
     """Makes a client of an engine of Dapr's dialect, which gives these answers."""
 
     def client(*answers: Any, **settings: Any) -> Any:
-        made = hub.client(*answers, **settings)
-        hub.transport.engine = engine_of(dialects.DAPR)
+        made = scripted.client(*answers, **settings)
+        scripted.transport.engine = engine_of(dialects.DAPR)
         return made
 
     return client
 
 
-def asked(hub: ScriptedService) -> list[str]:
-    return [ask.method for ask in hub.transport.asked]
+def asked(scripted: ScriptedClient) -> list[str]:
+    return [ask.method for ask in scripted.transport.asked]
 
 
-async def test_a_start_has_a_time_so_that_it_waits_for_no_worker(
-    hub: ScriptedService, dapr: Any
+async def test_a_start_is_sent_with_a_time_so_that_its_answer_waits_for_no_worker(
+    scripted: ScriptedClient, dapr: Any
 ) -> None:
     await result_of(dapr(STARTED).schedule_new_orchestration("sum", instance_id="order-1"))
 
-    assert hub.request == messages.CreateInstanceRequest(
+    assert scripted.request == messages.CreateInstanceRequest(
         instance_id="order-1",
         name="sum",
         scheduled_start_timestamp=LONG_AGO,
@@ -59,12 +59,12 @@ async def test_a_start_has_a_time_so_that_it_waits_for_no_worker(
     )
 
 
-async def test_a_start_that_has_a_time_keeps_it(hub: ScriptedService, dapr: Any) -> None:
+async def test_a_start_that_has_a_time_keeps_it(scripted: ScriptedClient, dapr: Any) -> None:
     noon = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
     await result_of(dapr(STARTED).schedule_new_orchestration("sum", start_at=noon))
 
-    assert hub.request.scheduled_start_timestamp == noon
+    assert scripted.request.scheduled_start_timestamp == noon
 
 
 @pytest.mark.parametrize(
@@ -72,19 +72,19 @@ async def test_a_start_that_has_a_time_keeps_it(hub: ScriptedService, dapr: Any)
     [(None, True), ([], True), (ENDED, False), ([*ENDED, OrchestrationStatus.CANCELED], False)],
 )
 async def test_an_id_is_reused_only_where_it_was_allowed(
-    hub: ScriptedService, dapr: Any, policy: Any, *, is_unique: bool
+    scripted: ScriptedClient, dapr: Any, policy: Any, *, is_unique: bool
 ) -> None:
     await result_of(dapr(STARTED).schedule_new_orchestration("sum", reuse_id_policy=policy))
 
-    assert hub.request.enforce_unique_instance_id is is_unique
-    assert hub.request.orchestration_id_reuse_policy is None
+    assert scripted.request.enforce_unique_instance_id is is_unique
+    assert scripted.request.orchestration_id_reuse_policy is None
 
 
 @pytest.mark.parametrize(
     "policy", [ENDED[:2], [*ENDED, OrchestrationStatus.RUNNING], [OrchestrationStatus.RUNNING]]
 )
-async def test_another_policy_is_refused_unsent(
-    hub: ScriptedService, dapr: Any, policy: Any
+async def test_another_policy_is_refused_before_it_is_sent(
+    scripted: ScriptedClient, dapr: Any, policy: Any
 ) -> None:
     with pytest.raises(
         UnsupportedOperationError, match="terminate and purge the old one"
@@ -93,18 +93,20 @@ async def test_another_policy_is_refused_unsent(
             dapr().schedule_new_orchestration("sum", instance_id="order-1", reuse_id_policy=policy)
         )
 
-    assert asked(hub) == []
+    assert asked(scripted) == []
     assert raised.value.instance_id == "order-1"
 
 
-async def test_an_id_that_is_taken_is_an_error_as_elsewhere(dapr: Any) -> None:
+async def test_an_id_that_is_taken_is_an_error(dapr: Any) -> None:
     client = dapr(refused("ALREADY_EXISTS", method="StartInstance"))
 
     with pytest.raises(InstanceExistsError):
         await result_of(client.schedule_new_orchestration("sum", instance_id="order-1"))
 
 
-async def test_what_is_not_kept_is_logged_once(dapr: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_field_that_the_engine_does_not_store_is_logged_once(
+    dapr: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     client = dapr(STARTED, STARTED, STARTED)
 
     await result_of(client.schedule_new_orchestration("sum", tags={"team": "blue"}))
@@ -130,12 +132,12 @@ WAITING = TELLING[1:]
 
 
 @pytest.mark.parametrize(("name", "arguments"), TELLING)
-async def test_an_instance_that_is_there_is_told(
-    hub: ScriptedService, dapr: Any, name: str, arguments: Any
+async def test_an_existing_instance_is_looked_up_and_then_called(
+    scripted: ScriptedClient, dapr: Any, name: str, arguments: Any
 ) -> None:
     await result_of(getattr(dapr(FOUND, object()), name)(*arguments))
 
-    looked_up, told = asked(hub)
+    looked_up, told = asked(scripted)
     assert looked_up == "GetInstance"
     assert told in {"RaiseEvent", "TerminateInstance", "SuspendInstance", "ResumeInstance"}
 
@@ -144,26 +146,26 @@ async def test_an_instance_that_is_there_is_told(
     "missing", [MISSING, refused("UNKNOWN", details="no such instance exists")]
 )
 @pytest.mark.parametrize(("name", "arguments"), TELLING)
-async def test_nothing_is_left_for_an_instance_that_is_not_there(
-    hub: ScriptedService, dapr: Any, name: str, arguments: Any, missing: Any
+async def test_nothing_is_sent_to_an_instance_that_does_not_exist(
+    scripted: ScriptedClient, dapr: Any, name: str, arguments: Any, missing: Any
 ) -> None:
     with pytest.raises(InstanceNotFoundError, match="has no instance 'order-1'"):
         await result_of(getattr(dapr(missing), name)(*arguments))
 
-    assert asked(hub) == ["GetInstance"]
+    assert asked(scripted) == ["GetInstance"]
 
 
 @pytest.mark.parametrize(("name", "arguments"), WAITING)
-async def test_an_answer_that_waits_for_a_worker_is_not_waited_for(
-    hub: ScriptedService, dapr: Any, caplog: pytest.LogCaptureFixture, name: str, arguments: Any
+async def test_an_answer_that_comes_only_with_a_worker_is_not_awaited(
+    scripted: ScriptedClient, dapr: Any, caplog: pytest.LogCaptureFixture, name: str, arguments: Any
 ) -> None:
     await result_of(getattr(dapr(FOUND, refused(NO_ANSWER)), name)(*arguments))
 
-    assert hub.transport.asked[1].timeout == 10
+    assert scripted.transport.asked[1].timeout == 10
     assert "takes effect when a worker runs the instance" in caplog.text
 
 
-async def test_an_event_that_is_not_answered_may_not_have_arrived(dapr: Any) -> None:
+async def test_an_event_that_is_not_answered_is_an_error(dapr: Any) -> None:
     client = dapr(FOUND, refused(NO_ANSWER, method="RaiseEvent"))
 
     with pytest.raises(SidecarUnavailableError):
@@ -171,7 +173,7 @@ async def test_an_event_that_is_not_answered_may_not_have_arrived(dapr: Any) -> 
 
 
 @pytest.mark.parametrize(("name", "arguments"), TELLING)
-async def test_an_engine_that_is_away_is_away(dapr: Any, name: str, arguments: Any) -> None:
+async def test_an_unreachable_engine_is_an_error(dapr: Any, name: str, arguments: Any) -> None:
     with pytest.raises(SidecarUnavailableError):
         await result_of(getattr(dapr(FOUND, refused("UNAVAILABLE")), name)(*arguments))
 
@@ -179,16 +181,16 @@ async def test_an_engine_that_is_away_is_away(dapr: Any, name: str, arguments: A
 @pytest.mark.parametrize(
     "missing", [MISSING, refused("UNKNOWN", details="no such instance exists")]
 )
-async def test_what_is_not_there_is_not_purged(
-    hub: ScriptedService, dapr: Any, missing: Any
+async def test_an_instance_that_does_not_exist_is_not_purged(
+    scripted: ScriptedClient, dapr: Any, missing: Any
 ) -> None:
     result = await result_of(dapr(missing).purge_orchestration("order-1"))
 
     assert result.deleted_instance_count == 0
-    assert asked(hub) == ["GetInstance"]
+    assert asked(scripted) == ["GetInstance"]
 
 
-async def test_what_is_there_is_purged(dapr: Any) -> None:
+async def test_an_existing_instance_is_purged(dapr: Any) -> None:
     purged = messages.PurgeInstancesResponse(deleted_instance_count=2)
 
     result = await result_of(dapr(FOUND, purged).purge_orchestration("order-1"))
@@ -201,7 +203,7 @@ RUNNING = "failed to purge orchestration state: orchestration has not yet comple
 
 
 @pytest.mark.parametrize("answers", [[RUNNING], [NOT_BEGUN, FOUND]], ids=["running", "not begun"])
-async def test_what_has_not_ended_is_not_purged(dapr: Any, answers: list[Any]) -> None:
+async def test_an_instance_that_has_not_ended_is_not_purged(dapr: Any, answers: list[Any]) -> None:
     details, *then = answers
     refusal = refused("UNKNOWN", method="PurgeInstances", details=details)
 
@@ -209,7 +211,7 @@ async def test_what_has_not_ended_is_not_purged(dapr: Any, answers: list[Any]) -
         await result_of(dapr(FOUND, refusal, *then).purge_orchestration("order-1"))
 
 
-async def test_what_has_gone_meanwhile_counts_as_none_deleted(dapr: Any) -> None:
+async def test_an_instance_that_was_deleted_meanwhile_counts_as_none_deleted(dapr: Any) -> None:
     refusal = refused("UNKNOWN", method="PurgeInstances", details=NOT_BEGUN)
 
     result = await result_of(dapr(FOUND, refusal, MISSING).purge_orchestration("order-1"))
@@ -217,23 +219,25 @@ async def test_what_has_gone_meanwhile_counts_as_none_deleted(dapr: Any) -> None
     assert result.deleted_instance_count == 0
 
 
-async def test_all_ids_are_listed_page_by_page(hub: ScriptedService, dapr: Any) -> None:
+async def test_all_ids_are_listed_page_by_page(scripted: ScriptedClient, dapr: Any) -> None:
     client = dapr(messages.PageInstanceIdsResponse(instance_ids=["a"], continuation_token="more"))
 
     page = await result_of(client.list_instance_ids(page_size=1, continuation_token="first"))
 
     assert (page.items, page.continuation_token) == (["a"], "more")
-    assert hub.request == messages.PageInstanceIdsRequest(continuation_token="first", page_size=1)
+    assert scripted.request == messages.PageInstanceIdsRequest(
+        continuation_token="first", page_size=1
+    )
 
 
-async def test_the_page_size_is_left_to_the_engine(hub: ScriptedService, dapr: Any) -> None:
+async def test_the_page_size_is_left_to_the_engine(scripted: ScriptedClient, dapr: Any) -> None:
     page = await result_of(dapr(messages.PageInstanceIdsResponse()).list_instance_ids())
 
     assert page.continuation_token is None
-    assert hub.request == messages.PageInstanceIdsRequest()
+    assert scripted.request == messages.PageInstanceIdsRequest()
 
 
-async def test_history_comes_at_once(hub: ScriptedService, dapr: Any) -> None:
+async def test_history_comes_in_one_answer(scripted: ScriptedClient, dapr: Any) -> None:
     event = messages.HistoryEvent(
         event_id=-1, timer_fired=messages.TimerFiredEvent(timer_id=3, fire_at=LONG_AGO)
     )
@@ -242,10 +246,10 @@ async def test_history_comes_at_once(hub: ScriptedService, dapr: Any) -> None:
     (told,) = await result_of(client.get_orchestration_history("order-1"))
 
     assert told.timer_id == 3
-    assert asked(hub) == ["GetInstanceHistory"]
+    assert asked(scripted) == ["GetInstanceHistory"]
 
 
-async def test_no_history_of_an_instance_that_is_not_there_is_an_error(dapr: Any) -> None:
+async def test_the_history_of_an_instance_that_does_not_exist_is_an_error(dapr: Any) -> None:
     client = dapr(messages.GetInstanceHistoryResponse(), MISSING)
 
     with pytest.raises(InstanceNotFoundError):
@@ -272,16 +276,16 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("name", "options", "instead"), REFUSED)
-async def test_conditions_that_the_engine_does_not_know_are_refused_unsent(
-    hub: ScriptedService, dapr: Any, name: str, options: dict[str, Any], instead: str
+async def test_conditions_that_the_engine_does_not_have_are_refused_before_they_are_sent(
+    scripted: ScriptedClient, dapr: Any, name: str, options: dict[str, Any], instead: str
 ) -> None:
     with pytest.raises(UnsupportedOperationError, match=f"Dapr's dialect cannot .*{instead}"):
         await result_of(getattr(dapr(), name)(**options))
 
-    assert asked(hub) == []
+    assert asked(scripted) == []
 
 
-async def test_a_rerun_keeps_the_recorded_input(hub: ScriptedService, dapr: Any) -> None:
+async def test_a_rerun_keeps_the_recorded_input(scripted: ScriptedClient, dapr: Any) -> None:
     client = dapr(messages.RerunOrchestrationFromEventResponse(new_instance_id="order-2"))
 
     new_id = await result_of(
@@ -289,26 +293,26 @@ async def test_a_rerun_keeps_the_recorded_input(hub: ScriptedService, dapr: Any)
     )
 
     assert new_id == "order-2"
-    assert hub.request == messages.RerunOrchestrationFromEventRequest(
+    assert scripted.request == messages.RerunOrchestrationFromEventRequest(
         source_instance_id="order-1", event_id=4, new_instance_id="order-2"
     )
 
 
 @pytest.mark.parametrize(("given", "sent"), [([1], "[1]"), (None, None)])
 async def test_a_rerun_may_have_another_input(
-    hub: ScriptedService, dapr: Any, given: Any, sent: str | None
+    scripted: ScriptedClient, dapr: Any, given: Any, sent: str | None
 ) -> None:
     client = dapr(messages.RerunOrchestrationFromEventResponse())
 
     new_id = await result_of(client.rerun_orchestration_from_event("order-1", 4, input=given))
 
-    assert hub.request.overwrite_input
-    assert hub.request.input == sent
-    assert hub.request.new_instance_id == new_id != ""
+    assert scripted.request.overwrite_input
+    assert scripted.request.input == sent
+    assert scripted.request.new_instance_id == new_id != ""
 
 
-async def test_a_dialect_that_there_is_not_is_refused_when_the_client_is_made(
-    hub: ScriptedService,
+async def test_an_unknown_dialect_is_refused_when_the_client_is_made(
+    scripted: ScriptedClient,
 ) -> None:
     with pytest.raises(ValueError, match="'auto', 'taskhub', 'dapr'"):
-        hub.client(dialect="dts")
+        scripted.client(dialect="dts")

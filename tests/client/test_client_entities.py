@@ -1,4 +1,4 @@
-"""What both clients ask about entities, and what they make of the answers."""
+"""Operations on entities: the requests and results of both clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from durabletask.client import CleanEntityStorageResult, EntityQuery
 from durabletask.entities import EntityInstanceId
 from durabletask.protocol import messages
 from durabletask.transport.errors import ProtocolError
-from tests.builders.client import ScriptedService, items_of
+from tests.builders.client import ScriptedClient, items_of
 from tests.builders.transport import refused, result_of
 
 ACCOUNT = EntityInstanceId("Account", "Ada")
@@ -27,45 +27,47 @@ FOUND = messages.EntityMetadata(
 )
 
 
-async def test_a_signal_carries_all_that_was_given(hub: ScriptedService) -> None:
-    client = hub.client(messages.SignalEntityResponse())
+async def test_a_signal_carries_all_that_was_given(scripted: ScriptedClient) -> None:
+    client = scripted.client(messages.SignalEntityResponse())
 
     await result_of(client.signal_entity(ACCOUNT, "Deposit", {"amount": 5}, AT))
 
-    assert hub.request == messages.SignalEntityRequest(
+    assert scripted.request == messages.SignalEntityRequest(
         instance_id="@account@Ada",
         name="Deposit",
         input='{"amount": 5}',
         scheduled_time=AWARE,
-        request_id=hub.request.request_id,
+        request_id=scripted.request.request_id,
     )
 
 
-async def test_a_signal_without_input_or_time_has_none(hub: ScriptedService) -> None:
-    client = hub.client(messages.SignalEntityResponse())
+async def test_a_signal_without_input_or_time_has_none(scripted: ScriptedClient) -> None:
+    client = scripted.client(messages.SignalEntityResponse())
 
     await result_of(client.signal_entity(ACCOUNT, "close"))
 
-    assert hub.request.input is hub.request.scheduled_time is None
+    assert scripted.request.input is scripted.request.scheduled_time is None
 
 
-async def test_each_signal_has_a_guid_of_its_own(hub: ScriptedService) -> None:
-    client = hub.client(messages.SignalEntityResponse(), messages.SignalEntityResponse())
+async def test_each_signal_has_a_guid_of_its_own(scripted: ScriptedClient) -> None:
+    client = scripted.client(messages.SignalEntityResponse(), messages.SignalEntityResponse())
 
     for _ in range(2):
         await result_of(client.signal_entity(ACCOUNT, "close"))
 
-    first, second = (uuid.UUID(request.request_id) for request in hub.requests)
+    first, second = (uuid.UUID(request.request_id) for request in scripted.requests)
     assert first != second
 
 
 @pytest.mark.parametrize("include_state", [True, False])
-async def test_an_entity_is_looked_up_as_told(hub: ScriptedService, include_state: bool) -> None:
-    client = hub.client(messages.GetEntityResponse(exists=True, entity=FOUND))
+async def test_an_entity_is_looked_up_with_or_without_its_state(
+    scripted: ScriptedClient, include_state: bool
+) -> None:
+    client = scripted.client(messages.GetEntityResponse(exists=True, entity=FOUND))
 
     entity = await result_of(client.get_entity(ACCOUNT, include_state))
 
-    assert hub.request == messages.GetEntityRequest(
+    assert scripted.request == messages.GetEntityRequest(
         instance_id="@account@Ada", include_state=include_state
     )
     assert (entity.id, entity.last_modified) == (ACCOUNT, AWARE)
@@ -78,8 +80,8 @@ async def test_an_entity_is_looked_up_as_told(hub: ScriptedService, include_stat
     [messages.GetEntityResponse(exists=False), refused("NOT_FOUND", method="GetEntity")],
     ids=["answered", "refused"],
 )
-async def test_an_unknown_entity_is_none(hub: ScriptedService, answer: Any) -> None:
-    client = hub.client(answer)
+async def test_an_unknown_entity_is_none(scripted: ScriptedClient, answer: Any) -> None:
+    client = scripted.client(answer)
 
     assert await result_of(client.get_entity(ACCOUNT)) is None
 
@@ -103,9 +105,9 @@ GATHERINGS = pytest.mark.parametrize(
 
 @GATHERINGS
 async def test_a_query_for_entities_sends_its_conditions(
-    hub: ScriptedService, gathered: Any
+    scripted: ScriptedClient, gathered: Any
 ) -> None:
-    client = hub.client(page())
+    client = scripted.client(page())
     query = EntityQuery(
         instance_id_starts_with="@account@A",
         last_modified_from=AT,
@@ -117,7 +119,7 @@ async def test_a_query_for_entities_sends_its_conditions(
 
     assert await gathered(client, query) == []
 
-    assert hub.request.query == messages.EntityQuery(
+    assert scripted.request.query == messages.EntityQuery(
         instance_id_starts_with="@account@A",
         last_modified_from=AWARE,
         last_modified_to=AWARE,
@@ -129,30 +131,32 @@ async def test_a_query_for_entities_sends_its_conditions(
 
 @GATHERINGS
 async def test_a_query_without_conditions_finds_all_with_their_states(
-    hub: ScriptedService, gathered: Any
+    scripted: ScriptedClient, gathered: Any
 ) -> None:
-    client = hub.client(messages.QueryEntitiesResponse(entities=[FOUND]))
+    client = scripted.client(messages.QueryEntitiesResponse(entities=[FOUND]))
 
     (entity,) = await gathered(client)
 
-    assert hub.request.query == messages.EntityQuery(include_state=True)
+    assert scripted.request.query == messages.EntityQuery(include_state=True)
     assert entity.get_typed_state() == 5
 
 
 @GATHERINGS
 @pytest.mark.parametrize("last", [None, "", "0", "1"], ids=repr)
-async def test_pages_of_entities_are_fetched_until_a_token_leads_no_further(
-    hub: ScriptedService, gathered: Any, last: str | None
+async def test_pages_of_entities_are_fetched_until_the_last(
+    scripted: ScriptedClient, gathered: Any, last: str | None
 ) -> None:
-    client = hub.client(page("a", token="1"), page("b", token=last))
+    client = scripted.client(page("a", token="1"), page("b", token=last))
 
     assert [entity.id.key for entity in await gathered(client)] == ["a", "b"]
 
-    assert [request.query.continuation_token for request in hub.requests] == [None, "1"]
+    assert [request.query.continuation_token for request in scripted.requests] == [None, "1"]
 
 
-async def test_cleaning_goes_on_until_nothing_is_left_and_adds_up(hub: ScriptedService) -> None:
-    client = hub.client(
+async def test_cleaning_is_repeated_until_nothing_is_left_and_counts_are_summed(
+    scripted: ScriptedClient,
+) -> None:
+    client = scripted.client(
         messages.CleanEntityStorageResponse(
             continuation_token="1", empty_entities_removed=2, orphaned_locks_released=3
         ),
@@ -162,7 +166,7 @@ async def test_cleaning_goes_on_until_nothing_is_left_and_adds_up(hub: ScriptedS
     cleaned = await result_of(client.clean_entity_storage())
 
     assert cleaned == CleanEntityStorageResult(6, 8)
-    assert hub.requests == [
+    assert scripted.requests == [
         messages.CleanEntityStorageRequest(
             continuation_token=token, remove_empty_entities=True, release_orphaned_locks=True
         )
@@ -171,14 +175,14 @@ async def test_cleaning_goes_on_until_nothing_is_left_and_adds_up(hub: ScriptedS
 
 
 @pytest.mark.parametrize("told", [(True, False), (False, True)])
-async def test_cleaning_does_what_it_was_told(
-    hub: ScriptedService, told: tuple[bool, bool]
+async def test_cleaning_sends_both_options(
+    scripted: ScriptedClient, told: tuple[bool, bool]
 ) -> None:
-    client = hub.client(messages.CleanEntityStorageResponse())
+    client = scripted.client(messages.CleanEntityStorageResponse())
 
     await result_of(client.clean_entity_storage(*told))
 
-    assert (hub.request.remove_empty_entities, hub.request.release_orphaned_locks) == told
+    assert (scripted.request.remove_empty_entities, scripted.request.release_orphaned_locks) == told
 
 
 @pytest.mark.parametrize(
@@ -190,10 +194,10 @@ async def test_cleaning_does_what_it_was_told(
         ("CleanEntityStorage", lambda client: client.clean_entity_storage()),
     ],
 )
-async def test_an_engine_without_entities_is_told(
-    hub: ScriptedService, rpc: str, call: Any
+async def test_an_engine_without_entities_is_an_error_that_says_so(
+    scripted: ScriptedClient, rpc: str, call: Any
 ) -> None:
-    client = hub.client(refused("UNIMPLEMENTED", method=rpc))
+    client = scripted.client(refused("UNIMPLEMENTED", method=rpc))
 
     with pytest.raises(ProtocolError, match=rf"{rpc}.*cannot keep entities"):
         await result_of(call(client))

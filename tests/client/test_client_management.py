@@ -1,4 +1,4 @@
-"""Rewind, restart, purge, query, list and history: what both clients ask, and make of answers."""
+"""Rewind, restart, purge, query, list and history: the requests and results of both clients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from durabletask.client import (
 from durabletask.protocol import events, messages
 from durabletask.serialization import JsonDataConverter
 from durabletask.transport.errors import InstanceNotFoundError, InstanceStatusError, ProtocolError
-from tests.builders.client import ScriptedService, first_of, items_of
+from tests.builders.client import ScriptedClient, first_of, items_of
 from tests.builders.transport import refused, result_of
 
 Call = Callable[[Any], Any]
@@ -33,7 +33,7 @@ ENDED = events.execution_completed(messages.OrchestrationStatus.COMPLETED, "3", 
 
 
 class Operation(NamedTuple):
-    """A call of a client, what it asks for, the answer, and what the caller gets."""
+    """A call of a client, its request, the answer, and the result."""
 
     call: Call
     rpc: str
@@ -144,14 +144,14 @@ OPERATIONS = {
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
-async def test_an_operation_asks_for_what_was_said_and_returns_what_was_answered(
-    hub: ScriptedService, operation: Operation
+async def test_an_operation_sends_its_arguments_and_returns_the_answer(
+    scripted: ScriptedClient, operation: Operation
 ) -> None:
-    client = hub.client(operation.answer)
+    client = scripted.client(operation.answer)
 
     result = await result_of(operation.call(client))
 
-    (asked,) = hub.transport.asked
+    (asked,) = scripted.transport.asked
     assert (asked.method, asked.request) == (operation.rpc, operation.request)
     assert result == operation.result
 
@@ -164,18 +164,18 @@ async def test_an_operation_asks_for_what_was_said_and_returns_what_was_answered
         (lambda client: client.purge_orchestration("order-1"), "PurgeInstances", "ended"),
     ],
 )
-async def test_a_status_that_forbids_it_is_an_error_that_says_which_would_not(
-    hub: ScriptedService, call: Call, rpc: str, name: str
+async def test_a_status_that_does_not_allow_it_is_an_error_that_says_which_does(
+    scripted: ScriptedClient, call: Call, rpc: str, name: str
 ) -> None:
-    client = hub.client(refused("FAILED_PRECONDITION", method=rpc))
+    client = scripted.client(refused("FAILED_PRECONDITION", method=rpc))
 
     with pytest.raises(InstanceStatusError, match=rf"'order-1'.*{name}"):
         await result_of(call(client))
 
 
 @pytest.mark.parametrize("name", ["rewind", "restart", "history"])
-async def test_an_unknown_id_is_an_error_that_names_it(hub: ScriptedService, name: str) -> None:
-    client = hub.client(refused("NOT_FOUND", method=OPERATIONS[name].rpc))
+async def test_an_unknown_id_is_an_error_that_names_it(scripted: ScriptedClient, name: str) -> None:
+    client = scripted.client(refused("NOT_FOUND", method=OPERATIONS[name].rpc))
 
     with pytest.raises(InstanceNotFoundError, match="'order-1'"):
         await result_of(OPERATIONS[name].call(client))
@@ -183,9 +183,9 @@ async def test_an_unknown_id_is_an_error_that_names_it(hub: ScriptedService, nam
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
 async def test_an_engine_that_cannot_do_it_is_an_error_that_names_both(
-    hub: ScriptedService, operation: Operation
+    scripted: ScriptedClient, operation: Operation
 ) -> None:
-    client = hub.client(refused("UNIMPLEMENTED", method=operation.rpc))
+    client = scripted.client(refused("UNIMPLEMENTED", method=operation.rpc))
 
     with pytest.raises(ProtocolError, match=rf"sidecar\.test:4001 .*{operation.rpc}"):
         await result_of(operation.call(client))
@@ -195,18 +195,18 @@ async def test_an_engine_that_cannot_do_it_is_an_error_that_names_both(
     ("allowed", "deadline"), [(None, 3600), (timedelta(seconds=5), 35), (timedelta(days=2), 172830)]
 )
 async def test_the_call_of_a_purge_outlasts_the_purge(
-    hub: ScriptedService, allowed: timedelta | None, deadline: float
+    scripted: ScriptedClient, allowed: timedelta | None, deadline: float
 ) -> None:
-    client = hub.client(messages.PurgeInstancesResponse())
+    client = scripted.client(messages.PurgeInstancesResponse())
 
     await result_of(client.purge_orchestrations_by(timeout=allowed))
 
-    (asked,) = hub.transport.asked
+    (asked,) = scripted.transport.asked
     assert asked.timeout == deadline
 
 
-async def test_a_purge_needs_some_time(hub: ScriptedService) -> None:
-    client = hub.client()
+async def test_the_timeout_of_a_purge_must_be_positive(scripted: ScriptedClient) -> None:
+    client = scripted.client()
 
     with pytest.raises(ValueError, match=r"^timeout must be greater than zero\.$"):
         await result_of(client.purge_orchestrations_by(timeout=timedelta(0)))
@@ -236,8 +236,8 @@ GATHERINGS = pytest.mark.parametrize(
 
 
 @GATHERINGS
-async def test_a_query_sends_its_conditions(hub: ScriptedService, gathered: Any) -> None:
-    client = hub.client(page())
+async def test_a_query_sends_its_conditions(scripted: ScriptedClient, gathered: Any) -> None:
+    client = scripted.client(page())
     query = OrchestrationQuery(
         created_time_from=FROM,
         created_time_to=TO,
@@ -249,7 +249,7 @@ async def test_a_query_sends_its_conditions(hub: ScriptedService, gathered: Any)
 
     assert await gathered(client, query) == []
 
-    assert hub.request.query == messages.InstanceQuery(
+    assert scripted.request.query == messages.InstanceQuery(
         created_time_from=AWARE_FROM,
         created_time_to=AWARE_TO,
         runtime_status=SENT_STATUS,
@@ -270,57 +270,57 @@ async def test_a_query_sends_its_conditions(hub: ScriptedService, gathered: Any)
     ids=["nothing", "none", "no limit"],
 )
 async def test_a_query_without_conditions_finds_all(
-    hub: ScriptedService, gathered: Any, query: Any, limit: int
+    scripted: ScriptedClient, gathered: Any, query: Any, limit: int
 ) -> None:
-    client = hub.client(page("a"))
+    client = scripted.client(page("a"))
 
     assert [state.instance_id for state in await gathered(client, *query)] == ["a"]
 
-    assert hub.request.query == messages.InstanceQuery(max_instance_count=limit)
+    assert scripted.request.query == messages.InstanceQuery(max_instance_count=limit)
 
 
 @GATHERINGS
 @pytest.mark.parametrize("last", [None, "", "0", "after-b"], ids=repr)
-async def test_pages_are_fetched_until_a_token_leads_no_further(
-    hub: ScriptedService, gathered: Any, last: str | None
+async def test_pages_are_fetched_until_the_last(
+    scripted: ScriptedClient, gathered: Any, last: str | None
 ) -> None:
-    """None, empty and "0" are how engines end; the token of the page before would never end."""
-    client = hub.client(
+    """Engines mark the last page by None, "" or "0"; the same token again would never end."""
+    client = scripted.client(
         page("a", token="after-a"), page("b", token="after-b"), page("c", token=last)
     )
 
     states = await gathered(client, OrchestrationQuery(instance_id_prefix=""))
 
     assert [state.instance_id for state in states] == ["a", "b", "c"]
-    tokens = [request.query.continuation_token for request in hub.requests]
+    tokens = [request.query.continuation_token for request in scripted.requests]
     assert tokens == [None, "after-a", "after-b"]
 
 
 @GATHERINGS
-async def test_a_page_may_be_empty_before_the_last(hub: ScriptedService, gathered: Any) -> None:
-    client = hub.client(page(token="1"), page("b"))
+async def test_a_page_may_be_empty_before_the_last(scripted: ScriptedClient, gathered: Any) -> None:
+    client = scripted.client(page(token="1"), page("b"))
 
     assert [state.instance_id for state in await gathered(client)] == ["b"]
 
 
-async def test_an_iterator_fetches_no_page_before_it_is_needed(hub: ScriptedService) -> None:
-    client = hub.client(page("a", token="after-a"))
+async def test_an_iterator_fetches_no_page_before_it_is_needed(scripted: ScriptedClient) -> None:
+    client = scripted.client(page("a", token="after-a"))
 
     states = client.iter_orchestration_states()
-    before = list(hub.transport.asked)
+    before = list(scripted.transport.asked)
     first = await first_of(states)
 
     assert before == []
     assert first.instance_id == "a"
-    assert len(hub.transport.asked) == 1
+    assert len(scripted.transport.asked) == 1
 
 
 @pytest.mark.parametrize("last", [None, "", "0", "b!"], ids=repr)
-async def test_a_token_that_leads_no_further_is_none(
-    hub: ScriptedService, last: str | None
+async def test_the_token_of_the_last_page_is_none(
+    scripted: ScriptedClient, last: str | None
 ) -> None:
     """So that a loop over pages ends on every engine."""
-    client = hub.client(
+    client = scripted.client(
         messages.ListInstanceIdsResponse(instance_ids=["c"], last_instance_key=last)
     )
 
@@ -336,11 +336,11 @@ class Shouting(JsonDataConverter):
         return str(super().deserialize(data, target_type)).upper()
 
 
-async def test_states_are_read_with_the_clients_converter(hub: ScriptedService) -> None:
+async def test_states_are_read_with_the_clients_converter(scripted: ScriptedClient) -> None:
     answer = messages.QueryInstancesResponse(
         orchestration_state=[messages.OrchestrationState(input='"sum"')]
     )
-    client = hub.client(answer, data_converter=Shouting())
+    client = scripted.client(answer, data_converter=Shouting())
 
     (state,) = await result_of(client.get_all_orchestration_states())
 

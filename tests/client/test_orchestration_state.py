@@ -1,4 +1,4 @@
-"""What a client makes of the state that a sidecar sends."""
+"""The state of an instance, as a client makes it from a message."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_time_that_is_missing_is_the_epoch() -> None:
     assert parse_orchestration_state(message()).created_at == datetime(1970, 1, 1)
 
 
-def test_a_state_tells_all_that_the_protocol_has() -> None:
+def test_a_state_has_every_field_of_the_protocol() -> None:
     at = datetime(2030, 1, 2, tzinfo=UTC)
 
     state = parse_orchestration_state(
@@ -57,7 +57,7 @@ def test_a_state_tells_all_that_the_protocol_has() -> None:
     assert state.scheduled_start == state.completed_at == datetime(2030, 1, 2)
 
 
-def test_what_a_sidecar_does_not_tell_is_empty() -> None:
+def test_a_field_that_the_sidecar_does_not_send_is_empty() -> None:
     state = parse_orchestration_state(message(version="", execution_id=""))
 
     assert state.version is state.execution_id is state.parent_instance_id is None
@@ -65,7 +65,7 @@ def test_what_a_sidecar_does_not_tell_is_empty() -> None:
     assert state.tags == {}
 
 
-def test_the_official_constructor_is_enough() -> None:
+def test_the_arguments_of_the_official_constructor_suffice() -> None:
     at = datetime(2030, 1, 1)
     status = OrchestrationStatus.RUNNING
 
@@ -135,7 +135,7 @@ def test_no_status_of_the_protocol_is_missing() -> None:
 
 
 @given(st.integers(9, 2**31 - 1))
-def test_a_status_from_the_future_is_kept(number: int) -> None:
+def test_an_unknown_status_is_kept(number: int) -> None:
     # Field 4, as a newer sidecar would send it.
     raw = bytes([4 << 3]) + wire.varint(number)
 
@@ -147,7 +147,7 @@ def test_a_status_from_the_future_is_kept(number: int) -> None:
     assert pickle.loads(pickle.dumps(state.runtime_status)) is state.runtime_status
 
 
-def test_a_status_is_no_text() -> None:
+def test_a_status_must_be_a_number() -> None:
     with pytest.raises(ValueError, match="RUNNING"):
         OrchestrationStatus("RUNNING")
 
@@ -167,7 +167,7 @@ def test_the_state_carries_the_id_that_was_asked_for() -> None:
     assert state.instance_id == "order-1"
 
 
-def test_the_converter_is_no_part_of_the_value() -> None:
+def test_the_converter_is_not_compared() -> None:
     state: OrchestrationState = parse_orchestration_state(message(input="1"))
 
     other = replace(state, _data_converter=JsonDataConverter())

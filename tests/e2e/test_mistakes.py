@@ -116,7 +116,7 @@ def test_an_activity_that_exits_fails_itself_only(failure: Any, kind: str) -> No
     details = failure(calls, activities=(leaving,))
 
     assert "SystemExit" in details.inner_failure.error_type
-    assert "exit" in details.message
+    assert "SystemExit(3)" in details.message
 
 
 def test_yielding_something_that_is_not_a_task_names_it(failure: Any) -> None:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from durabletask.sidecar.commit.notifications import Notifications
-    from durabletask.sidecar.engine.commands import Command, TurnTaken
+    from durabletask.sidecar.engine.commands import Command, DispatchedTurn
     from durabletask.sidecar.engine.state import Instance
 
     Step = tuple[Any, ...]
@@ -109,7 +109,7 @@ class Player:
 
     def __init__(self) -> None:
         self.hub = EngineDriver()
-        self.turns: list[tuple[str, TurnTaken]] = []
+        self.turns: list[tuple[str, DispatchedTurn]] = []
         self.notifications: list[Notifications] = []
 
     def play(self, run: Iterable[Step], check: Callable[[Player], None]) -> None:
@@ -165,7 +165,7 @@ class Player:
     def _time(self, passed: int) -> None:
         self.hub.pass_time(timedelta(seconds=passed))
 
-    def _answer(self, to: str, turn: TurnTaken, answer: list[Any]) -> None:
+    def _answer(self, to: str, turn: DispatchedTurn, answer: list[Any]) -> None:
         asked = [
             timer(one[1], self.hub.now + timedelta(seconds=one[2]))
             if isinstance(one, tuple)

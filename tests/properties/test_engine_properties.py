@@ -29,6 +29,7 @@ from durabletask.sidecar.commit.committer import Committer, Submission
 from durabletask.sidecar.engine.commands import (
     CompleteActivity,
     CompleteTurn,
+    DispatchedTurn,
     Purge,
     RaiseEvent,
     Restart,
@@ -37,12 +38,11 @@ from durabletask.sidecar.engine.commands import (
     StartInstance,
     Suspend,
     Terminate,
-    TurnTaken,
 )
 from durabletask.sidecar.engine.entities.commands import (
-    BatchTaken,
     CleanEntity,
     CompleteBatch,
+    DispatchedBatch,
     PurgeEntity,
     SignalEntity,
 )
@@ -246,9 +246,9 @@ class EngineMachine(RuleBasedStateMachine):
         self.file = Sidecar(self.new_file(), most_bytes=0)
         self.batch: list[Submission] = []
         self.known: set[str] = set()
-        self.turns: list[tuple[str, TurnTaken]] = []
+        self.turns: list[tuple[str, DispatchedTurn]] = []
         """Every turn that was ever handed out: an answer may come late."""
-        self.batches: list[tuple[str, BatchTaken]] = []
+        self.batches: list[tuple[str, DispatchedBatch]] = []
         self.tasks: list[tuple[str, str]] = []
         """Instance and task key of every activity, likewise."""
         self.settled: set[Any] = set()
@@ -440,14 +440,14 @@ class EngineMachine(RuleBasedStateMachine):
         ready, _ = self.memory.due(self.now)
         return sorted(ready & set(ENTITIES))
 
-    def hand_out_batch(self, id: str) -> BatchTaken:
+    def hand_out_batch(self, id: str) -> DispatchedBatch:
         prepared = self.memory.prepare_batch(id, self.now)
         assert prepared == self.file.prepare_batch(id, self.now)
         assert prepared is not None
         self.batches.append((id, prepared.batch))
         return prepared.batch
 
-    def hand_out(self, id: str) -> TurnTaken:
+    def hand_out(self, id: str) -> DispatchedTurn:
         prepared = self.memory.prepare(id, self.now)
         assert prepared == self.file.prepare(id, self.now)
         assert prepared is not None

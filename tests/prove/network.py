@@ -373,7 +373,7 @@ async def _attacked(program: tuple[str, ...]) -> AsyncIterator[tuple[TargetSidec
         assert target.is_alive
         # gRPC complains of headers that it cannot read, and of paths that it ends of.
         complaints = [line for line in target.logged if " durabletask.sidecar: " in line]
-        defects = [line for line in complaints if "serving anew" not in line]
+        defects = [line for line in complaints if "restarting it" not in line]
         assert not defects, defects
 
 

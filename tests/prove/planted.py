@@ -224,8 +224,8 @@ FAULTS = (
     Fault(
         "operations overtake the lock request before them",
         "engine/entities/batches.py",
-        "if row.kind is MessageKind.LOCK or (count and (count >= _LARGEST_BATCH or size > room)):",
-        "if count and (count >= _LARGEST_BATCH or size > room):",
+        "if row.kind is MessageKind.LOCK or (count and (count >= _MAX_OPERATIONS or size > room)):",
+        "if count and (count >= _MAX_OPERATIONS or size > room):",
     ),
     Fault(
         "operations run in the wrong order",

@@ -1,4 +1,4 @@
-"""Connection strings: what they say, and which part an error names."""
+"""Connection strings: their parts, and which part an error names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from durabletask.azuremanaged._credentials import arguments_for, credential_for
 EMULATOR = "Endpoint=http://localhost:8080;TaskHub=default;Authentication=None"
 
 
-def test_a_connection_string_tells_endpoint_hub_and_authentication() -> None:
+def test_a_connection_string_has_endpoint_hub_and_authentication() -> None:
     assert parse(EMULATOR) == ConnectionString("http://localhost:8080", "default", "None")
 
 
@@ -37,7 +37,7 @@ def test_a_value_may_hold_an_equals_sign() -> None:
 
 
 @pytest.mark.parametrize("name", REQUIRED)
-def test_what_is_missing_is_named(name: str) -> None:
+def test_a_missing_part_is_named(name: str) -> None:
     rest = ";".join(part for part in EMULATOR.split(";") if not part.startswith(name))
 
     with pytest.raises(ValueError, match=f"lacks {name}"):
@@ -55,12 +55,12 @@ def test_what_is_missing_is_named(name: str) -> None:
         (";ClientID=1-2", "ClientID, which Authentication=None does not use"),
     ],
 )
-def test_what_is_wrong_is_named(more: str, complaint: str) -> None:
+def test_a_wrong_part_is_named(more: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         parse(EMULATOR + more)
 
 
-def test_an_unknown_authentication_is_answered_with_those_there_are() -> None:
+def test_the_error_for_an_unknown_authentication_lists_the_choices() -> None:
     with pytest.raises(ValueError, match="Authentication") as caught:
         parse(EMULATOR.replace("None", "Magic"))
 
@@ -76,7 +76,7 @@ def test_no_error_repeats_what_may_be_a_secret(part: str) -> None:
 
 
 @given(st.lists(st.sampled_from([*REQUIRED, "ClientID", "=", ";", "None", " ", "x"])).map("".join))
-def test_any_text_is_read_or_refused_with_an_error_that_says_what_it_is_about(text: str) -> None:
+def test_any_text_is_parsed_or_refused_with_an_error_about_the_connection_string(text: str) -> None:
     try:
         read = parse(text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What a server hears from clients and worker, streams included."""
+"""The headers that clients and worker send, with streams too."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def test_the_scheduler_speaks_its_own_dialect_whatever_the_environment_say
 
 
 @pytest.mark.parametrize("made", [DurableTaskSchedulerClient, AsyncDurableTaskSchedulerClient])
-async def test_the_region_decides_what_the_token_is_for(made, monkeypatch):
+async def test_the_region_decides_the_tokens_scope(made, monkeypatch):
     monkeypatch.setenv("REGION_NAME", "usgovvirginia")
     async with scheduler(streams=(HISTORY,)) as (address, _):
         asked = credential()
@@ -113,7 +113,7 @@ async def test_the_region_decides_what_the_token_is_for(made, monkeypatch):
     assert asked.scopes == ["https://durabletask.azure.us/.default"]
 
 
-async def test_what_a_credential_raises_reaches_the_caller():
+async def test_an_exception_of_the_credential_reaches_the_caller():
     async with scheduler() as (address, heard):
         asked = credential()
         asked.failures.append(OSError("log in first"))
@@ -128,7 +128,7 @@ async def test_what_a_credential_raises_reaches_the_caller():
     assert heard.values("GetInstance", "authorization") == []
 
 
-async def test_what_a_credential_raises_reaches_the_caller_in_an_event_loop():
+async def test_an_exception_of_the_credential_reaches_the_caller_in_an_event_loop():
     async with scheduler(streams=(HISTORY,)) as (address, _):
         asked = credential(FakeAsyncCredential)
         asked.failures += [OSError("log in first"), OSError("log in now")]
@@ -152,7 +152,7 @@ class SeenOnTheWay(grpc.UnaryUnaryClientInterceptor):
         return continuation(details, request)
 
 
-async def test_a_program_s_own_interceptors_do_not_see_the_token():
+async def test_the_callers_interceptors_do_not_see_the_token():
     own = SeenOnTheWay()
     async with scheduler() as (address, heard):
         with DurableTaskSchedulerClient(
@@ -167,7 +167,7 @@ async def test_a_program_s_own_interceptors_do_not_see_the_token():
     assert heard.values("GetInstance", "authorization") == ["Bearer secret-1"]
 
 
-async def test_a_channel_of_the_caller_s_brings_its_own_headers():
+async def test_no_headers_are_added_on_a_given_channel():
     asked = credential()
     async with scheduler() as (address, heard):
         with grpc.insecure_channel(address.removeprefix("http://")) as channel:
@@ -184,7 +184,7 @@ async def test_a_channel_of_the_caller_s_brings_its_own_headers():
 
 
 async def refused_once(token_time: ManualTime, seen: list[str]) -> AsyncIterator[str]:
-    """A server that is away for the first attempt, during which the token gets old."""
+    """A server that refuses the first attempt, after which the token is due for renewal."""
 
     async def handler(_request: bytes, context: Any) -> bytes:
         seen.append(dict(context.invocation_metadata())["authorization"])
@@ -203,7 +203,7 @@ async def refused_once(token_time: ManualTime, seen: list[str]) -> AsyncIterator
         await server.stop(None)
 
 
-async def test_a_repeated_call_carries_the_token_of_the_day():
+async def test_a_repeated_call_carries_the_present_token():
     time, seen = ManualTime(), list[str]()
     tokens = Tokens(FakeCredential(time), "scope", now=time)
     async for address in refused_once(time, seen):
@@ -215,7 +215,7 @@ async def test_a_repeated_call_carries_the_token_of_the_day():
     assert seen == ["Bearer secret-1", "Bearer secret-2"]
 
 
-async def test_a_repeated_call_of_an_event_loop_carries_the_token_of_the_day():
+async def test_a_repeated_call_of_an_event_loop_carries_the_present_token():
     time, seen = ManualTime(), list[str]()
     tokens = AsyncTokens(FakeAsyncCredential(time), "scope", now=time)
     async for address in refused_once(time, seen):
@@ -235,7 +235,7 @@ class OfAsyncio(grpc.aio.UnaryUnaryClientInterceptor):
 @pytest.mark.parametrize(
     "interceptors", [None, [SeenOnTheWay()], [OfAsyncio()]], ids=["none", "threads", "asyncio"]
 )
-async def test_the_worker_s_stream_carries_everything_and_its_name(interceptors):
+async def test_the_workers_stream_carries_every_header(interceptors):
     async with scheduler(unary=("Hello",), streams=("GetWorkItems",)) as (address, heard):
         worker = DurableTaskSchedulerWorker(
             host_address=address,

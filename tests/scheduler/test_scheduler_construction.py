@@ -1,4 +1,4 @@
-"""Clients and the worker are made as the official ones are, and not where a token would leak."""
+"""The constructors are the official ones, and refuse an address that would expose a token."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_an_empty_hub_is_refused(made):
 
 
 @ALL
-def test_no_address_of_the_environment_stands_in_for_a_missing_one(made, monkeypatch):
+def test_a_missing_address_is_not_taken_from_the_environment(made, monkeypatch):
     monkeypatch.setenv("DURABLETASK_ENDPOINT", "localhost:4001")
 
     with pytest.raises(ValueError, match="host_address"):
@@ -125,7 +125,7 @@ def test_a_resource_without_a_name_is_refused_even_where_no_token_is_needed(made
 
 
 @ALL
-def test_a_connection_string_makes_one(made):
+def test_a_connection_string_makes_a_client_or_worker(made):
     made.from_connection_string(EMULATOR, resource_id="https://x.io")
 
 
@@ -140,12 +140,12 @@ def test_a_connection_string_cannot_send_a_token_in_plain_text_either(made):
 @pytest.mark.parametrize(
     "made", [client.DurableTaskSchedulerClient, worker.DurableTaskSchedulerWorker]
 )
-def test_a_credential_for_asyncio_is_refused_where_threads_would_ask_it(made):
+def test_a_credential_for_asyncio_is_refused_by_the_client_for_threads_and_the_worker(made):
     with pytest.raises(TypeError, match=r"azure\.identity"):
         made(host_address="https://a.b", taskhub="hub", token_credential=FakeAsyncCredential())
 
 
-def test_the_scheduler_keeps_timers_whole():
+def test_timers_have_no_maximum_interval():
     made = worker.DurableTaskSchedulerWorker(
         host_address="https://a.b", taskhub="hub", token_credential=None
     )

@@ -1,4 +1,4 @@
-"""What goes with every call beside the token."""
+"""The headers of every call besides the token."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from durabletask.azuremanaged._headers import client_headers, worker_headers
 from durabletask.azuremanaged._version import __version__
 
 
-def test_a_client_names_its_hub_and_itself() -> None:
+def test_a_client_sends_its_hub_and_user_agent() -> None:
     assert client_headers("orders") == (
         ("taskhub", "orders"),
         ("x-user-agent", f"durabletask-python/{__version__}"),
     )
 
 
-def test_a_worker_has_a_name_of_its_own_too() -> None:
+def test_a_worker_sends_its_id_too() -> None:
     headers = worker_headers("orders", host="pod-1", pid=7, unique="u")
 
     assert headers == (*client_headers("orders"), ("workerid", "pod-1:7:u"))
 
 
-def test_a_host_may_be_called_anything() -> None:
+def test_a_host_name_may_have_any_characters() -> None:
     headers = dict(worker_headers("orders", host="büro\n", pid=7, unique="u"))
 
     assert headers["workerid"] == "b?ro?:7:u"

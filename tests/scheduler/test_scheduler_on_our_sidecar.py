@@ -1,4 +1,4 @@
-"""Client and worker do all that the ordinary ones do: the sidecar stands in for the scheduler."""
+"""Client and worker end to end; our sidecar takes the place of the scheduler."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_an_orchestration_runs_from_end_to_end(has_token: bool) -> None:
     assert events
 
 
-async def test_an_event_loop_reaches_it_as_well() -> None:
+async def test_the_async_client_works_from_end_to_end() -> None:
     with Sidecar() as address:
         made: dict[str, Any] = {"host_address": f"http://{address}", "taskhub": "default"}
         worker = DurableTaskSchedulerWorker(

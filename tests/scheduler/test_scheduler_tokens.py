@@ -1,4 +1,4 @@
-"""Tokens: what they are asked for, how long they serve, and who asks."""
+"""Tokens: their scope, how long they are used, and who requests them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ KINDS = pytest.mark.parametrize(
         ("https://x.io/", "", "https://x.io/.default"),
     ],
 )
-def test_a_token_is_for_the_resource_or_for_what_the_region_uses(resource_id, region, scope):
+def test_the_scope_is_that_of_the_resource_or_of_the_region(resource_id, region, scope):
     assert scope_for(resource_id, region=region) == scope
 
 
@@ -53,7 +53,7 @@ def test_a_resource_without_a_name_is_refused(resource_id):
 
 
 @KINDS
-async def test_nothing_is_asked_before_the_first_call(tokens_class, credential_class):
+async def test_no_token_is_requested_before_the_first_call(tokens_class, credential_class):
     credential = credential_class()
     tokens = tokens_class(credential, SCOPE, now=credential.time)
     assert credential.scopes == []
@@ -65,7 +65,7 @@ async def test_nothing_is_asked_before_the_first_call(tokens_class, credential_c
 
 @KINDS
 @pytest.mark.parametrize(("passed", "expected"), [(2999, "secret-1"), (3000, "secret-2")])
-async def test_a_token_serves_until_ten_minutes_before_its_end(
+async def test_a_token_is_used_until_ten_minutes_before_it_expires(
     tokens_class, credential_class, passed, expected
 ):
     credential = credential_class(lifetime=3600)
@@ -78,10 +78,10 @@ async def test_a_token_serves_until_ten_minutes_before_its_end(
 
 
 @KINDS
-async def test_a_token_in_its_last_minutes_is_not_asked_for_at_each_call(
+async def test_in_its_last_minutes_a_token_is_not_requested_at_each_call(
     tokens_class, credential_class
 ):
-    """Credentials give the token that they have until 5 minutes before its end."""
+    """Credentials return a cached token until 5 minutes before it expires."""
     credential = credential_class(lifetime=RENEW_BEFORE - 100)
     tokens = tokens_class(credential, SCOPE, now=credential.time)
     await result_of(tokens.get(5))
@@ -95,7 +95,9 @@ async def test_a_token_in_its_last_minutes_is_not_asked_for_at_each_call(
 
 
 @KINDS
-async def test_a_failed_renewal_leaves_a_good_token_in_use(tokens_class, credential_class, caplog):
+async def test_after_a_failed_renewal_a_valid_token_stays_in_use(
+    tokens_class, credential_class, caplog
+):
     credential = credential_class()
     tokens = tokens_class(credential, SCOPE, now=credential.time)
     await result_of(tokens.get(5))
@@ -112,7 +114,7 @@ async def test_a_failed_renewal_leaves_a_good_token_in_use(tokens_class, credent
 
 
 @KINDS
-async def test_an_expired_token_is_never_handed_out(tokens_class, credential_class):
+async def test_an_expired_token_is_never_used(tokens_class, credential_class):
     credential = credential_class()
     tokens = tokens_class(credential, SCOPE, now=credential.time)
     await result_of(tokens.get(5))
@@ -129,7 +131,7 @@ def test_a_token_is_not_in_its_repr():
 
 
 class SlowCredential(FakeCredential):
-    """Gives nothing before it is told to."""
+    """A credential that answers when the test lets it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,7 +144,7 @@ class SlowCredential(FakeCredential):
         return super().get_token(*scopes, **kwargs)
 
 
-def test_threads_that_come_while_one_asks_wait_for_its_answer():
+def test_threads_wait_for_a_pending_request():
     credential = SlowCredential()
     tokens = Tokens(credential, SCOPE, now=credential.time)
     got: list[str] = []
@@ -165,7 +167,7 @@ def test_threads_that_come_while_one_asks_wait_for_its_answer():
 
 
 class HeldCredential(FakeAsyncCredential):
-    """Gives nothing before it is told to."""
+    """A credential that answers when the test lets it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -176,7 +178,7 @@ class HeldCredential(FakeAsyncCredential):
         return await super().get_token(*scopes, **kwargs)
 
 
-async def test_tasks_that_come_while_one_asks_get_its_answer_though_it_is_cancelled():
+async def test_tasks_get_the_answer_of_a_pending_request_whose_task_was_cancelled():
     credential = HeldCredential()
     tokens = AsyncTokens(credential, SCOPE, now=credential.time)
     first, *others = [asyncio.create_task(tokens.get(30)) for _ in range(4)]
@@ -207,7 +209,7 @@ async def test_tasks_that_wait_together_fail_together():
     assert len(credential.scopes) == 1
 
 
-def test_one_loop_after_another_shares_the_token():
+def test_successive_loops_share_the_token():
     credential = FakeAsyncCredential(ManualTime())
     tokens = AsyncTokens(credential, SCOPE, now=credential.time)
 
@@ -216,7 +218,7 @@ def test_one_loop_after_another_shares_the_token():
     assert got == ["secret-1"] * 2
 
 
-def test_a_question_that_died_with_its_loop_does_not_bar_the_next_loop():
+def test_a_request_that_ended_with_its_loop_does_not_block_the_next_loop():
     credential = HeldCredential()
     tokens = AsyncTokens(credential, SCOPE, now=credential.time)
 
@@ -230,6 +232,6 @@ def test_a_question_that_died_with_its_loop_does_not_bar_the_next_loop():
     assert asyncio.run(tokens.get(5)) == "secret-1"
 
 
-def test_threads_cannot_ask_a_credential_for_asyncio():
+def test_a_credential_for_asyncio_is_refused_for_threads():
     with pytest.raises(TypeError, match=r"azure\.identity"):
         Tokens(FakeAsyncCredential(), SCOPE, now=ManualTime())  # type: ignore[arg-type]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 import threading
+from dataclasses import fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from durabletask.sidecar import ManualClock, Server, Sidecar, StoreError
+from durabletask import sidecar as sidecar_package
+from durabletask.sidecar import ManualClock, Server, Sidecar, SidecarOptions, StoreError
 from tests.builders.sidecar import complete, connected, timer
 
 if TYPE_CHECKING:
@@ -95,6 +98,47 @@ async def test_its_clock_may_be_moved_from_the_program(tmp_path: Path) -> None:
 
             event = (await items.next()).orchestrator_request.new_events[-1]
             assert event.timer_fired.timer_id == 1
+
+
+def test_importing_the_package_loads_nothing_that_takes_long(tmp_path: Path) -> None:
+    heavy = "('grpc', 'sqlite3', 'asyncio', 'ssl', 'betterproto2')"
+
+    ended = run(
+        f"import sys, durabletask.sidecar; print([m for m in {heavy} if m in sys.modules])",
+        tmp_path,
+    )
+
+    assert (ended.stdout, ended.stderr) == ("[]\n", "")
+
+
+def test_every_name_that_the_package_offers_is_there() -> None:
+    for name in sidecar_package.__all__:
+        assert getattr(sidecar_package, name).__name__ == name
+
+
+@pytest.mark.parametrize(
+    ("make", "missing", "additional"),
+    [(Sidecar, {"keepalive"}, set()), (Server, set(), {"store", "make_host"})],
+)
+def test_every_option_is_a_keyword_argument_with_the_same_default(
+    make: type[Sidecar | Server], missing: set[str], additional: set[str]
+) -> None:
+    options = {field.name: field.default for field in fields(SidecarOptions)}
+
+    parameters = inspect.signature(make).parameters
+    given = {name: each.default for name, each in parameters.items()}
+
+    assert given.keys() == options.keys() - missing | additional
+    assert all(given[name] == options[name] for name in options.keys() - missing)
+
+
+def test_a_sidecar_can_be_made_of_its_options(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.db"
+
+    with Sidecar.from_options(SidecarOptions(path)) as address:
+        assert address.startswith("127.0.0.1:")
+
+    assert path.exists()
 
 
 @pytest.mark.parametrize("make", [Sidecar, Server])

@@ -39,7 +39,7 @@ EVERY_STATUS = [
 
 
 class StreamHarness:
-    """A loop with everything around it in a test's hands."""
+    """A work item stream whose surroundings a test controls."""
 
     def __init__(self) -> None:
         self.clock = ManualLoopClock()
@@ -48,12 +48,12 @@ class StreamHarness:
         self.receive: Callable[[bytes], Awaitable[None]] = self._remember
         self.states: list[ConnectionState] = []
         self.times_closed = 0
-        self.stream_loop = WorkItemStream(
+        self.work_item_stream = WorkItemStream(
             "the scripted sidecar",
             transport=lambda: self.sidecar,
             close_transport=self._close_transport,
             identify_engine=self._identify_engine,
-            request=lambda _peer: messages.GetWorkItemsRequest(
+            request=lambda _engine: messages.GetWorkItemsRequest(
                 max_concurrent_activity_work_items=7
             ),
             metadata=lambda: (("key", "value"),),
@@ -64,10 +64,10 @@ class StreamHarness:
             draw=lambda: 0.5,
             log=logging.getLogger("test"),
         )
-        self.running = asyncio.create_task(self.stream_loop.run())
+        self.running = asyncio.create_task(self.work_item_stream.run())
 
     async def let_it_connect(self) -> float:
-        """Let the wait before the next dial pass; how long it was."""
+        """Let the delay before the next attempt pass; how long it was."""
         await settle()
         wait = self.clock.waits[0]
         await self.clock.advance(wait)
@@ -76,7 +76,7 @@ class StreamHarness:
     async def _identify_engine(self) -> ConnectedEngine:
         return connected_engine(await self.sidecar.identify_engine())
 
-    async def _receive(self, raw: bytes, _peer: ConnectedEngine) -> None:
+    async def _receive(self, raw: bytes, _engine: ConnectedEngine) -> None:
         await self.receive(raw)
 
     async def _remember(self, raw: bytes) -> None:
@@ -296,7 +296,7 @@ async def test_while_draining_the_stream_is_held_open_and_its_work_ignored(
     stream = await harness.sidecar.opened()
     await settle()
 
-    harness.stream_loop.drain()
+    harness.work_item_stream.drain()
     stream.send(b"too late")
     await settle()
 
@@ -310,7 +310,7 @@ async def test_a_stream_that_is_lost_while_draining_is_not_opened_again(
     stream = await harness.sidecar.opened()
     await settle()
 
-    harness.stream_loop.drain()
+    harness.work_item_stream.drain()
     stream.fail(refusal("UNAVAILABLE"))
 
     await asyncio.wait_for(harness.running, 10)
@@ -401,7 +401,7 @@ async def test_a_worker_that_drains_during_the_delay_does_not_connect_again(
     harness.sidecar.refuse(methods.HELLO, refusal("UNAVAILABLE"))
     await settle()
 
-    harness.stream_loop.drain()
+    harness.work_item_stream.drain()
     await harness.let_it_connect()
 
     await asyncio.wait_for(harness.running, 10)

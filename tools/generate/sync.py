@@ -70,19 +70,23 @@ _RULES = (
 )
 
 
+# A name or a phrase that the tables lack.
+_LEFTOVER = re.compile(r".*(?:\b_?async|\bawait|Async|asyncio|event loop).*")
+
+
 def generated_files() -> dict[Path, str]:
     """The text that each generated file should have."""
-    return {
-        target: _formatted(
-            f"# Generated from {source.name} by `hatch run generate`; do not edit.\n"
-            + without_async(source.read_text(encoding="utf-8")),
-            target,
-        )
-        for source, target in PAIRS.items()
-    }
+    return {target: _generated(source, target) for source, target in PAIRS.items()}
 
 
-def without_async(text: str) -> str:
+def _generated(source: Path, target: Path) -> str:
+    text = _formatted(_without_async(source.read_text(encoding="utf-8")), target)
+    if leftover := _LEFTOVER.search(text):
+        sys.exit(f"{source.name} has what the tables of {Path(__file__).name} lack: {leftover[0]}")
+    return f"# Generated from {source.name} by `hatch run generate`; do not edit.\n{text}"
+
+
+def _without_async(text: str) -> str:
     """The same program for ordinary threads, not formatted."""
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)

@@ -1,4 +1,4 @@
-"""Where a client looks for its sidecar."""
+"""The address of the sidecar: where it comes from, and which forms it may have."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_tls_without_a_port_is_left_to_grpc_which_takes_443(host: str) -> None:
         ("http://", "localhost:4001"),
     ],
 )
-def test_what_people_and_grpc_write_is_understood(written: str, target: str) -> None:
+def test_addresses_of_people_and_of_grpc_are_understood(written: str, target: str) -> None:
     assert resolve(written, environment={}) == (target, False)
 
 
@@ -100,7 +100,7 @@ def test_what_people_and_grpc_write_is_understood(written: str, target: str) -> 
         "host:65535",
     ],
 )
-def test_what_grpc_can_dial_is_left_as_it_is(target: str) -> None:
+def test_targets_with_a_scheme_of_grpc_are_unchanged(target: str) -> None:
     assert resolve(target, environment={}).target == target
 
 
@@ -127,7 +127,9 @@ def test_what_grpc_can_dial_is_left_as_it_is(target: str) -> None:
         "https://http://host:4001",
     ],
 )
-def test_a_malformed_address_is_refused_with_the_form_wanted(written: str, given_by: str) -> None:
+def test_a_malformed_address_is_refused_with_an_example_of_the_form(
+    written: str, given_by: str
+) -> None:
     argument, variable = (written, "") if given_by == "host_address" else (None, written)
 
     with pytest.raises(ValueError, match="host:port") as raised:
@@ -149,7 +151,7 @@ def test_an_address_is_text() -> None:
 
 
 @given(st.text())
-def test_whatever_is_written_is_dialled_or_refused(written: str) -> None:
+def test_any_text_is_a_target_or_refused(written: str) -> None:
     try:
         found = str(resolve(written, environment={}))
     except ValueError as refusal:
@@ -159,7 +161,7 @@ def test_whatever_is_written_is_dialled_or_refused(written: str) -> None:
 
 
 @given(HOSTS, st.booleans())
-def test_a_target_is_its_own_target(host: str, secure: bool) -> None:
+def test_resolving_a_target_changes_nothing(host: str, secure: bool) -> None:
     once = resolve(host, secure=secure, environment={})
 
     assert resolve(once.target, secure=secure, environment={}) == once
@@ -182,7 +184,7 @@ def test_loopback_is_recognised(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["localhost.example:1", "10.0.0.1:1", "1127.0.0.1:1", "[::2]:1"])
-def test_other_machines_are_no_loopback(target: str) -> None:
+def test_other_machines_are_not_loopback(target: str) -> None:
     assert not resolve(target, environment={}).is_loopback
 
 
@@ -227,7 +229,7 @@ def test_daprs_variables_come_after_ours(
         (None, {}, False),
     ],
 )
-def test_it_is_known_whether_daprs_variables_gave_the_address(
+def test_an_address_from_daprs_variables_is_recognised(
     argument: str | None, environment: dict[str, str], *, expected: bool
 ) -> None:
     assert address.is_of_dapr(argument, environment=environment) is expected

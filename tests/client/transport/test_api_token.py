@@ -1,4 +1,4 @@
-"""Who is sent the token that the environment has for Dapr, and who is not."""
+"""Which engines are sent the environment's token for Dapr."""
 
 from __future__ import annotations
 

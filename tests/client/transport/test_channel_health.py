@@ -1,4 +1,4 @@
-"""When a channel is given up."""
+"""When a channel is replaced."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def renewals(health: ChannelHealth, statuses: list[str], *, now: float = 0.0) ->
     return [health.is_renewal_due(status, now) for status in statuses]
 
 
-def test_enough_failures_in_a_row_end_a_channel() -> None:
+def test_enough_failures_in_a_row_renew_the_channel() -> None:
     health = ChannelHealth(threshold=3)
 
     assert renewals(health, ["UNAVAILABLE", "DEADLINE_EXCEEDED", "UNAVAILABLE"]) == [
@@ -21,7 +21,7 @@ def test_enough_failures_in_a_row_end_a_channel() -> None:
     ]
 
 
-def test_an_answer_begins_the_count_anew() -> None:
+def test_an_answer_resets_the_count() -> None:
     health = ChannelHealth(threshold=2)
     renewals(health, ["UNAVAILABLE"])
 
@@ -38,7 +38,7 @@ def test_a_refusal_is_an_answer(status: str) -> None:
     assert health.has_answered
 
 
-def test_between_two_channels_there_is_a_rest() -> None:
+def test_a_channel_is_not_renewed_again_within_the_interval() -> None:
     health = ChannelHealth(threshold=1, min_interval=30.0)
 
     assert renewals(health, ["UNAVAILABLE"], now=100.0) == [True]

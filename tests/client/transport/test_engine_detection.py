@@ -1,4 +1,4 @@
-"""What is asked to find out an engine's dialect, and what each answer means."""
+"""Which questions detect an engine's dialect, and what each answer means."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HELLO = Answer("OK")
 
 
 def found_out(*answers: Answer, environment: dict[str, str] | None = None) -> Any:
-    """What the answers lead to, and the names of the calls that were made for it."""
+    """The engine that these answers lead to, and the names of the calls that were made."""
     asking = engine_detection.detect(environment=environment or {})
     asked = [next(asking).method.name]
     for answer in answers:
@@ -53,7 +53,7 @@ def test_the_argument_wins_then_the_environment_then_auto(
         (None, {"DURABLETASK_DIALECT": "ms"}, "DURABLETASK_DIALECT is 'ms'"),
     ],
 )
-def test_another_dialect_is_an_error_that_lists_those_there_are(
+def test_an_unknown_dialect_is_an_error_that_lists_the_choices(
     argument: str | None, environment: dict[str, str], source: str
 ) -> None:
     with pytest.raises(ValueError, match=f"{source}; it can be 'auto', 'taskhub', 'dapr'"):
@@ -82,7 +82,7 @@ def test_another_engine_that_names_itself_is_not_ours() -> None:
         (Answer("UNIMPLEMENTED", "unknown method ListInstanceIDs"), dialects.TASKHUB),
     ],
 )
-def test_a_call_that_only_dapr_has_tells_the_others_apart(
+def test_a_method_that_only_dapr_has_decides_between_the_dialects(
     hello: Answer, answer: Answer, expected: Any
 ) -> None:
     engine, asked = found_out(hello, answer)
@@ -111,7 +111,7 @@ def test_any_other_answer_decides_nothing(status: str) -> None:
     assert found_out(HELLO, Answer(status)) == (None, ["Hello", "ListInstanceIDs"])
 
 
-def test_one_id_is_asked_for_in_daprs_words() -> None:
+def test_one_id_is_asked_for_in_daprs_dialect() -> None:
     asking = engine_detection.detect(environment={})
     next(asking)
 

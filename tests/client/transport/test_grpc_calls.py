@@ -1,4 +1,4 @@
-"""Calls over real gRPC, to a server whose handlers know nothing but bytes."""
+"""Calls over real gRPC, to a server whose handlers take and return bytes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,8 @@ import pytest
 from durabletask.grpc_options import GrpcChannelOptions
 from durabletask.protocol import codec, dialects, messages, methods
 from durabletask.transport import (
-    async_calls,
-    async_io,
     channel,
     grpc_async_transport,
-    grpc_transport,
-    sync_calls,
     sync_io,
 )
 from durabletask.transport.errors import (
@@ -30,7 +26,7 @@ from durabletask.transport.errors import (
     SidecarUnavailableError,
 )
 from durabletask.transport.limits import ChannelHealth
-from tests.builders.transport import QuickClock, answers, never, raw_sidecar, refuses
+from tests.builders.transport import QuickClock, TransportKind, answers, never, raw_sidecar, refuses
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -43,64 +39,16 @@ FOUND_RAW = codec.encode(FOUND, dialects.TASKHUB)
 HISTORY = messages.StreamInstanceHistoryRequest(instance_id="order-1")
 
 
-class Line:
-    """One of the two transports; its calls leave the test's loop to the server."""
-
-    def __init__(self, *, is_async: bool) -> None:
-        self.is_async = is_async
-        self.error_base = grpc.aio.AioRpcError if is_async else grpc.RpcError
-
-    def to(self, address: str | None = None, **settings: Any) -> Any:
-        return (grpc_async_transport if self.is_async else grpc_transport)(address, **settings)
-
-    def with_clock(self, address: str, clock: QuickClock) -> Any:
-        """A transport whose pauses take no time."""
-        settings: Any = {
-            "metadata": (),
-            "dialect": dialects.TASKHUB,
-            "patience": 0.8,
-            "health": ChannelHealth(),
-            "clock": clock,
-        }
-        if self.is_async:
-            return async_calls.GrpcAsyncTransport(
-                async_io.channel_source(address, False, None, None, None), **settings
-            )
-        return sync_calls.GrpcTransport(
-            sync_io.channel_source(address, False, None, None, None), **settings
-        )
-
-    def channel(self, address: str) -> Any:
-        make = grpc.aio.insecure_channel if self.is_async else grpc.insecure_channel
-        return make(address, [("grpc.enable_http_proxy", 0)])
-
-    async def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        if self.is_async:
-            return await function(*args, **options)
-        return await asyncio.to_thread(function, *args, **options)
-
-    async def drain(self, stream: Any) -> list[bytes]:
-        """All that comes until the stream ends."""
-        if self.is_async:
-            return [raw async for raw in stream]
-        return await asyncio.to_thread(list, stream)
-
-
-@pytest.fixture(params=["sync", "async"])
-def line(request: pytest.FixtureRequest) -> Line:
-    return Line(is_async=request.param == "async")
-
-
 @pytest.fixture
 def nobodys_address() -> str:
-    """An address of this machine where nobody listens."""
+    """An address of this machine where no server listens."""
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
     return f"127.0.0.1:{port}"
 
 
-async def test_a_message_goes_out_and_a_message_comes_back(line: Line) -> None:
+async def test_a_request_is_sent_and_its_response_returned(kind: TransportKind) -> None:
     arrived: list[bytes] = []
 
     async def handler(request: bytes, _context: Any) -> bytes:
@@ -108,15 +56,15 @@ async def test_a_message_goes_out_and_a_message_comes_back(line: Line) -> None:
         return FOUND_RAW
 
     async with raw_sidecar(GetInstance=handler) as address:
-        transport = line.to(address)
-        response = await line.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
-        await line.run(transport.close)
+        transport = kind.connect(address)
+        response = await kind.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
+        await kind.run(transport.close)
 
     assert response == FOUND
     assert arrived == [codec.encode(ORDER_1, dialects.TASKHUB)]
 
 
-async def test_metadata_of_transport_and_call_arrive_together(line: Line) -> None:
+async def test_metadata_of_transport_and_call_arrive_together(kind: TransportKind) -> None:
     seen: dict[str, Any] = {}
 
     async def handler(_request: bytes, context: Any) -> bytes:
@@ -124,9 +72,9 @@ async def test_metadata_of_transport_and_call_arrive_together(line: Line) -> Non
         return FOUND_RAW
 
     async with raw_sidecar(GetInstance=handler) as address:
-        transport = line.to(address, metadata=[("taskhub", "blue")])
-        await line.run(transport.unary, methods.GET_INSTANCE, ORDER_1, metadata=(("trace", "7"),))
-        await line.run(transport.close)
+        transport = kind.connect(address, metadata=[("taskhub", "blue")])
+        await kind.run(transport.unary, methods.GET_INSTANCE, ORDER_1, metadata=(("trace", "7"),))
+        await kind.run(transport.close)
 
     assert (seen["taskhub"], seen["trace"]) == ("blue", "7")
 
@@ -151,7 +99,7 @@ class AddsTeamAsync(grpc.aio.UnaryUnaryClientInterceptor):
         return await continuation(client_call_details, request)
 
 
-async def test_interceptors_take_part_in_every_call(line: Line) -> None:
+async def test_interceptors_take_part_in_every_call(kind: TransportKind) -> None:
     seen: dict[str, Any] = {}
 
     async def handler(_request: bytes, context: Any) -> bytes:
@@ -159,16 +107,16 @@ async def test_interceptors_take_part_in_every_call(line: Line) -> None:
         return FOUND_RAW
 
     async with raw_sidecar(GetInstance=handler) as address:
-        interceptor = AddsTeamAsync() if line.is_async else AddsTeam()
-        transport = line.to(address, interceptors=[interceptor])
-        await line.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
-        await line.run(transport.close)
+        interceptor = AddsTeamAsync() if kind.is_async else AddsTeam()
+        transport = kind.connect(address, interceptors=[interceptor])
+        await kind.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
+        await kind.run(transport.close)
 
     assert seen["team"] == "blue"
 
 
-async def test_each_channel_has_connections_of_its_own(line: Line) -> None:
-    """Else a channel that is made anew would get the broken ones again."""
+async def test_each_channel_has_connections_of_its_own(kind: TransportKind) -> None:
+    """Otherwise a new channel would get the broken connections of the old one."""
     peers: list[str] = []
 
     async def handler(_request: bytes, context: Any) -> bytes:
@@ -176,16 +124,16 @@ async def test_each_channel_has_connections_of_its_own(line: Line) -> None:
         return FOUND_RAW
 
     async with raw_sidecar(GetInstance=handler) as address:
-        transports = [line.to(address), line.to(address)]
+        transports = [kind.connect(address), kind.connect(address)]
         for transport in transports:
-            await line.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
+            await kind.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
         for transport in transports:
-            await line.run(transport.close)
+            await kind.run(transport.close)
 
     assert peers[0] != peers[1]
 
 
-async def test_a_call_without_a_timeout_has_a_deadline_all_the_same(line: Line) -> None:
+async def test_a_call_without_a_timeout_has_the_default_deadline(kind: TransportKind) -> None:
     left: list[float] = []
 
     async def handler(_request: bytes, context: Any) -> bytes:
@@ -193,62 +141,64 @@ async def test_a_call_without_a_timeout_has_a_deadline_all_the_same(line: Line) 
         return FOUND_RAW
 
     async with raw_sidecar(GetInstance=handler) as address:
-        transport = line.to(address)
-        await line.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
-        await line.run(transport.close)
+        transport = kind.connect(address)
+        await kind.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
+        await kind.run(transport.close)
 
     # A little more than 30 is left: the server counts in whole milliseconds of its own clock.
     assert 0 < left[0] < 31
 
 
-async def test_a_refusal_is_an_error_of_ours_and_of_grpcs(line: Line) -> None:
+async def test_a_refusal_is_an_error_of_ours_and_of_grpc(kind: TransportKind) -> None:
     async with raw_sidecar(RaiseEvent=refuses("NOT_FOUND", "who?")) as address:
-        transport = line.to(address)
+        transport = kind.connect(address)
         with pytest.raises(InstanceNotFoundError, match=r"'order-1'") as raised:
-            await line.run(
+            await kind.run(
                 transport.unary,
                 methods.RAISE_EVENT,
                 messages.RaiseEventRequest(instance_id="order-1", name="Approval"),
             )
-        await line.run(transport.close)
+        await kind.run(transport.close)
 
-    assert isinstance(raised.value, line.error_base)
+    assert isinstance(raised.value, kind.error_base)
     assert raised.value.code() is grpc.StatusCode.NOT_FOUND
     assert raised.value.details() == "who?"
     assert raised.value.address == address
 
 
-async def test_an_answer_that_never_comes_ends_with_the_deadline(line: Line) -> None:
+async def test_an_answer_that_never_comes_ends_with_the_deadline(kind: TransportKind) -> None:
     async with raw_sidecar(GetInstance=never) as address:
-        transport = line.to(address)
+        transport = kind.connect(address)
         with pytest.raises(
             SidecarUnavailableError, match=r"did not answer.*within 0\.05 s"
         ) as raised:
-            await line.run(transport.unary, methods.GET_INSTANCE, ORDER_1, timeout=0.05)
-        await line.run(transport.close)
+            await kind.run(transport.unary, methods.GET_INSTANCE, ORDER_1, timeout=0.05)
+        await kind.run(transport.close)
 
     assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 @pytest.mark.parametrize("raw", [b"\xff", FOUND_RAW[:-1], b"\x12\x7fshort"])
-async def test_bytes_that_are_no_response_are_a_protocol_error(line: Line, raw: bytes) -> None:
+async def test_bytes_that_cannot_be_decoded_are_a_protocol_error(
+    kind: TransportKind, raw: bytes
+) -> None:
     async with raw_sidecar(GetInstance=answers(raw)) as address:
-        transport = line.to(address)
+        transport = kind.connect(address)
         with pytest.raises(ProtocolError) as raised:
-            await line.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
-        await line.run(transport.close)
+            await kind.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
+        await kind.run(transport.close)
 
-    assert isinstance(raised.value, line.error_base)
+    assert isinstance(raised.value, kind.error_base)
     for word in (address, "GetInstance", "not a GetInstanceResponse", f"{len(raw)} bytes"):
         assert word in str(raised.value)
 
 
-async def test_a_method_the_sidecar_does_not_know_is_a_protocol_error(line: Line) -> None:
+async def test_a_method_that_the_sidecar_lacks_is_a_protocol_error(kind: TransportKind) -> None:
     async with raw_sidecar() as address:
-        transport = line.to(address)
+        transport = kind.connect(address)
         with pytest.raises(ProtocolError, match="does not have the method GetInstance"):
-            await line.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
-        await line.run(transport.close)
+            await kind.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
+        await kind.run(transport.close)
 
 
 @pytest.mark.parametrize(
@@ -261,14 +211,14 @@ async def test_a_method_the_sidecar_does_not_know_is_a_protocol_error(line: Line
     ids=["read", "wait", "event"],
 )
 async def test_a_refused_connection_is_an_error_within_a_second(
-    line: Line, nobodys_address: str, method: methods.Method, request_: Any
+    kind: TransportKind, nobodys_address: str, method: methods.Method, request_: Any
 ) -> None:
     clock = QuickClock()
-    transport = line.with_clock(nobodys_address, clock)
+    transport = kind.with_clock(nobodys_address, clock)
 
     with pytest.raises(SidecarUnavailableError) as raised:
-        await line.run(transport.unary, method, request_, timeout=60)
-    await line.run(transport.close)
+        await kind.run(transport.unary, method, request_, timeout=60)
+    await kind.run(transport.close)
 
     assert len(clock.pauses) >= 2
     assert sum(clock.pauses) < 1
@@ -277,7 +227,7 @@ async def test_a_refused_connection_is_an_error_within_a_second(
         assert word in str(raised.value)
 
 
-async def test_a_read_is_repeated_until_the_sidecar_is_back(line: Line) -> None:
+async def test_a_read_is_repeated_until_the_sidecar_is_back(kind: TransportKind) -> None:
     attempts: list[bytes] = []
 
     async def handler(request: bytes, context: Any) -> bytes:
@@ -287,15 +237,15 @@ async def test_a_read_is_repeated_until_the_sidecar_is_back(line: Line) -> None:
         return FOUND_RAW
 
     async with raw_sidecar(GetInstance=handler) as address:
-        transport = line.with_clock(address, QuickClock())
-        response = await line.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
-        await line.run(transport.close)
+        transport = kind.with_clock(address, QuickClock())
+        response = await kind.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
+        await kind.run(transport.close)
 
     assert response == FOUND
     assert len(attempts) == 3
 
 
-async def test_a_stream_is_collected_and_begun_anew_when_it_breaks(line: Line) -> None:
+async def test_a_stream_is_collected_and_begun_anew_when_it_breaks(kind: TransportKind) -> None:
     attempts: list[bytes] = []
     chunks = [
         messages.HistoryChunk(events=[messages.HistoryEvent(event_id=number)]) for number in (1, 2)
@@ -309,54 +259,58 @@ async def test_a_stream_is_collected_and_begun_anew_when_it_breaks(line: Line) -
         yield codec.encode(chunks[1], dialects.TASKHUB)
 
     async with raw_sidecar(streams={"StreamInstanceHistory": handler}) as address:
-        transport = line.with_clock(address, QuickClock())
-        responses = await line.run(transport.collect, methods.STREAM_INSTANCE_HISTORY, HISTORY)
-        await line.run(transport.close)
+        transport = kind.with_clock(address, QuickClock())
+        responses = await kind.run(transport.collect, methods.STREAM_INSTANCE_HISTORY, HISTORY)
+        await kind.run(transport.close)
 
     assert responses == chunks
     assert attempts == [codec.encode(HISTORY, dialects.TASKHUB)] * 2
 
 
-async def test_a_stream_that_never_ends_has_a_deadline_when_it_is_collected(line: Line) -> None:
+async def test_a_stream_that_never_ends_has_a_deadline_when_it_is_collected(
+    kind: TransportKind,
+) -> None:
     async def handler(_request: bytes, _context: Any) -> AsyncIterator[bytes]:
         yield b""
         await asyncio.Event().wait()
 
     async with raw_sidecar(streams={"StreamInstanceHistory": handler}) as address:
-        transport = line.to(address)
+        transport = kind.connect(address)
         with pytest.raises(SidecarUnavailableError, match=r"StreamInstanceHistory.*within 0\.05 s"):
-            await line.run(
+            await kind.run(
                 transport.collect, methods.STREAM_INSTANCE_HISTORY, HISTORY, timeout=0.05
             )
-        await line.run(transport.close)
+        await kind.run(transport.close)
 
 
-async def test_collected_bytes_that_are_no_response_are_a_protocol_error(line: Line) -> None:
+async def test_collected_bytes_that_cannot_be_decoded_are_a_protocol_error(
+    kind: TransportKind,
+) -> None:
     async def handler(_request: bytes, _context: Any) -> AsyncIterator[bytes]:
         yield b"\xff"
 
     async with raw_sidecar(streams={"StreamInstanceHistory": handler}) as address:
-        transport = line.to(address)
+        transport = kind.connect(address)
         with pytest.raises(ProtocolError, match="not a HistoryChunk") as raised:
-            await line.run(transport.collect, methods.STREAM_INSTANCE_HISTORY, HISTORY)
-        await line.run(transport.close)
+            await kind.run(transport.collect, methods.STREAM_INSTANCE_HISTORY, HISTORY)
+        await kind.run(transport.close)
 
-    assert isinstance(raised.value, line.error_base)
+    assert isinstance(raised.value, kind.error_base)
 
 
-async def test_a_refusal_of_many_instances_names_none(line: Line) -> None:
+async def test_a_refusal_of_many_instances_names_none(kind: TransportKind) -> None:
     many = messages.PurgeInstancesRequest(purge_instance_filter=messages.PurgeInstanceFilter())
 
     async with raw_sidecar(PurgeInstances=refuses("INVALID_ARGUMENT", "no")) as address:
-        transport = line.to(address)
+        transport = kind.connect(address)
         with pytest.raises(SidecarError, match="refused PurgeInstances: no") as raised:
-            await line.run(transport.unary, methods.PURGE_INSTANCES, many)
-        await line.run(transport.close)
+            await kind.run(transport.unary, methods.PURGE_INSTANCES, many)
+        await kind.run(transport.close)
 
     assert raised.value.instance_id == ""
 
 
-async def test_a_start_is_repeated_with_the_same_id(line: Line) -> None:
+async def test_a_start_is_repeated_with_the_same_id(kind: TransportKind) -> None:
     ids: list[str] = []
 
     async def handler(request: bytes, context: Any) -> bytes:
@@ -367,18 +321,18 @@ async def test_a_start_is_repeated_with_the_same_id(line: Line) -> None:
         return codec.encode(messages.CreateInstanceResponse(instance_id=ids[-1]), dialects.TASKHUB)
 
     async with raw_sidecar(StartInstance=handler) as address:
-        transport = line.with_clock(address, QuickClock())
-        await line.run(
+        transport = kind.with_clock(address, QuickClock())
+        await kind.run(
             transport.unary,
             methods.START_INSTANCE,
             messages.CreateInstanceRequest(instance_id="order-1", name="sum"),
         )
-        await line.run(transport.close)
+        await kind.run(transport.close)
 
     assert ids == ["order-1", "order-1"]
 
 
-async def test_an_event_that_may_have_arrived_is_not_sent_again(line: Line) -> None:
+async def test_an_event_that_may_have_arrived_is_not_sent_again(kind: TransportKind) -> None:
     arrived: list[bytes] = []
 
     async def handler(request: bytes, context: Any) -> bytes:
@@ -387,53 +341,53 @@ async def test_an_event_that_may_have_arrived_is_not_sent_again(line: Line) -> N
         raise AssertionError("abort raises")
 
     async with raw_sidecar(RaiseEvent=handler) as address:
-        transport = line.with_clock(address, QuickClock())
+        transport = kind.with_clock(address, QuickClock())
         with pytest.raises(SidecarUnavailableError):
-            await line.run(
+            await kind.run(
                 transport.unary,
                 methods.RAISE_EVENT,
                 messages.RaiseEventRequest(instance_id="order-1", name="go"),
             )
-        await line.run(transport.close)
+        await kind.run(transport.close)
 
     assert len(arrived) == 1
 
 
-async def test_a_response_may_be_larger_than_grpcs_own_limit(line: Line) -> None:
+async def test_a_response_may_be_larger_than_grpcs_own_limit(kind: TransportKind) -> None:
     large = messages.GetInstanceResponse(
         exists=True, orchestration_state=messages.OrchestrationState(output="x" * 5_000_000)
     )
     async with raw_sidecar(GetInstance=answers(codec.encode(large, dialects.TASKHUB))) as address:
-        transport = line.to(address)
-        response = await line.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
-        await line.run(transport.close)
+        transport = kind.connect(address)
+        response = await kind.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
+        await kind.run(transport.close)
 
     assert response == large
 
 
-async def test_a_response_over_the_limit_says_so(line: Line) -> None:
+async def test_a_response_over_the_limit_says_so(kind: TransportKind) -> None:
     options = GrpcChannelOptions(max_receive_message_length=100)
     async with raw_sidecar(GetInstance=answers(b"\x12" * 101)) as address:
-        transport = line.to(address, channel_options=options)
+        transport = kind.connect(address, channel_options=options)
         with pytest.raises(SidecarError, match=r"RESOURCE_EXHAUSTED.*channel_options") as raised:
-            await line.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
-        await line.run(transport.close)
+            await kind.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
+        await kind.run(transport.close)
 
     assert "100" in str(raised.value)
 
 
-async def test_a_closed_transport_refuses_calls(line: Line) -> None:
+async def test_a_closed_transport_refuses_calls(kind: TransportKind) -> None:
     async with raw_sidecar(GetInstance=answers(FOUND_RAW)) as address:
-        transport = line.to(address)
-        await line.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
-        await line.run(transport.close)
-        await line.run(transport.close)
+        transport = kind.connect(address)
+        await kind.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
+        await kind.run(transport.close)
+        await kind.run(transport.close)
 
         with pytest.raises(RuntimeError, match="The client is closed"):
-            await line.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
+            await kind.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
 
 
-async def test_closing_ends_a_call_under_way(line: Line) -> None:
+async def test_closing_ends_a_call_in_progress(kind: TransportKind) -> None:
     under_way = asyncio.Event()
 
     async def handler(request: bytes, context: Any) -> bytes:
@@ -441,29 +395,29 @@ async def test_closing_ends_a_call_under_way(line: Line) -> None:
         return await never(request, context)
 
     async with raw_sidecar(GetInstance=handler) as address:
-        transport = line.to(address)
+        transport = kind.connect(address)
         call = asyncio.ensure_future(
-            line.run(transport.unary, methods.GET_INSTANCE, ORDER_1, timeout=60)
+            kind.run(transport.unary, methods.GET_INSTANCE, ORDER_1, timeout=60)
         )
         await under_way.wait()
-        await line.run(transport.close)
+        await kind.run(transport.close)
 
         with pytest.raises(RuntimeError, match="closed"):
             await call
 
 
-async def test_a_channel_of_the_callers_outlives_the_transport(line: Line) -> None:
+async def test_a_channel_of_the_callers_outlives_the_transport(kind: TransportKind) -> None:
     async with raw_sidecar(GetInstance=answers(FOUND_RAW)) as address:
-        given = line.channel(address)
-        first, second = line.to(channel=given), line.to(channel=given)
-        await line.run(first.close)
+        given = kind.channel(address)
+        first, second = kind.connect(channel=given), kind.connect(channel=given)
+        await kind.run(first.close)
 
-        assert await line.run(first.unary, methods.GET_INSTANCE, ORDER_1) == FOUND
-        assert await line.run(second.unary, methods.GET_INSTANCE, ORDER_1) == FOUND
-        await line.run(given.close)
+        assert await kind.run(first.unary, methods.GET_INSTANCE, ORDER_1) == FOUND
+        assert await kind.run(second.unary, methods.GET_INSTANCE, ORDER_1) == FOUND
+        await kind.run(given.close)
 
 
-async def test_metadata_belongs_to_a_channel_of_our_own_only(line: Line) -> None:
+async def test_metadata_belongs_to_a_channel_of_our_own_only(kind: TransportKind) -> None:
     seen: list[str] = []
 
     async def handler(_request: bytes, context: Any) -> bytes:
@@ -471,24 +425,24 @@ async def test_metadata_belongs_to_a_channel_of_our_own_only(line: Line) -> None
         return FOUND_RAW
 
     async with raw_sidecar(GetInstance=handler) as address:
-        given = line.channel(address)
-        transport = line.to(channel=given, metadata=[("taskhub", "blue")])
-        await line.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
-        await line.run(given.close)
+        given = kind.channel(address)
+        transport = kind.connect(channel=given, metadata=[("taskhub", "blue")])
+        await kind.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
+        await kind.run(given.close)
 
     assert "taskhub" not in seen
 
 
-async def test_loopback_is_called_directly_whatever_proxy_is_set(
-    line: Line, nobodys_address: str, monkeypatch: pytest.MonkeyPatch
+async def test_loopback_is_called_without_the_proxy(
+    kind: TransportKind, nobodys_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", f"http://{nobodys_address}")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("no_grpc_proxy", raising=False)
     async with raw_sidecar(GetInstance=answers(FOUND_RAW)) as address:
-        transport = line.to(address)
-        response = await line.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
-        await line.run(transport.close)
+        transport = kind.connect(address)
+        response = await kind.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
+        await kind.run(transport.close)
 
     assert response == FOUND
 
@@ -519,35 +473,35 @@ async def collect_async(transport: Any, into: list[bytes]) -> None:
         into.append(raw)  # noqa: PERF401 - what came before a failure counts
 
 
-def collector(line: Line) -> Callable[..., Any]:
-    return collect_async if line.is_async else collect
+def collector(kind: TransportKind) -> Callable[..., Any]:
+    return collect_async if kind.is_async else collect
 
 
-async def test_a_stream_gives_the_bytes_that_arrived(line: Line) -> None:
+async def test_a_stream_yields_the_bytes_that_arrived(kind: TransportKind) -> None:
     received: list[bytes] = []
     async with raw_sidecar(streams={"GetWorkItems": two}) as address:
-        transport = line.to(address)
-        await line.run(collector(line), transport, received)
-        await line.run(transport.close)
+        transport = kind.connect(address)
+        await kind.run(collector(kind), transport, received)
+        await kind.run(transport.close)
 
     assert received == [b"one", b"two"]
 
 
-async def test_a_stream_that_breaks_is_an_error_of_ours(line: Line) -> None:
+async def test_a_stream_that_breaks_is_an_error_of_ours(kind: TransportKind) -> None:
     received: list[bytes] = []
     async with raw_sidecar(streams={"GetWorkItems": two_then_fail}) as address:
-        transport = line.to(address)
+        transport = kind.connect(address)
         with pytest.raises(SidecarUnavailableError, match="going away") as raised:
-            await line.run(collector(line), transport, received)
-        await line.run(transport.close)
+            await kind.run(collector(kind), transport, received)
+        await kind.run(transport.close)
 
-    assert isinstance(raised.value, line.error_base)
+    assert isinstance(raised.value, kind.error_base)
 
 
-async def test_a_stream_that_is_closed_ends_for_whoever_waits_on_it(line: Line) -> None:
+async def test_closing_a_stream_ends_a_pending_read(kind: TransportKind) -> None:
     async with raw_sidecar(streams={"GetWorkItems": two_then_wait}) as address:
-        transport = line.to(address)
-        if line.is_async:
+        transport = kind.connect(address)
+        if kind.is_async:
             stream = transport.stream(methods.GET_WORK_ITEMS, messages.GetWorkItemsRequest())
             received = [await anext(stream), await anext(stream)]
             waiting = asyncio.ensure_future(anext(stream, b"end"))
@@ -560,12 +514,12 @@ async def test_a_stream_that_is_closed_ends_for_whoever_waits_on_it(line: Line) 
             stream.close()
 
         assert await waiting == b"end"
-        await line.run(transport.close)
+        await kind.run(transport.close)
 
     assert received == [b"one", b"two"]
 
 
-async def test_a_stream_that_is_reset_when_its_time_is_over_timed_out(line: Line) -> None:
+async def test_a_stream_that_is_reset_when_its_time_is_over_timed_out(kind: TransportKind) -> None:
     clock = QuickClock()
 
     async def resets(request: bytes, context: Any) -> bytes:
@@ -575,18 +529,20 @@ async def test_a_stream_that_is_reset_when_its_time_is_over_timed_out(line: Line
         )
 
     async with raw_sidecar(WaitForInstanceCompletion=resets) as address:
-        transport = line.with_clock(address, clock)
+        transport = kind.with_clock(address, clock)
         with pytest.raises(SidecarUnavailableError, match="within 5 s") as raised:
-            await line.run(
+            await kind.run(
                 transport.unary, methods.WAIT_FOR_INSTANCE_COMPLETION, ORDER_1, timeout=5
             )
-        await line.run(transport.close)
+        await kind.run(transport.close)
 
     assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-async def test_a_stream_without_a_deadline_that_is_reset_has_not_timed_out(line: Line) -> None:
-    """Work items come for days; the time that other calls have is long over then."""
+async def test_a_stream_without_a_deadline_that_is_reset_has_not_timed_out(
+    kind: TransportKind,
+) -> None:
+    """A stream of work items lasts for days, longer than any deadline of other calls."""
     clock = QuickClock()
 
     async def resets(_request: bytes, context: Any) -> AsyncIterator[bytes]:
@@ -595,11 +551,11 @@ async def test_a_stream_without_a_deadline_that_is_reset_has_not_timed_out(line:
         await context.abort(grpc.StatusCode.UNAVAILABLE, "Received RST_STREAM with error code 2")
 
     async with raw_sidecar(streams={"GetWorkItems": resets}) as address:
-        transport = line.with_clock(address, clock)
+        transport = kind.with_clock(address, clock)
         stream = transport.stream(methods.GET_WORK_ITEMS, messages.GetWorkItemsRequest())
         with pytest.raises(SidecarUnavailableError) as raised:
-            await line.drain(stream)
-        await line.run(transport.close)
+            await kind.drain(stream)
+        await kind.run(transport.close)
 
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
 
@@ -652,7 +608,7 @@ class Owner:
 
 
 class Channel:
-    """A channel that nobody calls."""
+    """A channel without calls."""
 
 
 def own_channel(owner: Owner) -> Any:
@@ -666,7 +622,7 @@ def test_a_channel_is_made_once_and_when_it_is_needed() -> None:
     assert source.connection() is source.connection()
 
 
-def test_threads_that_come_first_at_once_share_the_channel_that_was_kept_first() -> None:
+def test_threads_whose_first_calls_coincide_share_one_channel() -> None:
     others: list[Any] = []
 
     def make() -> Any:
@@ -691,7 +647,7 @@ def test_a_channel_is_made_anew_in_another_process() -> None:
     assert source.connection().channel is not parents.channel
 
 
-def test_a_forked_process_leaves_its_parents_channel_alone() -> None:
+def test_a_forked_process_does_not_touch_its_parents_channel() -> None:
     owner = Owner()
     source = own_channel(owner)
     source.connection()
@@ -714,41 +670,45 @@ def test_our_channels_belong_to_the_process_that_made_them(
     assert source.connection() is not parents
 
 
-async def test_failures_in_a_row_make_a_new_channel(line: Line, nobodys_address: str) -> None:
+async def test_failures_in_a_row_make_a_new_channel(
+    kind: TransportKind, nobodys_address: str
+) -> None:
     health = ChannelHealth(threshold=2)
-    transport = line.to(nobodys_address, patience=0, health=health)
+    transport = kind.connect(nobodys_address, patience=0, health=health)
     before = transport.source.connection()
 
     for _ in range(2):
         with pytest.raises(SidecarUnavailableError):
-            await line.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
+            await kind.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
 
     assert transport.source.connection() is not before
-    await line.run(transport.close)
+    await kind.run(transport.close)
 
 
-async def test_a_wait_that_takes_too_long_says_nothing_against_the_channel(line: Line) -> None:
+async def test_a_wait_that_times_out_does_not_count_against_the_channel(
+    kind: TransportKind,
+) -> None:
     async with raw_sidecar(WaitForInstanceCompletion=never) as address:
-        transport = line.to(address, health=ChannelHealth(threshold=1))
+        transport = kind.connect(address, health=ChannelHealth(threshold=1))
         before = transport.source.connection()
 
         with pytest.raises(SidecarUnavailableError):
-            await line.run(
+            await kind.run(
                 transport.unary, methods.WAIT_FOR_INSTANCE_COMPLETION, ORDER_1, timeout=0.05
             )
 
         assert transport.source.connection() is before
-        await line.run(transport.close)
+        await kind.run(transport.close)
 
 
-async def test_a_wait_is_patient_with_a_sidecar_that_was_there_before(line: Line) -> None:
+async def test_a_wait_is_repeated_longer_if_a_sidecar_was_there_before(kind: TransportKind) -> None:
     clock = QuickClock()
     async with raw_sidecar(GetInstance=answers(FOUND_RAW)) as address:
-        transport = line.with_clock(address, clock)
-        await line.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
+        transport = kind.with_clock(address, clock)
+        await kind.run(transport.unary, methods.GET_INSTANCE, ORDER_1)
 
     with pytest.raises(SidecarUnavailableError):
-        await line.run(transport.unary, methods.WAIT_FOR_INSTANCE_COMPLETION, ORDER_1, timeout=60)
-    await line.run(transport.close)
+        await kind.run(transport.unary, methods.WAIT_FOR_INSTANCE_COMPLETION, ORDER_1, timeout=60)
+    await kind.run(transport.close)
 
     assert 29 < sum(clock.pauses) < 30

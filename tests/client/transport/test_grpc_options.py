@@ -1,4 +1,4 @@
-"""The options of channels: what gRPC gets, and what is refused."""
+"""The options of channels: what is passed to gRPC, and what is refused."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def test_messages_may_have_64_mib_both_ways() -> None:
     assert options["grpc.max_send_message_length"] == 64 * 1024 * 1024
 
 
-def test_only_loopback_goes_past_the_proxy() -> None:
+def test_only_loopback_bypasses_the_proxy() -> None:
     assert dict(options_for(HERE, None))["grpc.enable_http_proxy"] == 0
     assert "grpc.enable_http_proxy" not in dict(options_for(ELSEWHERE, None))
 
 
-def test_what_the_caller_says_wins_and_is_said_once() -> None:
+def test_options_of_the_caller_win_and_are_passed_once() -> None:
     given = GrpcChannelOptions(
         max_receive_message_length=1, raw_options=[("grpc.enable_http_proxy", 1)]
     )
@@ -44,7 +44,7 @@ def test_what_the_caller_says_wins_and_is_said_once() -> None:
     assert len(dict(options)) == len(options)
 
 
-def test_options_left_out_are_not_sent() -> None:
+def test_options_that_are_none_are_not_passed() -> None:
     assert GrpcChannelOptions().to_grpc_options() == []
 
 
@@ -108,7 +108,7 @@ def test_a_retry_policy_becomes_a_service_config() -> None:
         (GrpcClientResiliencyOptions, {"min_recreate_interval_seconds": -1}),
     ],
 )
-def test_values_that_make_no_sense_are_refused(options: Any, arguments: dict[str, Any]) -> None:
+def test_values_out_of_range_are_refused(options: Any, arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r">|empty|zero"):
         options(**arguments)
 

@@ -1,4 +1,4 @@
-"""Which calls are made again, and for how long: claims about the table of retries."""
+"""Which calls are repeated, and for how long: claims about the table of retries."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def outlast(under_test: Retries, failure: Failure, *, now: float, jitter: float 
     ],
 )
 @pytest.mark.parametrize("status", STATUSES)
-def test_what_may_have_been_done_is_not_done_twice(method: str, status: str) -> None:
+def test_a_call_that_may_have_been_carried_out_is_not_repeated(method: str, status: str) -> None:
     assert not may_repeat(safety_of(method), Failure(status, "Socket closed"))
 
 
 @pytest.mark.parametrize("method", methods.ALL, ids=lambda method: method.name)
-def test_what_was_never_sent_may_be_sent(method: methods.Method) -> None:
+def test_a_call_that_was_never_sent_is_repeated(method: methods.Method) -> None:
     assert may_repeat(safety_of(method.name), REFUSED)
 
 
@@ -72,13 +72,13 @@ def test_what_was_never_sent_may_be_sent(method: methods.Method) -> None:
         "QueryEntities",
     ],
 )
-def test_reads_waits_and_starts_survive_a_lost_connection(method: str) -> None:
+def test_reads_waits_and_starts_are_repeated_after_a_lost_connection(method: str) -> None:
     assert may_repeat(safety_of(method), LOST)
 
 
 @pytest.mark.parametrize("status", sorted({*STATUSES} - {"UNAVAILABLE", "CANCELLED"}))
 @pytest.mark.parametrize("safety", Safety)
-def test_an_answer_is_final(safety: Safety, status: str) -> None:
+def test_an_answer_is_never_followed_by_a_repetition(safety: Safety, status: str) -> None:
     assert retries(safety).pause_after(Failure(status), now=0, jitter=0) is None
 
 
@@ -89,7 +89,7 @@ def test_every_method_in_the_table_is_one_of_the_protocol() -> None:
 
 
 @given(st.floats(0, 0.999))
-def test_an_address_where_nobody_is_gets_several_attempts_within_a_second(jitter: float) -> None:
+def test_an_unreachable_address_gets_several_attempts_within_a_second(jitter: float) -> None:
     under_test = retries()
 
     gave_up = outlast(under_test, REFUSED, now=0.0, jitter=jitter)
@@ -120,7 +120,7 @@ def test_an_attempt_may_take_what_is_left() -> None:
     assert [under_test.begin(now) for now in (0.0, 29.0, 31.0)] == [30.0, 1.0, 0.0]
 
 
-def test_a_wait_outlives_the_restart_of_a_sidecar_that_was_there() -> None:
+def test_a_wait_survives_the_restart_of_a_sidecar_that_was_there() -> None:
     under_test = Retries(Safety.WAIT, 1000.0, PATIENCE, sidecar_was_there=True)
 
     gave_up = outlast(under_test, REFUSED, now=0.0)
@@ -128,7 +128,7 @@ def test_a_wait_outlives_the_restart_of_a_sidecar_that_was_there() -> None:
     assert RECONNECT_WINDOW - 1 < gave_up < RECONNECT_WINDOW
 
 
-def test_a_wait_that_held_for_a_while_had_found_its_sidecar() -> None:
+def test_a_wait_that_lasted_had_reached_its_sidecar() -> None:
     under_test = retries(Safety.WAIT, deadline=1000.0)
     under_test.begin(0.0)
     under_test.pause_after(LOST, now=5.0, jitter=0.5)
@@ -146,7 +146,7 @@ def test_each_outage_of_a_long_wait_counts_for_itself() -> None:
         assert under_test.pause_after(LOST, now=lost_at, jitter=0.0) == 0.1
 
 
-def test_a_wait_that_never_found_anybody_is_no_more_patient_than_other_calls() -> None:
+def test_a_wait_that_never_reached_a_sidecar_is_repeated_no_longer_than_other_calls() -> None:
     slow_to_be_refused = retries(Safety.WAIT)
     slow_to_be_refused.begin(0.0)
 

@@ -1,4 +1,4 @@
-"""Which error a refusal is, what it says, and who catches it."""
+"""Which error a refusal becomes, its text, and the classes that catch it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def refusal(
     ],
     ids=lambda value: f"{value.method}-{value.status}" if isinstance(value, Refusal) else "",
 )
-def test_a_refusal_has_its_error(refused: Refusal, kind: type[SidecarError]) -> None:
+def test_a_refusal_is_mapped_to_its_error(refused: Refusal, kind: type[SidecarError]) -> None:
     assert error_mapping.kind_of(refused) is kind
 
 
@@ -90,7 +90,7 @@ def test_every_text_about_an_instance_names_it_unless_nobody_answered(code: Stat
     assert "'order-1'" in error_mapping.text_of(refused) or unanswered
 
 
-def test_an_unreachable_address_says_how_to_have_a_sidecar_there() -> None:
+def test_an_unreachable_address_says_how_to_start_a_sidecar_there() -> None:
     text = error_mapping.text_of(refusal("UNAVAILABLE", details="Connection refused"))
 
     assert text == (
@@ -114,7 +114,9 @@ def test_a_missed_deadline_says_what_was_allowed() -> None:
         ("PurgeInstances", "Only an instance that has ended can be purged"),
     ],
 )
-def test_a_status_that_forbids_a_call_says_which_would_allow_it(method: str, advice: str) -> None:
+def test_a_status_that_does_not_allow_a_call_is_an_error_that_says_which_does(
+    method: str, advice: str
+) -> None:
     text = error_mapping.text_of(
         refusal("FAILED_PRECONDITION", method=method, details="is RUNNING")
     )
@@ -122,7 +124,7 @@ def test_a_status_that_forbids_a_call_says_which_would_allow_it(method: str, adv
     assert f"refused {method} of instance 'order-1' (is RUNNING). {advice}" in text
 
 
-def test_a_status_that_forbids_any_other_call_says_where_to_look() -> None:
+def test_for_other_calls_the_error_says_how_to_look_up_the_status() -> None:
     refused = refusal(
         "UNKNOWN", method="TerminateInstance", details="orchestration has not yet completed"
     )
@@ -164,14 +166,14 @@ def test_an_engine_that_gives_its_name_is_named(metadata: str) -> None:
     assert "The engine at sidecar.test:4002 (tiny/0.1) does not" in error_mapping.text_of(refused)
 
 
-def test_a_message_too_large_says_what_to_do_with_large_data() -> None:
+def test_the_error_for_a_large_message_says_what_to_do_with_large_data() -> None:
     text = error_mapping.text_of(refusal("RESOURCE_EXHAUSTED", details="5 MB are more than 4 MB"))
 
     assert "5 MB are more than 4 MB" in text
     assert "reference" in text
 
 
-def test_a_sidecar_that_names_a_limit_has_said_what_to_do() -> None:
+def test_no_hint_is_added_where_the_sidecar_names_the_limit() -> None:
     said = "2 streams are open; the limit is 2 (streams, --max-streams). Stop some."
 
     text = error_mapping.text_of(refusal("RESOURCE_EXHAUSTED", details=said))
@@ -181,7 +183,7 @@ def test_a_sidecar_that_names_a_limit_has_said_what_to_do() -> None:
 
 @BASES
 @pytest.mark.parametrize("code", StatusCode, ids=lambda code: code.name)
-def test_an_error_is_ours_and_grpcs_at_once(code: StatusCode, base: type[grpc.RpcError]) -> None:
+def test_an_error_is_of_our_class_and_of_grpcs(code: StatusCode, base: type[grpc.RpcError]) -> None:
     error = error_for(refusal(code.name, details="because"), base)
 
     assert isinstance(error, base)
@@ -195,7 +197,7 @@ def test_an_error_is_ours_and_grpcs_at_once(code: StatusCode, base: type[grpc.Rp
 
 
 @BASES
-def test_an_error_survives_the_way_to_another_process(base: type[grpc.RpcError]) -> None:
+def test_an_error_can_be_pickled(base: type[grpc.RpcError]) -> None:
     error = error_for(refusal("NOT_FOUND"), base)
 
     arrived = pickle.loads(pickle.dumps(error))
@@ -205,7 +207,7 @@ def test_an_error_survives_the_way_to_another_process(base: type[grpc.RpcError])
     assert str(arrived) == str(error)
 
 
-def test_bytes_that_cannot_be_read_are_the_peers_fault_whatever_the_status() -> None:
+def test_bytes_that_cannot_be_decoded_are_a_protocol_error_whatever_the_status() -> None:
     refused = refusal("INTERNAL", details="3 bytes that cannot be decoded (truncated)")
 
     error = error_for(refused, grpc.RpcError, ProtocolError)
@@ -215,7 +217,7 @@ def test_bytes_that_cannot_be_read_are_the_peers_fault_whatever_the_status() -> 
     assert type(pickle.loads(pickle.dumps(error))) is type(error)
 
 
-def test_an_error_that_came_another_way_survives_too() -> None:
+def test_an_error_without_grpcs_base_can_be_pickled() -> None:
     error = LeaseLostError("gone", refusal("NOT_FOUND"))
 
     arrived = pickle.loads(pickle.dumps(error))

@@ -1,4 +1,4 @@
-"""Transports find out over real gRPC who is there, and speak its dialect from then on."""
+"""Transports detect the engine over real gRPC, and speak its dialect from then on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import grpc.aio
 import pytest
 
 from durabletask.protocol import codec, dialects, messages, methods
-from durabletask.transport import grpc_async_transport, grpc_transport
 from durabletask.transport.errors import (
     SidecarError,
     SidecarUnavailableError,
@@ -20,6 +19,7 @@ from durabletask.transport.errors import (
 from tests.builders.transport import (
     Counted,
     Handler,
+    TransportKind,
     answers,
     greets_as,
     never,
@@ -28,37 +28,12 @@ from tests.builders.transport import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
 PURGE = messages.PurgeInstancesRequest(instance_id="order-1", force=True)
 PURGED = messages.PurgeInstancesResponse(deleted_instance_count=1)
 QUERY = messages.QueryInstancesRequest()
 REFUSED = refuses("UNIMPLEMENTED")
-
-
-class Line:
-    """One of the two transports; its calls leave the test's loop to the server."""
-
-    def __init__(self, *, is_async: bool) -> None:
-        self.is_async = is_async
-        self.error_base = grpc.aio.AioRpcError if is_async else grpc.RpcError
-
-    def to(self, address: str | None = None, **settings: Any) -> Any:
-        return (grpc_async_transport if self.is_async else grpc_transport)(address, **settings)
-
-    def channel(self, address: str) -> Any:
-        make = grpc.aio.insecure_channel if self.is_async else grpc.insecure_channel
-        return make(address, [("grpc.enable_http_proxy", 0)])
-
-    async def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        if self.is_async:
-            return await function(*args, **options)
-        return await asyncio.to_thread(function, *args, **options)
-
-
-@pytest.fixture(params=["sync", "async"])
-def line(request: pytest.FixtureRequest) -> Line:
-    return Line(is_async=request.param == "async")
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +43,7 @@ def no_dapr_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Peer:
-    """An engine of Dapr's dialect, or of another, as far as the questions can tell."""
+    """An engine that answers the questions of detection as it is told."""
 
     def __init__(self, hello: Handler | None = None, ids: Handler | None = None) -> None:
         self.hello = Counted(hello or answers(b""))
@@ -86,77 +61,81 @@ class Peer:
         )
 
 
-async def test_what_is_sent_is_in_the_dialect_that_was_found(line: Line) -> None:
+async def test_requests_are_in_the_detected_dialect(kind: TransportKind) -> None:
     peer = Peer()
     async with peer.served() as address:
-        transport = line.to(address)
-        purged = await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
-        await line.run(transport.close)
+        transport = kind.connect(address)
+        purged = await kind.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
+        await kind.run(transport.close)
 
     assert purged == PURGED
     assert peer.purge.requests == [codec.encode(PURGE, dialects.DAPR)]
     assert peer.purge.requests != [codec.encode(PURGE, dialects.TASKHUB)]
 
 
-async def test_our_sidecar_is_spoken_to_in_microsofts_dialect(line: Line) -> None:
+async def test_requests_to_our_sidecar_are_in_microsofts_dialect(kind: TransportKind) -> None:
     peer = Peer(hello=greets_as("durabletask-sidecar/9"))
     async with peer.served() as address:
-        transport = line.to(address)
-        engine = await line.run(transport.identify_engine)
-        await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
-        await line.run(transport.close)
+        transport = kind.connect(address)
+        engine = await kind.run(transport.identify_engine)
+        await kind.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
+        await kind.run(transport.close)
 
     assert (engine.name, engine.is_ours) == ("durabletask-sidecar/9", True)
     assert peer.purge.requests == [codec.encode(PURGE, dialects.TASKHUB)]
     assert peer.ids.requests == []
 
 
-async def test_a_channel_finds_out_once(line: Line) -> None:
+async def test_a_channel_detects_the_engine_once(kind: TransportKind) -> None:
     peer = Peer()
     async with peer.served() as address:
-        transport = line.to(address)
-        await line.run(transport.identify_engine)
-        await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
-        await line.run(transport.identify_engine)
-        await line.run(transport.close)
+        transport = kind.connect(address)
+        await kind.run(transport.identify_engine)
+        await kind.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
+        await kind.run(transport.identify_engine)
+        await kind.run(transport.close)
 
     assert (len(peer.hello.requests), len(peer.ids.requests)) == (1, 1)
 
 
-async def test_a_fresh_channel_says_hello_once(line: Line) -> None:
+async def test_a_fresh_channel_says_hello_once(kind: TransportKind) -> None:
     peer = Peer(hello=greets_as("durabletask-sidecar/9"))
     async with peer.served() as address:
-        transport = line.to(address)
-        answer = await line.run(transport.unary, methods.HELLO, messages.Empty())
-        await line.run(transport.close)
+        transport = kind.connect(address)
+        answer = await kind.run(transport.unary, methods.HELLO, messages.Empty())
+        await kind.run(transport.close)
 
     assert answer == messages.Empty()
     assert len(peer.hello.requests) == 1
 
 
-async def test_a_channel_that_is_known_says_hello_whenever_it_is_told_to(line: Line) -> None:
+async def test_once_the_engine_is_known_every_hello_is_sent(
+    kind: TransportKind,
+) -> None:
     peer = Peer(hello=greets_as("durabletask-sidecar/9"))
     async with peer.served() as address:
-        transport = line.to(address)
+        transport = kind.connect(address)
         for _ in range(3):
-            await line.run(transport.unary, methods.HELLO, messages.Empty())
-        await line.run(transport.close)
+            await kind.run(transport.unary, methods.HELLO, messages.Empty())
+        await kind.run(transport.close)
 
     assert len(peer.hello.requests) == 3
 
 
-async def test_a_hello_with_metadata_of_its_own_is_sent(line: Line) -> None:
+async def test_a_hello_with_metadata_of_its_own_is_sent(kind: TransportKind) -> None:
     peer = Peer(hello=greets_as("durabletask-sidecar/9"))
     async with peer.served() as address:
-        transport = line.to(address)
+        transport = kind.connect(address)
         sent = (("x-probe", "1"),)
-        await line.run(transport.unary, methods.HELLO, messages.Empty(), metadata=sent)
-        await line.run(transport.close)
+        await kind.run(transport.unary, methods.HELLO, messages.Empty(), metadata=sent)
+        await kind.run(transport.close)
 
     assert [request.get("x-probe") for request in peer.hello.metadata] == [None, "1"]
 
 
-async def test_calls_that_come_at_once_wait_for_one_of_them_to_find_out(line: Line) -> None:
+async def test_concurrent_calls_wait_for_one_detection(
+    kind: TransportKind,
+) -> None:
     is_asked, everybody_came = asyncio.Event(), asyncio.Event()
 
     async def slowly(_request: bytes, _context: Any) -> bytes:
@@ -166,22 +145,22 @@ async def test_calls_that_come_at_once_wait_for_one_of_them_to_find_out(line: Li
 
     peer = Peer(hello=slowly)
     async with peer.served() as address:
-        transport = line.to(address)
+        transport = kind.connect(address)
         calls = [
-            asyncio.ensure_future(line.run(transport.unary, methods.PURGE_INSTANCES, PURGE))
+            asyncio.ensure_future(kind.run(transport.unary, methods.PURGE_INSTANCES, PURGE))
             for _ in range(4)
         ]
         await is_asked.wait()
         everybody_came.set()
         await asyncio.gather(*calls)
-        await line.run(transport.close)
+        await kind.run(transport.close)
 
     assert len(peer.hello.requests) == 1
     assert len(peer.purge.requests) == 4
 
 
-async def test_a_call_that_waits_for_the_answer_learns_that_the_client_was_closed(
-    line: Line,
+async def test_a_call_that_waits_for_detection_fails_when_the_client_is_closed(
+    kind: TransportKind,
 ) -> None:
     is_asked = asyncio.Event()
 
@@ -190,39 +169,39 @@ async def test_a_call_that_waits_for_the_answer_learns_that_the_client_was_close
         return await never(request, context)
 
     async with Peer(hello=asked).served() as address:
-        transport = line.to(address)
-        first = asyncio.ensure_future(line.run(transport.unary, methods.PURGE_INSTANCES, PURGE))
+        transport = kind.connect(address)
+        first = asyncio.ensure_future(kind.run(transport.unary, methods.PURGE_INSTANCES, PURGE))
         await is_asked.wait()
-        waits = asyncio.ensure_future(line.run(transport.unary, methods.PURGE_INSTANCES, PURGE))
+        waits = asyncio.ensure_future(kind.run(transport.unary, methods.PURGE_INSTANCES, PURGE))
         await asyncio.sleep(0)
-        await line.run(transport.close)
+        await kind.run(transport.close)
         with pytest.raises(RuntimeError, match="The client is closed"):
             await waits
         await asyncio.gather(first, return_exceptions=True)
 
 
-async def test_a_dialect_that_was_named_is_not_asked_for(line: Line) -> None:
+async def test_a_dialect_that_was_named_is_not_detected(kind: TransportKind) -> None:
     peer = Peer()
     async with peer.served() as address:
-        transport = line.to(address, dialect=dialects.TASKHUB)
-        await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
-        await line.run(transport.close)
+        transport = kind.connect(address, dialect=dialects.TASKHUB)
+        await kind.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
+        await kind.run(transport.close)
 
     assert peer.hello.requests == peer.ids.requests == []
     assert peer.purge.requests == [codec.encode(PURGE, dialects.TASKHUB)]
 
 
-async def test_a_channel_of_the_callers_is_asked_as_well(line: Line) -> None:
+async def test_the_engine_of_a_given_channel_is_detected_too(kind: TransportKind) -> None:
     peer = Peer()
     async with peer.served() as address:
-        channel = line.channel(address)
-        await line.run(line.to(channel=channel).unary, methods.PURGE_INSTANCES, PURGE)
-        await line.run(channel.close)
+        channel = kind.channel(address)
+        await kind.run(kind.connect(channel=channel).unary, methods.PURGE_INSTANCES, PURGE)
+        await kind.run(channel.close)
 
     assert peer.purge.requests == [codec.encode(PURGE, dialects.DAPR)]
 
 
-async def test_what_decides_nothing_is_not_remembered(line: Line) -> None:
+async def test_an_answer_that_decides_nothing_is_not_remembered(kind: TransportKind) -> None:
     refusals = [refuses("UNAUTHENTICATED", "who are you?"), answers(b"")]
 
     async def first_refuses(request: bytes, context: Any) -> bytes:
@@ -230,21 +209,21 @@ async def test_what_decides_nothing_is_not_remembered(line: Line) -> None:
 
     peer = Peer(hello=first_refuses)
     async with peer.served() as address:
-        transport = line.to(address)
+        transport = kind.connect(address)
         with pytest.raises(SidecarError, match=r"who are you\?.*DURABLETASK_DIALECT") as raised:
-            await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
-        engine = await line.run(transport.identify_engine)
-        await line.run(transport.close)
+            await kind.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
+        engine = await kind.run(transport.identify_engine)
+        await kind.run(transport.close)
 
-    assert isinstance(raised.value, line.error_base)
+    assert isinstance(raised.value, kind.error_base)
     assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
     assert engine.is_dapr
 
 
-async def test_a_call_that_cannot_be_made_twice_is_made_once_the_engine_answers(
-    line: Line,
+async def test_a_call_that_is_never_repeated_survives_a_failed_detection(
+    kind: TransportKind,
 ) -> None:
-    """What was turned away was the question: the call itself had not left yet."""
+    """The question was refused; the call itself had not been sent."""
     greetings = [refuses("UNAVAILABLE", "restarting"), answers(b"")]
 
     async def second_time(request: bytes, context: Any) -> bytes:
@@ -252,34 +231,38 @@ async def test_a_call_that_cannot_be_made_twice_is_made_once_the_engine_answers(
 
     peer = Peer(hello=second_time)
     async with peer.served() as address:
-        transport = line.to(address, patience=10)
-        await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
-        await line.run(transport.close)
+        transport = kind.connect(address, patience=10)
+        await kind.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
+        await kind.run(transport.close)
 
     assert peer.purge.requests == [codec.encode(PURGE, dialects.DAPR)]
 
 
-async def test_an_engine_that_answers_no_question_fails_the_call_in_its_time(line: Line) -> None:
+async def test_a_detection_without_an_answer_fails_the_call_at_its_deadline(
+    kind: TransportKind,
+) -> None:
     peer = Peer(hello=never)
     async with peer.served() as address:
-        transport = line.to(address)
+        transport = kind.connect(address)
         with pytest.raises(SidecarUnavailableError, match="PurgeInstances of instance 'order-1'"):
-            await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE, timeout=0.2)
-        await line.run(transport.close)
+            await kind.run(transport.unary, methods.PURGE_INSTANCES, PURGE, timeout=0.2)
+        await kind.run(transport.close)
 
     assert peer.purge.requests == []
 
 
-async def test_what_the_engine_does_not_have_is_refused_unsent(line: Line) -> None:
+async def test_a_method_that_the_engine_lacks_is_refused_before_it_is_sent(
+    kind: TransportKind,
+) -> None:
     peer = Peer()
     async with peer.served() as address:
-        transport = line.to(address)
+        transport = kind.connect(address)
         with pytest.raises(UnsupportedOperationError) as raised:
-            await line.run(transport.unary, methods.QUERY_INSTANCES, QUERY)
-        await line.run(transport.close)
+            await kind.run(transport.unary, methods.QUERY_INSTANCES, QUERY)
+        await kind.run(transport.close)
 
     assert peer.query.requests == []
-    assert isinstance(raised.value, line.error_base)
+    assert isinstance(raised.value, kind.error_base)
     assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
     assert str(raised.value) == (
         f"{address}: an engine of Dapr's dialect cannot query instances (QueryInstances). Instead, "
@@ -287,32 +270,34 @@ async def test_what_the_engine_does_not_have_is_refused_unsent(line: Line) -> No
     )
 
 
-async def test_a_rerun_is_refused_unsent_where_microsofts_dialect_is_spoken(line: Line) -> None:
+async def test_a_rerun_is_refused_before_it_is_sent_in_microsofts_dialect(
+    kind: TransportKind,
+) -> None:
     peer = Peer(ids=REFUSED)
     request = messages.RerunOrchestrationFromEventRequest(source_instance_id="order-1", event_id=1)
     async with peer.served() as address:
-        transport = line.to(address)
+        transport = kind.connect(address)
         with pytest.raises(UnsupportedOperationError, match="use rewind_orchestration") as raised:
-            await line.run(transport.unary, methods.RERUN_ORCHESTRATION_FROM_EVENT, request)
-        await line.run(transport.close)
+            await kind.run(transport.unary, methods.RERUN_ORCHESTRATION_FROM_EVENT, request)
+        await kind.run(transport.close)
 
     assert raised.value.instance_id == "order-1"
 
 
-async def test_our_sidecar_has_what_only_daprs_dialect_has(line: Line) -> None:
+async def test_our_sidecar_has_the_methods_of_daprs_dialect_too(kind: TransportKind) -> None:
     request = messages.RerunOrchestrationFromEventRequest(source_instance_id="order-1", event_id=1)
     done = messages.RerunOrchestrationFromEventResponse(new_instance_id="order-2")
     rerun = answers(codec.encode(done, dialects.DAPR))
     peer = Peer(hello=greets_as("durabletask-sidecar/9"))
     async with peer.served(RerunWorkflowFromEvent=rerun) as address:
-        transport = line.to(address)
-        answer = await line.run(transport.unary, methods.RERUN_ORCHESTRATION_FROM_EVENT, request)
-        await line.run(transport.close)
+        transport = kind.connect(address)
+        answer = await kind.run(transport.unary, methods.RERUN_ORCHESTRATION_FROM_EVENT, request)
+        await kind.run(transport.close)
 
     assert answer == done
 
 
-async def test_a_stream_finds_out_before_it_starts(line: Line) -> None:
+async def test_a_stream_detects_the_engine_before_it_starts(kind: TransportKind) -> None:
     received: list[bytes] = []
 
     async def work(request: bytes, _context: Any) -> AsyncIterator[bytes]:
@@ -324,23 +309,23 @@ async def test_a_stream_finds_out_before_it_starts(line: Line) -> None:
         max_concurrent_activity_work_items=5,
     )
     async with Peer().served(streams={"GetWorkItems": work}) as address:
-        transport = line.to(address)
+        transport = kind.connect(address)
         stream = transport.stream(methods.GET_WORK_ITEMS, request)
-        if line.is_async:
+        if kind.is_async:
             first = await anext(stream)
         else:
             first = await asyncio.to_thread(next, stream)
-        await line.run(transport.close)
+        await kind.run(transport.close)
 
     assert first == b"work"
     assert received == [codec.encode(request, dialects.DAPR)]
 
 
-async def test_a_stream_that_was_closed_before_it_started_ends(line: Line) -> None:
-    transport = line.to("sidecar.test:4001")
+async def test_a_stream_that_was_closed_before_it_started_ends(kind: TransportKind) -> None:
+    transport = kind.connect("sidecar.test:4001")
     stream = transport.stream(methods.GET_WORK_ITEMS, messages.GetWorkItemsRequest())
 
-    if line.is_async:
+    if kind.is_async:
         await stream.aclose()
         last = await anext(stream, b"end")
     else:
@@ -348,31 +333,33 @@ async def test_a_stream_that_was_closed_before_it_started_ends(line: Line) -> No
         last = next(stream, b"end")
 
     assert last == b"end"
-    await line.run(transport.close)
+    await kind.run(transport.close)
 
 
-async def test_who_is_there_is_logged_once(line: Line, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_detected_engine_is_logged_once(
+    kind: TransportKind, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG, logger="durabletask.transport")
     async with Peer().served() as address:
-        transport = line.to(address)
-        await line.run(transport.identify_engine)
-        await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
-        await line.run(transport.close)
+        transport = kind.connect(address)
+        await kind.run(transport.identify_engine)
+        await kind.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
+        await kind.run(transport.close)
 
     (record,) = [record for record in caplog.records if record.name == "durabletask.transport"]
     assert record.levelno == logging.DEBUG
     assert "an engine of Dapr's dialect" in record.getMessage()
 
 
-async def test_daprs_token_goes_along_with_every_call_and_question(
-    line: Line, monkeypatch: pytest.MonkeyPatch
+async def test_daprs_token_is_sent_with_every_call_and_question(
+    kind: TransportKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAPR_API_TOKEN", "secret")
     peer = Peer()
     async with peer.served() as address:
-        transport = line.to(address)
-        await line.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
-        await line.run(transport.close)
+        transport = kind.connect(address)
+        await kind.run(transport.unary, methods.PURGE_INSTANCES, PURGE)
+        await kind.run(transport.close)
 
     calls = [peer.hello, peer.ids, peer.purge]
     assert [call.metadata[0]["dapr-api-token"] for call in calls] == ["secret"] * 3

@@ -291,7 +291,7 @@ async def test_closing_stores_what_is_pending_and_watches_no_more() -> None:
 async def test_rows_that_cannot_be_read_fail_their_own_submission_only() -> None:
     fixture = GroupCommitFixture()
     fixture.committer.poisonous = "b"
-    fixture.committer.poison = UnreadableError("what is stored of 'b' is damaged")
+    fixture.committer.poison = UnreadableError("the stored data of 'b' is damaged")
 
     outcomes = await asyncio.gather(*map(fixture.submit, "abc"), return_exceptions=True)
 

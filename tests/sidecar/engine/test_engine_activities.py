@@ -187,7 +187,7 @@ def test_termination_takes_activities_back() -> None:
     assert isinstance(hub.finish(task, "1"), Stale)
 
 
-def test_a_result_for_an_older_generation_is_dropped() -> None:
+def test_a_result_for_an_older_execution_is_dropped() -> None:
     hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1))

@@ -112,6 +112,29 @@ def test_one_unlock_gives_back_all_of_its_section() -> None:
     assert hub.state().locks == {}
 
 
+def test_a_grant_that_was_not_read_does_not_hide_the_next_grant_of_its_section() -> None:
+    """A worker may leave a section before it reads the grant, and request it again."""
+    hub = Hub()
+    for instance_id, section in (("b", "t"), ("a", "s"), ("c", "u")):
+        hub.start(instance_id)
+        hub.decide(lock(1, section, A), to=instance_id)
+    hub.do(RaiseEvent("tick"))
+    before_the_grant = hub.taken()
+    hub.decide(unlock(2, "t", A), to="b")
+    hub.answer(before_the_grant, unlock(2, "s", A), lock(3, "s", A))
+    first = hub.taken()
+    hub.decide(unlock(2, "u", A), to="c")
+
+    hub.answer(first)
+
+    assert kinds(first.new) == ["entity_lock_granted"]
+    second = hub.taken()
+    assert kinds(second.new) == ["entity_lock_granted"]
+    assert hub.state().inbox.answer_to("lock:s") in second.prepared.turn.consumed
+    hub.answer(second)
+    assert holder(hub, A) == "a"
+
+
 def test_only_its_own_section_gives_a_lock_back() -> None:
     hub = holding(A)
 

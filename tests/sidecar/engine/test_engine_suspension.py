@@ -192,7 +192,7 @@ def test_a_suspended_instance_can_be_terminated() -> None:
     assert not hub.state().progress.is_suspended
 
 
-def test_the_next_generation_of_a_suspended_instance_is_suspended() -> None:
+def test_the_next_execution_of_a_suspended_instance_is_suspended() -> None:
     hub = running()
     hub.finish_next()
     turn = hub.taken()

@@ -64,7 +64,7 @@ def test_termination_beats_continue_as_new() -> None:
     assert hub.turn() is None
 
 
-def test_the_next_generation_can_be_terminated() -> None:
+def test_the_next_execution_can_be_terminated() -> None:
     hub = EngineDriver()
     hub.start()
     hub.decide(again("2"))
@@ -88,7 +88,7 @@ def test_children_end_with_their_parent_only_when_asked(recursive: bool) -> None
         assert hub.state("c").progress.output == '"out"'
 
 
-def test_children_of_an_older_generation_end_too() -> None:
+def test_children_of_an_older_execution_end_too() -> None:
     hub = EngineDriver()
     family(hub)
     hub.do(RaiseEvent("go"))

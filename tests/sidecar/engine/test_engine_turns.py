@@ -349,7 +349,7 @@ def test_a_worker_that_ends_as_terminated_takes_back_what_it_scheduled_on_the_wa
 
 
 def test_the_clock_of_an_orchestrator_does_not_stand_still_between_turns() -> None:
-    """Workers make ids of it, and a new generation counts its ids from the start."""
+    """Workers make ids of it, and a new execution counts its ids from the start."""
     hub = EngineDriver()
     hub.start()
     first = hub.taken()

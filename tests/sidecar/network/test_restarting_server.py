@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from durabletask.sidecar.network.restarting_server import LastingServer
+from durabletask.sidecar.network.restarting_server import RestartingServer
 from tests.builders.sidecar import PATIENCE
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def made_of(*given: Fake | Exception) -> Callable[[], Any]:
 
 async def test_another_takes_the_place_of_one_that_ended() -> None:
     first, second = Fake(), Fake()
-    lasting = LastingServer(made_of(first, second))
+    lasting = RestartingServer(made_of(first, second))
     await lasting.start()
 
     first.end(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"))
@@ -72,7 +72,7 @@ async def test_another_takes_the_place_of_one_that_ended() -> None:
 @pytest.mark.parametrize("error", [OSError("taken"), RuntimeError("unheard of")], ids=repr)
 async def test_what_cannot_be_replaced_at_once_is_tried_again(error: Exception) -> None:
     first, second = Fake(), Fake()
-    lasting = LastingServer(made_of(first, error, second), pause=0)
+    lasting = RestartingServer(made_of(first, error, second), retry_seconds=0)
     await lasting.start()
 
     first.end(RuntimeError("ended"))
@@ -84,7 +84,7 @@ async def test_what_cannot_be_replaced_at_once_is_tried_again(error: Exception) 
 
 async def test_it_stops_while_it_looks_for_a_place() -> None:
     first = Fake()
-    lasting = LastingServer(made_of(first, OSError("taken")))
+    lasting = RestartingServer(made_of(first, OSError("taken")))
     await lasting.start()
     first.end(RuntimeError("ended"))
     async with asyncio.timeout(PATIENCE):

@@ -20,7 +20,7 @@ from durabletask.sidecar.clock import ManualClock
 from durabletask.sidecar.commit.committer import Committer
 from durabletask.sidecar.engine.commands import StartInstance
 from durabletask.sidecar.host import Host
-from durabletask.sidecar.operations.metrics import MetricsEndpoint
+from durabletask.sidecar.network.http_page import HttpPage
 from durabletask.sidecar.operations.prometheus import PrometheusInstrumentation
 from durabletask.sidecar.server import Server
 from durabletask.sidecar.store import StoreError
@@ -415,7 +415,7 @@ async def test_a_page_that_fails_costs_its_connection_and_no_other() -> None:
         return b"counts", "text/plain"
 
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
-    endpoint = MetricsEndpoint("127.0.0.1", 0, page)
+    endpoint = HttpPage("127.0.0.1", 0, page)
     await endpoint.start()
     answers = [await scraped(endpoint.address) for _ in range(MANY + 1)]
     await endpoint.stop()

@@ -237,7 +237,7 @@ class OneDamaged(MemoryStore):
 
     def load(self, key: Key) -> Instance | None:
         if key.instance_id == "damaged":
-            raise UnreadableError("what is stored of 'damaged' is damaged")
+            raise UnreadableError("the stored data of 'damaged' is damaged")
         return super().load(key)
 
 

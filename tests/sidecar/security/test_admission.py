@@ -15,9 +15,9 @@ from durabletask.protocol import messages, methods
 from durabletask.protocol.methods import Method
 from durabletask.sidecar import ManualClock, Security
 from durabletask.sidecar.instrumentation import NoInstrumentation
+from durabletask.sidecar.network.authorization import Authorization
 from durabletask.sidecar.security.token_table import parse
 from durabletask.sidecar.server import Server
-from durabletask.sidecar.service import Admission
 from tests.builders.security import (
     ADMIN,
     BILLING,
@@ -149,7 +149,7 @@ async def test_refusals_do_not_tell_whether_a_request_is_well_formed_or_a_method
 
 async def test_refused_calls_are_counted_under_no_name_that_a_caller_made_up() -> None:
     counted = Counted()
-    admission = Admission(lambda: parse(TOKENS), counted)
+    admission = Authorization(lambda: parse(TOKENS), counted)
 
     for path in (methods.HELLO.path, "/TaskHubSidecarService/MadeUp", "made up"):
         await admission.intercept_service(nobody_calls, Details(path, bearer(BILLING, "orders")))

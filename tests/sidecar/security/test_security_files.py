@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from durabletask.sidecar import Security, SecurityError
+from durabletask.sidecar.network.certificates import Certificates
 from durabletask.sidecar.security import token_table
-from durabletask.sidecar.security.certificates import Certificates
 from durabletask.sidecar.security.files import FileBacked
 from tests.builders.security import ADMIN, ORDERS, TOKENS, Authority, replace
 

@@ -126,7 +126,7 @@ def test_a_small_file_that_is_no_database_is_not_taken_for_an_empty_one(
 ) -> None:
     path.write_bytes(content)
 
-    with pytest.raises(ForeignFileError, match=r"tasks\.db is not a database"):
+    with pytest.raises(ForeignFileError, match=r"tasks\.db is not an SQLite database"):
         SqliteStore(path)
 
     assert path.read_bytes() == content

@@ -212,7 +212,7 @@ def test_a_file_of_a_newer_version_asks_for_an_upgrade_and_is_left_alone(path: P
 def test_a_file_that_is_no_database_is_left_alone(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
-    assert "not a database" in refusal(path)
+    assert "not an SQLite database" in refusal(path)
 
     assert path.read_bytes() == content
 
@@ -322,7 +322,7 @@ def test_a_commit_that_fails_has_not_happened_neither_in_the_file_nor_in_memory(
     before = everything(hub)
     break_writes_to(table, path)
 
-    with pytest.raises(StoreError, match=r"nothing of it is stored.*disk is full"):
+    with pytest.raises(StoreError, match=r"was rolled back.*disk is full"):
         hub.commit(*submissions)
 
     assert everything(hub) == before

@@ -16,7 +16,7 @@ from durabletask.client._queries import (
 )
 from durabletask.core import arguments
 from durabletask.protocol import messages, methods
-from durabletask.serialization.sendable import serialized
+from durabletask.serialization.checks import serialized
 from durabletask.transport.errors import InstanceNotFoundError
 
 if TYPE_CHECKING:

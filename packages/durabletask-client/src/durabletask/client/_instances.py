@@ -15,7 +15,7 @@ from durabletask.client._queries import new_purge_instances_result
 from durabletask.client._state import new_orchestration_state
 from durabletask.core import arguments
 from durabletask.protocol import messages, methods
-from durabletask.serialization.sendable import serialized
+from durabletask.serialization.checks import serialized
 from durabletask.transport.errors import (
     InstanceExistsError,
     InstanceNotFoundError,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from durabletask.failures import RequestedAction
 from durabletask.protocol.blank_messages import blank
-from durabletask.serialization.sendable import serialized
+from durabletask.serialization.checks import serialized
 
 if TYPE_CHECKING:
     from datetime import datetime

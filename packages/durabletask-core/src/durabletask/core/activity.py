@@ -26,8 +26,8 @@ from durabletask.failures import (
     details_from_exception,
     to_message,
 )
-from durabletask.serialization import discovery
-from durabletask.serialization.sendable import serialized
+from durabletask.serialization import type_discovery
+from durabletask.serialization.checks import serialized
 from durabletask.task import ActivityContext
 
 if TYPE_CHECKING:
@@ -122,10 +122,10 @@ def _arguments(
         request.task_id,
         task_execution_id=request.task_execution_id or None,
     )
-    if not discovery.takes_input(function):
+    if not type_discovery.takes_input(function):
         return (context,)
     converter = settings.data_converter
-    wanted = discovery.input_type(function, converter)
+    wanted = type_discovery.input_type(function, converter)
     return (context, converter.deserialize(request.input, wanted))
 
 

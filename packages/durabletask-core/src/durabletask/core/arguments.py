@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from durabletask.serialization.sendable import optional_text, text, wrong_type
+from durabletask.serialization.checks import optional_text, text, wrong_type
 
 __all__ = ["instance_of", "optional_text", "tags", "text", "time", "wrong_type"]
 

@@ -22,8 +22,8 @@ from durabletask.core.pending_actions import PendingActions
 from durabletask.core.pending_calls import PendingCalls
 from durabletask.core.timers import Timers
 from durabletask.entities import EntityInstanceId
-from durabletask.serialization import discovery
-from durabletask.serialization.sendable import serialized
+from durabletask.serialization import type_discovery
+from durabletask.serialization.checks import serialized
 from durabletask.task import OrchestrationContext, TimerTask, get_name
 
 if TYPE_CHECKING:
@@ -291,7 +291,7 @@ class ReplayedContext(OrchestrationContext):
             return arguments.text(function, "name"), return_type
         name = arguments.text(get_name(function), "name")
         if return_type is None:
-            return name, discovery.return_type(function, self._settings.data_converter)
+            return name, type_discovery.return_type(function, self._settings.data_converter)
         return name, return_type
 
     def _payload(self, value: Any) -> Payload:

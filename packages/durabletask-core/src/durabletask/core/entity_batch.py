@@ -28,8 +28,8 @@ from durabletask.entities import (
 )
 from durabletask.failures import details_from_exception, to_message
 from durabletask.protocol.oneofs import which
-from durabletask.serialization import discovery
-from durabletask.serialization.sendable import serialized
+from durabletask.serialization import type_discovery
+from durabletask.serialization.checks import serialized
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -213,9 +213,9 @@ def _perform(
 def _perform_function(
     entity: Callable[..., Any], context: EntityContext, input: str | None, converter: DataConverter
 ) -> Any:
-    if not discovery.takes_input(entity):
+    if not type_discovery.takes_input(entity):
         return entity(context)
-    return entity(context, _read(input, discovery.input_type(entity, converter), converter))
+    return entity(context, _read(input, type_discovery.input_type(entity, converter), converter))
 
 
 def _perform_method(
@@ -232,7 +232,9 @@ def _perform_method(
     function = getattr(entity, operation, None)
     # Only a plain method of the class tells the types of its parameters reliably.
     wanted = (
-        discovery.input_type(function, converter) if isinstance(function, FunctionType) else None
+        type_discovery.input_type(function, converter)
+        if isinstance(function, FunctionType)
+        else None
     )
     value = _read(input, wanted, converter)
     if value is None and not _needs_input(method):

@@ -47,8 +47,8 @@ from durabletask.failures import (
 )
 from durabletask.protocol import events
 from durabletask.protocol.oneofs import which
-from durabletask.serialization import discovery
-from durabletask.serialization.sendable import serialized
+from durabletask.serialization import type_discovery
+from durabletask.serialization.checks import serialized
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -242,10 +242,10 @@ class OrchestrationMachine:
 
     def _call(self, started: messages.ExecutionStartedEvent) -> Callable[[], Any]:
         function = self._function(started)
-        if not discovery.takes_input(function):
+        if not type_discovery.takes_input(function):
             return partial(function, self._context)
         converter = self._settings.data_converter
-        wanted = discovery.input_type(function, converter)
+        wanted = type_discovery.input_type(function, converter)
         return partial(function, self._context, converter.deserialize(started.input, wanted))
 
     def _function(self, started: messages.ExecutionStartedEvent) -> Callable[..., Any]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from durabletask.task import Task
-from durabletask.task.foreign import needs_a_loop, not_a_task
+from durabletask.task.non_task_errors import needs_a_loop, not_a_task
 
 _Code: TypeAlias = Generator[Any, Any, Any] | Coroutine[Any, Any, Any]
 

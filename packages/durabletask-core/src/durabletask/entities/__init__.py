@@ -11,13 +11,17 @@ Values and interfaces only: what runs an entity stands in `durabletask.core`.
 from __future__ import annotations
 
 from durabletask.entities.durable_entity import DurableEntity
-from durabletask.entities.entity_context import EntityContext
+from durabletask.entities.entity_context import (
+    EntityContext,
+    EntityRequest,
+    EntityState,
+    SignalRequest,
+    StartRequest,
+)
 from durabletask.entities.entity_instance_id import EntityInstanceId
 from durabletask.entities.entity_lock import EntityLock
 from durabletask.entities.entity_metadata import EntityMetadata
 from durabletask.entities.entity_operation_failed_exception import EntityOperationFailedException
-from durabletask.entities.entity_requests import EntityRequest, SignalRequest, StartRequest
-from durabletask.entities.entity_state import EntityState
 
 __all__ = [
     "DurableEntity",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from durabletask.entities.entity_instance_id import EntityInstanceId
-from durabletask.entities.entity_requests import EntityRequest, SignalRequest, StartRequest
-from durabletask.entities.entity_state import EntityState
 from durabletask.serialization import DEFAULT_DATA_CONVERTER
-from durabletask.serialization.sendable import optional_text, serialized, text, wrong_type
+from durabletask.serialization.checks import optional_text, serialized, text, wrong_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +16,58 @@ if TYPE_CHECKING:
     from durabletask.serialization import DataConverter
 
     TState = TypeVar("TState")
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRequest:
+    """Signal an entity, not before `signal_time`; `input` is text as it travels."""
+
+    entity_id: EntityInstanceId
+    operation: str
+    input: str | None = None
+    signal_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """Start an orchestration; `input` is text as it travels."""
+
+    orchestration_name: str
+    instance_id: str
+    input: str | None = None
+
+
+EntityRequest: TypeAlias = SignalRequest | StartRequest
+
+
+class EntityState:
+    """The state during one operation; `text` is None while there is none."""
+
+    __slots__ = ("_converter", "text")
+
+    def __init__(self, text: str | None, converter: DataConverter) -> None:
+        self.text = text
+        self._converter = converter
+
+    def get(self, intended_type: Any = None, default: Any = None) -> Any:
+        """The state as that type; TypeError if it cannot be had as that class.
+
+        `default` if there is none. Hints that are no class, such as `list[int]`, are read as
+        best they can be.
+        """
+        if self.text is None:
+            return default
+        value = self._converter.deserialize(self.text, intended_type)
+        if isinstance(intended_type, type) and not isinstance(value, intended_type):
+            raise TypeError(
+                f"Could not convert state of type '{type(value).__name__}' to "
+                f"'{intended_type.__name__}'"
+            )
+        return value
+
+    def set(self, state: Any) -> None:
+        """Hold that state from now on; None for none."""
+        self.text = serialized(state, self._converter)
 
 
 class EntityContext:

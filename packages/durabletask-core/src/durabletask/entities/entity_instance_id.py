@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import total_ordering
 
-from durabletask.serialization import sendable
+from durabletask.serialization import checks
 
 _MARK = "@"
 
@@ -37,7 +37,7 @@ class EntityInstanceId:
     @staticmethod
     def parse(entity_id: str) -> EntityInstanceId:
         """The id that the text is; ValueError if it is none."""
-        sendable.text(entity_id, "entity_id")
+        checks.text(entity_id, "entity_id")
         if not entity_id.startswith(_MARK):
             raise ValueError(f"Entity ID must start with '@'. It is '{entity_id}'.")
         name, mark, key = entity_id[1:].partition(_MARK)
@@ -67,5 +67,5 @@ class EntityInstanceId:
 def _validate(value: str, part: str) -> None:
     if value in (None, ""):
         raise ValueError(f"Entity {part} cannot be empty.")
-    if _MARK in sendable.text(value, f"entity {part}"):
+    if _MARK in checks.text(value, f"entity {part}"):
         raise ValueError(f"Entity {part} cannot contain '@' symbol.")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from durabletask.failures.properties import ExceptionPropertiesProvider
+from durabletask.failures import ExceptionPropertiesProvider
 
 __all__ = ["ExceptionPropertiesProvider"]

@@ -28,27 +28,23 @@ Knows nothing about tasks, histories or who raises what.
 
 from __future__ import annotations
 
-from durabletask.failures.capture import details_from_exception
+from durabletask.failures.capture import ExceptionPropertiesProvider, details_from_exception
 from durabletask.failures.details import FailureDetails, qualified_name
-from durabletask.failures.determinism import NonDeterminismError, RequestedAction
 from durabletask.failures.errors import (
-    DurableTaskError,
-    OrchestrationStateError,
-    UnsupportedByEngineError,
-)
-from durabletask.failures.outcomes import (
-    JsonEncodeOutputException,
-    OrchestrationFailedError,
-    TaskCancelledError,
-    TaskFailedError,
-)
-from durabletask.failures.properties import ExceptionPropertiesProvider
-from durabletask.failures.registration import (
     ActivityNotRegisteredError,
+    DurableTaskError,
     EntityNotRegisteredError,
+    JsonEncodeOutputException,
+    NonDeterminismError,
     NotRegisteredError,
+    OrchestrationFailedError,
+    OrchestrationStateError,
     OrchestratorNotRegisteredError,
     OrchestratorVersionNotRegisteredError,
+    RequestedAction,
+    TaskCancelledError,
+    TaskFailedError,
+    UnsupportedByEngineError,
 )
 from durabletask.failures.wire import from_message, to_message
 

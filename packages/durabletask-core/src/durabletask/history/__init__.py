@@ -34,8 +34,10 @@ from durabletask.history.events import (
     GenericEvent,
     HistoryEvent,
     HistoryStateEvent,
+    OrchestrationInstance,
     OrchestratorCompletedEvent,
     OrchestratorStartedEvent,
+    ParentInstanceInfo,
     SubOrchestrationInstanceCompletedEvent,
     SubOrchestrationInstanceCreatedEvent,
     SubOrchestrationInstanceFailedEvent,
@@ -44,9 +46,9 @@ from durabletask.history.events import (
     TaskScheduledEvent,
     TimerCreatedEvent,
     TimerFiredEvent,
+    TraceContext,
     to_dict,
 )
-from durabletask.history.parts import OrchestrationInstance, ParentInstanceInfo, TraceContext
 from durabletask.history.wire import from_message
 
 __all__ = [

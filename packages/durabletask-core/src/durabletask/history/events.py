@@ -7,15 +7,45 @@ the text that travelled. Times are aware UTC.
 Knows nothing about messages: `wire.py` makes these from them.
 """
 
-# No `from __future__ import annotations`: see `parts.py`.
+# No `from __future__ import annotations`: `typing.get_type_hints` would look the names up in
+# the module that `__module__` claims, and data converters ask it about the fields.
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
 from durabletask.failures import FailureDetails
-from durabletask.history.parts import OrchestrationInstance, ParentInstanceInfo, TraceContext
-from durabletask.history.plain import plain
+
+
+@dataclass(frozen=True, slots=True)
+class OrchestrationInstance:
+    """One run of an orchestration; `execution_id` changes with each of its generations."""
+
+    instance_id: str
+    execution_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParentInstanceInfo:
+    """The orchestration that waits for a sub-orchestration.
+
+    `task_scheduled_id` is the number of the parent's event that created the child.
+    """
+
+    task_scheduled_id: int
+    name: str | None = None
+    version: str | None = None
+    orchestration_instance: OrchestrationInstance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """A span of a distributed trace, in the notation of W3C Trace Context."""
+
+    trace_parent: str
+    span_id: str
+    trace_state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +62,21 @@ class HistoryEvent:
 
 def to_dict(event: HistoryEvent) -> dict[str, Any]:
     """The event's fields as values that JSON can hold; times are ISO text."""
-    fields: dict[str, Any] = plain(event)
-    return fields
+    values: dict[str, Any] = _plain(event)
+    return values
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses and mappings as dicts, sequences as lists, times as ISO text; else the value."""
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
 
 
 @dataclass(frozen=True, slots=True)

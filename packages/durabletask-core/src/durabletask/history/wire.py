@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask import failures
 from durabletask.history import events
-from durabletask.history.events import HistoryEvent
-from durabletask.history.parts import OrchestrationInstance, ParentInstanceInfo, TraceContext
+from durabletask.history.events import (
+    HistoryEvent,
+    OrchestrationInstance,
+    ParentInstanceInfo,
+    TraceContext,
+)
 from durabletask.protocol import oneofs
 
 if TYPE_CHECKING:

@@ -1,16 +1,18 @@
-"""How payloads become text and values again.
+"""How payloads become text, and text values again.
 
-`DataConverter` is the seam: worker and client are given the same one. `JsonDataConverter`
-is what they use when given none.
+Worker and client are given the same `DataConverter`; by default both use `JsonDataConverter`.
 
-    value --encoding--> JSON text --decoding--> plain values --coercion--> the asked type
+    value --json_text--> JSON text --json_text--> plain values --coercion--> the wanted type
 
-`discovery` reads from a function's annotations which type to ask for.
+`type_discovery` reads the wanted type from a function's annotations.
 """
 
 from __future__ import annotations
 
-from durabletask.serialization.converter import DataConverter
-from durabletask.serialization.json_converter import DEFAULT_DATA_CONVERTER, JsonDataConverter
+from durabletask.serialization.converter import (
+    DEFAULT_DATA_CONVERTER,
+    DataConverter,
+    JsonDataConverter,
+)
 
 __all__ = ["DEFAULT_DATA_CONVERTER", "DataConverter", "JsonDataConverter"]

@@ -14,7 +14,7 @@ from functools import lru_cache
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
-from durabletask.serialization.dataclass_fields import arguments
+from durabletask.serialization.annotations import dataclass_arguments
 
 if TYPE_CHECKING:
     from durabletask.serialization.converter import DataConverter
@@ -42,7 +42,7 @@ def _as_instance(value: Any, target: type, converter: DataConverter) -> Any:
     if callable(from_json):
         return from_json(value, converter) if _wants_converter(from_json) else from_json(value)
     if is_dataclass(target) and isinstance(value, dict):
-        typed = arguments(target, value)
+        typed = dataclass_arguments(target, value)
         return target(**{name: coerce(item, hint, converter) for name, item, hint in typed})
     return target(value)
 

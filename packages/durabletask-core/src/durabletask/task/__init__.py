@@ -20,7 +20,6 @@ from durabletask.failures import (
     TaskFailedError,
     UnsupportedByEngineError,
 )
-from durabletask.task.activities import ActivityContext
 from durabletask.task.composites import (
     CompositeTask,
     WhenAllTask,
@@ -28,10 +27,16 @@ from durabletask.task.composites import (
     when_all,
     when_any,
 )
-from durabletask.task.functions import Activity, Entity, Orchestrator
-from durabletask.task.names import get_entity_name, get_name, named
-from durabletask.task.orchestrations import OrchestrationContext
-from durabletask.task.replay_safe_logger import ReplaySafeLogger
+from durabletask.task.functions import (
+    Activity,
+    ActivityContext,
+    Entity,
+    Orchestrator,
+    get_entity_name,
+    get_name,
+    named,
+)
+from durabletask.task.orchestrations import OrchestrationContext, ReplaySafeLogger
 from durabletask.task.retry_policy import RetryPolicy
 from durabletask.task.tasks import CancellableTask, CompletableTask, RetryableTask, Task, TimerTask
 

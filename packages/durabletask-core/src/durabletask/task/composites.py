@@ -11,7 +11,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from durabletask.failures import TaskCancelledError
-from durabletask.task.foreign import not_in_a_group
+from durabletask.task.non_task_errors import not_in_a_group
 from durabletask.task.tasks import Task
 
 if TYPE_CHECKING:

@@ -9,24 +9,27 @@ because a function that returns a coroutine is also one that returns something.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from durabletask.task.replay_safe_logger import ReplaySafeLogger
-
+# LoggerAdapter is generic for type checkers on every version, at run time it differs.
 if TYPE_CHECKING:
-    import logging
-    from collections.abc import Callable, Coroutine, Generator, Iterable
+    from collections.abc import Callable, Coroutine, Generator, Iterable, MutableMapping
     from datetime import datetime, timedelta
 
     from durabletask.entities import EntityInstanceId, EntityLock
-    from durabletask.task.activities import ActivityContext
+    from durabletask.task.functions import ActivityContext
     from durabletask.task.retry_policy import RetryPolicy
     from durabletask.task.tasks import CancellableTask, CompletableTask, TimerTask
 
     I = TypeVar("I")  # noqa: E741  # input
     R = TypeVar("R")  # result
     T = TypeVar("T")
+
+    _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
+else:
+    _LoggerAdapter = logging.LoggerAdapter
 
 
 class OrchestrationContext(ABC):
@@ -372,3 +375,26 @@ class OrchestrationContext(ABC):
     def create_replay_safe_logger(self, logger: logging.Logger) -> ReplaySafeLogger:
         """Wrap that logger to be silent during replay."""
         return ReplaySafeLogger(logger, lambda: self.is_replaying)
+
+
+class ReplaySafeLogger(_LoggerAdapter):
+    """Silent while the orchestrator is replaying; otherwise the logger it wraps.
+
+    Get one from `OrchestrationContext.create_replay_safe_logger`.
+    """
+
+    __module__ = "durabletask.task"
+
+    def __init__(self, logger: logging.Logger, is_replaying: Callable[[], bool]) -> None:
+        super().__init__(logger, {})
+        self._is_replaying = is_replaying
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's name
+        """Whether a record of that level would go out now."""
+        return not self._is_replaying() and self.logger.isEnabledFor(level)
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        """The record as it is; an adapter would put its own `extra` in place of the caller's."""
+        return msg, kwargs

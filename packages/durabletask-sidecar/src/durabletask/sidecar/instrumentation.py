@@ -1,7 +1,8 @@
 """What the inner parts of the sidecar report: counts and times, and failures that repeat.
 
 `Instrumentation` is called as things happen. An implementation returns at once, raises
-nothing and changes nothing. Unless metrics are published it is `NO_INSTRUMENTATION`.
+nothing and changes nothing. Unless metrics are published it is `NO_INSTRUMENTATION`. The kind
+of a work item is "orchestration", "activity" or "entity".
 
 `FailureLog` logs a failure of the store once, and its end once. Each commit fails while the
 disk is full, and workers repeat what failed: one line for each would fill the log, which may
@@ -20,7 +21,6 @@ from .store import StoreError
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    from .commit.notifications import Kind
     from .engine.commands import CompleteActivity, CompleteTurn
     from .engine.entities.commands import CompleteBatch
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("durabletask.sidecar")
 
-# While so many different failures last, further ones are not logged.
+# How many different failures are logged while they last.
 _MAX_TEXTS = 10
-# The failures of so many keys are remembered; the oldest is forgotten first.
+# How many keys are remembered; the oldest is forgotten first.
 _MAX_KEYS = 1000
 
 
@@ -53,15 +53,15 @@ class Instrumentation(Protocol):
         """A transaction was not stored."""
         ...
 
-    def work_completed(self, kind: Kind, completion: Completion) -> None:
+    def work_completed(self, kind: str, completion: Completion) -> None:
         """A worker's completion of a work item is stored."""
         ...
 
-    def work_abandoned(self, kind: Kind) -> None:
+    def work_abandoned(self, kind: str) -> None:
         """A worker abandoned a work item."""
         ...
 
-    def work_lost(self, kind: Kind) -> None:
+    def work_lost(self, kind: str) -> None:
         """A worker disconnected before it completed a work item."""
         ...
 
@@ -81,13 +81,13 @@ class NoInstrumentation:
     def commit_failed(self) -> None:
         pass
 
-    def work_completed(self, kind: Kind, completion: Completion) -> None:
+    def work_completed(self, kind: str, completion: Completion) -> None:
         pass
 
-    def work_abandoned(self, kind: Kind) -> None:
+    def work_abandoned(self, kind: str) -> None:
         pass
 
-    def work_lost(self, kind: Kind) -> None:
+    def work_lost(self, kind: str) -> None:
         pass
 
 
@@ -98,9 +98,9 @@ NO_INSTRUMENTATION = NoInstrumentation()
 class WorkStats:
     """How many work items and streams there are at one moment."""
 
-    waiting: Mapping[Kind, int]
+    waiting: Mapping[str, int]
     """Work items that no worker has."""
-    leased: Mapping[Kind, int]
+    leased: Mapping[str, int]
     """Work items that a worker has."""
     streams: int
     """Connected workers."""

@@ -21,24 +21,29 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from . import service
 from .clock import Clock, SystemClock
 from .commit.committer import Committer
 from .engine.limits import DEFAULT, Limits
 from .host import Host
 from .instrumentation import NO_INSTRUMENTATION
+from .network.authorization import Authorization
+from .network.handlers import handlers
+from .network.health import Health
+from .network.http_page import HttpPage
 from .network.listening import check_free, free_port, hosts, is_loopback, target
-from .network.restarting_server import LastingServer
+from .network.restarting_server import RestartingServer
 from .operations.logs import drop_grpc_metadata
-from .operations.metrics import Metrics, MetricsPublisher
+from .operations.metrics import Meter, Metrics
 from .operations.retention import Retention, check_retention
 from .security import Security
+from .service import Service
+from .service.hub_dialects import parse_dialect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .instrumentation import Instrumentation
-    from .security.certificates import Certificates
+    from .network.certificates import Certificates
     from .security.files import FileBacked
     from .security.token_table import TokenTable
     from .store import Store
@@ -114,7 +119,7 @@ class SidecarOptions:
     security: Security | None = None
 
     def __post_init__(self) -> None:
-        service.named(self.dialect)
+        parse_dialect(self.dialect)
         if self.retention is not None:
             check_retention(self.retention)
 
@@ -160,12 +165,12 @@ class Server:
         self._security = security or Security()
         self._given_store = store
         self._make_host = make_host
-        self._publisher: MetricsPublisher | None = None
+        self._metrics_page: HttpPage | None = None
         self._retention: Retention | None = None
         self._store: Store | None = None
         self._host: Host | None = None
-        self._health = service.Health()
-        self._grpc: LastingServer | None = None
+        self._health = Health()
+        self._grpc: RestartingServer | None = None
 
     @classmethod
     def from_options(cls, options: SidecarOptions) -> Server:
@@ -186,7 +191,7 @@ class Server:
     @property
     def metrics_address(self) -> str | None:
         """Where metrics are published, as `host:port`; None when they are not."""
-        return None if self._publisher is None else self._publisher.address
+        return None if self._metrics_page is None else self._metrics_page.address
 
     async def start(self) -> None:
         """Open the store, then listen.
@@ -211,13 +216,13 @@ class Server:
             # gRPC comes last, because it does not free a port that it has never served.
             self._host.start()
             self._port = self._port or free_port(addresses)
-            admission = service.Admission(tokens.current, instrumentation) if tokens else None
-            handlers = (
-                service.handlers(self._host, service.named(options.dialect), instrumentation),
+            authorization = Authorization(tokens.current, instrumentation) if tokens else None
+            served = (
+                handlers(Service(self._host, parse_dialect(options.dialect)), instrumentation),
                 self._health.handlers(),
             )
-            self._grpc = LastingServer(
-                lambda: self._listening(addresses, certificates, admission, handlers)
+            self._grpc = RestartingServer(
+                lambda: self._listening(addresses, certificates, authorization, served)
             )
             await self._grpc.start()
             self._start_retention(self._host)
@@ -235,15 +240,15 @@ class Server:
         self,
         addresses: Sequence[str],
         certificates: Certificates | None,
-        admission: service.Admission | None,
-        handlers: Sequence[grpc.GenericRpcHandler],
+        authorization: Authorization | None,
+        served: Sequence[grpc.GenericRpcHandler],
     ) -> grpc.aio.Server:
         """A gRPC server that has its port and is not started yet."""
         server = grpc.aio.server(
-            interceptors=[admission] if admission else [],
+            interceptors=[authorization] if authorization else [],
             options=(*_CHANNEL_OPTIONS, *_channel_options(self._options)),
         )
-        server.add_generic_rpc_handlers(handlers)
+        server.add_generic_rpc_handlers(served)
         for address in addresses:
             self._port = _listen(server, address, self._port, certificates)
         return server
@@ -287,16 +292,18 @@ class Server:
 
     async def _start_metrics(self, host: Host) -> Instrumentation:
         """Publish metrics if they are wanted; return what the host and the service report to."""
-        if self._options.metrics is None:
+        metrics = self._options.metrics
+        if metrics is None:
             return NO_INSTRUMENTATION
-        self._publisher = MetricsPublisher(self._options.metrics, host.stats)
-        host.instrument(self._publisher.instrumentation)
-        await self._publisher.start()
-        return self._publisher.instrumentation
+        meter = Meter(host.stats)
+        host.instrument(meter.instrumentation)
+        self._metrics_page = HttpPage(metrics.host, metrics.port, meter.page)
+        await self._metrics_page.start()
+        return meter.instrumentation
 
     async def _stop_metrics(self) -> None:
-        if self._publisher is not None:
-            await self._publisher.stop()
+        if self._metrics_page is not None:
+            await self._metrics_page.stop()
 
 
 def _channel_options(options: SidecarOptions) -> tuple[tuple[str, int], ...]:
@@ -317,7 +324,7 @@ def _certificates(security: Security) -> Certificates | None:
     if security.tls_cert is None or security.tls_key is None:
         return None
     # Imported only when it is needed, because ssl takes long to load.
-    from .security.certificates import Certificates
+    from .network.certificates import Certificates
 
     return Certificates(security.tls_cert, security.tls_key, security.client_ca)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 _MIB = 1024 * 1024
-# Progress is printed for larger files only, in so many steps.
+# Progress is printed for larger files only, a few times in all.
 _MIN_REPORTED = 64 * _MIB
 _STEPS = 10
 # As shells report a command that was interrupted.

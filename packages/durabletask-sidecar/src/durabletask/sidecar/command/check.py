@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from durabletask.sidecar.operations.integrity import Problem
 
 _SOUND, _DAMAGED = 0, 1
-# Progress is printed each time that so many instances and entities are checked.
+# How many instances and entities are checked before the progress is printed again.
 _STEP = 10_000
 
 _EPILOG = """\

@@ -33,7 +33,8 @@ def parse(
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="read options from this TOML file; they have the names of the flags",
+        help="read options from this TOML file, where they have the names of the flags without the "
+        "dashes in front, as in: port = 4001",
     )
     for group in groups:
         group.add(parser)

@@ -153,8 +153,8 @@ _SECURITY = Group(
             "the name of a task hub (or * for all) and a token",
         },
     },
-    "The files are read again when they change. While a changed file cannot be used, its earlier "
-    "content stays in force.",
+    "The files are read again when they change. While a changed file cannot be used, its\n"
+    "earlier content stays in force.",
 )
 
 _STORAGE = Group(
@@ -179,8 +179,8 @@ _RETENTION = Group(
         "--retain": {
             "type": _days,
             "metavar": "DAYS",
-            "help": "purge orchestrations that ended more than so many days ago; may be a "
-            "fraction (default: keep them)",
+            "help": "purge orchestrations that ended more than this many days ago; "
+            "fractions are allowed (default: keep them)",
         },
     },
 )
@@ -214,7 +214,8 @@ _LIMITS = Group(
             "streams": "open streams of work items",
         }.items()
     },
-    "Each is a number or `none`. Bytes may be written with a unit, such as 16MiB.",
+    "The most that the sidecar accepts of each: a number, or `none` for no limit. Bytes may have a\n"
+    "unit, as in 16MiB.",
 )
 
 _OPERATIONS = Group(
@@ -235,7 +236,7 @@ _OPERATIONS = Group(
             "type": _seconds,
             "default": 5.0,
             "metavar": "SECONDS",
-            "help": "on SIGTERM or SIGINT, stop handing out work and wait up to so many seconds "
+            "help": "on SIGTERM or SIGINT, stop handing out work and wait at most this many seconds "
             "for workers to complete what they have; a second signal ends the sidecar at once "
             "(default: %(default)g)",
         },

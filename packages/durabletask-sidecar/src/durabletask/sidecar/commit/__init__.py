@@ -1,1 +1,1 @@
-"""Carry out commands, store what they change, and say who has to hear of it."""
+"""Carry out commands, store what they change, and notify those who wait."""

@@ -76,7 +76,7 @@ class Aggregate(ABC, Generic[S, T]):
         return command_limits.enforce(target, key.instance_id, command, limits)
 
     def apply(self, key: Key, command: Any) -> T:
-        """Carry out one command on one state; what follows from it is the caller's business."""
+        """Carry out one command on one state, without the commands that follow from it."""
         state = self.find(key)
         transition = self._decide(state, key, command)
         if transition.changes:
@@ -93,17 +93,17 @@ class Aggregate(ABC, Generic[S, T]):
         ]
 
     def keep(self) -> None:
-        """Everything is stored."""
+        """Take note that the changes are stored."""
         self._cache.discard(self._gone)
         self._cache.measure(self._transitions)
 
     def roll_back(self) -> None:
-        """Nothing is stored."""
+        """Take note that the changes are not stored."""
         self._cache.discard(self._transitions)
 
     def ready(self) -> Iterator[Work]:
         """The work items that wait for a worker after the commit."""
-        # A completion that was refused leaves somebody who may have more to do.
+        # After a refused completion the instance may still have something to do.
         for key in {**self._asked, **dict.fromkeys(self._transitions)}:
             state = self._cache.peek(key)
             if state is not None:

@@ -1,8 +1,7 @@
 """Carry out commands, with all that follows from them, in one commit.
 
-Everything is committed at once, and only then anybody is told.
-
-Has no clock and no threads: it is told the time, and called by one caller at a time.
+Notifications are returned only after the commit is stored. There is one caller at a time; the
+time and new ids are arguments.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Commit", "Committer", "Submission"]
 
-# Of instances, and of entities, that are kept after they were last touched.
+# How many bytes of instances, and of entities, are kept in memory after they were last used.
 _MOST_BYTES = 48 * 1024 * 1024
 
 
@@ -46,7 +45,7 @@ class Commit:
 
 
 class Committer:
-    """The one who writes to the store."""
+    """Writes to the store; nothing else does."""
 
     def __init__(
         self, store: Store, limits: Limits = limits.DEFAULT, *, most_bytes: int = _MOST_BYTES
@@ -60,7 +59,7 @@ class Committer:
 
     @property
     def reader(self) -> Reader:
-        """All that is committed, for those who look for more than one instance."""
+        """All that is committed, for queries of more than one instance."""
         return self._store
 
     def instance(self, hub: str, instance_id: str) -> Instance | None:
@@ -82,7 +81,7 @@ class Committer:
     ) -> Commit:
         """Carry out the submissions in order, in one transaction.
 
-        When the store raises, nothing has happened: not in the store, and not here.
+        When this raises, nothing has changed, neither in the store nor in memory.
         """
         unit = UnitOfWork(
             Orchestrations(
@@ -111,26 +110,26 @@ class Committer:
         return Commit(replies, told)
 
     def ready(self, now: datetime) -> Notifications:
-        """Everything that waits for a worker; what a sidecar begins with."""
+        """Everything that waits for a worker when the sidecar starts."""
         self._told_until = now
         return notifications.of_ready(self._store.due(None, now), self._store.outstanding_tasks())
 
     def due(self, now: datetime) -> Notifications:
-        """What has become ready by the passing of time since it was last asked."""
+        """What has become due since the last call of `ready` or `due`."""
         found = notifications.of_ready(self._store.due(self._told_until, now))
         self._told_until = now
         return found
 
     def next_due(self, now: datetime) -> datetime | None:
-        """When time alone makes somebody ready next; None when it never does."""
+        """When an instance or entity becomes due next; None when none will."""
         return self._store.next_due(now)
 
     def trim(self, most_bytes: int) -> bool:
-        """Give up to so much unused space of the store back; whether there is more."""
+        """Return up to this much unused space of the store; whether there is more."""
         return self._store.trim(most_bytes)
 
     def wipe(self, hub: str) -> None:
-        """Forget everything in the task hub; StoreError means that nothing is forgotten."""
+        """Delete everything in the task hub; after StoreError nothing is deleted."""
         self._store.wipe(hub)
         self._live_counts.forget(hub)
         self._instances.discard_hub(hub)

@@ -1,14 +1,11 @@
-"""Store everything that is ready in one transaction, then let everybody know.
+"""Store all submissions that are pending in one transaction, then publish what it means.
 
-Whoever submits waits for the commit that holds the submission: nothing is acknowledged
-before it is stored. Submissions that arrive in one round of the event loop share one
-commit, and no submission waits for a second one to come. One alarm watches for what
-becomes due by itself: it rings no later than that, and too early does no harm.
+Nothing is acknowledged before it is stored. Submissions that arrive in one iteration of the
+event loop share one commit; none waits for others to arrive. One alarm is set for the time
+when something becomes due: it never rings later, and ringing too early does no harm.
 
-The commit runs on the loop: a thread would cost half the processor's time again, and a
-flush is short. A thread that does the same could take its place.
-
-Knows nothing about what is submitted.
+Commits run on the event loop: they are short, and a thread was measured to take half as much
+processor time again.
 """
 
 from __future__ import annotations
@@ -33,9 +30,9 @@ if TYPE_CHECKING:
     from .committer import Commit, Committer, Submission
     from .notifications import Notifications
 
-# More than this and one flush would keep the loop from its other duties.
+# A commit of more submissions would block the event loop for too long.
 _LARGEST_BATCH = 500
-# How long a store that failed is left alone before it is asked again what is due.
+# How long after a failure the store is asked again what is due.
 _STORE_REST = timedelta(seconds=1)
 
 
@@ -56,7 +53,7 @@ class _Pending:
 
 
 class GroupCommit:
-    """The one way to change anything."""
+    """Submits commands to the committer, many in one commit."""
 
     def __init__(
         self,
@@ -78,10 +75,10 @@ class GroupCommit:
         self._reading = FailureLog("read what is due next")
 
     def start(self) -> None:
-        """Publish all that the store remembers as ready, and watch for what becomes due."""
+        """Publish all that the store says is ready, and set the alarm for what becomes due."""
         now = self._clock.now()
         self._publish(self._committer.ready(now))
-        self._watch(self._committer.next_due(now))
+        self._set_alarm(self._committer.next_due(now))
 
     def submit(
         self,
@@ -90,13 +87,13 @@ class GroupCommit:
         stored: Callable[[Reply], None] = _ignore,
         failed: Callable[[], None] = _nothing,
     ) -> asyncio.Future[Reply]:
-        """Store the submission together with all others that are ready.
+        """Store the submission together with all others that are pending.
 
-        The future carries the reply, or CommitFailedError. `stored` is called with the reply
-        before anybody learns of the commit, `failed` when there was none.
+        The future has the reply, or raises CommitFailedError. `stored` is called with the
+        reply before the commit is published, `failed` when the commit failed.
         """
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        # Who submits may be gone before the commit fails; nobody asks for the error then.
+        # The caller may be cancelled before the commit fails: then nobody retrieves the error.
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._pending.append(_Pending(submission, future, stored, failed))
         self._schedule()
@@ -108,10 +105,10 @@ class GroupCommit:
         return not self._pending
 
     def close(self) -> None:
-        """Store what is still pending and stop watching."""
+        """Store what is still pending, and cancel the alarm."""
         while self._pending:
             self._flush()
-        self._stop_watching()
+        self._cancel_alarm()
 
     def _schedule(self) -> None:
         if not self._is_scheduled:
@@ -129,16 +126,16 @@ class GroupCommit:
         batch, self._pending = self._pending[:_LARGEST_BATCH], self._pending[_LARGEST_BATCH:]
         now = self._clock.now()
         self._store(batch, now)
-        self._watch_what_is_next(now)
+        self._set_next_alarm(now)
 
     def _store(self, batch: Sequence[_Pending], now: datetime) -> None:
         submissions = [pending.submission for pending in batch]
         started = self.instrumentation.ticks()
         try:
             commit = self._committer.commit(submissions, now=now, new_id=self._new_id)
-        except Exception as error:  # noqa: BLE001 - those who wait must learn of it
-            if len(batch) > 1 and _is_perhaps_of_one(error):
-                # Which one is found by trying, and the others must not suffer for it.
+        except Exception as error:  # noqa: BLE001 - callers wait for the outcome
+            if len(batch) > 1 and _may_concern_one(error):
+                # Each is stored by itself, so that the others do not fail with it.
                 for pending in batch:
                     self._store([pending], now)
                 return
@@ -151,7 +148,7 @@ class GroupCommit:
             self._announce(batch, commit)
 
     def _note(self, error: Exception, batch: Sequence[_Pending]) -> None:
-        if _is_perhaps_of_one(error):
+        if _may_concern_one(error):
             submission = batch[0].submission
             fields = {"hub": submission.hub, "instance_id": submission.instance_id}
             self._storing.record(error, _key(submission), fields)
@@ -168,43 +165,43 @@ class GroupCommit:
                 pending.future.set_result(reply)
         self._publish(commit.notifications)
 
-    def _look(self) -> None:
-        """Publish what has become due, and watch for what comes next."""
-        self._stop_watching()
+    def _publish_due(self) -> None:
+        """Publish what has become due, and set the alarm for what becomes due next."""
+        self._cancel_alarm()
         now = self._clock.now()
         try:
             notifications = self._committer.due(now)
-        except Exception as error:  # noqa: BLE001 - timers must fire once the store is well again
+        except Exception as error:  # noqa: BLE001 - timers must fire once the store works again
             self._reading.record(error, "due")
-            self._watch(now + _STORE_REST)
+            self._set_alarm(now + _STORE_REST)
             return
         self._reading.recovered("due")
         self._publish(notifications)
-        self._watch_what_is_next(now)
+        self._set_next_alarm(now)
 
-    def _watch_what_is_next(self, now: datetime) -> None:
+    def _set_next_alarm(self, now: datetime) -> None:
         try:
             next_due = self._committer.next_due(now)
-        except Exception as error:  # noqa: BLE001 - what was stored and published remains so
+        except Exception as error:  # noqa: BLE001 - what is stored stays acknowledged
             self._reading.record(error, "next")
             next_due = now + _STORE_REST
         else:
             self._reading.recovered("next")
-        self._watch(next_due)
+        self._set_alarm(next_due)
 
-    def _watch(self, due_at: datetime | None) -> None:
-        """Have the alarm ring by then; never later than it would have rung anyway.
+    def _set_alarm(self, due_at: datetime | None) -> None:
+        """Set the alarm to this time, unless it rings earlier anyway.
 
-        A commit knows only what is due after it. What an earlier alarm was set for may be
-        due already, or could not be read the last time.
+        After a commit only what is due later is known here. What the earlier alarm is set for
+        may be due already, or could not be read the last time.
         """
         if due_at is None or (self._due_at is not None and self._due_at <= due_at):
             return
-        self._stop_watching()
+        self._cancel_alarm()
         self._due_at = due_at
-        self._alarm = self._clock.call_at(due_at, self._look)
+        self._alarm = self._clock.call_at(due_at, self._publish_due)
 
-    def _stop_watching(self) -> None:
+    def _cancel_alarm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm = self._due_at = None
@@ -214,8 +211,8 @@ def _key(submission: Submission) -> tuple[str, str]:
     return submission.hub, submission.instance_id
 
 
-def _is_perhaps_of_one(error: Exception) -> bool:
-    """Whether one submission may have met it alone: a defect of ours, or damaged rows."""
+def _may_concern_one(error: Exception) -> bool:
+    """Whether one submission alone may be the cause: of a defect, or of damaged rows."""
     return not isinstance(error, StoreError) or isinstance(error, UnreadableError)
 
 
@@ -223,4 +220,6 @@ def _fail(batch: Sequence[_Pending], error: Exception) -> None:
     for pending in batch:
         pending.failed()
         if not pending.future.done():
-            pending.future.set_exception(CommitFailedError(f"the sidecar cannot store it: {error}"))
+            pending.future.set_exception(
+                CommitFailedError(f"the sidecar cannot store the change: {error}")
+            )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Kind(enum.Enum):
-    """What a worker counts its free slots by."""
+    """The kinds of work items; workers have a number of free slots for each."""
 
     TURN = "orchestration"
     ACTIVITY = "activity"
@@ -71,16 +71,16 @@ def activity(key: Key, task: ScheduledTask) -> Work:
 
 @dataclass(frozen=True, slots=True)
 class Notifications:
-    """What those who wait have to hear of."""
+    """What the dispatcher and waiting clients are told."""
 
     turns: tuple[Work, ...] = ()
     batches: tuple[Work, ...] = ()
     tasks: tuple[Work, ...] = ()
     changed: tuple[Key, ...] = ()
     void_turns: tuple[Key, ...] = ()
-    """A new execution has begun, or the instance ended: a turn that is out is void."""
+    """A new execution has begun, or the instance has ended: a leased turn is void."""
     void_batches: tuple[Key, ...] = ()
-    """The entity is gone: a batch that is out is void."""
+    """The entity was deleted: a leased batch is void."""
     ended: tuple[Key, ...] = ()
     withdrawn: tuple[tuple[str, str, str], ...] = ()
     """Hub, instance id and task key of activities that are not outstanding any more."""
@@ -129,7 +129,7 @@ def of_changes(
 
 
 def of_ready(due: Iterable[Due], tasks: Iterable[tuple[Key, ScheduledTask]] = ()) -> Notifications:
-    """What waits for a worker, without a commit."""
+    """The notifications of what is due, and of outstanding activities, without a commit."""
     ready = [_due(*each) for each in due]
     return Notifications(
         turns=tuple(work for work in ready if work.kind is Kind.TURN),

@@ -1,8 +1,8 @@
 """Carry out commands, with all that follows from them, and collect what one commit stores.
 
-The engine sees one instance, or one entity, at a time. What it wants of others are
-commands too; they are carried out breadth first, over states that are not committed yet,
-until none is left.
+The engine reads one instance, or one entity, at a time. What has to happen to others are
+commands, too: they are carried out breadth first, on states that are not committed yet, until
+none is left.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class UnitOfWork:
             return first.reply
         removed = int(first.removes)
         waiting = deque([(key, first)])
-        # Links from child to parent can form a circle, and each is told once.
+        # Links from child to parent can form a cycle; the children of each are told once.
         asked_for_children: set[Key] = set()
         while waiting:
             key, transition = waiting.popleft()
@@ -82,17 +82,17 @@ class UnitOfWork:
         return [*self._orchestrations.changes(), *self._entities.changes()]
 
     def keep(self) -> None:
-        """Everything is stored."""
+        """Take note that the changes are stored."""
         self._orchestrations.keep()
         self._entities.keep()
 
     def roll_back(self) -> None:
-        """Nothing is stored."""
+        """Take note that the changes are not stored."""
         self._orchestrations.roll_back()
         self._entities.roll_back()
 
     def notifications(self, changes: list[Change | EntityChange]) -> Notifications:
-        """What the commit of these changes means for those who wait."""
+        """What to publish once these changes are stored."""
         return notifications.of_changes(
             changes,
             turns=tuple(self._orchestrations.ready()),

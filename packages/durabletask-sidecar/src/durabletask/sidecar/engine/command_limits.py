@@ -83,7 +83,7 @@ _RESPONSES: dict[type, Callable[[Any, Limits], Any]] = {
 
 _PAYLOADS: dict[type, tuple[str, str]] = {
     commands.StartInstance: ("the input of the orchestration", "input"),
-    commands.StartFrom: ("the input of the orchestration", "input"),
+    commands.Rerun: ("the input of the orchestration", "input"),
     commands.RaiseEvent: ("the input of the event", "input"),
     commands.Suspend: ("the reason", "reason"),
     commands.Resume: ("the reason", "reason"),
@@ -92,6 +92,6 @@ _PAYLOADS: dict[type, tuple[str, str]] = {
     entity_commands.SignalEntity: ("the input of the signal", "input"),
 }
 
-_CREATING = frozenset({commands.StartInstance, commands.StartFrom})
+_CREATING = frozenset({commands.StartInstance, commands.Rerun})
 
 _QUEUEING = frozenset({commands.RaiseEvent, entity_commands.SignalEntity})

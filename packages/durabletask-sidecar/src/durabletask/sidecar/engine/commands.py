@@ -1,8 +1,7 @@
-"""What can be asked of an instance: the engine's inputs.
+"""Commands to orchestrations: the engine's inputs.
 
-A command is a value. Some come from callers, others from instances to one another
-(`StartChild`, `ChildFinished`, `DeliverEvent`), and all take the same way through
-`engine.apply`.
+Some come from clients and workers, others from one instance to another (`StartChild`,
+`ChildFinished`, `DeliverEvent`). All of them are carried out by `engine.apply`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StartInstance:
-    """Create the instance. `scheduled_start` in the past, or None, means now."""
+    """Create the instance. It starts at once if `scheduled_start` is None or in the past."""
 
     name: str
     input: str | None = None
@@ -32,14 +31,14 @@ class StartInstance:
     tags: Mapping[str, str] = field(default_factory=dict)
     parent_trace_context: messages.TraceContext | None = None
     replaceable: frozenset[int] = frozenset()
-    """Statuses in which an instance of this id gives way to the new one."""
+    """Statuses in which an instance of this id is replaced by the new one."""
     router: messages.TaskRouter | None = None
-    """Which of Dapr's apps asks which one; told to the orchestrator."""
+    """Which of Dapr's apps calls which one; the orchestrator reads it in its start event."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartChild:
-    """Create the instance as a sub-orchestration; a live one of that id is a failed call."""
+    """Create the instance as a sub-orchestration; the call fails if a live one has that id."""
 
     start: StartInstance
     parent: ParentLink
@@ -47,49 +46,49 @@ class StartChild:
 
 @dataclass(frozen=True, slots=True)
 class StartDetached:
-    """Create the instance for somebody who waits for nothing: a taken id is no error."""
+    """Create a fire-and-forget instance: it is no error if its id is in use."""
 
     start: StartInstance
 
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Begin an instance that has ended again, with the same input.
+    """Start an instance that has ended again, with the same input.
 
-    Under another id when one is given; the old instance stays then.
+    With a new id, another instance is created, and the old one stays.
     """
 
     new_instance_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class StartFrom:
-    """Create the instance with the history of another one, which has ended, up to an event."""
+class Rerun:
+    """Create the instance from the history of another one, which has ended, up to an event."""
 
     source_id: str
     history: Sequence[messages.HistoryEvent]
-    """All of it; its events are not changed."""
+    """The whole history of the source; its events are not changed."""
     event_id: int
-    """What was asked for under this number is done again, and all that came after."""
+    """The activity, timer or child with this id runs again, and all that came after it."""
     input: str | None = None
     overwrites_input: bool = False
-    """Whether `input` takes the place of what was given then, even when it is None."""
+    """Whether `input` replaces the input of that event, also when it is None."""
     child_id: str | None = None
-    """What a sub-orchestration that is done again is called; None: made of the new id."""
+    """The id of the sub-orchestration that runs again; None derives it from the new id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rewind:
-    """Let an instance that has failed try again what failed."""
+    """Let an instance that has failed retry what failed."""
 
     reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RewindChild:
-    """The same from the parent that rewinds, which waits for the child anew.
+    """Rewind a child for its parent, which is being rewound and waits for the child again.
 
-    `start` makes a child again that was purged.
+    `start` creates the child anew if it was purged.
     """
 
     start: StartInstance
@@ -99,18 +98,18 @@ class RewindChild:
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """Forget an instance that has ended, and with `recursive` its children and theirs."""
+    """Remove an instance that has ended, and with `recursive` all its descendants."""
 
     recursive: bool = False
     even_live: bool = False
-    """Ends it first; for the children of one that is purged."""
+    """Removes it although it has not ended; for the descendants of a purged instance."""
     ended_before: datetime | None = None
-    """Spares one that ended since, or has not ended; None spares none for its age."""
+    """Removes it only if it ended before this time; None means whenever it ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class RaiseEvent:
-    """Queue an external event; dropped when the instance has ended."""
+    """Queue an external event; it is dropped if the instance has ended."""
 
     name: str
     input: str | None = None
@@ -118,7 +117,7 @@ class RaiseEvent:
 
 @dataclass(frozen=True, slots=True)
 class DeliverEvent:
-    """The same from another orchestration: a missing target is no error."""
+    """Queue an event of another orchestration; it is dropped if there is no such instance."""
 
     name: str
     input: str | None = None
@@ -126,60 +125,60 @@ class DeliverEvent:
 
 @dataclass(frozen=True, slots=True)
 class Suspend:
-    """Hold the instance; a second one changes nothing."""
+    """Suspend the instance; nothing happens if it is suspended."""
 
     reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Let a suspended instance go on; nothing happens to one that is not suspended."""
+    """Resume a suspended or stalled instance; nothing happens to others."""
 
     reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Terminate:
-    """End the instance, and with `recursive` its children and theirs."""
+    """End the instance, and with `recursive` all its descendants."""
 
     output: str | None = None
     recursive: bool = False
     must_exist: bool = True
-    """False when it comes from another orchestration: a missing target is no error."""
+    """Whether a missing instance is an error; it is not when an orchestration terminates it."""
     must_be_live: bool = False
-    """True for callers who want to know whether there was anything to end."""
+    """Whether an instance that has ended is an error."""
 
 
 @dataclass(frozen=True, slots=True)
-class TurnTaken:
-    """What a worker was given, as far as committing its answer needs it."""
+class DispatchedTurn:
+    """What a worker was sent, as far as committing its response needs it."""
 
     execution_id: str
     at: datetime
-    """What the orchestrator was told that the time is."""
+    """The time that the orchestrator was given as the current one."""
     history_length: int
-    """Events in history when the turn was prepared; any other number now makes it stale."""
+    """Events in the history when the turn was prepared; the turn is stale if it has changed."""
     consumed: tuple[int, ...]
-    """Inbox rows that went into the turn."""
+    """The inbox rows that went into the turn, by number."""
     new_events: tuple[bytes, ...]
     rewinds: bool = False
-    """It asks for a new history, and for nothing else."""
+    """Whether the turn asks for a rewound history, and for nothing else."""
     history_bytes: int = 0
-    """Of the history, as it was stored when the turn was prepared."""
+    """Size of the stored history when the turn was prepared."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompleteTurn:
     """Commit what the orchestrator decided in one turn."""
 
-    turn: TurnTaken
+    turn: DispatchedTurn
     actions: Sequence[messages.OrchestratorAction]
     custom_status: str | None = None
     trace_context: messages.OrchestrationTraceContext | None = None
     version: messages.OrchestrationVersion | None = None
-    """The code that took the turn, for the next one to be told."""
+    """The version of the code that ran the turn, which later turns are given."""
     keeps_status: bool = False
-    """Whether no custom status means the one there was, as Dapr's workers mean it."""
+    """Whether no custom status means an unchanged one, as with Dapr's workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +192,7 @@ class CompleteActivity:
 
 @dataclass(frozen=True, slots=True)
 class ChildFinished:
-    """Tell a parent how its child ended; `failure` None means that it completed."""
+    """Tell a parent how its child ended; without a `failure` it completed."""
 
     parent_execution_id: str
     task_id: int
@@ -204,7 +203,7 @@ class ChildFinished:
 
 @dataclass(frozen=True, slots=True)
 class EntityAnswered:
-    """Tell a caller how an operation went; `failure` None means that it returned."""
+    """Give a caller the result of its operation; without a `failure` it succeeded."""
 
     caller_execution_id: str
     request_id: str
@@ -214,20 +213,20 @@ class EntityAnswered:
 
 @dataclass(frozen=True, slots=True)
 class EntityLocked:
-    """Tell an orchestration that it has one entity of a critical section for itself."""
+    """Tell an orchestration that one entity of a critical section is locked for it."""
 
     critical_section_id: str
     execution_id: str
     lock_set: tuple[str, ...]
     position: int
-    """Of the entity in the set."""
+    """Of the locked entity in the set."""
 
 
 OrchestrationCommand = (
     StartInstance
     | StartChild
     | StartDetached
-    | StartFrom
+    | Rerun
     | Restart
     | Rewind
     | RewindChild

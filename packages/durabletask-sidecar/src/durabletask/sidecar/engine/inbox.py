@@ -1,10 +1,8 @@
-"""Events that wait for an orchestrator to see them.
+"""The inbox: events that an orchestrator has not read yet.
 
-A row becomes visible at a time: an external event at once, a timer when it fires, the
-start of an instance when it is scheduled. Visible rows are handed out in the order in
-which they became so; the start, and a pair of suspend and resume, come before all others.
-
-Knows nothing about what the events mean.
+Each row becomes visible at a certain time: an external event at once, a timer when it fires,
+the start of an instance when it is scheduled. Turns get the visible rows in the order in
+which these became visible. The start, and a pair of suspended and resumed, come first.
 """
 
 from __future__ import annotations
@@ -19,21 +17,21 @@ if TYPE_CHECKING:
 
 
 class RowKind(enum.IntEnum):
-    """What a row is to the engine; lower numbers are handed out first."""
+    """The kinds of rows; turns get those with lower numbers first."""
 
     START = 0
     CONTROL = 1
-    """Suspended and resumed, which come as a pair."""
+    """Suspended and resumed, which are always a pair."""
     CARRIED = 2
-    """An event that continue-as-new brought along; later ones do not overtake it."""
+    """An event that was carried over by continue-as-new; later ones do not overtake it."""
     EVENT = 3
-    """From outside or another orchestration; it outlives continue-as-new."""
+    """From a client or another orchestration; it outlives continue-as-new."""
     RESULT = 4
-    """Of a task, timer, child or entity: it belongs to one execution."""
+    """The result of a task, timer, child, call or lock; it belongs to one execution."""
     REWIND = 5
-    """Rewound; it is alone in its turn."""
+    """The instance was rewound; the row is alone in its turn."""
     WAKE_UP = 6
-    """No event: a turn is due though nothing has happened."""
+    """No event: it makes a turn due although nothing has happened."""
 
     @property
     def outlives_its_execution(self) -> bool:
@@ -42,7 +40,7 @@ class RowKind(enum.IntEnum):
 
 
 class InboxRow(NamedTuple):
-    """One event that waits."""
+    """One event in the inbox."""
 
     number: int
     kind: RowKind
@@ -53,7 +51,7 @@ class InboxRow(NamedTuple):
 
     @property
     def order(self) -> tuple[int, datetime, int]:
-        # Events and results mix freely, in the order in which they came.
+        # Events and results are read in the order in which they arrived.
         return (min(self.kind, RowKind.EVENT), self.visible_at, self.number)
 
 
@@ -88,6 +86,8 @@ class Inbox:
     def remove(self, number: int) -> None:
         row = self._rows.pop(number)
         self.size -= len(row.event)
+        # The name may belong to a newer row: a worker may leave a critical section before it
+        # reads the grant, and request it again.
         if row.answers is not None and self._answers.get(row.answers) == number:
             del self._answers[row.answers]
 
@@ -95,7 +95,7 @@ class Inbox:
         return number in self._rows
 
     def answer_to(self, name: str) -> int | None:
-        """The number of the row that answers this, or will once its time has come."""
+        """The number of the row that answers this; a timer's row may not be visible yet."""
         return self._answers.get(name)
 
     def keeping(self, numbers: Collection[int]) -> Inbox:
@@ -103,7 +103,7 @@ class Inbox:
         return Inbox(self._rows[number] for number in numbers)
 
     def starts_at(self) -> datetime | None:
-        """When the event that begins the execution is visible; None when it was read."""
+        """When the start event is visible; None if it was read."""
         start = self._start
         return start.visible_at if start is not None and start.number in self._rows else None
 
@@ -115,7 +115,7 @@ class Inbox:
         return self._by_time[0][0] if self._by_time else None
 
     def due(self, now: datetime) -> list[InboxRow]:
-        """The visible rows, in the order in which an orchestrator sees them."""
+        """The visible rows, in the order in which turns get them."""
         visible = [row for row in self._rows.values() if row.visible_at <= now]
         visible.sort(key=lambda row: row.order)
         return visible

@@ -70,11 +70,11 @@ def _queue_event(
 def suspend(
     instance: Instance | None, instance_id: str, command: Suspend, now: datetime, _new_id: NewId
 ) -> Transition:
-    """Hold the inbox. History learns of it when the instance is resumed.
+    """Hold back the inbox; the suspension is recorded when the instance is resumed.
 
-    A worker that finds itself suspended in the middle of a turn asks for the same work
-    again with every event that follows (python SDK 1.12.0), so none ever does: a turn
-    that is out is committed as usual, and none begins until the instance is resumed.
+    The worker is never told that an instance is suspended: Microsoft's Python SDK (1.12.0)
+    repeats its actions with every event that follows in the same turn. A turn that a worker
+    has is committed as usual, and none begins until the instance is resumed.
     """
     if instance is None:
         return refuse(instance_not_found(instance_id))
@@ -99,7 +99,7 @@ def resume(
         return NOTHING
     builder = TransitionBuilder(instance, now)
     if progress.history_length:
-        # An orchestrator that has not begun would see the pair before its own start.
+        # Before the first turn, the orchestrator would get the pair before its start event.
         reason = progress.suspend_reason or None
         suspended = events.execution_suspended(reason, at=progress.suspended_at)
         builder.enqueue(RowKind.CONTROL, suspended)
@@ -114,7 +114,7 @@ def resume(
 
 
 def _retry_stalled(instance: Instance, now: datetime) -> Transition:
-    """Let a worker look whether it can take the instance further by now."""
+    """Give the instance a turn, so that a worker with the version can continue it."""
     builder = TransitionBuilder(instance, now)
     builder.wake_up()
     return builder.build(status=messages.OrchestrationStatus.RUNNING)
@@ -127,9 +127,9 @@ def terminate(
     now: datetime,
     _new_id: NewId,
 ) -> Transition:
-    """End the instance at once; the turn that may be out becomes stale.
+    """End the instance at once; a turn that a worker has becomes stale.
 
-    No worker is asked: one that hangs, or is not there, must not keep an instance live_instances.
+    It takes no worker: instances must end also while workers hang or are not connected.
     """
     if instance is None:
         return refuse(instance_not_found(instance_id)) if command.must_exist else NOTHING
@@ -163,10 +163,10 @@ def purge(
     _now: datetime,
     _new_id: NewId,
 ) -> Transition:
-    """Remove the instance with all that belongs to it; one that lives stays.
+    """Remove the instance with its rows and history, unless it is live.
 
-    A child that lives under a parent that has ended, goes with it: nobody waits for it,
-    and without its parent nobody would find it.
+    Live children of an instance that has ended are removed with it: no parent waits for them
+    any more, and nobody would find them.
     """
     if instance is None or (instance.is_live and not command.even_live):
         return Transition(reply=Purged(0))

@@ -29,7 +29,7 @@ _VERSION_NOT_AVAILABLE = "orchestration_version_not_available"
 
 
 class Outcome(NamedTuple):
-    """What the actions of one turn amount to, besides what they did to the builder."""
+    """The result of carrying out the actions of one turn, besides the changed builder."""
 
     ending: messages.OrchestratorAction | None = None
     """The action that ends the execution; the first of them counts."""

@@ -195,7 +195,7 @@ _ADVICE = (
 
 _OUTCOME_LIMITS: dict[type, OutcomeLimit] = {
     commands.StartInstance: _refuse_start,
-    commands.StartFrom: _refuse_start,
+    commands.Rerun: _refuse_start,
     commands.Restart: _refuse_start,
     commands.Rewind: _refuse_start,
     commands.StartChild: _report_start_failure,

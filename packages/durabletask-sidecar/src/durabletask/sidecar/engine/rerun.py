@@ -26,7 +26,7 @@ from .transition_builder import TransitionBuilder
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .commands import StartFrom
+    from .commands import Rerun
     from .transition import Refusal
 
 _TASK = "task_scheduled"
@@ -36,16 +36,15 @@ _DETACHED = "detached_orchestration_instance_created"
 
 _KINDS = (_TASK, _TIMER, _CHILD)
 
-# After: "event 5 of 'a'".
-_NO_RERUN = "started a fire-and-forget orchestration, from which one cannot rerun"
+_CHOOSE = "choose the event of an activity, a timer or a sub-orchestration"
 
 _LATEST = datetime.max.replace(tzinfo=UTC)
 
 
-def start_from(
+def rerun(
     instance: Instance | None,
     instance_id: str,
-    command: StartFrom,
+    command: Rerun,
     now: datetime,
     new_id: Callable[[], str],
 ) -> Transition:
@@ -67,7 +66,7 @@ def start_from(
     return _begin(instance_id, new_id(), history, now)
 
 
-def _position(command: StartFrom) -> int:
+def _position(command: Rerun) -> int:
     """The position of the event to rerun from; -1 when there is none.
 
     The official SDK uses one number for all attempts of a task; the first of them counts.
@@ -78,25 +77,29 @@ def _position(command: StartFrom) -> int:
     return -1
 
 
-def _refusal(command: StartFrom, position: int) -> Refusal | None:
+def _refusal(command: Rerun, position: int) -> Refusal | None:
     what = f"event {command.event_id} of '{command.source_id}'"
     if position < 0:
         numbered = [each for each in command.history if each.event_id == command.event_id]
         if any(oneofs.which(each) == _DETACHED for each in numbered):
-            return InvalidArgument(f"{what} {_NO_RERUN}")
-        return NotFound(f"{what} is not an activity, a timer or a sub-orchestration")
+            return _fire_and_forget(what)
+        return NotFound(f"{what} scheduled nothing that can run again; {_CHOOSE}")
     kind = oneofs.which(command.history[position])
     created = command.history[position].sub_orchestration_instance_created
     if created is not None and pending.is_fire_and_forget(created.tags):
-        return InvalidArgument(f"{what} {_NO_RERUN}")
+        return _fire_and_forget(what)
     if kind == _TIMER and command.overwrites_input:
-        return InvalidArgument(f"{what} is a timer, which has no input to overwrite")
+        return InvalidArgument(f"{what} is a timer, which has no input; do not overwrite it")
     if command.child_id is None:
         return None
     if kind != _CHILD:
-        return InvalidArgument(f"{what} is not a sub-orchestration, which could be given an id")
+        return InvalidArgument(f"{what} is not a sub-orchestration; do not give a child id")
     error = ids.instance_id_error(command.child_id)
     return None if error is None else InvalidArgument(error)
+
+
+def _fire_and_forget(what: str) -> InvalidArgument:
+    return InvalidArgument(f"{what} started a fire-and-forget orchestration; {_CHOOSE}")
 
 
 def _renamed(event: messages.HistoryEvent, instance_id: str) -> messages.HistoryEvent:
@@ -108,9 +111,7 @@ def _renamed(event: messages.HistoryEvent, instance_id: str) -> messages.History
     return replace(event, sub_orchestration_instance_created=replace(created, instance_id=child_id))
 
 
-def _repeated(
-    event: messages.HistoryEvent, command: StartFrom, now: datetime
-) -> messages.HistoryEvent:
+def _repeated(event: messages.HistoryEvent, command: Rerun, now: datetime) -> messages.HistoryEvent:
     """The event to rerun from, with the new input, time or child id."""
     kind = oneofs.which(event)
     source = messages.RerunParentInstanceInfo(instance_id=command.source_id)

@@ -31,7 +31,7 @@ _RULES: dict[type, Rule] = {
     commands.StartInstance: starting.start,
     commands.StartChild: starting.start_child,
     commands.StartDetached: starting.start_detached,
-    commands.StartFrom: rerun.start_from,
+    commands.Rerun: rerun.rerun,
     commands.Restart: starting.restart,
     commands.Rewind: rewind.rewind,
     commands.RewindChild: rewind.rewind_child,

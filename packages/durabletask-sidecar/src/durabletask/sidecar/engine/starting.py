@@ -52,7 +52,7 @@ def start(
 
 
 def _is_repetition(command: StartInstance, origin: Origin) -> bool:
-    """Whether it is the request that made the instance, from a caller who did not hear so."""
+    """Whether it repeats the request that created the instance, whose reply was lost."""
     asked = (command.execution_id, command.name, command.input, command.version)
     return asked == (origin.execution_id, origin.name, origin.input, origin.version)
 
@@ -64,14 +64,14 @@ def start_child(
     now: datetime,
     new_id: NewId,
 ) -> Transition:
-    """Create the child. One of that id that has ended gives way: retries reuse the id."""
+    """Create the child, also in place of one that has ended: retries use the id again."""
     if instance is not None and instance.is_live:
         return Transition(follow_ups=(report_id_taken(instance_id, command.parent),))
     return create(instance, instance_id, command.start, now, new_id, command.parent)
 
 
 def report_id_taken(instance_id: str, parent: ParentLink) -> FollowUp:
-    """Tell the parent that its child cannot have the id."""
+    """Tell the parent that the id of its child is in use."""
     failure = messages.TaskFailureDetails(
         error_type="OrchestrationAlreadyExists",
         error_message=f"An orchestration with the id '{instance_id}' is running already. "
@@ -87,10 +87,10 @@ def start_detached(
     now: datetime,
     new_id: NewId,
 ) -> Transition:
-    """Create the instance, if its id is free and will do; nobody is there to be told."""
+    """Create the instance if its id is valid and free; otherwise nobody is told."""
     start = command.start
-    unusable = ids.instance_id_error(instance_id) is not None or not start.name
-    if unusable or (instance is not None and instance.progress.status not in start.replaceable):
+    is_invalid = ids.instance_id_error(instance_id) is not None or not start.name
+    if is_invalid or (instance is not None and instance.progress.status not in start.replaceable):
         return NOTHING
     return create(instance, instance_id, start, now, new_id)
 
@@ -102,7 +102,7 @@ def restart(
     now: datetime,
     new_id: NewId,
 ) -> Transition:
-    """Begin again what has ended: same name, version, input and tags, but no parent."""
+    """Start again what has ended: with its name, version, input and tags, without a parent."""
     if instance is None:
         return refuse(instance_not_found(instance_id))
     if instance.is_live:
@@ -116,7 +116,7 @@ def restart(
     return create(instance, instance_id, again, now, new_id)
 
 
-def create(  # noqa: PLR0917 - the shape of every rule, and whom the new instance reports to
+def create(  # noqa: PLR0917 - the arguments of every rule, and the parent
     replaced: Instance | None,
     instance_id: str,
     command: StartInstance,
@@ -124,7 +124,7 @@ def create(  # noqa: PLR0917 - the shape of every rule, and whom the new instanc
     new_id: NewId,
     parent: ParentLink | None = None,
 ) -> Transition:
-    """Begin an instance, in place of `replaced` where there is one."""
+    """Create an instance, in place of `replaced` if there is one."""
     origin = Origin(
         execution_id=command.execution_id or new_id(),
         name=command.name,
@@ -136,7 +136,7 @@ def create(  # noqa: PLR0917 - the shape of every rule, and whom the new instanc
         parent=parent,
         parent_trace_context=command.parent_trace_context,
     )
-    # Counting on keeps a late completion for the replaced instance from meeting a new row.
+    # The count goes on, so that a late completion for the replaced instance finds no new row.
     number = 1 if replaced is None else replaced.progress.rows_made + 1
     visible_at = max(command.scheduled_start or now, now)
     event = start_event(instance_id, origin, now, command.router)
@@ -185,7 +185,7 @@ def parent_info(parent: ParentLink) -> messages.ParentInstanceInfo:
 
 
 def _notify_replaced(replaced: Instance, instance_id: str) -> tuple[FollowUp, ...]:
-    """What others have to hear of an instance that gives way."""
+    """The commands that release the locks of a replaced instance and tell its parent."""
     releases = (
         release for lock in replaced.locks.values() for release in lock_releases(instance_id, lock)
     )
@@ -193,7 +193,7 @@ def _notify_replaced(replaced: Instance, instance_id: str) -> tuple[FollowUp, ..
 
 
 def _report_replacement(replaced: Instance, instance_id: str) -> tuple[FollowUp, ...]:
-    """A parent that waits for the replaced instance must not wait for ever."""
+    """The failure for a parent that waits for the replaced instance."""
     parent = replaced.origin.parent
     if not replaced.is_live or parent is None:
         return ()

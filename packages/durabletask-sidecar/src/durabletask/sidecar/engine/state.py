@@ -1,8 +1,8 @@
-"""One instance as the engine sees it.
+"""The state of one orchestration instance.
 
-`Origin` is what an execution began with, `Progress` what every commit may change; both
-are values. Outstanding work is held as rows: tasks, children, and the inbox, where a
-timer is an event that becomes visible later. History is not part of the state.
+`Origin` is what its execution began with, `Progress` what every commit may change; both are
+values. What is pending is held as rows: tasks, children, calls, locks, and the inbox, where
+a timer is an event that becomes visible later. The history is not part of the state.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ __all__ = [
     "TaskRow",
 ]
 
-# Python's own cost of a row, in bytes, as measured roughly on CPython 3.11.
+# Bytes that Python needs for a row besides its payload, measured roughly on CPython 3.11.
 _ROW = 600
 
 _K = TypeVar("_K")
 _R = TypeVar("_R")
 
-# COMPLETED, FAILED, CANCELED and TERMINATED: nothing happens to such an instance any more.
+# COMPLETED, FAILED, CANCELED and TERMINATED.
 TERMINAL_STATUSES = (1, 3, 4, 5)
 
 
 @dataclass(frozen=True, slots=True)
 class ParentLink:
-    """Who waits for this instance, and under which of its action ids."""
+    """The parent that waits for this instance, and the id of its action."""
 
     instance_id: str
     execution_id: str
@@ -70,10 +70,10 @@ class Origin:
     parent_trace_context: messages.TraceContext | None = None
 
 
-# A tuple, as are all values that every event makes anew: a frozen dataclass takes three
-# times as long to make.
+# A tuple, as are all values that are created for every event: creating a frozen dataclass
+# takes three times as long.
 class Progress(NamedTuple):
-    """How far an instance has come."""
+    """Status, output and counters of an instance: what every commit may change."""
 
     status: messages.OrchestrationStatus
     updated_at: datetime
@@ -85,9 +85,9 @@ class Progress(NamedTuple):
     history_length: int = 0
     """Events in the history of this execution."""
     turn_at: datetime | None = None
-    """Time of the last turn; the next is not earlier, since it is the orchestrator's clock."""
+    """Time of the last turn. It is the orchestrator's clock, so the next turn is not earlier."""
     rows_made: int = 0
-    """Counts inbox and task rows, over all executions, so that no number comes twice."""
+    """Counts inbox and task rows over all executions, so that no number is used twice."""
     suspended_at: datetime | None = None
     suspend_reason: str | None = None
 
@@ -106,14 +106,14 @@ class ScheduledTask:
 
     number: int
     task_id: int
-    """The orchestrator's action id; retries of the official SDK use one id several times."""
+    """The id of the orchestrator's action; the official SDK uses one id for all retries."""
     execution_id: str
     name: str
     version: str | None
 
     @property
     def key(self) -> str:
-        """Names this row among all rows of all time; a completion token carries it."""
+        """Identifies this row among all rows ever; it is part of the completion token."""
         return f"{self.execution_id}:{self.number}"
 
 
@@ -127,7 +127,7 @@ class TaskRow(ScheduledTask):
 
 @dataclass(frozen=True, slots=True)
 class ChildRow:
-    """A sub-orchestration that was started and has not reported yet."""
+    """A sub-orchestration that was started and has not ended yet."""
 
     task_id: int
     child_id: str
@@ -135,7 +135,7 @@ class ChildRow:
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """An operation that was asked of an entity, which has not answered yet."""
+    """The call of an entity that has no answer yet."""
 
     request_id: str
     entity_id: str
@@ -143,7 +143,7 @@ class CallRow:
 
 @dataclass(frozen=True, slots=True)
 class LockRow:
-    """A critical section that was asked for and has not been left."""
+    """A critical section that was requested and is not left yet."""
 
     critical_section_id: str
     lock_set: tuple[str, ...]
@@ -153,22 +153,22 @@ class LockRow:
 
 @dataclass(slots=True)
 class Instance:
-    """An instance with its rows. Only `absorb` changes it; the engine only reads."""
+    """An instance with its rows. Only `absorb` changes it; rules only read it."""
 
     instance_id: str
     origin: Origin
     progress: Progress
     inbox: Inbox = field(default_factory=Inbox)
     tasks: dict[int, TaskRow] = field(default_factory=dict)
-    """By number; ids are not unique over time."""
+    """By row number, since task ids are used again by retries."""
     children: dict[int, ChildRow] = field(default_factory=dict)
-    """By the action id of the call."""
+    """By the id of the action that started it."""
     calls: dict[str, CallRow] = field(default_factory=dict)
     """By request id."""
     locks: dict[str, LockRow] = field(default_factory=dict)
     """By the id of the critical section."""
     task_ids: set[int] = field(init=False)
-    """Action ids of the tasks; at most one attempt of each is pending."""
+    """Of the pending tasks; at most one attempt of each is pending."""
     task_size: int = field(init=False)
     """Bytes of the requests."""
 
@@ -182,8 +182,8 @@ class Instance:
 
     @property
     def size(self) -> int:
-        """About how many bytes it holds; what each row costs besides counts as a constant."""
-        # After each commit of an instance: spelled out, it costs a third.
+        """About how many bytes it takes in memory, with a constant for each row."""
+        # Computed after each commit of an instance; a generic loop takes three times as long.
         rows = 4 + len(self.inbox) + len(self.tasks) + len(self.children)
         rows += len(self.calls) + len(self.locks)
         held = len(self.origin.input or "") + len(self.progress.output or "")
@@ -193,16 +193,16 @@ class Instance:
     def task_with_key(self, key: str) -> TaskRow | None:
         """The pending task with this key."""
         number = key.rpartition(":")[2]
-        # A number of thousands of digits is no number of ours, and int() refuses it.
+        # int() refuses numbers of thousands of digits, which are in no valid key.
         row = self.tasks.get(int(number)) if number.isdecimal() and len(number) < 20 else None
         return row if row is not None and row.key == key else None
 
     def due_at(self) -> datetime | None:
-        """When there is something for an orchestrator to do; None while it is held or over."""
+        """When the next turn is due; None while it is suspended, has ended, or nothing waits."""
         if not self.is_live or self.progress.is_suspended:
             return None
         if self.progress.history_length == 0:
-            # Whatever else waits, waits for the start.
+            # Nothing is read before the start.
             return self.inbox.starts_at()
         return self.inbox.due_at()
 
@@ -214,7 +214,7 @@ class Instance:
         return [self.tasks[number] for number in transition.tasks_remove]
 
     def absorb(self, transition: Transition) -> None:
-        """Take over what was decided."""
+        """Apply the changes of the transition."""
         if transition.origin is not None:
             self.origin = transition.origin
             self.inbox = self.inbox.keeping(transition.inbox_keep)
@@ -263,7 +263,7 @@ _section = attrgetter("critical_section_id")
 
 
 def blank(instance_id: str, beginning: Transition) -> Instance:
-    """An instance that the transition is about to fill."""
+    """The instance that the transition creates, before its rows are absorbed."""
     assert beginning.origin is not None
     assert beginning.progress is not None
     return Instance(instance_id, beginning.origin, beginning.progress)

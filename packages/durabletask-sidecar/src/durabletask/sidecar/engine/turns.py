@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from durabletask.protocol import codec, events, messages
 
 from . import completion, orchestrator_actions, rewind
-from .commands import TurnTaken
+from .commands import DispatchedTurn
 from .inbox import RowKind
 from .transition import Stale, Transition, refuse
 from .transition_builder import TransitionBuilder
@@ -33,7 +33,7 @@ _FRAME = 8
 
 def prepare(
     instance: Instance, now: datetime, room: int, history_bytes: int = 0
-) -> TurnTaken | None:
+) -> DispatchedTurn | None:
     """What the next turn gets; None when the orchestrator has nothing to do.
 
     `room` is how many bytes of events the message has room for, `history_bytes` the size of
@@ -48,7 +48,7 @@ def prepare(
     last = instance.progress.turn_at
     at = now if last is None else max(now, last + _TICK)
     started = codec.encode(events.orchestrator_started(at))
-    return TurnTaken(
+    return DispatchedTurn(
         execution_id=instance.origin.execution_id,
         at=at,
         history_length=instance.progress.history_length,
@@ -68,7 +68,7 @@ def _capped(rows: Iterable[InboxRow], room: int) -> Iterable[InboxRow]:
     size = 0
     for count, row in enumerate(rows):
         size += len(row.event) + _FRAME
-        # Suspended and resumed go together: with the first alone, the worker would stay suspended.
+        # Suspended and resumed stay together: with the first alone, the worker would do nothing.
         is_first = count == 0 or row.kind is RowKind.CONTROL
         if not is_first and (count >= _MAX_EVENTS or size > room):
             return
@@ -117,7 +117,7 @@ def _record_turn(instance: Instance, command: CompleteTurn, now: datetime) -> Tr
 
 
 def _turn_events(
-    turn: TurnTaken, version: messages.OrchestrationVersion | None
+    turn: DispatchedTurn, version: messages.OrchestrationVersion | None
 ) -> tuple[bytes, ...]:
     """The events of the turn; the first tells later turns which version of the code ran it."""
     if version is None:
@@ -162,7 +162,7 @@ def _end_execution(
     )
 
 
-def _is_current(instance: Instance, turn: TurnTaken) -> bool:
+def _is_current(instance: Instance, turn: DispatchedTurn) -> bool:
     return (
         instance.is_live
         and instance.origin.execution_id == turn.execution_id

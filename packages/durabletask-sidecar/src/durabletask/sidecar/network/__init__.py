@@ -1,1 +1,1 @@
-"""Everything that speaks gRPC or opens a socket, except the server itself."""
+"""Everything that speaks gRPC or listens on a socket, except `server`."""

@@ -1,15 +1,13 @@
-"""Let calls in whose bearer token is for their task hub, before anything is read of them.
+"""Let a call in only when its bearer token is for its task hub.
 
-    no token, or nobody's         UNAUTHENTICATED
+    no token, or an unknown one   UNAUTHENTICATED
     one of another task hub       PERMISSION_DENIED
 
 A refusal depends on the call's metadata and the table of tokens alone, so it is the same
-whether an instance, a task hub or even a method exists. Hello is refused, too: it names the
-engine, and a worker whose token is wrong learns that by its first call. The health of the
-server is told to everybody: it says nothing about anything that is kept, and probes have no
-tokens.
-
-Knows nothing about where tokens come from, or what the calls do.
+whether an instance, a task hub or even a method exists, and no request is read before. Hello
+is refused, too: it names the engine, and a worker whose token is wrong learns that by its
+first call. Calls of the health service are let in: they reveal nothing that is stored, and
+probes have no tokens.
 """
 
 from __future__ import annotations
@@ -23,9 +21,11 @@ import grpc.aio
 from durabletask.protocol import methods
 from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION
 from durabletask.sidecar.security import token_table
-from durabletask.sidecar.service.errors import PermissionDeniedError, UnauthenticatedError, code_of
+from durabletask.sidecar.service.calls import hub_of
+from durabletask.sidecar.service.errors import PermissionDeniedError, UnauthenticatedError
 
-from . import health, rpc
+from . import health
+from .handlers import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from durabletask.sidecar.instrumentation import Instrumentation
     from durabletask.sidecar.security.token_table import TokenTable
 
-    # Of any messages: to the types of gRPC an interceptor is one for all methods.
+    # Of any messages: gRPC's types know only interceptors for all methods.
     Handler = grpc.RpcMethodHandler[Any, Any]
     Metadata = Iterable[tuple[str, str | bytes]]
 
@@ -41,12 +41,12 @@ _log = logging.getLogger("durabletask.sidecar")
 
 _OPEN = f"/{health.SERVICE}/"
 _PATHS = frozenset(method.path for method in methods.ALL)
-# Of a task hub's name, in the text of a refusal.
-_SHOWN = 100
+# Characters of a task hub's name in the text of a refusal.
+_MAX_SHOWN = 100
 
 
-class Admission(grpc.aio.ServerInterceptor):
-    """Refuses calls, and lets no response out any more when their token no longer holds."""
+class Authorization(grpc.aio.ServerInterceptor):
+    """Refuses calls without a valid token, also those whose token becomes invalid later."""
 
     def __init__(
         self, table: Callable[[], TokenTable], instrumentation: Instrumentation = NO_INSTRUMENTATION
@@ -63,35 +63,35 @@ class Admission(grpc.aio.ServerInterceptor):
             return await continuation(handler_call_details)
         metadata = tuple(handler_call_details.invocation_metadata)
         try:
-            table = self._admit(metadata)
+            table = self._authorized(metadata)
         except (UnauthenticatedError, PermissionDeniedError) as error:
-            self._tell(handler_call_details.method, code_of(error))
+            self._report(handler_call_details.method, code_of(error))
             return _refusal(error)
         handler = await continuation(handler_call_details)
         return None if handler is None else self._revocable(handler, metadata, table)
 
-    def _admit(self, metadata: Metadata) -> TokenTable:
-        """The table that lets the call in; raise when it does not."""
+    def _authorized(self, metadata: Metadata) -> TokenTable:
+        """The current table, if it lets the call in; raise an error if it does not."""
         table = self._table()
         check(table, metadata)
         return table
 
-    def _tell(self, path: str, code: grpc.StatusCode) -> None:
-        # Under no name that a caller made up: whoever counts remembers each for good.
+    def _report(self, path: str, code: grpc.StatusCode) -> None:
+        # Not under a name that a caller made up: each becomes a time series.
         name = path.rpartition("/")[2] if path in _PATHS else "unknown"
         self._instrumentation.rpc_finished(name, code.name, self._instrumentation.ticks())
-        _log.debug("a call was refused", extra={"method": name, "status": code.name})
+        _log.debug("Call refused", extra={"method": name, "status": code.name})
 
     def _revocable(self, handler: Handler, metadata: Metadata, table: TokenTable) -> Handler:
-        def still_holds() -> None:
+        def check_again() -> None:
             nonlocal table
-            # Looked up once a table, not once a response.
+            # Once for each new table, not for each response.
             if self._table() is not table:
-                table = self._admit(metadata)
+                table = self._authorized(metadata)
 
         if handler.response_streaming:
-            return _guarded_stream(handler.unary_stream, still_holds)
-        return _guarded_response(handler.unary_unary, still_holds)
+            return _guarded_stream(handler.unary_stream, check_again)
+        return _guarded_response(handler.unary_unary, check_again)
 
 
 def _guarded_stream(behaviour: Any, check: Callable[[], None]) -> Handler:
@@ -105,7 +105,7 @@ def _guarded_response(behaviour: Any, check: Callable[[], None]) -> Handler:
     async def serve(raw: bytes, context: Any) -> bytes:
         response: bytes = await behaviour(raw, context)
         try:
-            # What a wait was for may have come days after it was let in.
+            # A wait may last for days.
             check()
         except (UnauthenticatedError, PermissionDeniedError) as error:
             await context.abort(code_of(error), str(error))
@@ -115,7 +115,7 @@ def _guarded_response(behaviour: Any, check: Callable[[], None]) -> Handler:
 
 
 class _Guarded:
-    """A call's context that lets responses out only as long as `check` raises nothing."""
+    """A call's context that writes responses only while `check` raises nothing."""
 
     def __init__(self, context: Any, check: Callable[[], None]) -> None:
         self._context = context
@@ -130,20 +130,20 @@ class _Guarded:
 
 
 def check(table: TokenTable, metadata: Metadata) -> None:
-    """Raise UnauthenticatedError or PermissionDeniedError, or let the call in."""
+    """Raise UnauthenticatedError or PermissionDeniedError unless the token is for the task hub."""
     named = dict(metadata)
     hubs = table.hubs_of(_bearer(named.get("authorization")))
     if hubs is None:
         raise UnauthenticatedError(
-            "this sidecar wants a token that it knows: send the metadata authorization: Bearer TOKEN"
+            "the call needs a valid token: send it as the metadata authorization: Bearer TOKEN"
         )
-    hub = rpc.hub_of(named)
+    hub = hub_of(named)
     if not token_table.covers(hubs, hub):
-        raise PermissionDeniedError(f"the token is not for the task hub {hub[:_SHOWN]!r}")
+        raise PermissionDeniedError(f"the token is not for the task hub {hub[:_MAX_SHOWN]!r}")
 
 
 def _bearer(authorization: str | bytes | None) -> str:
-    """The token; empty, which is nobody's, where there is none."""
+    """The token; without one the empty text, which is no valid token."""
     scheme, _, token = str(authorization or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
@@ -152,5 +152,5 @@ def _refusal(error: Exception) -> Handler:
     async def refuse(_requests: Any, context: Any) -> None:
         await context.abort(code_of(error), str(error))
 
-    # As a stream of requests, of which none is awaited: what is sent is not even received.
+    # As a stream of requests, none of which is awaited: gRPC does not even receive the request.
     return grpc.stream_stream_rpc_method_handler(refuse)

@@ -1,36 +1,27 @@
-"""`grpc.health.v1`: tell probes and load balancers whether work is welcome here.
+# ruff: noqa: RUF009 - this is how betterproto2 declares fields
+"""`grpc.health.v1`: tell probes and load balancers whether the sidecar accepts work.
 
-    serving --drain--> not serving --close--> watchers are sent away
+    serving --drain--> not serving --close--> calls of watchers end
 
-It says nothing about instances, so it answers everybody; and it is not part of the protocol,
-so it is no method among the others.
-
-Knows nothing about why the sidecar drains.
+It is a gRPC service of its own beside the protocol, and needs no token. Its messages are
+written by hand: gRPC's own package for them brings google.protobuf.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+import betterproto2
 import grpc
 
 from durabletask.protocol import codec, methods
 
-from .health_messages import (
-    HealthCheckRequest,
-    HealthCheckResponse,
-    HealthListEntry,
-    HealthListRequest,
-    HealthListResponse,
-    ServingStatus,
-)
-
 if TYPE_CHECKING:
-    import betterproto2
-
     Context = grpc.aio.ServicerContext[bytes, bytes]
-    M = TypeVar("M", bound=betterproto2.Message)
+
+M = TypeVar("M", bound=betterproto2.Message)
 
 SERVICE = "grpc.health.v1.Health"
 
@@ -38,8 +29,57 @@ SERVICE = "grpc.health.v1.Health"
 _KNOWN = ("", methods.SERVICE)
 
 
+class ServingStatus(betterproto2.Enum):
+    """The state of a service, with the values of the standard."""
+
+    UNKNOWN = 0
+    SERVING = 1
+    NOT_SERVING = 2
+    SERVICE_UNKNOWN = 3
+
+
+@dataclass(eq=False, repr=False)
+class HealthCheckRequest(betterproto2.Message):
+    """Asks for the state of a service; the empty name is the server as a whole."""
+
+    service: str = betterproto2.field(1, betterproto2.TYPE_STRING)
+
+
+@dataclass(eq=False, repr=False)
+class HealthCheckResponse(betterproto2.Message):
+    """The state of one service."""
+
+    status: ServingStatus = betterproto2.field(
+        1, betterproto2.TYPE_ENUM, default_factory=lambda: ServingStatus.UNKNOWN
+    )
+
+
+@dataclass(eq=False, repr=False)
+class HealthListRequest(betterproto2.Message):
+    """Asks for the states of all services."""
+
+
+@dataclass(eq=False, repr=False)
+class HealthListEntry(betterproto2.Message):
+    """The state of one of them; encoded like an entry of the standard's map."""
+
+    service: str = betterproto2.field(1, betterproto2.TYPE_STRING)
+    response: HealthCheckResponse | None = betterproto2.field(
+        2, betterproto2.TYPE_MESSAGE, optional=True
+    )
+
+
+@dataclass(eq=False, repr=False)
+class HealthListResponse(betterproto2.Message):
+    """The states of all services."""
+
+    statuses: list[HealthListEntry] = betterproto2.field(
+        1, betterproto2.TYPE_MESSAGE, repeated=True
+    )
+
+
 class Health:
-    """Whether the sidecar serves, for those who ask once and those who watch."""
+    """The state of the sidecar, for single checks and for watchers."""
 
     def __init__(self) -> None:
         self._status = ServingStatus.SERVING
@@ -47,12 +87,12 @@ class Health:
         self._closed = asyncio.Event()
 
     def drain(self) -> None:
-        """Say from now on that work should go elsewhere."""
+        """Report NOT_SERVING from now on."""
         self._status = ServingStatus.NOT_SERVING
         self._draining.set()
 
     def close(self) -> None:
-        """Send the watchers away: they would keep the server from stopping."""
+        """End the calls of watchers, which would keep the server from stopping."""
         self.drain()
         self._closed.set()
 
@@ -75,13 +115,13 @@ class Health:
     async def _watch(self, raw: bytes, context: Context) -> None:
         request = await _read(HealthCheckRequest, raw, context)
         if request.service not in _KNOWN:
-            # Not an error, says the standard: the service might come later.
-            await _tell(context, ServingStatus.SERVICE_UNKNOWN)
+            # The standard says that this is no error: the service might be added later.
+            await _send(context, ServingStatus.SERVICE_UNKNOWN)
         else:
             if not self._draining.is_set():
-                await _tell(context, ServingStatus.SERVING)
+                await _send(context, ServingStatus.SERVING)
             await self._draining.wait()
-            await _tell(context, ServingStatus.NOT_SERVING)
+            await _send(context, ServingStatus.NOT_SERVING)
         await self._closed.wait()
 
     async def _list(self, raw: bytes, context: Context) -> bytes:
@@ -91,7 +131,7 @@ class Health:
         return codec.encode(HealthListResponse(statuses=entries))
 
 
-async def _tell(context: Context, status: ServingStatus) -> None:
+async def _send(context: Context, status: ServingStatus) -> None:
     await context.write(codec.encode(HealthCheckResponse(status=status)))
 
 

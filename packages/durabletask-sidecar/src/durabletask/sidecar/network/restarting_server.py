@@ -1,11 +1,9 @@
-"""Keep a gRPC server up that may end by itself.
+"""Replace a gRPC server that ends by itself.
 
-grpcio's server for asyncio ends, with all calls that are under way, when it meets an error of
-its own. One request whose path is no UTF-8 is such an error (seen in grpcio 1.85): whoever can
-connect could stop the sidecar, which would go on without listening. So another server takes
-the place of one that ended; workers and clients come back as they do after a restart.
-
-Knows nothing about what is served.
+grpcio's server for asyncio ends, with all calls under way, when it meets an internal error.
+One request whose path is not UTF-8 causes one (seen in grpcio 1.85), so anybody who can
+connect could stop the sidecar, which would go on without listening. A new server takes the
+place of one that ended; workers and clients reconnect as they do after a restart.
 """
 
 from __future__ import annotations
@@ -21,17 +19,19 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("durabletask.sidecar")
 
-_LOOK = 1.0
-# Between two attempts to listen again where somebody else may listen meanwhile.
-_PAUSE = 1.0
+_CHECK_SECONDS = 1.0
+# Between two attempts to listen again: another process may have taken the port meanwhile.
+_RETRY_SECONDS = 1.0
 
 
-class LastingServer:
+class RestartingServer:
     """Serves from `start` to `stop`; `make` makes a server that is about to listen."""
 
-    def __init__(self, make: Callable[[], grpc.aio.Server], pause: float = _PAUSE) -> None:
+    def __init__(
+        self, make: Callable[[], grpc.aio.Server], retry_seconds: float = _RETRY_SECONDS
+    ) -> None:
         self._make = make
-        self._pause = pause
+        self._retry_seconds = retry_seconds
         self._server = make()
 
     async def start(self) -> None:
@@ -40,14 +40,16 @@ class LastingServer:
 
     async def stop(self, grace: float) -> None:
         self._watch.cancel()
-        # Not awaited itself: whatever became of it, there is more to be stopped.
+        # Waited for without raising its error: the server has to be stopped in any case.
         await asyncio.wait([self._watch])
         await self._server.stop(grace)
 
     async def _watch_over(self) -> None:
         while True:
             if await _has_ended(self._server):
-                _log.error("gRPC ended by itself, as a malformed request makes it; serving anew")
+                _log.error(
+                    "The gRPC server ended by itself, perhaps after a malformed request; restarting it"
+                )
                 await self._server.stop(None)
                 await self._replace()
 
@@ -56,9 +58,9 @@ class LastingServer:
             try:
                 self._server = self._make()
                 await self._server.start()
-            except Exception as error:  # noqa: BLE001 - there is no error to give up at
-                _log.error("%s; trying again", error)
-                await asyncio.sleep(self._pause)
+            except Exception as error:  # noqa: BLE001 - no error is a reason to stop trying
+                _log.error("Cannot restart the gRPC server, trying again: %s", error)
+                await asyncio.sleep(self._retry_seconds)
             else:
                 return
 
@@ -66,10 +68,10 @@ class LastingServer:
 async def _has_ended(server: grpc.aio.Server) -> bool:
     """Whether the server ends by itself within a second.
 
-    It tells of it only to those whose time is up, or once the last call has ended too: a work
+    gRPC reports it only when the timeout is over, or once the last call has ended too: a work
     item stream may last for days.
     """
     try:
-        return not await server.wait_for_termination(_LOOK)
-    except Exception:  # noqa: BLE001 - whatever it ended of, which it has logged
+        return not await server.wait_for_termination(_CHECK_SECONDS)
+    except Exception:  # noqa: BLE001 - gRPC has logged the error
         return True

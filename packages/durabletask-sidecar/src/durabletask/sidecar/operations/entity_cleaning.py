@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.host import Host
 
-# One call looks at so many entities, so that it returns soon.
+# How many entities one call looks at, so that it returns soon.
 _PAGE = 500
 
 

@@ -95,17 +95,17 @@ class PrometheusInstrumentation:
     def commit_failed(self) -> None:
         self._failed_commits.inc()
 
-    def work_completed(self, kind: Kind, completion: Completion) -> None:
+    def work_completed(self, kind: str, completion: Completion) -> None:
         self._count(kind, "failed" if _is_failure(completion) else "completed")
 
-    def work_abandoned(self, kind: Kind) -> None:
+    def work_abandoned(self, kind: str) -> None:
         self._count(kind, "abandoned")
 
-    def work_lost(self, kind: Kind) -> None:
+    def work_lost(self, kind: str) -> None:
         self._count(kind, "lost")
 
-    def _count(self, kind: Kind, outcome: str) -> None:
-        self._work.labels(kind.value, outcome).inc()
+    def _count(self, kind: str, outcome: str) -> None:
+        self._work.labels(kind, outcome).inc()
 
 
 def _is_failure(completion: Completion) -> bool:
@@ -137,8 +137,8 @@ class _StatsCollector(Collector):
             "durabletask_leases", "Work items that a worker has.", labels=("kind",)
         )
         for kind in Kind:
-            waiting.add_metric((kind.value,), stats.waiting.get(kind, 0))
-            leases.add_metric((kind.value,), stats.leased.get(kind, 0))
+            waiting.add_metric((kind.value,), stats.waiting.get(kind.value, 0))
+            leases.add_metric((kind.value,), stats.leased.get(kind.value, 0))
         yield waiting
         yield leases
         yield GaugeMetricFamily("durabletask_streams", "Connected workers.", value=stats.streams)

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from durabletask.sidecar.host import Host
     from durabletask.sidecar.store.queries import InstanceQuery
 
-# A commit of so many purges takes about ten milliseconds.
+# How many purges share a commit, which takes about ten milliseconds.
 _BATCH = 100
-# So many ids are read at a time.
+# How many ids are read at a time.
 _PAGE = 1000
 
 

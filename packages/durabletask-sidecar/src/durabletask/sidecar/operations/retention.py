@@ -34,9 +34,10 @@ _log = logging.getLogger("durabletask.sidecar")
 # Added to or taken from any date of this century, it stays within the calendar.
 MAX_RETENTION = timedelta(days=36_500)
 
-# A commit of so many purges takes a few milliseconds, which delays other requests by no more.
+# How many purges share a commit: it takes a few milliseconds and delays other requests by no
+# more than that.
 _BATCH = 10
-# So many bytes of the file are given back at a time, for the same reason.
+# How many bytes of the file are given back at a time, for the same reason.
 _STEP_BYTES = 128 * 1024
 # How many times longer than a step the pause after it is, and how long it is at least.
 _PAUSE_FACTOR = 5

@@ -1,85 +1,101 @@
-"""The gRPC service: each method of the protocol, and what answers it.
+"""The methods of the protocol as plain functions, in one table.
 
-Knows nothing about sockets: it makes handlers, and `server` listens.
+A handler takes a decoded request and its caller. It returns a message, or, for a method with
+many responses, a context manager around an iterator of encoded messages. Handlers raise the
+errors that `errors.status_of` maps to a status. `network` serves the table over gRPC; without
+gRPC it is called directly:
+
+    service = Service(host)
+    start = service.unary[methods.START_INSTANCE]
+    response = await start(messages.CreateInstanceRequest(name="order"), Caller("default", {}))
+
+Does not import grpc.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-import grpc
+from durabletask.protocol import dialects, messages, methods
 
-from durabletask.protocol import messages, methods
-from durabletask.sidecar._version import __version__
-from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION
-from durabletask.sidecar.network import rpc
-from durabletask.sidecar.network.authorization import Admission
-from durabletask.sidecar.network.health import Health
-
+from .calls import Caller
 from .entities import Entities
 from .histories import Histories
-from .hubs import Hubs
+from .hub_dialects import HubDialects
 from .instances import Instances
 from .management import Management
-from .measured import measured
 from .queries import Queries
-from .spoken import Dialects, named
 from .work_items import WorkItems
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from contextlib import AbstractAsyncContextManager
+
+    import betterproto2
+
     from durabletask.protocol.dialects import Dialect
+    from durabletask.protocol.methods import Method
     from durabletask.sidecar.host import Host
-    from durabletask.sidecar.instrumentation import Instrumentation
 
-# Our own worker and client recognize by it what else they may use.
-_ENGINE = ("x-durabletask-engine", f"durabletask-sidecar/{__version__}")
+__all__ = ["Caller", "Service"]
+
+Unary = Callable[[Any, Caller], "Awaitable[betterproto2.Message]"]
+Streaming = Callable[[Any, Caller], "AbstractAsyncContextManager[AsyncIterator[bytes]]"]
+Recognize = Callable[[bytes, Caller], Caller]
 
 
-__all__ = ["Admission", "Health", "handlers", "named"]
+class Service:
+    """Every method of the protocol, once: with one response, or with a stream of them.
 
-
-def handlers(
-    host: Host,
-    default: Dialect | None = None,
-    instrumentation: Instrumentation = NO_INSTRUMENTATION,
-) -> grpc.GenericRpcHandler:
-    """All methods of the protocol.
-
-    `default` is the dialect of callers that show none.
+    `default_dialect` is the dialect of callers that do not show one.
     """
-    served = _served(host, Dialects(default))
-    if instrumentation is not NO_INSTRUMENTATION:
-        served = measured(served, instrumentation)
-    return grpc.method_handlers_generic_handler(methods.SERVICE, served)
+
+    unary: Mapping[Method, Unary]
+    streaming: Mapping[Method, Streaming]
+
+    def __init__(self, host: Host, default_dialect: Dialect | None = None) -> None:
+        hub_dialects = HubDialects(default_dialect)
+        work = WorkItems(host, hub_dialects)
+        histories = Histories(host)
+        self.unary = {
+            methods.HELLO: _hello,
+            methods.GET_INSTANCE_HISTORY: histories.get,
+            **_for_clients(host, hub_dialects),
+            **_for_workers(work),
+        }
+        self.streaming = {
+            methods.GET_WORK_ITEMS: work.get_work_items,
+            methods.STREAM_INSTANCE_HISTORY: histories.stream,
+        }
+        self._recognizers: Mapping[Method, Recognize] = {
+            methods.GET_WORK_ITEMS: work.recognize_worker,
+            methods.COMPLETE_ORCHESTRATOR_TASK: work.recognize_turn_completion,
+            methods.COMPLETE_WORKFLOW_TASK: work.recognize_dapr_turn_completion,
+        }
+
+    def recognizer(self, method: Method) -> Recognize:
+        """What finds the dialect of an encoded request; it returns the caller with it."""
+        is_dapr_only = dialects.TASKHUB not in method.dialects
+        own = _recognize_dapr if is_dapr_only else _recognize_nothing
+        return self._recognizers.get(method, own)
 
 
-def _served(host: Host, spoken: Dialects) -> dict[str, rpc.Handler]:
-    work = WorkItems(host, spoken)
-    unary = _for_clients(host, spoken) | _for_workers(work)
-    return {
-        **{method.name: rpc.unary(method, handle) for method, handle in unary.items()},
-        methods.HELLO.name: rpc.unary(methods.HELLO, _hello, initial_metadata=(_ENGINE,)),
-        methods.GET_WORK_ITEMS.name: rpc.streaming(
-            methods.GET_WORK_ITEMS, work.get_work_items, shows=work.dialect_of_worker
-        ),
-        methods.COMPLETE_ORCHESTRATOR_TASK.name: rpc.unary(
-            methods.COMPLETE_ORCHESTRATOR_TASK, work.complete_turn, shows=work.dialect_of_answer
-        ),
-        methods.COMPLETE_WORKFLOW_TASK.name: rpc.unary(
-            methods.COMPLETE_WORKFLOW_TASK, work.complete_turn, shows=work.dialect_of_daprs_answer
-        ),
-        methods.STREAM_INSTANCE_HISTORY.name: rpc.streaming(
-            methods.STREAM_INSTANCE_HISTORY, Histories(host).stream
-        ),
-    }
+def _recognize_dapr(_raw: bytes, caller: Caller) -> Caller:
+    """Requests of a method that only Dapr has are in its dialect."""
+    return replace(caller, dialect=dialects.DAPR)
 
 
-def _for_clients(host: Host, spoken: Dialects) -> dict[methods.Method, rpc.Unary]:
-    instances = Instances(host, spoken)
-    management = Management(host, spoken)
+def _recognize_nothing(_raw: bytes, caller: Caller) -> Caller:
+    return caller
+
+
+def _for_clients(host: Host, hub_dialects: HubDialects) -> dict[Method, Unary]:
+    instances = Instances(host, hub_dialects)
+    management = Management(host, hub_dialects)
     queries = Queries(host)
     entities = Entities(host)
-    hubs = Hubs(host)
     return {
         methods.START_INSTANCE: instances.start,
         methods.GET_INSTANCE: instances.get,
@@ -93,22 +109,23 @@ def _for_clients(host: Host, spoken: Dialects) -> dict[methods.Method, rpc.Unary
         methods.RESTART_INSTANCE: management.restart,
         methods.PURGE_INSTANCES: management.purge,
         methods.SKIP_GRACEFUL_ORCHESTRATION_TERMINATIONS: management.skip_graceful_terminations,
+        methods.RERUN_ORCHESTRATION_FROM_EVENT: management.rerun,
+        methods.CREATE_TASK_HUB: management.create_hub,
+        methods.DELETE_TASK_HUB: management.delete_hub,
         methods.QUERY_INSTANCES: queries.query_instances,
         methods.LIST_INSTANCE_IDS: queries.list_ids,
         methods.PAGE_INSTANCE_IDS: queries.page_ids,
-        methods.GET_INSTANCE_HISTORY: Histories(host).get,
-        methods.RERUN_ORCHESTRATION_FROM_EVENT: management.rerun,
         methods.SIGNAL_ENTITY: entities.signal,
         methods.GET_ENTITY: entities.get,
         methods.QUERY_ENTITIES: entities.query,
         methods.CLEAN_ENTITY_STORAGE: entities.clean,
-        methods.CREATE_TASK_HUB: hubs.create,
-        methods.DELETE_TASK_HUB: hubs.delete,
     }
 
 
-def _for_workers(work: WorkItems) -> dict[methods.Method, rpc.Unary]:
+def _for_workers(work: WorkItems) -> dict[Method, Unary]:
     return {
+        methods.COMPLETE_ORCHESTRATOR_TASK: work.complete_turn,
+        methods.COMPLETE_WORKFLOW_TASK: work.complete_turn,
         methods.COMPLETE_ACTIVITY_TASK: work.complete_activity,
         methods.COMPLETE_ENTITY_TASK: work.complete_batch,
         methods.ABANDON_ORCHESTRATION_TASK: work.abandon_turn,
@@ -117,5 +134,5 @@ def _for_workers(work: WorkItems) -> dict[methods.Method, rpc.Unary]:
     }
 
 
-async def _hello(_request: messages.Empty, _caller: rpc.Caller) -> messages.Empty:
+async def _hello(_request: messages.Empty, _caller: Caller) -> messages.Empty:
     return messages.Empty()

@@ -1,7 +1,4 @@
-"""The methods for entities: signal one, look at one or many, clear up after them.
-
-Knows nothing about operations: the engine does.
-"""
+"""The methods for entities: signal one, read one or many, clean up their storage."""
 
 from __future__ import annotations
 
@@ -13,18 +10,20 @@ from durabletask.sidecar.engine.entities.commands import SignalEntity
 from durabletask.sidecar.operations import entity_cleaning
 from durabletask.sidecar.store.queries import EntityQuery
 
-from . import continuation, pages, states
-from .errors import check
-from .ids import check_given, check_length, entity_id
+from . import pages
+from .calls import check_given, check_length, entity_id
+from .errors import check_reply
 
 if TYPE_CHECKING:
+    from durabletask.sidecar.engine.entities.state import EntityProgress
     from durabletask.sidecar.host import Host
-    from durabletask.sidecar.network.rpc import Caller
     from durabletask.sidecar.store.queries import EntitySummary
+
+    from .calls import Caller
 
 
 class Entities:
-    """What a client may ask of entities."""
+    """The methods that concern entities only."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -41,7 +40,7 @@ class Entities:
             request.input,
             request.scheduled_time,
         )
-        check(await self._host.execute(caller.hub, target, command))
+        check_reply(await self._host.execute(caller.hub, target, command))
         return messages.SignalEntityResponse()
 
     async def get(
@@ -51,7 +50,7 @@ class Entities:
         entity = None if target is None else self._host.entity(caller.hub, target)
         if entity is None:
             return messages.GetEntityResponse(exists=False)
-        metadata = states.of_entity(
+        metadata = _metadata(
             entity.entity_id,
             entity.progress,
             len(entity.queue),
@@ -65,17 +64,17 @@ class Entities:
         wanted = request.query or messages.EntityQuery()
 
         def make(summary: EntitySummary) -> messages.EntityMetadata:
-            return states.of_entity(
+            return _metadata(
                 summary.entity_id,
                 summary.progress,
                 summary.backlog,
                 with_state=wanted.include_state,
             )
 
-        after = continuation.id_of(wanted.continuation_token)
+        after = pages.id_of(wanted.continuation_token)
         found = self._host.reader.entities(caller.hub, _entity_query(wanted), after=after)
         page = pages.page(found, make, pages.size(wanted.page_size))
-        token = None if page.last is None else continuation.behind_id(page.last.entity_id)
+        token = None if page.last is None else pages.token_of_id(page.last.entity_id)
         return messages.QueryEntitiesResponse(entities=page.items, continuation_token=token)
 
     async def clean(
@@ -84,11 +83,11 @@ class Entities:
         outcome = await entity_cleaning.clean(
             self._host,
             caller.hub,
-            after=continuation.id_of(request.continuation_token),
+            after=pages.id_of(request.continuation_token),
             empty=request.remove_empty_entities,
             orphaned=request.release_orphaned_locks,
         )
-        token = None if outcome.last is None else continuation.behind_id(outcome.last)
+        token = None if outcome.last is None else pages.token_of_id(outcome.last)
         return messages.CleanEntityStorageResponse(
             continuation_token=token,
             empty_entities_removed=outcome.removed,
@@ -102,4 +101,18 @@ def _entity_query(wanted: messages.EntityQuery) -> EntityQuery:
         wanted.last_modified_from,
         wanted.last_modified_to,
         wanted.include_transient,
+    )
+
+
+def _metadata(
+    entity_id: str, progress: EntityProgress, backlog: int, *, with_state: bool
+) -> messages.EntityMetadata:
+    """The metadata; the state only when the caller wants it, since it may be large."""
+    holder = progress.holder
+    return messages.EntityMetadata(
+        instance_id=entity_id,
+        last_modified_time=progress.modified_at,
+        backlog_queue_size=backlog,
+        locked_by=None if holder is None else holder.instance_id,
+        serialized_state=progress.state if with_state else None,
     )

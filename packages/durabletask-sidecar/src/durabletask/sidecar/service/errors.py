@@ -1,14 +1,13 @@
-"""Say which gRPC status each kind of failure has: the only place that names codes.
+"""The statuses that calls end with, and which errors lead to each.
 
-Workers repeat a completion that was answered with UNAVAILABLE or INTERNAL, so those two
-are for what may well succeed later; a completion that comes too late is no error at all.
-
-Knows nothing about the methods.
+The statuses have the names and the meaning of gRPC's. Workers repeat a completion that was
+answered with UNAVAILABLE or INTERNAL, so those two are for what may succeed later. A
+completion that comes too late is no error.
 """
 
 from __future__ import annotations
 
-import grpc
+import enum
 
 from durabletask.protocol.codec import DecodeError
 from durabletask.sidecar.engine.transition import (
@@ -27,8 +26,23 @@ from durabletask.sidecar.errors import CommitFailedError, ResourceExhaustedError
 from durabletask.sidecar.store import StoreError
 
 
+class Status(enum.Enum):
+    """Why a call failed."""
+
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    NOT_FOUND = "NOT_FOUND"
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    FAILED_PRECONDITION = "FAILED_PRECONDITION"
+    RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
+    UNAVAILABLE = "UNAVAILABLE"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
+    INTERNAL = "INTERNAL"
+    """A defect of the sidecar."""
+
+
 class RefusedError(Exception):
-    """The request is understood and turned down."""
+    """The request was understood and refused."""
 
     def __init__(self, refusal: Refusal) -> None:
         self.refusal = refusal
@@ -36,39 +50,39 @@ class RefusedError(Exception):
 
 
 class UnauthenticatedError(Exception):
-    """Who calls does not show who they are."""
+    """The call carries no token that the sidecar accepts."""
 
 
 class PermissionDeniedError(Exception):
-    """Who calls is known, and may not do this here."""
+    """The call's token is not for the task hub that it names."""
 
 
-_CODES: dict[type, grpc.StatusCode] = {
-    InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
-    NotFound: grpc.StatusCode.NOT_FOUND,
-    AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
-    FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
-    Exhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    ResourceExhaustedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    DecodeError: grpc.StatusCode.INVALID_ARGUMENT,
-    ShuttingDownError: grpc.StatusCode.UNAVAILABLE,
-    CommitFailedError: grpc.StatusCode.UNAVAILABLE,
-    StoreError: grpc.StatusCode.UNAVAILABLE,
-    UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
-    PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,
+_STATUSES: dict[type, Status] = {
+    InvalidArgument: Status.INVALID_ARGUMENT,
+    NotFound: Status.NOT_FOUND,
+    AlreadyExists: Status.ALREADY_EXISTS,
+    FailedPrecondition: Status.FAILED_PRECONDITION,
+    Exhausted: Status.RESOURCE_EXHAUSTED,
+    ResourceExhaustedError: Status.RESOURCE_EXHAUSTED,
+    DecodeError: Status.INVALID_ARGUMENT,
+    ShuttingDownError: Status.UNAVAILABLE,
+    CommitFailedError: Status.UNAVAILABLE,
+    StoreError: Status.UNAVAILABLE,
+    UnauthenticatedError: Status.UNAUTHENTICATED,
+    PermissionDeniedError: Status.PERMISSION_DENIED,
 }
 
 
-def check(reply: Reply) -> None:
-    """Raise RefusedError when the command was turned down."""
+def check_reply(reply: Reply) -> None:
+    """Raise RefusedError when the engine refused the command."""
     if not isinstance(reply, Accepted | Purged | Stale):
         raise RefusedError(reply)
 
 
-def code_of(error: Exception) -> grpc.StatusCode:
-    """The status of a failure; INTERNAL means that it is a defect of the sidecar's."""
+def status_of(error: Exception) -> Status:
+    """The status that a call ends with because of the error."""
     cause = error.refusal if isinstance(error, RefusedError) else error
-    for kind, code in _CODES.items():
+    for kind, status in _STATUSES.items():
         if isinstance(cause, kind):
-            return code
-    return grpc.StatusCode.INTERNAL
+            return status
+    return Status.INTERNAL

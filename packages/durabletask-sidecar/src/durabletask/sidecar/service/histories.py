@@ -1,9 +1,7 @@
-"""The method that hands out an orchestration's history, in pieces.
+"""The methods that return an orchestration's history, as a stream of chunks or at once.
 
-Events are stored as a work item holds them, so they are passed on without being decoded.
-The history is taken once: what is committed while it is sent does not change it.
-
-Knows nothing about what the events mean.
+Events are stored as a work item holds them, so the stream passes them on without decoding.
+The history is read once: what is committed while it is sent does not change it.
 """
 
 from __future__ import annotations
@@ -16,24 +14,25 @@ from durabletask.sidecar.engine.transition import NotFound, instance_not_found
 from durabletask.sidecar.store import Key
 from durabletask.sidecar.store.encoded_events import decoded, spans
 
+from .calls import INSTANCE_ID, check_length
 from .errors import RefusedError
-from .ids import INSTANCE_ID, check_length
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.host import Host
-    from durabletask.sidecar.network.rpc import Caller
 
-# As large as those of Microsoft's own sidecar, and far from any limit.
+    from .calls import Caller
+
+# As large as those of Microsoft's own sidecar, and far below any limit on messages.
 _LARGEST_CHUNK = 256 * 1024
 # HistoryChunk.events
 _EVENTS = 1
 
 
 class Histories:
-    """What a client or a worker may read of the past."""
+    """The methods that return histories."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -46,12 +45,12 @@ class Histories:
         if request.execution_id and request.execution_id != instance.origin.execution_id:
             text = f"'{request.instance_id}' has no execution '{request.execution_id}' any more"
             raise RefusedError(NotFound(text))
-        yield _sent(self._host.reader.history(Key(caller.hub, request.instance_id)))
+        yield _streamed(self._host.reader.history(Key(caller.hub, request.instance_id)))
 
     async def get(
         self, request: messages.GetInstanceHistoryRequest, caller: Caller
     ) -> messages.GetInstanceHistoryResponse:
-        """The same for Dapr's, which takes it in one piece."""
+        """The same for Dapr's clients, which take it in one message."""
         self._found(request.instance_id, caller)
         history = self._host.reader.history(Key(caller.hub, request.instance_id))
         return messages.GetInstanceHistoryResponse(events=decoded(history))
@@ -64,13 +63,13 @@ class Histories:
         return instance
 
 
-async def _sent(history: bytes) -> AsyncIterator[bytes]:
+async def _streamed(history: bytes) -> AsyncIterator[bytes]:
     for chunk in chunks(history):
         yield chunk
 
 
 def chunks(history: bytes, most_bytes: int = _LARGEST_CHUNK) -> Iterator[bytes]:
-    """The events as messages of a stream; one that is larger than a message may be, alone."""
+    """The events as messages of a stream; an event that is too large is alone in its message."""
     chunk = bytearray()
     for start, stop in spans(history):
         event = wire.length_delimited(_EVENTS, history[start:stop])

@@ -1,7 +1,4 @@
-"""The methods that clients call: start an instance, look at it, wait for it, steer it.
-
-Knows nothing about what a command does: the engine does.
-"""
+"""The methods for one orchestration: start it, read it, wait for it, send it commands."""
 
 from __future__ import annotations
 
@@ -18,27 +15,26 @@ from durabletask.sidecar.engine.commands import (
 from durabletask.sidecar.engine.state import TERMINAL_STATUSES
 from durabletask.sidecar.engine.transition import instance_not_found
 
-from . import states
+from .calls import INSTANCE_ID, check_given, check_length, check_new, execute
 from .errors import RefusedError
-from .execution import execute
-from .ids import INSTANCE_ID, check_given, check_length, check_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.host import Host
-    from durabletask.sidecar.network.rpc import Caller
+    from durabletask.sidecar.store.queries import InstanceSummary
 
-    from .spoken import Dialects
+    from .calls import Caller
+    from .hub_dialects import HubDialects
 
 
 class Instances:
-    """What a client may ask of the sidecar."""
+    """The methods that concern one orchestration."""
 
-    def __init__(self, host: Host, spoken: Dialects) -> None:
+    def __init__(self, host: Host, hub_dialects: HubDialects) -> None:
         self._host = host
-        self._spoken = spoken
+        self._hub_dialects = hub_dialects
 
     async def start(
         self, request: messages.CreateInstanceRequest, caller: Caller
@@ -64,13 +60,13 @@ class Instances:
     def _replaceable(
         self, request: messages.CreateInstanceRequest, caller: Caller
     ) -> frozenset[int]:
-        """What the new instance may take the place of: as told, or by Dapr's rule."""
+        """The statuses of an instance that the new one replaces: as requested, or Dapr's rule."""
         policy = request.orchestration_id_reuse_policy
         if policy is not None:
             return frozenset(policy.replaceable_status)
-        # Microsoft's clients say when they asked, Dapr's have no word for it.
-        may_be_daprs = request.request_time is None and not request.enforce_unique_instance_id
-        if may_be_daprs and self._spoken.is_daprs(caller.hub):
+        # Microsoft's clients send the time of the request, Dapr's have no field for it.
+        may_be_dapr = request.request_time is None and not request.enforce_unique_instance_id
+        if may_be_dapr and self._hub_dialects.is_dapr(caller.hub):
             return frozenset(TERMINAL_STATUSES)
         return frozenset()
 
@@ -100,7 +96,7 @@ class Instances:
         is_reached: Callable[[Instance], bool],
     ) -> messages.GetInstanceResponse:
         instance = await self._host.wait(caller.hub, request.instance_id, is_reached)
-        if instance is None and self._spoken.is_daprs(caller.hub):
+        if instance is None and self._hub_dialects.is_dapr(caller.hub):
             raise RefusedError(instance_not_found(request.instance_id))
         return _response(instance, request)
 
@@ -145,5 +141,29 @@ def _response(
 ) -> messages.GetInstanceResponse:
     if instance is None:
         return messages.GetInstanceResponse(exists=False)
-    state = states.of_instance(instance, payloads=request.get_inputs_and_outputs)
+    state = orchestration_state(instance, payloads=request.get_inputs_and_outputs)
     return messages.GetInstanceResponse(exists=True, orchestration_state=state)
+
+
+def orchestration_state(
+    instance: Instance | InstanceSummary, *, payloads: bool
+) -> messages.OrchestrationState:
+    """The state; input and output only with `payloads`, since they may be large."""
+    origin, progress = instance.origin, instance.progress
+    return messages.OrchestrationState(
+        instance_id=instance.instance_id,
+        name=origin.name,
+        version=origin.version,
+        orchestration_status=progress.status,
+        scheduled_start_timestamp=origin.scheduled_start,
+        created_timestamp=origin.created_at,
+        last_updated_timestamp=progress.updated_at,
+        input=origin.input if payloads else None,
+        output=progress.output if payloads else None,
+        custom_status=progress.custom_status,
+        failure_details=progress.failure,
+        execution_id=origin.execution_id,
+        completed_timestamp=progress.completed_at,
+        parent_instance_id=None if origin.parent is None else origin.parent.instance_id,
+        tags=dict(origin.tags),
+    )

@@ -1,6 +1,6 @@
-"""The methods for instances that have ended, or should have: restart, rewind, purge, end.
+"""The methods for operators: rewind, restart, rerun, purge and end instances; task hubs.
 
-Knows nothing about what a command does: the engine does.
+A task hub needs no creation: it exists as soon as a call names it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import messages
-from durabletask.sidecar.engine.commands import Restart, Rewind, StartFrom, Terminate
+from durabletask.sidecar.engine.commands import Rerun, Restart, Rewind, Terminate
 from durabletask.sidecar.engine.transition import (
     ACCEPTED,
     FailedPrecondition,
@@ -21,25 +21,24 @@ from durabletask.sidecar.store import Key
 from durabletask.sidecar.store.encoded_events import decoded
 from durabletask.sidecar.store.queries import InstanceQuery
 
+from .calls import INSTANCE_ID, check_given, check_length, check_new, execute
 from .errors import RefusedError
-from .execution import execute
-from .ids import INSTANCE_ID, check_given, check_length, check_new
 
 if TYPE_CHECKING:
     from durabletask.sidecar.host import Host
-    from durabletask.sidecar.network.rpc import Caller
 
-    from .spoken import Dialects
+    from .calls import Caller
+    from .hub_dialects import HubDialects
 
-_MOST_SKIPPED = 500
+_MAX_BATCH = 500
 
 
 class Management:
-    """What an operator may ask of the sidecar."""
+    """The methods that operators call."""
 
-    def __init__(self, host: Host, spoken: Dialects) -> None:
+    def __init__(self, host: Host, hub_dialects: HubDialects) -> None:
         self._host = host
-        self._spoken = spoken
+        self._hub_dialects = hub_dialects
 
     async def rewind(
         self, request: messages.RewindInstanceRequest, caller: Caller
@@ -62,7 +61,7 @@ class Management:
         check_new(new_id)
         self._check_source(source_id, new_id, caller)
         history = self._host.reader.history(Key(caller.hub, source_id))
-        command = StartFrom(
+        command = Rerun(
             source_id,
             decoded(history),
             request.event_id,
@@ -93,10 +92,10 @@ class Management:
     async def purge(
         self, request: messages.PurgeInstancesRequest, caller: Caller
     ) -> messages.PurgeInstancesResponse:
-        """Forget what is named, or what the filter finds.
+        """Remove the instances that are named, or those that the filter matches.
 
-        Ids say by their form whether they are an orchestration's or an entity's. The flag
-        for it is no help: older clients do not send it, which reads as `false`.
+        The form of an id tells an orchestration from an entity. The flag for it does not:
+        older clients do not send it, which reads as `false`.
         """
         wanted = request.purge_instance_filter
         if wanted is None:
@@ -122,10 +121,10 @@ class Management:
         )
 
     def _check_purge(self, request: messages.PurgeInstancesRequest, caller: Caller) -> None:
-        """Dapr's clients are told why nothing is purged; Microsoft's see it by the count."""
+        """Refuse what cannot be purged to Dapr's clients; Microsoft's see it by the count."""
         name = request.instance_id
-        is_daprs = self._spoken.is_daprs(caller.hub) and not request.is_orchestration
-        if name is None or request.force or not is_daprs:
+        is_dapr = self._hub_dialects.is_dapr(caller.hub) and not request.is_orchestration
+        if name is None or request.force or not is_dapr:
             return
         instance = self._host.instance(caller.hub, name)
         if instance is None:
@@ -137,13 +136,13 @@ class Management:
     async def skip_graceful_terminations(
         self, request: messages.SkipGracefulOrchestrationTerminationsRequest, caller: Caller
     ) -> messages.SkipGracefulOrchestrationTerminationsResponse:
-        """End the instances, and say which of them there was nothing to end of."""
+        """Terminate the instances; return the ids of those that were not running."""
         batch = request.instance_batch or messages.InstanceBatch()
-        if len(batch.instance_ids) > _MOST_SKIPPED:
+        if len(batch.instance_ids) > _MAX_BATCH:
             given = len(batch.instance_ids)
-            text = f"{given} instances are to be terminated; {_MOST_SKIPPED} are allowed at once"
+            text = f"the batch has {given} instance ids; at most {_MAX_BATCH} are allowed"
             raise RefusedError(InvalidArgument(text))
-        # An id that is given twice is terminated once, and was terminated all the same.
+        # An id that is given twice is terminated once.
         names = dict.fromkeys(batch.instance_ids)
         command = Terminate(request.reason, must_be_live=True)
         replies = await asyncio.gather(
@@ -154,13 +153,26 @@ class Management:
             unterminated_instance_ids=[name for name, reply in answered if reply != ACCEPTED]
         )
 
+    async def create_hub(
+        self, request: messages.CreateTaskHubRequest, caller: Caller
+    ) -> messages.CreateTaskHubResponse:
+        if request.recreate_if_exists:
+            self._host.wipe(caller.hub)
+        return messages.CreateTaskHubResponse()
+
+    async def delete_hub(
+        self, _request: messages.DeleteTaskHubRequest, caller: Caller
+    ) -> messages.DeleteTaskHubResponse:
+        self._host.wipe(caller.hub)
+        return messages.DeleteTaskHubResponse()
+
 
 def _names(request: messages.PurgeInstancesRequest) -> list[str]:
     if request.instance_batch is not None:
         return request.instance_batch.instance_ids
     if request.instance_id is not None:
         return [request.instance_id]
-    text = "a purge needs an instance id, a batch of them, or a filter"
+    text = "a purge needs an instance id, a batch of instance ids, or a filter"
     raise RefusedError(InvalidArgument(text))
 
 

@@ -1,9 +1,7 @@
-"""The methods that workers call: take work, complete it, give it back.
+"""The methods that workers call: receive work items, complete them, abandon them.
 
 A completion that comes too late, twice, or for work that is gone is answered with OK
-and changes nothing: its worker could not do better, and must not repeat it.
-
-Knows nothing about who gets which work.
+and changes nothing: its worker must not repeat it.
 """
 
 from __future__ import annotations
@@ -28,78 +26,81 @@ if TYPE_CHECKING:
     from durabletask.protocol.dialects import Dialect
     from durabletask.sidecar.clock import Clock
     from durabletask.sidecar.host import Host
-    from durabletask.sidecar.network.rpc import Caller
     from durabletask.sidecar.work.leases import Lease
     from durabletask.sidecar.work.streams import WorkStream
 
-    from .spoken import Dialects
+    from .calls import Caller
+    from .hub_dialects import HubDialects
 
 _log = logging.getLogger("durabletask.sidecar")
 
-# The official worker takes 120 seconds of silence for a dead link.
+# The official worker takes 120 seconds of silence for a dead connection.
 _PING_INTERVAL = timedelta(seconds=25)
-# What the slowest link brings over in that time, some 1.3 Mbit/s: a large item may take several.
+# What the slowest connection transfers in that time, at some 1.3 Mbit/s; a large item may
+# take several intervals.
 _LEAST_PROGRESS = 4 * 1024 * 1024
 _MAX_MESSAGE_KEY = "x-durabletask-max-message"
-# Our own worker says by it that it keeps sessions; the protocol has no word for it.
+# By it this SDK's worker announces that it keeps sessions; the protocol has no field for it.
 _SESSIONS_KEY = "x-durabletask-extended-sessions"
-# For workers that know the older form of entity requests only, which cannot be told otherwise.
+# By it a worker announces that it knows the older form of entity requests only; the protocol
+# has no field for it.
 _BATCHES_KEY = "x-durabletask-entity-requests"
-# Of a number of bytes that anybody can mean; Python refuses to read very long ones.
-_MOST_DIGITS = 18
+# Digits of the largest size that makes sense; Python refuses to parse very long numbers.
+_MAX_DIGITS = 18
 
 
 class WorkItems:
-    """What a worker may ask of the sidecar."""
+    """The methods that workers call."""
 
-    def __init__(self, host: Host, spoken: Dialects) -> None:
+    def __init__(self, host: Host, hub_dialects: HubDialects) -> None:
         self._host = host
-        self._spoken = spoken
+        self._hub_dialects = hub_dialects
 
-    def dialect_of_worker(self, raw: bytes, _caller: Caller) -> Dialect | None:
-        """The dialect of an encoded request for work."""
-        return self._spoken.of_worker(raw)
+    def recognize_worker(self, raw: bytes, caller: Caller) -> Caller:
+        """Find the dialect of an encoded request for work items."""
+        return replace(caller, dialect=self._hub_dialects.of_worker(raw))
 
-    def dialect_of_answer(self, raw: bytes, caller: Caller) -> Dialect | None:
-        """The dialect of an encoded answer to a turn: that of the stream it was sent on.
+    def recognize_turn_completion(self, raw: bytes, caller: Caller) -> Caller:
+        """Find the lease that an encoded completion of a turn is for, and its stream's dialect.
 
-        It is looked for in the answer where the worker has not shown it, or is gone.
+        While the worker has not shown its dialect, or when its lease is over, the completion
+        itself may show it.
         """
-        answer = dialect_detection.completion_ids(raw)
-        lease = self._host.completions.turn_of(
-            caller.hub, answer.completion_token, answer.instance_id
-        )
-        known = None if lease is None else lease.stream.appetite.dialect
-        if known is not None:
-            return known
-        rewinds = lease is not None and lease.turn is not None and lease.turn.rewinds
-        shown = dialect_detection.of_completion(raw, rewinds=rewinds)
-        if lease is not None and shown is not None:
-            self._recognize(lease, shown)
-        return shown
+        lease = self._lease_of(raw, caller)
+        dialect = None if lease is None else lease.stream.appetite.dialect
+        if dialect is None:
+            rewinds = lease is not None and lease.turn is not None and lease.turn.rewinds
+            dialect = dialect_detection.of_completion(raw, rewinds=rewinds)
+            self._record(lease, dialect)
+        return replace(caller, dialect=dialect, lease=lease)
 
-    def dialect_of_daprs_answer(self, raw: bytes, caller: Caller) -> Dialect:
-        """Dapr's; only its workers have this method."""
-        answer = dialect_detection.completion_ids(raw)
-        lease = self._host.completions.turn_of(
-            caller.hub, answer.completion_token, answer.instance_id
-        )
-        if lease is not None:
-            self._recognize(lease, dialects.DAPR)
-        return dialects.DAPR
+    def recognize_dapr_turn_completion(self, raw: bytes, caller: Caller) -> Caller:
+        """The same for a method that only Dapr's workers call."""
+        lease = self._lease_of(raw, caller)
+        self._record(lease, dialects.DAPR)
+        return replace(caller, dialect=dialects.DAPR, lease=lease)
 
-    def _recognize(self, lease: Lease, dialect: Dialect) -> None:
+    def _lease_of(self, raw: bytes, caller: Caller) -> Lease | None:
+        named = dialect_detection.completion_ids(raw)
+        return self._host.completions.find_turn(
+            caller.hub, named.completion_token, named.instance_id
+        )
+
+    def _record(self, lease: Lease | None, dialect: Dialect | None) -> None:
+        """Serve the lease's worker in this dialect from now on, unless its dialect is known."""
+        if lease is None or dialect is None:
+            return
         appetite = lease.stream.appetite
         if appetite.dialect is None:
             self._host.dispatcher.restate(lease.stream, replace(appetite, dialect=dialect))
-            self._spoken.note(appetite.hub, dialect)
+            self._hub_dialects.record(appetite.hub, dialect)
 
     @asynccontextmanager
     async def get_work_items(
         self, request: messages.GetWorkItemsRequest, caller: Caller
     ) -> AsyncGenerator[AsyncIterator[bytes], None]:
         stream = self._host.dispatcher.open(_appetite(request, caller))
-        self._spoken.note(caller.hub, caller.dialect)
+        self._hub_dialects.record(caller.hub, caller.dialect)
         pings = Pings(stream, self._host.link_clock, _end_of_call())
         try:
             yield stream.items()
@@ -110,7 +111,7 @@ class WorkItems:
     async def complete_turn(
         self, request: messages.OrchestratorResponse, caller: Caller
     ) -> messages.CompleteTaskResponse:
-        await self._host.completions.complete_turn(caller.hub, request)
+        await self._host.completions.complete_turn(caller.hub, request, caller.lease)
         return messages.CompleteTaskResponse()
 
     async def complete_activity(
@@ -147,21 +148,21 @@ class WorkItems:
 
 
 class Pings:
-    """Tell a worker regularly that its stream is alive, and give up one that reads nothing.
+    """Pings a worker regularly, and ends its stream when it reads nothing.
 
-    A worker that hangs may have a link that is well: it answers for the worker, and would keep
-    all that was sent to it for ever.
+    The connection of a worker that hangs may be alive and buffer all that is sent to it: only
+    what the worker reads shows that it is well.
     """
 
-    def __init__(self, stream: WorkStream, clock: Clock, give_up: Callable[[], object]) -> None:
+    def __init__(self, stream: WorkStream, clock: Clock, end: Callable[[], object]) -> None:
         ping = messages.WorkItem(health_ping=messages.HealthPing())
         self._ping = codec.encode(ping, dialects.TASKHUB)
         self._stream = stream
         self._clock = clock
-        self._give_up = give_up
+        self._end = end
         self._stuck_at: int | None = None
         self._stuck = 0
-        """Pings since then."""
+        """Pings since `written` last changed while an item was being written."""
         self._set()
 
     def _set(self) -> None:
@@ -174,13 +175,13 @@ class Pings:
         self._stuck_at = at
         if self._stuck > stream.writing // _LEAST_PROGRESS:
             _log.warning(
-                "a worker has read nothing for %d seconds; its work goes to others",
+                "Worker has read nothing for %d seconds, so its work goes to other workers",
                 self._stuck * _PING_INTERVAL.total_seconds(),
                 extra={"hub": stream.appetite.hub},
             )
-            self._give_up()
+            self._end()
             return
-        # Dapr's workers have no such message, and some of them stumble over it.
+        # Dapr's dialect has no such message, and some of its workers fail on it.
         if stream.appetite.dialect is dialects.TASKHUB:
             stream.send(self._ping)
         self._set()
@@ -190,7 +191,7 @@ class Pings:
 
 
 def _end_of_call() -> Callable[[], object]:
-    """What ends the call that runs now, from outside: also when it waits for its peer to read."""
+    """What cancels the current call, even while it waits for its peer to read."""
     task = asyncio.current_task()
     assert task is not None
     return task.cancel
@@ -217,7 +218,7 @@ def _appetite(request: messages.GetWorkItemsRequest, caller: Caller) -> Appetite
 
 
 def _filters(request: messages.GetWorkItemsRequest) -> dict[Kind, Filter] | None:
-    """Absent filters let everything through; an empty list lets nothing of its kind through."""
+    """None accepts everything; an empty list accepts nothing of its kind."""
     filters = request.work_item_filters
     if filters is None:
         return None
@@ -235,12 +236,12 @@ def _filter(
     for entry in entries:
         wanted = frozenset(entry.versions)
         known = versions.get(entry.name, wanted)
-        # No versions means any, so an entry without them makes others of that name moot.
+        # An entry without versions accepts all of them, whatever other entries of the name say.
         versions[entry.name] = known | wanted if known and wanted else frozenset()
     return Filter(versions)
 
 
 def _max_message(caller: Caller) -> int:
     announced = str(caller.metadata.get(_MAX_MESSAGE_KEY, ""))
-    is_sensible = announced.isdecimal() and len(announced) <= _MOST_DIGITS
-    return (int(announced) if is_sensible else 0) or DEFAULT_MAX_MESSAGE
+    is_valid = announced.isdecimal() and len(announced) <= _MAX_DIGITS
+    return (int(announced) if is_valid else 0) or DEFAULT_MAX_MESSAGE

@@ -1,7 +1,7 @@
-"""What the sidecar remembers, and what every way of remembering promises.
+"""What the sidecar stores: the contract of every store, and the values it takes and returns.
 
-A commit is all or nothing, and durable before it returns. Everything else is reading.
-Task hubs are separate: every key begins with one.
+A commit is atomic, and durable before it returns. Task hubs are separate: every key begins
+with one.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ class StoreError(Exception):
 
 
 class StoreLockedError(StoreError):
-    """Another sidecar uses the file."""
+    """Another sidecar has opened the file."""
 
 
 class ForeignFileError(StoreError):
-    """The file is not one of ours, or of a newer version."""
+    """The file was not written by a sidecar, or by a newer version."""
 
 
 class UnreadableError(StoreError):
-    """Something that is stored cannot be read; all else may well be whole."""
+    """Something that is stored cannot be read; the rest may be intact."""
 
 
 class Key(NamedTuple):
-    """Names an instance, or an entity, among all task hubs."""
+    """Identifies an instance, or an entity, among all task hubs."""
 
     hub: str
     instance_id: str
@@ -45,7 +45,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """All that one commit does to one instance, in order."""
+    """The transitions of one instance in one commit, in order."""
 
     key: Key
     instance: Instance | None
@@ -54,13 +54,13 @@ class Change:
 
     @property
     def begins(self) -> bool:
-        """Whether the execution, if there is one, is not the one from before."""
+        """Whether an execution ends or begins: what was handed out of the old one is void."""
         return any(each.origin is not None or each.removes for each in self.transitions)
 
 
 @dataclass(frozen=True, slots=True)
 class EntityChange:
-    """All that one commit does to one entity, in order."""
+    """The transitions of one entity in one commit, in order."""
 
     key: Key
     entity: Entity | None
@@ -78,7 +78,7 @@ class Due(NamedTuple):
 
 
 class Reader(Protocol):
-    """What is committed; the half of the contract that changes nothing."""
+    """The part of the contract that reads what is committed."""
 
     def load(self, key: Key) -> Instance | None:
         """The instance with its rows; None when there is none. The caller owns it."""
@@ -89,19 +89,19 @@ class Reader(Protocol):
         ...
 
     def history(self, key: Key) -> bytes:
-        """The events of the current execution, ready to be spliced into a request."""
+        """The encoded events of the current execution, as a work item holds them."""
         ...
 
     def live_children(self, key: Key) -> list[str]:
-        """Ids of the instances whose parent this is, of whatever execution, and that live."""
+        """Ids of the instances that have not ended and have this parent, whatever its execution."""
         ...
 
     def children(self, key: Key) -> list[str]:
-        """Ids of all instances whose parent this is, of whatever execution."""
+        """Ids of all instances that have this parent, whatever its execution."""
         ...
 
     def due(self, after: datetime | None, until: datetime) -> Iterable[Due]:
-        """What becomes due after the one time (None: ever) until the other, in that order."""
+        """What becomes due after `after` (None: at any time) and until `until`, in that order."""
         ...
 
     def next_due(self, after: datetime) -> datetime | None:
@@ -126,35 +126,35 @@ class Reader(Protocol):
     def instances(
         self, hub: str, query: InstanceQuery, *, after: tuple[datetime, str] | None = None
     ) -> Iterable[InstanceSummary]:
-        """Orchestrations behind that key, by creation time and id; read lazily."""
+        """Orchestrations after that key, by creation time and id; read lazily."""
         ...
 
     def ended(
         self, hub: str, query: EndedQuery, *, after: tuple[datetime, str] | None = None
     ) -> Iterable[tuple[datetime, str]]:
-        """Completion times and ids behind that key, in their order; read lazily."""
+        """Completion times and ids after that key, in their order; read lazily."""
         ...
 
     def entities(self, hub: str, query: EntityQuery, *, after: str = "") -> Iterable[EntitySummary]:
-        """Entities behind that id, by id; read lazily."""
+        """Entities after that id, by id; read lazily."""
         ...
 
 
 class Store(Reader, Protocol):
-    """The contract; `tests/contract` holds every implementation to it."""
+    """The contract of a store; `tests/sidecar/store` tests every implementation against it."""
 
     def commit(self, changes: Sequence[Change | EntityChange]) -> None:
-        """Make all changes durable in one transaction; StoreError means that none is."""
+        """Make all changes durable in one transaction; after StoreError none of them is stored."""
         ...
 
     def wipe(self, hub: str) -> None:
-        """Forget everything in the task hub."""
+        """Delete everything in the task hub."""
         ...
 
     def trim(self, most_bytes: int) -> bool:
-        """Give up to so much space back that nothing is stored in; whether there is more."""
+        """Return up to this much unused space to the file system; whether there is more."""
         ...
 
     def close(self) -> None:
-        """Give everything back; harmless when done already."""
+        """Release the file; a second call does nothing."""
         ...

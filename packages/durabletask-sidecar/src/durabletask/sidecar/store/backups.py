@@ -1,11 +1,9 @@
-"""Copy a database file that a sidecar may be writing to.
+"""Copy a database file while a sidecar may be writing to it.
 
-The copy is of one moment: it is read in one transaction of the write-ahead log, which
-neither waits for the sidecar's commits nor keeps them waiting. While it lasts the log is not
-cut short, so it grows by what is written meanwhile. The copy is written beside its target,
-flushed, and takes the target's name last: whoever finds the target finds it whole.
-
-Knows nothing about what is in the file.
+The copy is a snapshot: it is read in one transaction of the write-ahead log, which neither
+waits for the sidecar's commits nor delays them. Meanwhile the log is not truncated, so it
+grows by what is written. The copy is written to a temporary file beside the target, flushed,
+and renamed last: the target is never incomplete.
 """
 
 from __future__ import annotations
@@ -26,15 +24,15 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]
 
-# How many pages, of 4 KiB mostly, are copied between two looks at the progress.
+# How many pages (usually of 4 KiB) are copied between two reports of the progress.
 _STEP = 2048
 
 
 def copy(source: Path, target: Path, *, overwrite: bool, progress: Progress) -> None:
-    """Make `target` a copy of `source` as it is at some moment during the call.
+    """Make `target` a snapshot of `source`, taken during the call.
 
-    `progress` is told now and then how many bytes are copied, and of how many. Raises
-    StoreError, and leaves the target as it was, when that cannot be.
+    `progress` is called now and then with the number of bytes copied and of all bytes. When
+    this raises StoreError, the target is as it was before.
     """
     _check_target(source, target, overwrite=overwrite)
     with closing(files.connect_to_read(source)) as connection:
@@ -55,25 +53,27 @@ def copy(source: Path, target: Path, *, overwrite: bool, progress: Progress) -> 
 
 def _check_target(source: Path, target: Path, *, overwrite: bool) -> None:
     if not target.name or target.is_dir():
-        raise StoreError(f"{target} is a folder; name a file in it")
+        raise StoreError(f"{target} is a directory; give the name of a file in it")
     if target.exists() and target.samefile(source):
-        raise StoreError(f"{target} is the file itself; name another one for the backup")
+        raise StoreError(f"{target} is the database itself; choose another file for the backup")
     if files.is_companion(target, source):
-        raise StoreError(f"{target} belongs to {source}; name another file for the backup")
+        raise StoreError(
+            f"{target} is one of the files that belong to {source}; choose another file for the backup"
+        )
     if target.exists() and not overwrite:
-        raise StoreError(f"{target} is there already; name another file, or use --force")
+        raise StoreError(f"{target} already exists; choose another file, or use --force")
     if files.companion(target, files.LOCK).exists():
         FileLock(target).release()
     if files.log_size(target):
-        # SQLite would take this log for a part of the copy.
+        # SQLite would read this log as a part of the copy.
         raise StoreError(
-            f"{files.companion(target, files.LOG)} still holds changes of another {target.name}; name another file"
+            f"{files.companion(target, files.LOG)} still has changes of an earlier {target.name}; choose another file"
         )
 
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """An empty file in the same folder, which is gone afterwards unless it was renamed."""
+    """An empty file in the same directory, which is deleted afterwards unless it was renamed."""
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     os.close(descriptor)
     part = Path(name)
@@ -90,14 +90,14 @@ def _copy_pages(source: sqlite3.Connection, part: Path, progress: Progress) -> N
         progress((total - remaining) * page_size, total * page_size)
 
     with closing(sqlite3.connect(part)) as copy:
-        # Half a copy is thrown away, and a whole one is flushed once.
+        # An incomplete copy is deleted, and a complete one is flushed once.
         copy.execute("PRAGMA journal_mode = OFF")
         copy.execute("PRAGMA synchronous = OFF")
         source.backup(copy, pages=_STEP, progress=tell)
 
 
 def _flush(path: Path) -> None:
-    """Have the file, or the names in the folder, survive a power cut."""
+    """Make the file, or the names in the directory, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -110,10 +110,10 @@ def _give_name(part: Path, target: Path, *, overwrite: bool) -> None:
         part.replace(target)
         return
     try:
-        # Unlike a renaming, a link never takes the place of what somebody else made meanwhile.
+        # Unlike a rename, a link never replaces a file that was created in the meantime.
         target.hardlink_to(part)
     except FileExistsError as error:
-        raise StoreError(f"{target} has come into being meanwhile; name another file") from error
+        raise StoreError(f"{target} was created in the meantime; choose another file") from error
     except OSError:
-        # Not every file system has links.
+        # Not every file system has hard links.
         part.replace(target)

@@ -1,7 +1,6 @@
-"""Encoded events in the form in which a work item holds them: tag, length, bytes.
+"""Encode events the way a work item holds them, as a repeated field: tag, length, bytes.
 
-History is kept in this form, so that a work item is made by copying, whatever its length.
-What reads it back is here too.
+Histories are stored in this form, so that a work item is made by copying.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ NEW_EVENTS = 4
 
 
 def repeated_field(events: Iterable[bytes], field_number: int = PAST_EVENTS) -> bytes:
-    """The events as elements of a repeated field."""
+    """The encoded events as a repeated field."""
     return b"".join(wire.length_delimited(field_number, event) for event in events)
 
 
 def spans(history: bytes) -> Iterator[tuple[int, int]]:
-    """Where each event begins and ends."""
+    """The start and end of each event."""
     end, pos = len(history), 0
     while pos < end:
         _, pos = wire.tag_at(history, pos)
@@ -33,6 +32,6 @@ def spans(history: bytes) -> Iterator[tuple[int, int]]:
 
 
 def decoded(history: bytes) -> list[messages.HistoryEvent]:
-    """The events themselves."""
-    # They stand in the place that a request for a turn has them in.
+    """The events of a stored history."""
+    # A stored history is the past_events of an OrchestratorRequest.
     return codec.decode(messages.OrchestratorRequest, history).past_events

@@ -1,4 +1,8 @@
-"""Open a database file as ours: alone, of a version we know, with the schema in place."""
+"""Open database files, and refuse those that a sidecar did not write or that are damaged.
+
+A file that is opened for writing has the current schema. The functions that open one also
+know which files beside it belong to it.
+"""
 
 from __future__ import annotations
 
@@ -13,51 +17,51 @@ from . import ForeignFileError, StoreError
 # What SQLite calls a database that is in no file.
 MEMORY = ":memory:"
 
-# Files beside a database that belong to it: SQLite's logs, and our lock.
+# Suffixes of the files that belong to a database: SQLite's logs, and the sidecar's lock.
 LOG = "-wal"
 LOCK = ".lock"
 _ALL = (LOG, "-shm", "-journal", LOCK)
 
-# "DTpy": says whose file it is to whoever looks at its header.
+# "DTpy", in the header of each file that a sidecar has written.
 APPLICATION_ID = 0x44547079
 
-# The latter when SQLite quotes a name that is damaged: Python cannot read what it says.
+# UnicodeDecodeError when the message of SQLite quotes a damaged name.
 FAILURES = (sqlite3.Error, UnicodeDecodeError)
 
 _MAGIC = b"SQLite format 3\0"
 
-# Where the header has the size of a page, and the size that is written there as 1.
+# Where the header has the page size, and the size that is written there as 1.
 _PAGE_SIZE = slice(16, 18)
 _LARGEST_PAGE = 65536
 
-# More than this is given back to the disk once the log begins anew: it grows as long as a
-# backup reads, and would keep its greatest size ever after.
+# The log is truncated to this when it starts over: it grows while a backup is read, and would
+# keep its largest size from then on.
 _LARGEST_LOG = 64 * 1024 * 1024
 
-_WHAT_TO_DO = "keep a copy of it, and start on a backup or another file"
+_WHAT_TO_DO = "keep a copy of it, and start with a backup or another file"
 
 _MIGRATIONS = resources.files(__package__) / "migrations"
 
 
 def companion(path: Path, suffix: str) -> Path:
-    """The file that belongs to the one at `path`.
+    """The file with this suffix that belongs to the database at `path`.
 
-    SQLite follows links before it names its log. So do we: with two names for one file, each
-    would have a log that nobody writes, and a lock of its own.
+    Links are resolved first, as SQLite does for its logs: otherwise two names of one file
+    would have two locks.
     """
     return Path(os.path.realpath(path) + suffix)
 
 
 def is_companion(part: Path, path: Path) -> bool:
-    """Whether `part` is one of the files that belong to the one at `path`."""
+    """Whether `part` is one of the files that belong to the database at `path`."""
     return Path(os.path.realpath(part)) in {companion(path, suffix) for suffix in _ALL}
 
 
 def connect(path: Path, synchronous: str) -> sqlite3.Connection:
-    """The connection to a file that is there afterwards and has today's schema.
+    """A connection to the file, which is created if needed and has the current schema.
 
-    Raises StoreError when it cannot be read or written, ForeignFileError when it is not
-    ours or newer than this code.
+    Raises StoreError when it cannot be read or written, ForeignFileError when no sidecar or
+    a newer one wrote it.
     """
     _refuse_strangers(path)
     _refuse_orphans(path)
@@ -88,12 +92,12 @@ def _connect(path: Path, database: str, synchronous: str) -> sqlite3.Connection:
 
 
 def reason(error: Exception) -> str:
-    """What the error says, in one line: SQLite quotes whole definitions of tables."""
+    """The text of the error in one line: SQLite quotes whole definitions of tables."""
     return " ".join(str(error).split())
 
 
 def _refuse_strangers(path: Path) -> None:
-    """Raise for a file that is no database; SQLite takes a small one for empty, and its room."""
+    """Raise for a file that is not a database: SQLite takes a small one for empty."""
     try:
         with path.open("rb") as file:
             head = file.read(len(_MAGIC))
@@ -102,24 +106,24 @@ def _refuse_strangers(path: Path) -> None:
     except OSError as error:
         raise StoreError(f"cannot open {path}: {error.strerror}") from error
     if head and head != _MAGIC:
-        raise ForeignFileError(f"{path} is not a database; name another file")
+        raise ForeignFileError(f"{path} is not an SQLite database; choose another file")
 
 
 def _refuse_orphans(path: Path) -> None:
-    """Raise when the file is gone or empty and its log is not; SQLite would delete the log."""
+    """Raise when the file is missing or empty but its log is not: SQLite would delete the log."""
     log = _log(path)
     if _size(log) and not _size(path):
         raise StoreError(
-            f"{path} is empty or gone, but {log.name} beside it still holds changes of it; "
-            "put the file back, or remove both to start anew"
+            f"{path} is empty or missing, but its log {log.name} still has changes; "
+            "put the file back, or remove both to start with an empty file"
         )
 
 
 def _refuse_cut_page(path: Path) -> None:
-    """Raise when the last page is not whole; SQLite takes what is missing for zeros."""
+    """Raise when the last page is incomplete: SQLite reads what is missing as zeros."""
     size = _size(path)
     if not size or _size(_log(path)):
-        # With a log it may be that a checkpoint was interrupted, which the log makes good.
+        # With a log, a checkpoint may have been interrupted, which SQLite repairs.
         return
     with path.open("rb") as file:
         page_size = int.from_bytes(file.read(_PAGE_SIZE.stop)[_PAGE_SIZE], "big")
@@ -143,7 +147,7 @@ def _size(path: Path) -> int:
 def _configure(connection: sqlite3.Connection, path: Path, synchronous: str) -> None:
     version = _version(connection, path)
     if version == 0:
-        # It can only be set before the first table is made.
+        # This can only be set before the first table is created.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_LOG}")
@@ -154,17 +158,17 @@ def _configure(connection: sqlite3.Connection, path: Path, synchronous: str) -> 
 
 
 def _check_integrity(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise when pages are damaged: a sidecar that went on would lose what is still whole."""
+    """Raise when pages are damaged: writing on would lose what is still intact."""
     ((verdict,),) = connection.execute("PRAGMA quick_check(1)")
     if verdict != "ok":
-        # It begins with the name of the database, in lines of its own.
+        # The first lines give the name of the database.
         complaint = str(verdict).splitlines()[-1]
         raise StoreError(f"{path} is damaged ({complaint}); {_WHAT_TO_DO}")
 
 
 def _check_writable(connection: sqlite3.Connection, version: int) -> None:
-    """Raise what the first commit would: SQLite opens a file that it may only read."""
-    connection.execute("BEGIN IMMEDIATE")  # succeeds all the same
+    """Raise what the first commit would raise: SQLite also opens files that it may only read."""
+    connection.execute("BEGIN IMMEDIATE")  # succeeds on a read-only file, too
     connection.execute(f"PRAGMA user_version = {version}")
     connection.execute("ROLLBACK")
 
@@ -174,32 +178,32 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     owner = _pragma(connection, "application_id")
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if owner != APPLICATION_ID and (owner or tables):
-        raise ForeignFileError(f"{path} is a database of another program; name another file")
+        raise ForeignFileError(f"{path} is a database of another program; choose another file")
     version = _pragma(connection, "user_version")
     newest = len(_migrations())
     if version > newest:
         raise ForeignFileError(
             f"{path} was written by a newer durabletask-sidecar (schema {version}, this one "
-            f"knows {newest}); upgrade durabletask-sidecar, or name another file"
+            f"supports {newest}); upgrade durabletask-sidecar, or choose another file"
         )
     return version
 
 
 def log_size(path: Path) -> int:
-    """How many bytes wait beside the file to be written into it."""
+    """The size of the log in bytes."""
     return _size(_log(path))
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that sees one moment of a file, whoever writes to it meanwhile.
+    """A connection that reads a snapshot of the file, whoever writes to it meanwhile.
 
-    Raises StoreError when it cannot be read, ForeignFileError when it is not ours, or of
-    another version than this code. The file itself is never opened but by SQLite: where a
-    sidecar lives in this very process, to close the file would drop SQLite's locks on it.
+    Raises StoreError when it cannot be read, ForeignFileError when no sidecar or one of
+    another version wrote it. Only SQLite opens the file: when a sidecar runs in this process,
+    closing the file would drop SQLite's locks on it.
     """
     if not path.is_file():
-        raise StoreError(f"there is no file {path}")
-    uri = f"{path.absolute().as_uri()}?{_way_to_read(path)}"
+        raise StoreError(f"{path} does not exist")
+    uri = f"{path.absolute().as_uri()}?{_read_mode(path)}"
     try:
         connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     except FAILURES as error:
@@ -217,20 +221,20 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _way_to_read(path: Path) -> str:
-    """What leaves everything as it was: what SQLite is to be told."""
+def _read_mode(path: Path) -> str:
+    """The parameters of the URI with which SQLite leaves all files as they are."""
     if log_size(path):
-        # Who may write, writes when it closes what a sidecar that was killed has left there.
+        # A connection that may write would checkpoint the log of a killed sidecar on closing.
         return "mode=ro"
-    if _is_for_reading_only(path):
-        # Not even SQLite's index of the log can be made there, and nobody can change the file.
+    if _is_on_read_only_medium(path):
+        # SQLite cannot create its index of the log there, and nobody can change the file.
         return "mode=ro&immutable=1"
-    # Who may not write leaves an empty log behind.
+    # A connection that may not write would leave an empty log behind.
     return "mode=rw"
 
 
-def _is_for_reading_only(path: Path) -> bool:
-    """Whether nobody can write there, as on a snapshot or a medium that is kept apart."""
+def _is_on_read_only_medium(path: Path) -> bool:
+    """Whether nobody can write there, as on a mounted snapshot."""
     if sys.platform == "win32":
         return False
     return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
@@ -239,17 +243,17 @@ def _is_for_reading_only(path: Path) -> bool:
 def _check_current(connection: sqlite3.Connection, path: Path) -> None:
     version = _version(connection, path)
     if version == 0:
-        raise ForeignFileError(f"{path} is empty; name a file that a sidecar has written")
+        raise ForeignFileError(f"{path} is empty; choose a file that a sidecar has written")
     if version < len(_migrations()):
         raise ForeignFileError(
-            f"{path} was written by an older durabletask-sidecar; start this one on it once, "
-            "which brings it up to date"
+            f"{path} was written by an older durabletask-sidecar; start this one with it once to "
+            "upgrade it"
         )
 
 
 def _migrate(connection: sqlite3.Connection, version: int) -> None:
     for number, script in enumerate(_migrations()[version:], version + 1):
-        # One script with its own transaction: executescript commits what is open.
+        # The script has its own transaction: executescript commits one that is open.
         connection.executescript(
             f"BEGIN IMMEDIATE;\n{script}\n"
             f"PRAGMA application_id = {APPLICATION_ID};\n"

@@ -1,7 +1,4 @@
-"""Read a file as it is, to say what is wrong with it: one moment, whoever serves it.
-
-Knows nothing about what is right.
-"""
+"""Read a snapshot of a database file, for checking its integrity while a sidecar uses it."""
 
 from __future__ import annotations
 
@@ -15,12 +12,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-# Where there is more, the rest says nothing new.
+# SQLite stops after this many problems.
 _MOST_DAMAGE = 100
 
 
 class Inspection(SqliteReader):
-    """A file that is looked at. Raises StoreError when it cannot be read at all."""
+    """A snapshot of a file. Raises StoreError when it cannot be read at all."""
 
     def __init__(self, path: Path) -> None:
         self._opened = files.connect_to_read(path)
@@ -32,7 +29,7 @@ class Inspection(SqliteReader):
     def damage(self) -> Iterator[str]:
         """What SQLite finds wrong with pages and indexes."""
         for (text,) in self._read(f"PRAGMA integrity_check({_MOST_DAMAGE})", ()):
-            # It begins with the name of the database, in lines of its own.
+            # The first lines give the name of the database.
             yield from (line for line in str(text).splitlines() if line not in ("ok", _TITLE))
 
     def all_instances(self) -> Iterator[Key]:
@@ -42,21 +39,21 @@ class Inspection(SqliteReader):
         return (Key(*columns) for columns in self._read(statements.ALL_ENTITIES, ()))
 
     def orphans(self) -> Iterator[tuple[str, Key]]:
-        """Tables with rows that belong to nobody, and whose they would be."""
+        """Tables with rows of instances or entities that do not exist, and the keys in these rows."""
         for table, statement in statements.ORPHANS:
             for columns in self._read(statement, ()):
                 yield table, Key(*columns)
 
     def pieces(self, key: Key) -> list[tuple[int, bytes]]:
-        """The history as it was written: where each piece begins, and its events."""
+        """The history as it was written: the place of the first event of each piece, and its events."""
         return self._query(statements.LOAD_PIECES, key)
 
     def due_at(self, key: Key) -> datetime | None:
-        """When the instance is woken."""
+        """When the instance has something to do."""
         return self._moment(statements.LOAD_DUE, key)
 
     def entity_due_at(self, key: Key) -> datetime | None:
-        """When the entity is woken."""
+        """When the entity has operations to run."""
         return self._moment(statements.LOAD_ENTITY_DUE, key)
 
     def _moment(self, statement: str, key: Key) -> datetime | None:

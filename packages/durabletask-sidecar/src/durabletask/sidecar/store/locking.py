@@ -1,7 +1,7 @@
-"""Keep a second sidecar away from a file.
+"""Lock a database file, so that no second sidecar opens it.
 
-A lock on a file beside it, held by the operating system: it goes with the process,
-however that ends. SQLite's own exclusive mode would rule out a backup while running.
+The operating system holds the lock, on a file beside the database: it ends with the process,
+however that ends. SQLite's own exclusive mode would not allow backups meanwhile.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class FileLock:
         except OSError as error:
             os.close(self._descriptor)
             raise StoreLockedError(
-                f"{path} is in use by another durabletask-sidecar; stop it, or name another file"
+                f"{path} is in use by another durabletask-sidecar; stop it, or choose another file"
             ) from error
 
     def release(self) -> None:
-        # A forked child holds the descriptor too, so closing it alone would not do. The file
-        # stays: removing it would let two processes lock two files of one name.
+        # A forked child has the descriptor too, so closing it would not release the lock. The
+        # file stays: without it, two processes could lock two files of the same name.
         _unlock(self._descriptor)
         os.close(self._descriptor)
 

@@ -52,7 +52,7 @@ class _Order(Generic[K]):
 
 
 class MemoryStore:
-    """Holds copies, as a file would: nobody can change what is stored but by a commit."""
+    """Holds copies, as a file would: only commits change what is stored."""
 
     def __init__(self) -> None:
         self._instances: dict[Key, Instance] = {}
@@ -152,11 +152,11 @@ class MemoryStore:
             self._remove_entity(key)
             self._schedule(key, None)
 
-    def trim(self, most_bytes: int) -> bool:  # noqa: ARG002 - there is none to give back
+    def trim(self, most_bytes: int) -> bool:  # noqa: ARG002 - there is no file
         return False
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to release."""
 
     def _is_live(self, key: Key) -> bool:
         return self._instances[key].is_live
@@ -231,12 +231,12 @@ class MemoryStore:
             insort(self._by_time, (due_at, key))
 
     def _behind(self, at: datetime) -> int:
-        """Where in the list the times begin that are later."""
+        """The index of the first time in the list that is later."""
         return bisect_right(self._by_time, at, key=itemgetter(0))
 
 
 class _Places(NamedTuple):
-    """What an instance is found by, besides its id."""
+    """By what an instance is found, besides its id."""
 
     created_at: datetime | None
     completed_at: datetime | None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InstanceQuery:
-    """Which orchestrations are looked for; what is None or empty holds for all."""
+    """Which orchestrations to find; None or empty means all."""
 
     statuses: frozenset[int] = frozenset()
     created_from: datetime | None = None
@@ -50,13 +50,13 @@ class InstanceSummary:
 
     @property
     def key(self) -> tuple[datetime, str]:
-        """Its place in the order of creation."""
+        """Sorts instances by when they were created."""
         return (self.origin.created_at, self.instance_id)
 
 
 @dataclass(frozen=True, slots=True)
 class EndedQuery:
-    """Which orchestrations that have ended are looked for."""
+    """Which of the orchestrations that have ended to find."""
 
     statuses: frozenset[int] = frozenset()
     completed_from: datetime | None = None
@@ -73,13 +73,13 @@ class EndedQuery:
 
 @dataclass(frozen=True, slots=True)
 class EntityQuery:
-    """Which entities are looked for."""
+    """Which entities to find."""
 
     prefix: str = ""
     modified_from: datetime | None = None
     modified_to: datetime | None = None
     transient: bool = True
-    """Those without a state too."""
+    """Whether to include those without a state."""
 
     def accepts(self, entity: EntitySummary) -> bool:
         return (
@@ -96,7 +96,7 @@ class EntitySummary:
     entity_id: str
     progress: EntityProgress
     backlog: int
-    """How many messages wait for it."""
+    """How many messages are in its queue."""
 
 
 def _is_within(at: datetime, first: datetime | None, end: datetime | None) -> bool:
@@ -108,7 +108,7 @@ Sql = tuple[str, list[Any]]
 
 
 class _Conditions:
-    """Conditions that all must hold."""
+    """The conditions of a WHERE clause, joined by AND."""
 
     def __init__(self, hub: str, table: str) -> None:
         self._texts = [f"{table}.hub = ?"]
@@ -131,7 +131,7 @@ class _Conditions:
 
     def prefix(self, column: str, prefix: str) -> None:
         if prefix:
-            # Ids are compared by their bytes, so this much holds without LIKE and its escapes.
+            # Ids are compared by their bytes; LIKE would need escapes.
             self.add(f"{column} >= ? AND substr({column}, 1, ?) = ?", prefix, len(prefix), prefix)
 
     def behind(self, columns: str, after: tuple[datetime, str] | None) -> None:

@@ -32,7 +32,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 Columns = tuple[Any, ...]
 
-# How many of its columns a joined row begins with.
+# How many columns an origin has.
 ORIGIN_WIDTH = 10
 
 

@@ -1,7 +1,7 @@
-"""The store on one SQLite file: write-ahead log, one transaction a commit.
+"""The store in one SQLite file: with a write-ahead log, and one transaction for each commit.
 
-The encoded history of instances that are active is kept in memory as well, written
-through, so that a turn costs a copy and not a query.
+The encoded histories of active instances are cached, so that a turn costs a copy and no
+query. Commits write to the cache, too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class _HistoryCache:
     """Encoded histories of the instances used last, up to so many bytes."""
 
     def __init__(self, most_bytes: int) -> None:
-        # Without the last one, each turn of an instance with a larger history would read it.
+        # Otherwise each turn of an instance with a larger history would read all of it.
         self._histories: Lru[Key, bytearray] = Lru(most_bytes, least=1)
 
     def get(self, key: Key) -> bytearray | None:
@@ -45,7 +45,7 @@ class _HistoryCache:
         self._histories.put(key, history, len(history))
 
     def apply(self, change: Change) -> None:
-        """Follow a commit, for a history that is held; drop it when the instance ended."""
+        """Add a commit to the history, if it is cached; drop it when the instance has ended."""
         history = self._histories.pop(change.key)
         if history is None or change.instance is None or not change.instance.is_live:
             return
@@ -64,8 +64,8 @@ class SqliteStore(SqliteReader):
     """Opens the file, or creates it. Raises StoreError when it cannot be used.
 
     `path` is the path of a file, or ":memory:" for a database that is never written to a disk.
-    With `synchronous="full"` a commit survives a power cut; with `"normal"` only the end
-    of the process.
+    With `synchronous="full"` a commit survives a power cut; with `"normal"` it survives only
+    the end of the process.
     """
 
     def __init__(
@@ -106,14 +106,14 @@ class SqliteStore(SqliteReader):
         ((page_size,),) = self._query("PRAGMA page_size", ())
         pages = max(1, most_bytes // page_size)
         try:
-            # A script, since every page is a row without columns, and a query ends at the first.
+            # A script: each page is a row without columns, and a query would end at the first.
             self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
         except files.FAILURES as error:
             reason = files.reason(error)
-            raise StoreError(f"the file cannot be made smaller: {reason}") from error
+            raise StoreError(f"cannot shrink the file: {reason}") from error
         ((free,),) = self._query("PRAGMA freelist_count", ())
         if not free:
-            # The file ends earlier by the log; with a checkpoint, also on the disk.
+            # The log says that the file is shorter; a checkpoint makes it so on the disk.
             self._query("PRAGMA wal_checkpoint(PASSIVE)", ())
         return bool(free)
 
@@ -133,7 +133,7 @@ class SqliteStore(SqliteReader):
         except files.FAILURES as error:
             self._roll_back()
             reason = files.reason(error)
-            raise StoreError(f"the commit failed and nothing of it is stored: {reason}") from error
+            raise StoreError(f"the transaction failed and was rolled back: {reason}") from error
         except BaseException:
             self._roll_back()
             raise
@@ -146,7 +146,7 @@ class SqliteStore(SqliteReader):
 def _locked(path: str | PathLike[str], synchronous: str) -> tuple[FileLock, sqlite3.Connection]:
     """The connection to a file, and the lock that keeps other sidecars from it."""
     if os.fspath(path).startswith("file:"):
-        # Many builds of SQLite take it for a URI, and would open another file than is locked.
+        # Many builds of SQLite would take it for a URI, and open another file than is locked.
         raise StoreError(f"{os.fspath(path)!r} is a URI; give the path of the file instead")
     lock = FileLock(Path(path))
     try:

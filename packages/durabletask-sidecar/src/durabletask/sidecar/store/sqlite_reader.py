@@ -1,7 +1,4 @@
-"""Read from a SQLite file, through somebody else's connection.
-
-Knows nothing about how the file is opened, and changes nothing in it.
-"""
+"""Read instances and entities through a connection to a SQLite database."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class SqliteReader:
-    """What is committed, as the connection sees it."""
+    """Reads what is committed; changes nothing."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -83,7 +80,7 @@ class SqliteReader:
         return rows.moment(found)
 
     def live_counts(self) -> Mapping[str, int]:
-        return dict(self._query(statements.ALIVE, ()))
+        return dict(self._query(statements.LIVE_COUNTS, ()))
 
     def outstanding_tasks(self) -> Iterator[tuple[Key, ScheduledTask]]:
         for hub, instance_id, *columns in self._query(statements.OUTSTANDING_TASKS, ()):
@@ -127,12 +124,12 @@ class SqliteReader:
 
 @contextmanager
 def _whole(whose: str) -> Iterator[None]:
-    """Say whose rows they are that no longer mean anything."""
+    """Raise UnreadableError when the rows of this instance or entity make no sense."""
     try:
         yield
     except (ValueError, TypeError, OverflowError) as error:
         raise UnreadableError(
-            f"what is stored of '{whose}' is damaged: {files.reason(error)}"
+            f"the stored data of '{whose}' is damaged: {files.reason(error)}"
         ) from error
 
 

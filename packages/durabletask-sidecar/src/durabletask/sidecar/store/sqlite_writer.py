@@ -1,4 +1,4 @@
-"""Write changes through a connection, inside somebody else's transaction."""
+"""Write changes through a connection, inside the transaction of the caller."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 _R = TypeVar("_R")
 
-# A place in history that no event has.
-_BEHIND_EVERYTHING = 2**62
+# A place in a history that no event has.
+_AFTER_EVERYTHING = 2**62
 
 
 class Writer:
-    """One connection's way to write."""
+    """Writes through one connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -38,7 +38,7 @@ class Writer:
                     progress.append(_progress_columns(change.key, change.instance))
             else:
                 self._write_entity(change)
-        # All at once: a row for each instance, which nothing else here reads.
+        # With one statement: there is one row for each instance, and nothing above reads it.
         self._connection.executemany(statements.WRITE_PROGRESS, progress)
 
     def wipe(self, hub: str) -> None:
@@ -78,10 +78,10 @@ class Writer:
     def _write_rows(self, key: Key, transition: Transition) -> None:
         self._remove(statements.REMOVE_INBOX, key, transition.inbox_remove)
         self._add(statements.WRITE_INBOX, key, transition.inbox_add, rows.inbox_columns)
-        if _changes_what_is_out(transition):
-            self._write_what_is_out(key, transition)
+        if _changes_outstanding(transition):
+            self._write_outstanding(key, transition)
 
-    def _write_what_is_out(self, key: Key, transition: Transition) -> None:
+    def _write_outstanding(self, key: Key, transition: Transition) -> None:
         self._remove(statements.REMOVE_TASK, key, transition.tasks_remove)
         self._remove(statements.REMOVE_CHILD, key, transition.children_remove)
         self._remove(statements.REMOVE_CALL, key, transition.calls_remove)
@@ -123,8 +123,8 @@ class Writer:
             self._connection.execute(statement, (*key, name))
 
 
-def _changes_what_is_out(transition: Transition) -> bool:
-    """Most transitions do not: they only put something into an inbox."""
+def _changes_outstanding(transition: Transition) -> bool:
+    """Whether rows besides the inbox change; for most transitions they do not."""
     removes = transition.tasks_remove or transition.children_remove or transition.calls_remove
     adds = transition.tasks_add or transition.children_add or transition.calls_add
     return bool(removes or adds or transition.locks_remove or transition.locks_set)
@@ -135,9 +135,9 @@ def _progress_columns(key: Key, instance: Instance) -> rows.Columns:
 
 
 def _history_position(change: Change) -> int:
-    """Where the first event of the change stands in the history of the old execution."""
+    """The place of the first event of the change in the history of the old execution."""
     if change.begins or change.instance is None:
-        # What it adds to the old execution goes with it, and must only not collide.
-        return _BEHIND_EVERYTHING
+        # What it adds to the old execution is deleted with it; here it must only not collide.
+        return _AFTER_EVERYTHING
     added = sum(len(transition.events) for transition in change.transitions)
     return change.instance.progress.history_length - added

@@ -1,6 +1,6 @@
-"""The SQL of the SQLite store, apart from the code that runs it."""
+"""The SQL statements of the SQLite store; those of queries are built in `queries`."""
 
-# ruff: noqa: S608 - statements are put together of constants; values are parameters always
+# ruff: noqa: S608 - statements are put together of constants; values are always parameters
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ LOAD_ENTITY_DUE = "SELECT due_at FROM entities WHERE hub = ? AND entity_id = ?"
 ALL_INSTANCES = "SELECT hub, instance_id FROM origins ORDER BY hub, instance_id"
 ALL_ENTITIES = "SELECT hub, entity_id FROM entities ORDER BY hub, entity_id"
 
-# Rows of instances, or of entities, that are not there.
+# Rows of instances, or of entities, that do not exist.
 ORPHANS = tuple(
     (
         table,
@@ -91,7 +91,7 @@ LIVE_CHILDREN = f"""
 
 CHILDREN = "SELECT instance_id FROM origins WHERE hub = ? AND parent_id = ?"
 
-# From one to the next in the index, for looking at every row takes long.
+# Skips from one task hub to the next in the index, instead of reading every row.
 HUBS = """
     WITH RECURSIVE found (hub) AS (
         SELECT min(hub) FROM origins
@@ -102,7 +102,7 @@ HUBS = """
     SELECT hub FROM found WHERE hub IS NOT NULL
 """
 
-# An entity has no name here: it is in its id.
+# An entity has no name column: the name is in its id.
 DUE = """
     SELECT hub, instance_id, name, version, due_at
     FROM progress JOIN origins USING (hub, instance_id)
@@ -113,7 +113,7 @@ DUE = """
     ORDER BY due_at
 """
 
-# Each minimum apart, for only so the indexes give them at once.
+# Two minimums, since SQLite takes only a single min() from an index.
 NEXT_DUE = """
     SELECT min(due_at) FROM (
         SELECT min(due_at) AS due_at FROM progress WHERE due_at > ?
@@ -122,8 +122,8 @@ NEXT_DUE = """
     )
 """
 
-# All less those that have ended: both are in indexes, and the rows need not be read.
-ALIVE = """
+# All minus those that have ended: both are in indexes, so no rows are read.
+LIVE_COUNTS = """
     SELECT hub, all_of_them - coalesce(ended, 0)
     FROM (SELECT hub, count(*) AS all_of_them FROM origins GROUP BY hub)
     LEFT JOIN (

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from durabletask.protocol import messages
     from durabletask.sidecar.commit.committer import Committer
     from durabletask.sidecar.commit.group_commit import GroupCommit
-    from durabletask.sidecar.engine.commands import TurnTaken
+    from durabletask.sidecar.engine.commands import DispatchedTurn
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.instrumentation import Completion, Instrumentation
 
@@ -44,8 +44,8 @@ class Completions:
         self._committer = committer
         self.instrumentation: Instrumentation = NO_INSTRUMENTATION
 
-    def turn_of(self, hub: str, token: str, instance_id: str) -> Lease | None:
-        """The lease that an answer to a turn is for; None when it is over."""
+    def find_turn(self, hub: str, token: str, instance_id: str) -> Lease | None:
+        """The lease that a completion of a turn is for; None when it is over."""
         if token:
             return self._find(hub, token)
         return self._dispatcher.find_sole(Kind.TURN, hub, instance_id)
@@ -55,9 +55,15 @@ class Completions:
         lease = self._dispatcher.find(token)
         return lease if lease is not None and lease.work.hub == hub else None
 
-    async def complete_turn(self, hub: str, response: messages.OrchestratorResponse) -> None:
-        """Commit what a worker decided; nothing happens when its lease is over."""
-        lease = self.turn_of(hub, response.completion_token, response.instance_id)
+    async def complete_turn(
+        self, hub: str, response: messages.OrchestratorResponse, lease: Lease | None = None
+    ) -> None:
+        """Commit the actions of a turn; nothing happens when its lease is over.
+
+        `lease` is what `find_turn` has found for the response, if the caller has it already.
+        """
+        if lease is None:
+            lease = self.find_turn(hub, response.completion_token, response.instance_id)
         if lease is None or lease.turn is None:
             return
         if response.is_partial:
@@ -95,24 +101,29 @@ class Completions:
         the sidecar was started anew, must not do the work a second time.
         """
         token = response.completion_token
-        if not token:
+        if token:
+            lease = self._find(hub, token)
+        else:
             lease = self._dispatcher.find_sole(
                 Kind.ACTIVITY, hub, response.instance_id, response.task_id
             )
-            token = "" if lease is None else lease.token
-        task = completion_tokens.task_of(token)
-        # A token can be made up. It must not reach into a task hub that the caller may not enter.
+        if lease is None:
+            await self._complete_unleased(hub, response)
+        elif lease.work.kind is Kind.ACTIVITY:
+            task_key = lease.work.task_key
+            command = CompleteActivity(task_key, response.result, response.failure_details)
+            await self._settle(lease, command)
+
+    async def _complete_unleased(self, hub: str, response: messages.ActivityResponse) -> None:
+        task = completion_tokens.task_of(response.completion_token)
+        # Anybody can make a token up. It must not reach into another task hub than the caller's.
         if task is None or task.hub != hub:
             return
         command = CompleteActivity(task.key, response.result, response.failure_details)
-        lease = self._find(hub, token)
-        if lease is None:
-            await self._commits.submit(
-                Submission(task.hub, task.instance_id, command),
-                stored=lambda reply: self._tell(Kind.ACTIVITY, command, reply),
-            )
-        else:
-            await self._settle(lease, command)
+        await self._commits.submit(
+            Submission(task.hub, task.instance_id, command),
+            stored=lambda reply: self._tell(Kind.ACTIVITY, command, reply),
+        )
 
     async def complete_batch(self, hub: str, result: messages.EntityBatchResult) -> Reply:
         """Commit what the operations of an entity did; nothing when the lease is over."""
@@ -125,7 +136,7 @@ class Completions:
             return ACCEPTED
         if not result.results and result.failure_details is None:
             # Nothing was run. Sent again at once, it would come back for ever.
-            self.abandon(hub, Kind.ENTITY, lease.token)
+            self._abandon(lease)
             return ACCEPTED
         await self._settle(
             lease,
@@ -142,7 +153,11 @@ class Completions:
     def abandon(self, hub: str, kind: Kind, token: str) -> None:
         """Take back work that its worker does not want."""
         lease = self._find(hub, token)
-        if lease is not None and lease.work.kind is kind and lease.settling is None:
+        if lease is not None and lease.work.kind is kind:
+            self._abandon(lease)
+
+    def _abandon(self, lease: Lease) -> None:
+        if lease.settling is None:
             self._dispatcher.abandon(lease)
 
     def refuse(self, lease: Lease, size: int) -> asyncio.Future[Reply]:
@@ -175,7 +190,7 @@ class Completions:
 
     def _tell(self, kind: Kind, completion: Completion, reply: Reply) -> None:
         if isinstance(reply, Accepted):
-            self.instrumentation.work_completed(kind, completion)
+            self.instrumentation.work_completed(kind.value, completion)
 
     def _stored(self, lease: Lease, completion: Completion, reply: Reply) -> None:
         self._tell(lease.work.kind, completion, reply)
@@ -184,7 +199,7 @@ class Completions:
             self._note_session(lease, lease.turn)
         self._dispatcher.settle(lease)
 
-    def _note_session(self, lease: Lease, turn: TurnTaken) -> None:
+    def _note_session(self, lease: Lease, turn: DispatchedTurn) -> None:
         """Take note of what the worker has warm now, or has not any more."""
         work, sessions = lease.work, lease.stream.sessions
         instance = self._committer.instance(work.hub, work.instance_id)

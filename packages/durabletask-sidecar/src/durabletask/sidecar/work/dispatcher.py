@@ -120,7 +120,7 @@ class Dispatcher:
             return
         for lease in self._leases.held_by(stream):
             if lease.settling is None:
-                self.instrumentation.work_lost(lease.work.kind)
+                self.instrumentation.work_lost(lease.work.kind.value)
                 self._take_back(lease)
         self.pump()
 
@@ -199,7 +199,7 @@ class Dispatcher:
 
     def abandon(self, lease: Lease) -> None:
         """Offer work anew that its worker does not want, to others first."""
-        self.instrumentation.work_abandoned(lease.work.kind)
+        self.instrumentation.work_abandoned(lease.work.kind.value)
         _log.debug("a worker gave work back", extra=_about(lease.work))
         if not self._release(lease):
             return
@@ -290,7 +290,12 @@ class Dispatcher:
         """How much waits, and how much is out."""
         waiting = self._backlog.counts()
         waiting.update(kind for kind, *_ in self._resting)
-        return WorkStats(waiting, self._leases.counts(), len(self._streams))
+        leased = self._leases.counts()
+        return WorkStats(
+            {kind.value: count for kind, count in waiting.items()},
+            {kind.value: count for kind, count in leased.items()},
+            len(self._streams),
+        )
 
     @property
     def is_idle(self) -> bool:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from durabletask.protocol.dialects import Dialect
     from durabletask.sidecar.commit.committer import Committer
-    from durabletask.sidecar.engine.commands import TurnTaken
-    from durabletask.sidecar.engine.entities.commands import BatchTaken
+    from durabletask.sidecar.engine.commands import DispatchedTurn
+    from durabletask.sidecar.engine.entities.commands import DispatchedBatch
     from durabletask.sidecar.engine.entities.state import Entity, MessageRow
     from durabletask.sidecar.engine.state import Instance, TaskRow
 
@@ -93,7 +93,7 @@ WHOLE = TurnForm()
 class PreparedTurn:
     """A work item, and what committing the answer to it will need."""
 
-    turn: TurnTaken
+    turn: DispatchedTurn
     work_item: bytes
     committed: Known
     """The history before the turn; the worker has all of it now."""
@@ -103,7 +103,7 @@ class PreparedTurn:
 class PreparedBatch:
     """The same for the operations of an entity."""
 
-    batch: BatchTaken
+    batch: DispatchedBatch
     work_item: bytes
 
 
@@ -162,7 +162,7 @@ class WorkItemSource:
         if not rows:
             return None
         make = old_batch_item if in_older_form else batch_item
-        return PreparedBatch(batches.taken(entity, rows), make(entity, rows, token))
+        return PreparedBatch(batches.dispatched(entity, rows), make(entity, rows, token))
 
     def activity_work_item(
         self,
@@ -263,7 +263,7 @@ def _form(instance: Instance, stream: WorkStream) -> TurnForm:
 
 
 def turn_item(
-    instance: Instance, turn: TurnTaken, past: bytes, token: str, form: TurnForm
+    instance: Instance, turn: DispatchedTurn, past: bytes, token: str, form: TurnForm
 ) -> bytes:
     """The work item of a turn; the `past` events are spliced already."""
     is_left_out = not past and instance.progress.history_length > 0
@@ -284,7 +284,7 @@ def turn_item(
 
 
 def dapr_turn_item(
-    instance: Instance, turn: TurnTaken, past: bytes, token: str, form: TurnForm
+    instance: Instance, turn: DispatchedTurn, past: bytes, token: str, form: TurnForm
 ) -> bytes:
     """The same for one of Dapr's workers; the `past` events are transcribed already."""
     known = form.known.events

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from durabletask.sidecar.commit.notifications import Kind, Work, WorkKey
-    from durabletask.sidecar.engine.commands import TurnTaken
-    from durabletask.sidecar.engine.entities.commands import BatchTaken
+    from durabletask.sidecar.engine.commands import DispatchedTurn
+    from durabletask.sidecar.engine.entities.commands import DispatchedBatch
     from durabletask.sidecar.engine.transition import Reply
 
     from .streams import WorkStream
@@ -38,13 +38,13 @@ class Lease:
     """The next turn, when more came in for the instance while this one was out."""
     settling: asyncio.Future[Reply] | None = None
     """Its completion, while that is being stored; nobody else may complete or release it."""
-    turn: TurnTaken | None = None
+    turn: DispatchedTurn | None = None
     """What the worker was given of an inbox; None for activities and entities."""
     committed: Known = NOTHING
     """The history before the turn."""
     has_history: bool = True
     """Whether the worker was sent all that is committed."""
-    batch: BatchTaken | None = None
+    batch: DispatchedBatch | None = None
     """What the worker was given of an entity's queue."""
     parts: Parts = field(default_factory=Parts)
     """What came so far of a response that comes in several messages."""

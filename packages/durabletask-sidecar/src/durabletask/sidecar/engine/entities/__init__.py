@@ -1,5 +1,5 @@
-"""Entities: small states that run one operation after the other, and can be locked.
+"""The rules of entities: named states that run one operation at a time and can be locked.
 
-An entity exists as soon as a message reaches it. Its messages wait in one queue; an
-orchestration that holds its lock is served alone until it gives the lock back.
+An entity exists as soon as a message reaches it. Its messages wait in one queue. While an
+orchestration holds its lock, only the messages of that orchestration are handled.
 """

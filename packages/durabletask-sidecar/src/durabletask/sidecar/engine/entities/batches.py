@@ -1,4 +1,4 @@
-"""A batch of operations: what goes into it, and what is made of its results."""
+"""A batch of operations: which messages a worker gets, and what its response changes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from durabletask.sidecar.engine.commands import EntityAnswered, StartDetached, S
 from durabletask.sidecar.engine.failure_details import limit_depth
 from durabletask.sidecar.engine.transition import Stale
 
-from .commands import BatchTaken, SignalEntity
+from .commands import DispatchedBatch, SignalEntity
 from .locks import grant_next
 from .queue import MessageKind
 from .state import EntityTransition
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
     NewId = Callable[[], str]
 
-# One batch takes at most so many operations; the rest waits for the next.
-_LARGEST_BATCH = 500
-# What a work item holds besides events and state: ids and token.
+# Operations in one batch; the rest waits for the next.
+_MAX_OPERATIONS = 500
+# Bytes of a work item besides its events and state: ids and token.
 _OVERHEAD = 4096
-# Of each event: tag and length.
+# Bytes of the tag and the length before each event.
 _FRAME = 8
 
 
 def prepare(entity: Entity, now: datetime, room: int) -> list[MessageRow]:
     """The operations that run next, as many as have room; empty when there are none.
 
-    `room` is how many bytes the work item may have. The first goes in whatever its size.
+    `room` is how many bytes the work item may have. The first is sent whatever its size.
     """
     state = len((entity.progress.state or "").encode())
     waiting = entity.queue.visible(now, entity.holder_id)
@@ -48,13 +48,13 @@ def _capped(rows: Iterable[MessageRow], room: int) -> Iterable[MessageRow]:
     size = 0
     for count, row in enumerate(rows):
         size += len(row.event) + _FRAME
-        if row.kind is MessageKind.LOCK or (count and (count >= _LARGEST_BATCH or size > room)):
+        if row.kind is MessageKind.LOCK or (count and (count >= _MAX_OPERATIONS or size > room)):
             return
         yield row
 
 
-def taken(entity: Entity, rows: Iterable[MessageRow]) -> BatchTaken:
-    return BatchTaken(entity.progress.execution_id, tuple(row.number for row in rows))
+def dispatched(entity: Entity, rows: Iterable[MessageRow]) -> DispatchedBatch:
+    return DispatchedBatch(entity.progress.execution_id, tuple(row.number for row in rows))
 
 
 def complete(
@@ -64,10 +64,10 @@ def complete(
     now: datetime,
     new_id: NewId,
 ) -> EntityTransition:
-    """Commit the batch: state, answers and all that the operations asked for, at once."""
+    """Commit the new state, the results, and all that the operations asked for, at once."""
     batch = command.batch
     if entity is None or not _is_current(entity, batch):
-        return EntityTransition(reply=Stale(f"the batch of '{entity_id}' is no longer wanted"))
+        return EntityTransition(reply=Stale(f"the batch of '{entity_id}' is not pending"))
     builder = EntityTransitionBuilder(entity, now)
     rows = [entity.queue[number] for number in batch.numbers]
     if command.failure is not None:
@@ -75,18 +75,18 @@ def complete(
             builder.remove(row.number)
             _answer(builder, row, None, command.failure)
     else:
-        # The others were not run, and stand first in the queue still.
+        # Operations without a result did not run, and stay at the head of the queue.
         for row, result in zip(rows, command.results, strict=False):
             builder.remove(row.number)
             _answer(builder, row, *_outcome(result))
         for action in command.actions:
             _carry_out(builder, action, new_id)
-        builder.write(command.state)
+        builder.set_state(command.state)
     grant_next(builder)
     return builder.build()
 
 
-def _is_current(entity: Entity, batch: BatchTaken) -> bool:
+def _is_current(entity: Entity, batch: DispatchedBatch) -> bool:
     return entity.progress.execution_id == batch.execution_id and all(
         number in entity.queue and _may_run(entity, entity.queue[number])
         for number in batch.numbers
@@ -94,9 +94,10 @@ def _is_current(entity: Entity, batch: BatchTaken) -> bool:
 
 
 def _may_run(entity: Entity, row: MessageRow) -> bool:
-    """Whether nobody else has locked the entity since the operation was handed out.
+    """Whether no other orchestration has locked the entity since the operation was sent.
 
-    That happens when a holder ends whose call is out: the next one may stand before it.
+    That happens when the holder ends while a worker has its call: the next lock request may
+    come before that call in the queue.
     """
     holder_id = entity.holder_id
     return holder_id is None or row.request[0] == holder_id
@@ -109,7 +110,7 @@ def _outcome(
         return result.success.result, None
     failure = None if result.failure is None else result.failure.failure_details
     return None, failure or messages.TaskFailureDetails(
-        error_type="OperationFailed", error_message="The worker gave no details of the failure."
+        error_type="OperationFailed", error_message="No failure details were reported."
     )
 
 
@@ -142,7 +143,7 @@ def _signal(
     builder: EntityTransitionBuilder, action: messages.SendSignalAction, new_id: NewId
 ) -> None:
     target = ids.normalized_entity_id(action.instance_id)
-    # Nobody is there to be told that the signal had no address.
+    # A signal without a valid address is dropped: nobody waits for its result.
     if target is not None:
         signal = SignalEntity(new_id(), action.name, action.input, action.scheduled_time)
         builder.send(target, signal)

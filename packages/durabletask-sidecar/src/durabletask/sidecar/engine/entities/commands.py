@@ -1,4 +1,4 @@
-"""What can be asked of an entity."""
+"""Commands to entities."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The execution of an orchestration that waits for an answer."""
+    """The execution that waits for the answer."""
 
     instance_id: str
     execution_id: str
@@ -22,7 +22,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class SignalEntity:
-    """Queue an operation whose result nobody waits for."""
+    """Queue an operation without a caller: its result is dropped."""
 
     request_id: str
     operation: str
@@ -32,7 +32,7 @@ class SignalEntity:
 
 @dataclass(frozen=True, slots=True)
 class CallEntity:
-    """Queue an operation, and tell the caller how it went."""
+    """Queue an operation whose result is sent to the caller."""
 
     request_id: str
     operation: str
@@ -43,7 +43,7 @@ class CallEntity:
 
 @dataclass(frozen=True, slots=True)
 class RequestLock:
-    """Lock the entity for an orchestration as soon as it is its turn, and then the next one."""
+    """Queue a request to lock the entity, and then the next one of the set."""
 
     critical_section_id: str
     lock_set: tuple[str, ...]
@@ -54,30 +54,30 @@ class RequestLock:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseLock:
-    """Give the entity free, or take back the request for it; harmless when there is neither."""
+    """Release the entity, or withdraw the request to lock it; otherwise nothing happens."""
 
     holder_id: str
     critical_section_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class BatchTaken:
-    """What a worker was given, as far as committing its answer needs it."""
+class DispatchedBatch:
+    """What a worker was sent, as far as committing its response needs it."""
 
     execution_id: str
     numbers: tuple[int, ...]
-    """Of the messages, in the order of the operations."""
+    """The numbers of the messages, in the order of the operations."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompleteBatch:
     """Commit what the operations did.
 
-    There may be fewer results than operations: the others were not run. With `failure`
-    none had an effect, and all have failed.
+    There may be fewer results than operations: the others did not run. With a `failure`, all
+    operations have failed and none has changed anything.
     """
 
-    batch: BatchTaken
+    batch: DispatchedBatch
     results: Sequence[messages.OperationResult]
     actions: Sequence[messages.OperationAction]
     state: str | None = None
@@ -86,12 +86,12 @@ class CompleteBatch:
 
 @dataclass(frozen=True, slots=True)
 class PurgeEntity:
-    """Forget the entity, unless an orchestration holds it or waits for it."""
+    """Remove the entity, unless an orchestration has locked it or waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CleanEntity:
-    """Forget the entity if it is empty: no state, no lock, no message."""
+    """Remove the entity if it is empty: no state, no lock, no message."""
 
 
 EntityCommand = (

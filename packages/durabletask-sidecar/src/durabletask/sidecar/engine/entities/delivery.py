@@ -1,4 +1,4 @@
-"""How an operation reaches an entity, and how an entity is forgotten."""
+"""Queue signals and calls for an entity, and remove entities."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .commands import CallEntity, CleanEntity, PurgeEntity, SignalEntity
     from .state import Entity
 
-# Only what an orchestrator asks for has a number, and that is in its own history.
-_UNNUMBERED = -1
+# The event in the queue has no id; the action's id is in the history of the orchestration.
+_NO_EVENT_ID = -1
 
 
 def signal(
@@ -33,7 +33,7 @@ def signal(
         return EntityTransition()
     builder = open_builder(entity, entity_id, now, new_id)
     event = events.entity_operation_signaled(
-        _UNNUMBERED,
+        _NO_EVENT_ID,
         entity_id,
         command.operation,
         command.input,
@@ -61,7 +61,7 @@ def call(
         return EntityTransition()
     builder = open_builder(entity, entity_id, now, new_id)
     event = events.entity_operation_called(
-        _UNNUMBERED,
+        _NO_EVENT_ID,
         entity_id,
         command.operation,
         command.input,
@@ -73,8 +73,8 @@ def call(
         at=now,
     )
     if waiting is not None:
-        # An execution that was rewound goes on as another one, which waits for the answer now.
-        builder.readdress(waiting, event, caller)
+        # The caller was rewound: its new execution waits for the answer now.
+        builder.change_caller(waiting, event, caller)
         return builder.build()
     at = command.scheduled_at
     builder.enqueue(MessageKind.CALL, command.request_id, event, caller=caller, visible_at=at)
@@ -88,9 +88,9 @@ def purge(
     _now: datetime,
     _new_id: Callable[[], str],
 ) -> EntityTransition:
-    """Forget the entity; one that an orchestration holds or waits for stays.
+    """Remove the entity, unless an orchestration has locked it or waits for it.
 
-    That orchestration would wait for ever, or run on without the lock it counts on.
+    That orchestration would wait for ever, or continue without the lock that it relies on.
     """
     if entity is None or entity.progress.holder is not None:
         return EntityTransition(reply=Purged(0))

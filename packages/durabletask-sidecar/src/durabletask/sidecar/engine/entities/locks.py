@@ -1,9 +1,9 @@
-"""Locks: an orchestration has several entities for itself, until it gives them back.
+"""Lock entities for an orchestration, and release them.
 
-A request visits the entities of its set in the order of their ids and locks each when it
-comes to the head of its queue. As all sets are ordered alike, no two orchestrations wait
-for each other (engine.md 2.12, after the Durable Task Framework). Between two entities it
-passes by its orchestration, so that none is locked for one that has ended on the way.
+A request visits the entities of its set in the order of their ids, and locks each when it is
+at the head of its queue. As all sets have the same order, no two orchestrations wait for each
+other; the Durable Task Framework does the same. Between two entities the request returns to
+its orchestration, so that no entity is locked for one that has ended in the meantime.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def request(
     now: datetime,
     new_id: Callable[[], str],
 ) -> EntityTransition:
-    """Queue the request; it is granted at once when nothing is before it."""
+    """Queue the request; it is granted at once if the queue is empty and the entity free."""
     builder = open_builder(entity, entity_id, now, new_id)
     section = command.critical_section_id
     event = events.entity_lock_requested(
@@ -74,10 +74,10 @@ def release(
 def grant_next(builder: EntityTransitionBuilder) -> None:
     """Lock the entity for the request at the head of its queue, if there is one.
 
-    The holder's own requests come first from then on, and are granted with it: it would
-    wait for itself.
+    Further requests of the same orchestration come next then, and are granted too: otherwise
+    it would wait for itself.
     """
-    while (head := builder.head()) is not None and head.kind is MessageKind.LOCK:
+    while (head := builder.next_message()) is not None and head.kind is MessageKind.LOCK:
         assert head.caller is not None
         builder.remove(head.number)
         builder.holder = Holder(head.caller.instance_id, head.request_id)

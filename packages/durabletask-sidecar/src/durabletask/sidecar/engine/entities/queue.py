@@ -1,9 +1,8 @@
-"""Messages that wait for an entity.
+"""The queue of messages that wait for an entity.
 
-Each is visible at a time: at once, or when it was scheduled for. They are taken in the
-order in which they became visible; while the entity is locked, only its holder's are.
-
-Knows nothing about what the messages mean.
+Each message is visible at once, or at the time that it is scheduled for. Messages are taken
+in the order in which they become visible; while the entity is locked, only those of the
+orchestration that has locked it.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class MessageKind(enum.IntEnum):
-    """What a message is to the engine."""
+    """The kinds of messages."""
 
     SIGNAL = 0
     CALL = 1
@@ -30,16 +29,16 @@ class MessageKind(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class MessageRow:
-    """One message that waits."""
+    """One message in the queue."""
 
     number: int
     kind: MessageKind
     visible_at: datetime
     request_id: str
-    """The critical section's id for a lock."""
+    """For a lock request, the id of the critical section."""
     event: bytes
     caller: Caller | None = None
-    """Who waits for the answer; nobody waits for a signal."""
+    """The execution that waits for the answer; None for a signal."""
 
     @property
     def order(self) -> tuple[datetime, int]:
@@ -47,7 +46,7 @@ class MessageRow:
 
     @property
     def request(self) -> tuple[str | None, str]:
-        """The same for a message that its sender repeats."""
+        """Identifies the message when its sender repeats it."""
         return (None if self.caller is None else self.caller.instance_id, self.request_id)
 
 
@@ -77,9 +76,9 @@ class MessageQueue:
         return self._rows[number]
 
     def find(self, caller_id: str | None, request_id: str) -> MessageRow | None:
-        """The message with this id that waits; None is the caller of signals.
+        """The message in the queue with this caller and id; the caller of a signal is None.
 
-        Orchestrations make up their ids each for itself, and some senders give none.
+        Ids are unique within one orchestration only, and some senders give none.
         """
         number = self._by_request.get((caller_id, request_id)) if request_id else None
         return None if number is None else self._rows[number]
@@ -105,12 +104,12 @@ class MessageQueue:
                 del self._order_by_caller[caller_id]
 
     def visible_at(self, holder_id: str | None) -> datetime | None:
-        """When the first message is visible; with a holder, the first of the holder's."""
+        """When the first message is visible; with a holder, the first one of the holder."""
         order = self._order_for(holder_id)
         return order[0][0] if order else None
 
     def visible(self, now: datetime, holder_id: str | None) -> Iterator[MessageRow]:
-        """The messages that may be taken, in order; with a holder, only the holder's."""
+        """The visible messages, in order; with a holder, only those of the holder."""
         for visible_at, number in self._order_for(holder_id):
             if visible_at > now:
                 return

@@ -1,4 +1,4 @@
-"""The table of the entities: which rule carries out which command."""
+"""The table of the entities' rules: which function carries out which command."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def apply(
     now: datetime,
     new_id: Callable[[], str],
 ) -> EntityTransition:
-    """Say what the command does; nothing is changed.
+    """Return what the command does to the entity, which is not changed.
 
     `entity` is None when there is none of that id.
     """

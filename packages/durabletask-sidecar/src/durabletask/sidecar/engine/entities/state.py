@@ -1,4 +1,4 @@
-"""One entity as the engine sees it."""
+"""The state of one entity, and what a command changes of it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Entity", "EntityProgress", "EntityTransition", "Holder", "MessageRow", "blank"]
 
-# Python's own cost of a row, in bytes, as measured roughly on CPython 3.11.
+# Bytes that Python needs for a row besides its payload, measured roughly on CPython 3.11.
 _ROW = 600
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The orchestration that has the entity for itself."""
+    """The orchestration that has locked the entity."""
 
     instance_id: str
     critical_section_id: str
@@ -30,20 +30,20 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class EntityProgress:
-    """All of an entity but the messages that wait for it."""
+    """Everything of an entity except the messages in its queue."""
 
     execution_id: str
-    """Another one after it was purged: what was handed out before is void."""
+    """A new one after the entity was purged, so that batches sent before are stale."""
     modified_at: datetime
     state: str | None = None
     holder: Holder | None = None
     rows_made: int = 0
-    """Counts messages, so that no number comes twice."""
+    """Counts messages, so that no number is used twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class EntityTransition:
-    """What one command does to one entity, all of it in one commit."""
+    """What a command changes of one entity."""
 
     reply: Reply = ACCEPTED
     removes: bool = False
@@ -62,7 +62,7 @@ class EntityTransition:
 
 @dataclass(slots=True)
 class Entity:
-    """An entity with its messages. Only `absorb` changes it; the engine only reads."""
+    """An entity with its messages. Only `absorb` changes it; rules only read it."""
 
     entity_id: str
     progress: EntityProgress
@@ -70,7 +70,7 @@ class Entity:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing would be lost without it."""
+        """Whether it has no state, no lock and no message, and can be removed without loss."""
         progress = self.progress
         return progress.state is None and progress.holder is None and not len(self.queue)
 
@@ -81,15 +81,15 @@ class Entity:
 
     @property
     def size(self) -> int:
-        """About how many bytes it holds; what each row costs besides counts as a constant."""
+        """About how many bytes it takes in memory, with a constant for each row."""
         return len(self.progress.state or "") + self.queue.size + _ROW * (1 + len(self.queue))
 
     def due_at(self) -> datetime | None:
-        """When there is an operation to run; None while there is none that may be."""
+        """When the next operation may run; None when none may."""
         return self.queue.visible_at(self.holder_id)
 
     def absorb(self, transition: EntityTransition) -> None:
-        """Take over what was decided."""
+        """Apply the changes of the transition."""
         if transition.progress is not None:
             self.progress = transition.progress
         for number in transition.messages_remove:
@@ -99,6 +99,6 @@ class Entity:
 
 
 def blank(entity_id: str, beginning: EntityTransition) -> Entity:
-    """An entity that the transition is about to fill."""
+    """The entity that the transition creates, before its messages are absorbed."""
     assert beginning.progress is not None
     return Entity(entity_id, beginning.progress)

@@ -52,8 +52,8 @@ class EntityTransitionBuilder:
         row = MessageRow(self._rows_made, kind, visible_at, request_id, raw, caller)
         self._add[row.number] = row
 
-    def readdress(self, row: MessageRow, event: messages.HistoryEvent, caller: Caller) -> None:
-        """Let another execution have the answer; the message keeps its place."""
+    def change_caller(self, row: MessageRow, event: messages.HistoryEvent, caller: Caller) -> None:
+        """Send the answer to another execution; the message keeps its place in the queue."""
         self._remove[row.number] = None
         self._add[row.number] = replace(row, event=codec.encode(event), caller=caller)
 
@@ -61,15 +61,15 @@ class EntityTransitionBuilder:
         if self._add.pop(number, None) is None:
             self._remove[number] = None
 
-    def write(self, state: str | None) -> None:
+    def set_state(self, state: str | None) -> None:
         self._state = state
         self._modified_at = self.now
 
-    def head(self) -> MessageRow | None:
-        """The message that is taken next, as things stand now."""
+    def next_message(self) -> MessageRow | None:
+        """The message that is taken next, after all that this command has changed."""
         holder_id = None if self.holder is None else self.holder.instance_id
         waiting = self.entity.queue.visible(self.now, holder_id)
-        # What this command adds is behind all that is visible already.
+        # What this command adds comes after all that was visible before.
         for row in chain(waiting, self._added(holder_id)):
             if row.number not in self._remove:
                 return row

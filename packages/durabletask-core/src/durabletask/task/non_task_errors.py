@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
-from durabletask.failures.showing import shown
+from durabletask.serialization.checks import shown
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -1,8 +1,11 @@
-"""Values into JSON text.
+"""Plain values to JSON text and back.
 
 The text is what `json.dumps` gives by default: programs compare it, and so do histories.
-datetime, Decimal, UUID, set and bytes are refused like there, because JSON would not give
-them back.
+datetime, Decimal, UUID, set and bytes are refused as there, because JSON could not restore
+them.
+
+SDKs before 1.7 marked every object they wrote. Instances started then may still be running,
+so the mark is understood, and never written.
 """
 
 from __future__ import annotations
@@ -13,11 +16,13 @@ from enum import Enum
 from types import SimpleNamespace
 from typing import Any
 
+_OLD_MARK = "__durabletask_autoobject__"
+
 
 def encode(value: Any) -> str:
     """The value as JSON text; TypeError, whatever went wrong, names the value's type."""
     try:
-        return _encode(value)
+        return _encoder(value)
     except Exception as error:
         # Also ValueError (a cycle), RecursionError (too deep) and what a hook may raise.
         raise TypeError(
@@ -41,4 +46,29 @@ def _plain(value: Any) -> Any:
 
 # One encoder for all: `json.dumps(default=...)` makes a new one a call, which costs more
 # than encoding a short payload does.
-_encode = json.JSONEncoder(default=_plain).encode
+_encoder = json.JSONEncoder(default=_plain).encode
+
+
+def decode(text: str) -> Any:
+    """The values as JSON has them; a marked object is a SimpleNamespace."""
+    return (_decode_marked if _OLD_MARK in text else _decode)(text)
+
+
+def decode_plain(text: str) -> Any:
+    """The values as JSON has them; marks are dropped, for the reader knows the type."""
+    return (_decode_unmarking if _OLD_MARK in text else _decode)(text)
+
+
+def _namespace(members: dict[str, Any]) -> Any:
+    return SimpleNamespace(**members) if members.pop(_OLD_MARK, False) else members
+
+
+def _unmarked(members: dict[str, Any]) -> dict[str, Any]:
+    members.pop(_OLD_MARK, None)
+    return members
+
+
+# `json.loads` with a hook makes a new decoder a call; and a hook costs a call an object.
+_decode = json.JSONDecoder().decode
+_decode_marked = json.JSONDecoder(object_hook=_namespace).decode
+_decode_unmarking = json.JSONDecoder(object_hook=_unmarked).decode

@@ -1,17 +1,17 @@
-"""Check that text can travel: the codec takes a `str` that UTF-8 can hold, and nothing else.
+"""Check that text can be sent: the codec takes a `str` that UTF-8 can hold, and nothing else.
 
-The codec refuses other values too, but only when everything that was asked for is sent: too
-late for the line that is wrong to fail.
+The codec refuses other values too, but only when the whole message is sent: too late to point
+at the line that is wrong.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from durabletask.failures.showing import shown
-
 if TYPE_CHECKING:
     from durabletask.serialization.converter import DataConverter
+
+_LONGEST_SHOWN = 80
 
 
 def text(value: str, argument: str) -> str:
@@ -48,3 +48,14 @@ def _check_surrogates(value: str, argument: str) -> None:
         raise ValueError(
             f"{argument} holds a lone surrogate, which no message can carry: {value!r}"
         ) from error
+
+
+def shown(value: object) -> str:
+    """The value and its type, as in `5 (of type int)`; never raises."""
+    try:
+        told = repr(value)
+    except BaseException:  # noqa: BLE001  # user code, and an error is being reported
+        told = "..."
+    if len(told) > _LONGEST_SHOWN:
+        told = told[: _LONGEST_SHOWN - 3] + "..."
+    return f"{told} (of type {type(value).__qualname__})"

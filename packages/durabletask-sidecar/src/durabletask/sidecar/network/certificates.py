@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import grpc
 
-from . import SecurityError, files
+from durabletask.sidecar.security import SecurityError, files
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from durabletask.serialization import DEFAULT_DATA_CONVERTER, DataConverter, JsonDataConverter
-from durabletask.serialization.discovery import input_type, return_type, takes_input
+from durabletask.serialization.type_discovery import input_type, return_type, takes_input
 
 
 @dataclass

@@ -25,7 +25,7 @@ def names(hub: EngineDriver, instance_id: str = "a") -> list[str]:
     return [event.name for event in raised if event is not None]
 
 
-def test_the_next_generation_begins_with_the_new_input_and_no_history() -> None:
+def test_the_next_execution_begins_with_the_new_input_and_no_history() -> None:
     hub = EngineDriver()
     hub.start(input="1", version="1", tags={"k": "v"})
     old = hub.state().origin
@@ -112,7 +112,7 @@ def test_what_else_was_asked_for_in_the_same_turn_goes_out() -> None:
     assert hub.status("kid") is Status.PENDING
 
 
-def test_an_event_that_an_orchestration_sends_itself_reaches_its_next_generation() -> None:
+def test_an_event_that_an_orchestration_sends_itself_reaches_its_next_execution() -> None:
     hub = EngineDriver()
     hub.start()
 
@@ -136,7 +136,7 @@ def test_results_that_were_not_read_are_dropped() -> None:
     assert kinds(hub.taken().new) == ["execution_started"]
 
 
-def test_a_child_of_the_old_generation_goes_on_and_its_result_reaches_nobody() -> None:
+def test_a_child_of_the_old_execution_goes_on_and_its_result_reaches_nobody() -> None:
     hub = EngineDriver()
     hub.start()
     hub.decide(child(1, "kid"))
@@ -175,7 +175,7 @@ def test_a_child_that_continues_as_new_still_reports_to_its_parent() -> None:
     assert event.sub_orchestration_instance_completed.result == "3"
 
 
-def test_a_thousand_generations_leave_no_more_behind_than_one() -> None:
+def test_a_thousand_executions_leave_no_more_behind_than_one() -> None:
     hub = EngineDriver()
     hub.start(input="0")
 
@@ -188,7 +188,7 @@ def test_a_thousand_generations_leave_no_more_behind_than_one() -> None:
     assert hub.status() is Status.RUNNING
 
 
-def test_a_new_generation_voids_the_turns_of_the_old_one() -> None:
+def test_a_new_execution_voids_the_turns_of_the_old_one() -> None:
     hub = EngineDriver()
     hub.start()
 
@@ -199,7 +199,7 @@ def test_a_new_generation_voids_the_turns_of_the_old_one() -> None:
     assert [ready.instance_id for ready in commit.notifications.turns] == ["a"]
 
 
-def test_only_the_first_generation_was_scheduled_for_later() -> None:
+def test_only_the_first_execution_was_scheduled_for_later() -> None:
     hub = EngineDriver()
     hub.start(scheduled_start=hub.now + timedelta(hours=1))
     hub.pass_time(timedelta(hours=1))
