@@ -114,7 +114,7 @@ def test_one_unlock_gives_back_all_of_its_section() -> None:
 
 def test_a_grant_that_was_not_read_does_not_hide_the_next_grant_of_its_section() -> None:
     """A worker may leave a section before it reads the grant, and request it again."""
-    hub = Hub()
+    hub = EngineDriver()
     for instance_id, section in (("b", "t"), ("a", "s"), ("c", "u")):
         hub.start(instance_id)
         hub.decide(lock(1, section, A), to=instance_id)
