@@ -99,11 +99,16 @@ class SidecarOptions:
             36,500 days. None keeps them until they are purged.
         clock: Where the time comes from, for tests (`ManualClock`). None is the machine's clock.
         keepalive: A peer that is silent for this long is pinged, and is disconnected when it
-            does not answer within half that time. Only `Server` takes it.
+            does not answer within half that time. `Sidecar` has no keyword argument for it.
         security: The files with certificates and tokens. None serves everybody who can
             connect, without TLS.
 
     Raises ValueError or TypeError for a `dialect` or `retention` that cannot be used.
+
+    Example:
+        options = SidecarOptions("tasks.db", port=4001, retention=timedelta(days=30))
+        with Sidecar.from_options(options) as address:
+            ...
     """
 
     path: str | PathLike[str] | None = None
@@ -268,10 +273,10 @@ class Server:
             return
         _log.info("Draining", extra={"address": self.address})
         self._health.drain()
-        self._host.retire()
+        self._host.drain()
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                await self._host.wait_returned()
+                await self._host.wait_leases_ended()
 
     async def stop(self, grace: float = GRACE_SECONDS) -> None:
         """End streams and waiting calls, stop listening, and close the store.
@@ -283,7 +288,7 @@ class Server:
         self._health.close()
         if self._retention is not None:
             await self._retention.close()
-        self._host.drain()
+        self._host.disconnect()
         await self._grpc.stop(grace)
         await self._stop_metrics()
         self._host.close()

@@ -108,7 +108,7 @@ async def owner(server: Server) -> AsyncIterator[Authorized]:
 
 
 @each_intruder
-async def test_intruders_are_refused_whatever_they_call(
+async def test_calls_without_the_right_token_are_refused_whatever_they_call(
     server: Server, metadata: Any, code: grpc.StatusCode
 ) -> None:
     async with connected(server.address, None, *metadata) as intruder:
@@ -120,7 +120,7 @@ async def test_intruders_are_refused_whatever_they_call(
 
 
 @each_intruder
-async def test_refusals_do_not_tell_whether_there_is_such_an_instance(
+async def test_refusals_do_not_reveal_whether_an_instance_exists(
     server: Server, owner: Authorized, metadata: Any, code: grpc.StatusCode
 ) -> None:
     await owner.start(instance_id="a")
@@ -136,7 +136,7 @@ async def test_refusals_do_not_tell_whether_there_is_such_an_instance(
 
 
 @each_intruder
-async def test_refusals_do_not_tell_whether_a_request_is_well_formed_or_a_method_exists(
+async def test_refusals_do_not_reveal_whether_a_request_is_well_formed_or_a_method_exists(
     server: Server, metadata: Any, code: grpc.StatusCode
 ) -> None:
     async with connected(server.address, None, *metadata) as intruder:
@@ -147,7 +147,7 @@ async def test_refusals_do_not_tell_whether_a_request_is_well_formed_or_a_method
     assert malformed.code is code
 
 
-async def test_refused_calls_are_counted_under_no_name_that_a_caller_made_up() -> None:
+async def test_refused_calls_are_not_counted_under_names_that_callers_choose() -> None:
     counted = Counted()
     admission = Authorization(lambda: parse(TOKENS), counted)
 
@@ -158,7 +158,7 @@ async def test_refused_calls_are_counted_under_no_name_that_a_caller_made_up() -
     assert counted.answers == [("Hello", denied), ("unknown", denied), ("unknown", denied)]
 
 
-async def test_an_intruder_changes_nothing(server: Server, owner: Authorized) -> None:
+async def test_a_refused_call_changes_nothing(server: Server, owner: Authorized) -> None:
     await owner.start(instance_id="a")
 
     async with connected(server.address, None, *bearer(BILLING, "orders")) as intruder:
@@ -171,14 +171,14 @@ async def test_an_intruder_changes_nothing(server: Server, owner: Authorized) ->
     assert state.orchestration_status == messages.OrchestrationStatus.PENDING
 
 
-async def test_what_an_intruder_sends_is_not_even_received(server: Server) -> None:
+async def test_the_request_of_a_refused_call_is_not_received(server: Server) -> None:
     async with connected(server.address) as intruder:
         too_large = await intruder.seen(methods.START_INSTANCE, bytes(80 * 1024 * 1024))
 
     assert too_large.code is UNAUTHENTICATED
 
 
-async def test_a_token_lets_clients_and_workers_into_its_hub(owner: Authorized) -> None:
+async def test_a_token_admits_clients_and_workers_to_its_hub(owner: Authorized) -> None:
     await owner.call(methods.HELLO)
     await owner.start(instance_id="a")
     await owner.decide(await owner.work().next(), complete(1, '"done"'))
@@ -187,24 +187,24 @@ async def test_a_token_lets_clients_and_workers_into_its_hub(owner: Authorized) 
 
 
 @pytest.mark.parametrize("hub", ["orders", "billing", "never-named-before", None])
-async def test_a_token_for_all_hubs_lets_into_each(server: Server, hub: str | None) -> None:
+async def test_a_token_for_all_hubs_admits_to_each(server: Server, hub: str | None) -> None:
     async with connected(server.address, None, *bearer(ADMIN, hub)) as admin:
         assert await admin.start(instance_id="a") == "a"
 
 
-async def test_the_scheme_is_read_without_regard_to_case(server: Server) -> None:
+async def test_the_scheme_is_case_insensitive(server: Server) -> None:
     metadata = (("authorization", f"bearer {ORDERS}"), ("taskhub", "orders"))
     async with connected(server.address, None, *metadata) as owner:
         await owner.call(methods.HELLO)
 
 
-async def test_probes_learn_without_a_token_that_it_serves(server: Server) -> None:
+async def test_health_checks_need_no_token(server: Server) -> None:
     async with connected(server.address) as probe:
         call: Any = probe.channel.unary_unary("/grpc.health.v1.Health/Check")
         assert await call(b"", timeout=PATIENCE) == b"\x08\x01"
 
 
-async def test_a_completion_token_that_is_made_up_does_not_reach_into_another_hub(
+async def test_a_forged_completion_token_does_not_reach_into_another_hub(
     server: Server, owner: Authorized
 ) -> None:
     await owner.start(instance_id="a")
@@ -227,7 +227,7 @@ async def test_a_completion_token_that_is_made_up_does_not_reach_into_another_hu
 
 
 @pytest.mark.parametrize("does", ["complete", "abandon"])
-async def test_no_turn_is_ended_from_another_hub(
+async def test_no_turn_is_completed_from_another_hub(
     server: Server, owner: Authorized, does: str
 ) -> None:
     await owner.start(instance_id="a")
@@ -246,7 +246,7 @@ async def test_no_turn_is_ended_from_another_hub(
     assert (await owner.completed("a")).output == '"genuine"'
 
 
-async def test_a_token_that_was_added_is_good_at_once(server: Server, tokens: Path) -> None:
+async def test_an_added_token_is_valid_at_once(server: Server, tokens: Path) -> None:
     async with connected(server.address, None, *bearer(NEW, "orders")) as late:
         assert (await late.seen(methods.HELLO)).code is UNAUTHENTICATED
 
@@ -255,9 +255,7 @@ async def test_a_token_that_was_added_is_good_at_once(server: Server, tokens: Pa
         assert (await late.seen(methods.HELLO)).code is grpc.StatusCode.OK
 
 
-async def test_a_token_that_was_taken_away_is_refused_at_once(
-    owner: Authorized, tokens: Path
-) -> None:
+async def test_a_removed_token_is_refused_at_once(owner: Authorized, tokens: Path) -> None:
     assert (await owner.seen(methods.HELLO)).code is grpc.StatusCode.OK
 
     replace(tokens, f"orders {NEW}")
@@ -266,7 +264,7 @@ async def test_a_token_that_was_taken_away_is_refused_at_once(
 
 
 @pytest.mark.parametrize("broken", ["", "orders", None])
-async def test_a_broken_file_leaves_the_tokens_in_force_and_is_told_once(
+async def test_a_broken_file_leaves_the_tokens_in_force_and_is_logged_once(
     owner: Authorized, tokens: Path, broken: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     replace(tokens, broken)
@@ -278,7 +276,7 @@ async def test_a_broken_file_leaves_the_tokens_in_force_and_is_told_once(
     assert str(tokens) in record.message
 
 
-async def test_a_worker_whose_token_was_taken_away_gets_nothing_more(
+async def test_a_worker_whose_token_was_removed_gets_no_more_work(
     server: Server, owner: Authorized, tokens: Path
 ) -> None:
     worker = owner.work()
@@ -294,7 +292,7 @@ async def test_a_worker_whose_token_was_taken_away_gets_nothing_more(
         assert (await successor.completed("a")).output == '"done"'
 
 
-async def test_a_wait_whose_token_was_taken_away_meanwhile_tells_nothing(
+async def test_a_wait_whose_token_was_removed_meanwhile_reveals_nothing(
     server: Server, owner: Authorized, tokens: Path
 ) -> None:
     await owner.start(instance_id="a")
@@ -315,7 +313,7 @@ async def test_a_wait_whose_token_was_taken_away_meanwhile_tells_nothing(
     assert "secret" not in repr(seen)
 
 
-async def test_a_worker_without_work_whose_token_was_taken_away_is_sent_off_by_its_next_ping(
+async def test_an_idle_worker_whose_token_was_removed_is_disconnected_at_its_next_ping(
     tokens: Path,
 ) -> None:
     clock = ManualClock()
@@ -334,7 +332,7 @@ async def test_a_worker_without_work_whose_token_was_taken_away_is_sent_off_by_i
         await server.stop()
 
 
-async def test_a_worker_whose_token_stays_notices_nothing_of_a_new_file(
+async def test_a_worker_whose_token_stays_valid_is_not_disturbed_by_a_new_file(
     owner: Authorized, tokens: Path
 ) -> None:
     worker = owner.work()
