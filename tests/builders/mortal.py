@@ -21,7 +21,7 @@ from durabletask.sidecar.commit.committer import Committer
 from durabletask.sidecar.errors import CommitFailedError
 from durabletask.sidecar.host import Host
 from durabletask.sidecar.store import StoreError
-from durabletask.sidecar.work.streams import Appetite
+from durabletask.sidecar.work.streams import Subscription
 from tests.builders.engine import HUB
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class MortalSidecar:
 
     def _connect(self) -> Worker:
         def connect() -> Worker:
-            worker = Worker(self.host.dispatcher.open(Appetite(HUB)))
+            worker = Worker(self.host.dispatcher.open(Subscription(HUB)))
             # The loop knows its tasks but does not keep them.
             self._readers.append(self._loop.create_task(worker.read()))
             return worker

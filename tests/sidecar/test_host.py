@@ -18,7 +18,7 @@ from durabletask.sidecar.errors import CommitFailedError, ShuttingDownError
 from durabletask.sidecar.host import Host
 from durabletask.sidecar.store import Change, EntityChange, Key, StoreError
 from durabletask.sidecar.store.memory import MemoryStore
-from durabletask.sidecar.work.streams import Appetite, Filter, WorkStream
+from durabletask.sidecar.work.streams import Filter, Subscription, WorkStream
 from tests.builders.sidecar import complete, schedule
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ class Desk:
     async def start(self) -> None:
         await self.host.execute("default", "a", StartInstance("order"))
 
-    def worker(self, **appetite: Any) -> WorkStream:
-        return self.host.dispatcher.open(Appetite("default", **appetite))
+    def worker(self, **subscription: Any) -> WorkStream:
+        return self.host.dispatcher.open(Subscription("default", **subscription))
 
 
 async def taken(stream: WorkStream) -> messages.WorkItem:
@@ -263,7 +263,7 @@ async def test_who_waits_when_it_drains_is_sent_away_and_so_is_who_comes_later()
     waiting = asyncio.create_task(desk.host.wait("default", "a", lambda _: False))
     await asyncio.sleep(0)
 
-    desk.host.drain()
+    desk.host.disconnect()
 
     for wait in (waiting, desk.host.wait("default", "a", lambda _: False)):
         with pytest.raises(ShuttingDownError):

@@ -165,8 +165,8 @@ async def test_connecting_and_disconnecting_workers_are_logged() -> None:
     told = [(line["message"], line.get("hub")) for line in lines(log.getvalue())]
     assert told == [
         ("Serving", None),
-        ("a worker came", "h"),
-        ("a worker left", "h"),
+        ("Worker connected", "h"),
+        ("Worker disconnected", "h"),
         ("Stopped", None),
     ]
 

@@ -15,7 +15,7 @@ from durabletask.sidecar.clock import ManualClock
 from durabletask.sidecar.commit.notifications import Kind, Work
 from durabletask.sidecar.errors import ShuttingDownError
 from durabletask.sidecar.work.dispatcher import Dispatcher
-from durabletask.sidecar.work.streams import Appetite, Filter, WorkStream
+from durabletask.sidecar.work.streams import Filter, Subscription, WorkStream
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -65,20 +65,20 @@ class Desk:
             lambda work: f"{work.instance_id}#{next(numbers)}",
         )
 
-    def worker(self, *, turns: int = 0, activities: int = 0, **appetite: object) -> WorkStream:
+    def worker(self, *, turns: int = 0, activities: int = 0, **subscription: object) -> WorkStream:
         slots = {Kind.TURN: turns, Kind.ACTIVITY: activities}
-        return self.dispatcher.open(Appetite("default", slots, **appetite))  # type: ignore[arg-type]
+        return self.dispatcher.open(Subscription("default", slots, **subscription))  # type: ignore[arg-type]
 
     def offer(self, *works: Work) -> None:
         for work in works:
             self.dispatcher.offer(work)
-        self.dispatcher.pump()
+        self.dispatcher.dispatch()
 
     def done(self, token: str) -> None:
         lease = self.dispatcher.find(token)
         assert lease is not None
-        self.dispatcher.settle(lease)
-        self.dispatcher.pump()
+        self.dispatcher.finish(lease)
+        self.dispatcher.dispatch()
 
     def abandon(self, token: str) -> None:
         lease = self.dispatcher.find(token)
@@ -191,7 +191,7 @@ async def test_an_instance_that_has_ended_has_no_home_any_more(desk: Desk) -> No
     desk.done("a#1")
     await received(first)
 
-    desk.dispatcher.forget("default", "a")
+    desk.dispatcher.forget_affinity("default", "a")
     desk.offer(turn("a"))
 
     assert await received(second) == ["a#2"]
@@ -238,12 +238,12 @@ async def test_work_whose_completion_is_being_stored_is_not_sent_again(desk: Des
     desk.offer(turn("a"))
     lease = desk.dispatcher.find("a#1")
     assert lease is not None
-    lease.settling = under_way()
+    lease.committing = under_way()
 
     desk.dispatcher.close(first)
     second = desk.worker()
     while_storing = await received(second)
-    desk.dispatcher.unsettle(lease)
+    desk.dispatcher.commit_failed(lease)
 
     assert while_storing == []
     assert await received(second) == ["a#2"]
@@ -278,7 +278,7 @@ async def test_work_that_nobody_takes_does_not_hold_up_the_rest(desk: Desk) -> N
 
 
 async def test_a_worker_of_another_hub_gets_nothing(desk: Desk) -> None:
-    stranger = desk.dispatcher.open(Appetite("elsewhere"))
+    stranger = desk.dispatcher.open(Subscription("elsewhere"))
 
     desk.offer(turn("a"))
 
@@ -530,10 +530,10 @@ async def test_a_worker_without_tokens_is_understood_when_only_one_lease_can_be_
 
     dispatcher = desk.dispatcher
     found = [
-        dispatcher.find_sole(Kind.TURN, "default", "a"),
-        dispatcher.find_sole(Kind.ACTIVITY, "default", "b", 5),
-        dispatcher.find_sole(Kind.ACTIVITY, "default", "b", 6),
-        dispatcher.find_sole(Kind.TURN, "elsewhere", "a"),
+        dispatcher.find_only(Kind.TURN, "default", "a"),
+        dispatcher.find_only(Kind.ACTIVITY, "default", "b", 5),
+        dispatcher.find_only(Kind.ACTIVITY, "default", "b", 6),
+        dispatcher.find_only(Kind.TURN, "elsewhere", "a"),
     ]
 
     assert [lease and lease.token for lease in found] == ["a#1", "b#3", None, None]
@@ -546,14 +546,14 @@ async def test_two_attempts_of_one_activity_cannot_be_told_apart_without_a_token
     first, second = activity("a", 1), activity("a", 2)
     desk.offer(first, Work(second.kind, "default", "a", "greet", task_key="2", task_id=1))
 
-    assert desk.dispatcher.find_sole(Kind.ACTIVITY, "default", "a", 1) is None
+    assert desk.dispatcher.find_only(Kind.ACTIVITY, "default", "a", 1) is None
 
 
 async def test_draining_sends_nothing_more_and_still_takes_completions(desk: Desk) -> None:
     worker = desk.worker()
     desk.offer(turn("a"))
 
-    desk.dispatcher.drain()
+    desk.dispatcher.disconnect()
     ended = await worker.next_batch()
     desk.dispatcher.close(worker)
 

@@ -273,10 +273,10 @@ class Server:
             return
         _log.info("Draining", extra={"address": self.address})
         self._health.drain()
-        self._host.retire()
+        self._host.drain()
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                await self._host.wait_returned()
+                await self._host.wait_leases_ended()
 
     async def stop(self, grace: float = GRACE_SECONDS) -> None:
         """End streams and waiting calls, stop listening, and close the store.
@@ -288,7 +288,7 @@ class Server:
         self._health.close()
         if self._retention is not None:
             await self._retention.close()
-        self._host.drain()
+        self._host.disconnect()
         await self._grpc.stop(grace)
         await self._stop_metrics()
         self._host.close()
