@@ -1,4 +1,4 @@
-"""Anybody makes up names of task hubs: those where nobody lives any more cost nothing."""
+"""Clients make up names of task hubs: one without live orchestrations costs nothing."""
 
 from __future__ import annotations
 
