@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from durabletask.sidecar.commit.live_counts import LiveCounts
+from durabletask.sidecar.commit.aggregates import LiveCounts
 from durabletask.sidecar.engine import apply
 from durabletask.sidecar.engine.commands import StartInstance, Terminate
 from tests.builders.engine import Hub
