@@ -1,4 +1,4 @@
-"""A disk that is full refuses what is new and keeps what was acknowledged, until there is room."""
+"""While the disk is full, new requests are refused and acknowledged changes are kept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BIG = "x" * 3000
 
 
 class Disk:
-    """What SQLite believes of the room that there is."""
+    """Limits how many pages SQLite may write, as a full disk does."""
 
     def __init__(self) -> None:
         self._connections: list[Any] = []
@@ -33,7 +33,7 @@ class Disk:
         return connected
 
     def fill(self) -> None:
-        # Never less than there is already: SQLite takes that instead.
+        # SQLite raises this to the number of pages that the file has already.
         self._give(pages=1)
 
     def make_room(self) -> None:
@@ -56,7 +56,7 @@ def start(number: int) -> Any:
 
 
 async def fill(peer: Any, disk: Disk) -> list[str]:
-    """Start instances until there is no room; the ids of those that were acknowledged."""
+    """Start instances until there is no room; return the ids of the acknowledged ones."""
     disk.fill()
     acknowledged: list[str] = []
     for number in range(100):
@@ -68,7 +68,7 @@ async def fill(peer: Any, disk: Disk) -> list[str]:
     raise AssertionError("there was room for all")
 
 
-async def test_what_is_new_is_refused_in_words_and_told_once(
+async def test_a_full_disk_refuses_new_requests_with_a_reason_and_is_logged_once(
     tmp_path: Path, disk: Disk, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(tmp_path / "tasks.db") as peer:
@@ -81,9 +81,7 @@ async def test_what_is_new_is_refused_in_words_and_told_once(
     assert ["full" in record.getMessage() for record in caplog.records] == [True]
 
 
-async def test_what_was_acknowledged_is_there_and_goes_on_once_there_is_room(
-    tmp_path: Path, disk: Disk
-) -> None:
+async def test_acknowledged_instances_go_on_once_there_is_room(tmp_path: Path, disk: Disk) -> None:
     async with serving(tmp_path / "tasks.db") as peer:
         acknowledged = await fill(peer, disk)
 
@@ -97,7 +95,7 @@ async def test_what_was_acknowledged_is_there_and_goes_on_once_there_is_room(
             assert (await peer.completed(instance_id)).output == '"done"'
 
 
-async def test_an_answer_that_could_not_be_stored_may_be_given_again(
+async def test_a_completion_that_could_not_be_stored_may_be_repeated(
     tmp_path: Path, disk: Disk
 ) -> None:
     async with serving(tmp_path / "tasks.db") as peer:

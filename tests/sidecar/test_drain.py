@@ -1,4 +1,4 @@
-"""The end of a sidecar: what is under way is finished or handed out anew, and nothing is lost."""
+"""Shutting down: work in progress is completed or handed out again, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def watch_health(peer: Peer) -> Any:
 
 
 async def drains(watching: Any) -> None:
-    """Wait until the sidecar says that it serves no more."""
+    """Wait until the health check says NOT_SERVING."""
     while await watching.read() != NOT_SERVING:
         pass
 
 
 @asynccontextmanager
 async def draining(peer: Peer, patience: float = FOR_EVER) -> AsyncIterator[asyncio.Task[None]]:
-    """A drain that has begun."""
+    """Drain the sidecar in a task of its own, which has begun when the block is entered."""
     watching = watch_health(peer)
     await watching.read()
     drain = asyncio.create_task(peer.server.drain(patience))
@@ -62,7 +62,7 @@ async def test_an_idle_sidecar_is_drained_at_once() -> None:
         await asyncio.wait_for(peer.server.drain(FOR_EVER), PATIENCE)
 
 
-async def test_work_that_is_out_is_waited_for() -> None:
+async def test_draining_waits_for_leased_work() -> None:
     async with serving() as peer:
         items = peer.work()
         await peer.start()
@@ -76,7 +76,7 @@ async def test_work_that_is_out_is_waited_for() -> None:
         assert (await peer.state()).output == '"done"'
 
 
-async def test_patience_has_an_end() -> None:
+async def test_draining_ends_when_the_time_is_over() -> None:
     async with serving() as peer:
         items = peer.work()
         await peer.start()
@@ -85,7 +85,7 @@ async def test_patience_has_an_end() -> None:
         await asyncio.wait_for(peer.server.drain(0), PATIENCE)
 
 
-async def test_who_leaves_or_gives_work_back_is_not_waited_for() -> None:
+async def test_draining_does_not_wait_for_a_disconnected_worker() -> None:
     async with serving() as peer:
         items = peer.work()
         await peer.start()
@@ -96,7 +96,7 @@ async def test_who_leaves_or_gives_work_back_is_not_waited_for() -> None:
             await asyncio.wait_for(drain, PATIENCE)
 
 
-async def test_while_it_drains_nobody_is_given_work_but_clients_are_served() -> None:
+async def test_while_it_drains_no_work_is_handed_out_but_clients_are_served() -> None:
     async with serving() as peer:
         items = peer.work()
         await peer.start()
@@ -160,7 +160,7 @@ async def test_a_signal_lets_workers_complete_what_they_have(
 
 
 @pytest.mark.parametrize("signum", SIGNALS)
-async def test_what_was_not_completed_in_time_is_handed_out_anew_at_once(
+async def test_work_that_was_not_completed_in_time_is_handed_out_again_at_once(
     file: Path, signum: signal.Signals
 ) -> None:
     arguments = ("--port", "0", "--db", str(file), "--drain-seconds", "0")

@@ -43,12 +43,12 @@ def test_it_leaves_nothing_behind(tmp_path: Path) -> None:
         pass
 
 
-def test_two_of_them_run_side_by_side() -> None:
+def test_two_sidecars_run_side_by_side() -> None:
     with Sidecar() as first, Sidecar() as second:
         assert first != second
 
 
-def test_it_has_no_address_unless_it_runs() -> None:
+def test_it_has_no_address_while_it_is_not_running() -> None:
     sidecar = Sidecar()
     with sidecar:
         pass
@@ -69,7 +69,7 @@ def test_a_coroutine_can_be_run_on_its_loop_but_only_while_it_runs() -> None:
         sidecar.run(thread())
 
 
-def test_what_keeps_it_from_starting_is_raised_where_it_is_started(tmp_path: Path) -> None:
+def test_an_error_at_the_start_is_raised_by_the_call_that_starts_it(tmp_path: Path) -> None:
     (tmp_path / "tasks.db").write_text("certainly not a database of ours")
 
     with pytest.raises(StoreError):
@@ -178,14 +178,14 @@ def run(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_program_that_forgets_to_close_it_still_ends(tmp_path: Path) -> None:
+def test_a_program_that_does_not_close_it_still_ends(tmp_path: Path) -> None:
     program = "from durabletask.sidecar import Sidecar; print(Sidecar('tasks.db').start())"
 
     ended = run(program, tmp_path)
 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("127.0.0.1:")
-    # SQLite removes its log when the file is closed, and only then.
+    # SQLite removes its log only when the file is closed.
     assert not (tmp_path / "tasks.db-wal").exists()
 
 
@@ -214,7 +214,7 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 class Clock(ManualClock):
-    # Asked for the time, the server is on its way up.
+    # The server asks for the time while it starts.
     def now(self):
         if not interrupted.is_set():
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)

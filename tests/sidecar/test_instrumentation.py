@@ -1,4 +1,4 @@
-"""A store that fails is told of once, however often it fails."""
+"""A failing store is logged once per reason, however often it fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records]
 
 
-def test_it_is_told_once_and_once_that_it_is_over(
+def test_a_failure_is_logged_once_and_so_is_its_end(
     failures: FailureLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(1000):
@@ -35,7 +35,7 @@ def test_it_is_told_once_and_once_that_it_is_over(
     assert not failures.is_failing
 
 
-def test_what_comes_again_is_told_again(
+def test_a_failure_that_comes_again_is_logged_again(
     failures: FailureLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
@@ -49,7 +49,9 @@ def test_what_comes_again_is_told_again(
     )
 
 
-def test_another_reason_is_told_too(failures: FailureLog, caplog: pytest.LogCaptureFixture) -> None:
+def test_another_reason_is_logged_too(
+    failures: FailureLog, caplog: pytest.LogCaptureFixture
+) -> None:
     failures.record(FULL)
     failures.record(DAMAGED)
 
@@ -59,7 +61,7 @@ def test_another_reason_is_told_too(failures: FailureLog, caplog: pytest.LogCapt
     ]
 
 
-def test_many_that_fail_in_one_way_are_told_of_once(
+def test_one_reason_of_many_keys_is_logged_once(
     failures: FailureLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     for key in range(5000):
@@ -69,7 +71,7 @@ def test_many_that_fail_in_one_way_are_told_of_once(
     assert vars(caplog.records[0])["instance_id"] == "0"
 
 
-def test_one_that_is_damaged_does_not_hide_that_the_disk_is_full_the_second_time(
+def test_a_damaged_row_does_not_hide_that_the_disk_is_full_the_second_time(
     failures: FailureLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     failures.record(DAMAGED, "a")
@@ -81,7 +83,7 @@ def test_one_that_is_damaged_does_not_hide_that_the_disk_is_full_the_second_time
     assert failures.is_failing
 
 
-def test_a_store_with_ever_new_words_does_not_fill_the_log(
+def test_ever_new_reasons_do_not_fill_the_log(
     failures: FailureLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     for key in range(5000):
@@ -90,7 +92,7 @@ def test_a_store_with_ever_new_words_does_not_fill_the_log(
     assert len(told(caplog)) == 10
 
 
-def test_a_defect_is_told_each_time_and_with_its_traceback(
+def test_a_defect_is_logged_each_time_with_its_traceback(
     failures: FailureLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):

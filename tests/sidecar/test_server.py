@@ -1,4 +1,4 @@
-"""Starting, draining, and starting again."""
+"""Starting a server, stopping it, and starting it again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-async def test_draining_ends_streams_cleanly_and_sends_waiters_away() -> None:
+async def test_stopping_ends_streams_cleanly_and_answers_waiting_calls_with_unavailable() -> None:
     async with serving() as peer:
         await peer.start()
         items = peer.work()
@@ -58,7 +58,7 @@ async def test_everything_in_a_file_is_there_after_a_restart(tmp_path: Path) -> 
 
 
 async def test_a_result_finds_its_activity_after_a_restart(tmp_path: Path) -> None:
-    """A worker that finished while the sidecar was away must not do the work again."""
+    """A worker that finished while the sidecar was stopped must not repeat the work."""
     async with serving(tmp_path / "tasks.db") as peer:
         await peer.start()
         items = peer.work()
@@ -99,7 +99,7 @@ class BrokenClock(ManualClock):
         raise RuntimeError("out of order")
 
 
-async def test_a_server_that_cannot_start_gives_its_port_and_its_file_back(tmp_path: Path) -> None:
+async def test_a_server_that_cannot_start_frees_its_port_and_its_file(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
 
@@ -114,17 +114,17 @@ async def test_a_server_that_cannot_start_gives_its_port_and_its_file_back(tmp_p
     "at",
     [{"host": "nosuch.invalid"}, {"host": "x" * 64 + ".invalid"}, {"port": 65536}, {"port": -1}],
 )
-async def test_where_nobody_can_listen_is_refused_in_words(
+async def test_an_address_that_cannot_be_listened_on_is_one_clear_error(
     at: dict[str, Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(OSError, match="cannot listen on"):
         await Server(**at).start()
 
-    # gRPC would write to standard error what it thinks of it.
+    # gRPC would write a message of its own to standard error.
     assert capfd.readouterr().err == ""
 
 
-async def test_work_of_a_worker_that_vanished_without_a_word_goes_to_another() -> None:
+async def test_work_of_a_worker_whose_connection_fell_silent_goes_to_another() -> None:
     async with serving(keepalive=timedelta(seconds=2)) as peer, proxied(peer) as proxy:
         await peer.start()
         async with connected(proxy.address) as doomed:

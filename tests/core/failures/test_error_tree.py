@@ -110,7 +110,7 @@ def test_a_long_list_of_names_is_cut() -> None:
 
 
 def test_an_empty_worker_is_told_as_such() -> None:
-    assert "This worker has no activity at all." in str(ActivityNotRegisteredError("greet"))
+    assert "This worker has no activity registered." in str(ActivityNotRegisteredError("greet"))
 
 
 def test_non_determinism_tells_what_history_holds_and_what_the_code_asked_for() -> None:

@@ -1,4 +1,4 @@
-"""The command `backup`, while a sidecar serves the file and while none does."""
+"""The command `backup`, while a sidecar uses the file and while none does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from durabletask.protocol import messages
 from durabletask.sidecar.command import main
 from durabletask.sidecar.store import Key, StoreError, backups
 from durabletask.sidecar.store.sqlite import SqliteStore
-from tests.builders.engine import HUB, Hub
+from tests.builders.engine import HUB, EngineDriver
 from tests.builders.sidecar import complete, serving
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ COMPLETED = messages.OrchestrationStatus.COMPLETED
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A file with one instance, which nobody serves."""
+    """A file with one instance, which no sidecar uses."""
     path = tmp_path / "tasks.db"
     with closing(SqliteStore(path)) as store:
-        Hub(store).start("a")
+        EngineDriver(store).start("a")
     return path
 
 
@@ -83,9 +83,7 @@ def test_a_backup_gives_back_what_it_no_longer_needs_like_the_file(
         assert copy.execute("PRAGMA auto_vacuum").fetchone() == (incremental,)
 
 
-def test_whoever_may_read_the_file_may_read_its_backup_and_nobody_else(
-    source: Path, tmp_path: Path
-) -> None:
+def test_a_backup_has_the_permissions_of_its_file(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "backup.db"
     source.chmod(0o640)
 
@@ -94,7 +92,7 @@ def test_whoever_may_read_the_file_may_read_its_backup_and_nobody_else(
     assert target.stat().st_mode & 0o777 == 0o640
 
 
-def test_nothing_is_left_beside_file_and_backup(source: Path, tmp_path: Path) -> None:
+def test_a_backup_leaves_no_other_files(source: Path, tmp_path: Path) -> None:
     before = names(tmp_path)
 
     backup("--db", source, tmp_path / "backup.db")
@@ -102,7 +100,7 @@ def test_nothing_is_left_beside_file_and_backup(source: Path, tmp_path: Path) ->
     assert names(tmp_path) == before | {"backup.db"}
 
 
-def test_a_file_that_is_there_is_not_overwritten(
+def test_an_existing_file_is_not_overwritten(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "backup.db"
@@ -123,9 +121,7 @@ def test_a_file_is_overwritten_by_force(source: Path, tmp_path: Path) -> None:
     assert ids(target) == {"a"}
 
 
-def test_a_file_that_came_into_being_meanwhile_is_not_overwritten(
-    source: Path, tmp_path: Path
-) -> None:
+def test_a_file_that_is_created_meanwhile_is_not_overwritten(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "backup.db"
 
     def write(_done: int, _total: int) -> None:
@@ -154,7 +150,7 @@ def test_not_even_by_force_is_a_part_of_the_file_replaced(source: Path, suffix: 
 
 
 @pytest.mark.parametrize("served_as", ["served.db", "link.db"])
-def test_not_even_by_force_is_a_file_overwritten_that_a_sidecar_serves(
+def test_not_even_by_force_is_a_file_in_use_overwritten(
     source: Path, tmp_path: Path, served_as: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "served.db"
@@ -172,7 +168,7 @@ def test_what_a_killed_sidecar_left_in_the_log_is_read_and_left_there(
     link, log = tmp_path / "link.db", tmp_path / "tasks.db-wal"
     link.symlink_to(source)
     with closing(SqliteStore(source)) as store:
-        Hub(store).start("b")
+        EngineDriver(store).start("b")
         left, whole = log.read_bytes(), source.read_bytes()
     log.write_bytes(left)
     source.write_bytes(whole)
@@ -197,7 +193,7 @@ def test_a_log_that_a_killed_sidecar_left_is_not_made_a_part_of_the_backup(
 
 
 @pytest.mark.parametrize("wrong", ["missing", "empty", "foreign", "garbage", "folder"])
-def test_what_is_no_file_of_a_sidecar_is_refused_in_one_line(
+def test_a_file_that_is_not_a_sidecars_is_refused_in_one_line(
     wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / wrong
@@ -219,7 +215,7 @@ def test_what_is_no_file_of_a_sidecar_is_refused_in_one_line(
     assert "backup.db" not in names(tmp_path)
 
 
-def test_a_folder_that_is_not_there_is_one_line(
+def test_a_missing_folder_is_refused_in_one_line(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert backup("--db", source, tmp_path / "nowhere" / "backup.db") == 2
@@ -231,7 +227,7 @@ def test_what_the_log_has_grown_by_while_a_backup_was_made_is_given_back(
 ) -> None:
     log, large = tmp_path / "tasks.db-wal", 65 * MIB
     with closing(SqliteStore(source, synchronous="normal")) as store:
-        hub = Hub(store)
+        hub = EngineDriver(store)
 
         def write(_done: int, _total: int) -> None:
             while (size := log.stat().st_size) < large:
@@ -282,7 +278,7 @@ def test_progress_counts_up_to_all(source: Path, tmp_path: Path) -> None:
     assert seen[-1] == (source.stat().st_size, source.stat().st_size)
 
 
-def test_who_waits_for_long_hears_how_far_it_is(
+def test_long_backups_print_their_progress(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     grow(source, 100 * MIB)
@@ -295,7 +291,7 @@ def test_who_waits_for_long_hears_how_far_it_is(
 
 
 class Impatient(io.StringIO):
-    """Somebody who ends the command as soon as it says that this takes long."""
+    """Standard error of a user who interrupts the command at its first progress message."""
 
     def __init__(self, by: signal.Signals) -> None:
         super().__init__()
@@ -308,7 +304,7 @@ class Impatient(io.StringIO):
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
-def test_half_a_copy_is_not_left_behind(
+def test_an_interrupted_backup_leaves_no_file(
     source: Path, tmp_path: Path, by: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grow(source, 100 * MIB)
@@ -363,7 +359,7 @@ async def test_what_was_acknowledged_before_a_backup_under_load_is_in_it_and_run
         after = list(acknowledged)
         load.cancel()
         await asyncio.gather(load, return_exceptions=True)
-    # Otherwise there was no load while the backup was made.
+    # Otherwise there was no load during the backup.
     assert len(after) > len(before)
 
     restored = ids(target)

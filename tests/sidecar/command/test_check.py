@@ -1,4 +1,4 @@
-"""The command `check`: files that are whole, and each way in which one may not be."""
+"""The command `check`: files without damage, and each kind of damage."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from durabletask.sidecar.command import main
 from durabletask.sidecar.store.sqlite import SqliteStore
-from tests.builders import hub as real
-from tests.builders.engine import Hub, child, end, schedule
+from tests.builders import inline_sidecar as real
+from tests.builders.engine import EngineDriver, child, end, schedule
 from tests.builders.engine_entities import COUNTER, lock
 from tests.builders.scenarios import SCENARIOS
 from tests.builders.sidecar import serving
@@ -20,9 +20,9 @@ from tests.builders.sidecar import serving
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.builders.hub import Scenario
+    from tests.builders.inline_sidecar import Scenario
 
-# Where the first page ends in every file of ours.
+# The page size of our files.
 PAGE = 4096
 
 
@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
     """A file with an instance that waits, one that has ended, and an entity that is locked."""
     path = tmp_path / "tasks.db"
     with closing(SqliteStore(path)) as store:
-        hub = Hub(store)
+        hub = EngineDriver(store)
         hub.start("a")
         hub.decide(schedule(1), child(2, "kid"), lock(3, "s", COUNTER))
         hub.start("b")
@@ -54,14 +54,14 @@ def spoil(path: Path, *statements: str) -> None:
         connection.commit()
 
 
-def test_all_is_well(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_undamaged_file_has_no_problems(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(file, capsys) == (
         0,
         [f"checked 4 instances and entities of {file}, problems found: none"],
     )
 
 
-def test_looking_changes_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_check_changes_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names, content = {each.name for each in file.parent.iterdir()}, file.read_bytes()
 
     check(file, capsys)
@@ -71,12 +71,12 @@ def test_looking_changes_nothing(file: Path, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
-def test_whatever_has_happened_is_well(
+def test_no_scenario_leaves_a_problem(
     scenario: Scenario, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "tasks.db"
     with closing(SqliteStore(path, synchronous="normal")) as store:
-        real.Hub(store, scenario, real.Outside.of(scenario)).run()
+        real.InlineSidecar(store, scenario, real.Outside.of(scenario)).run()
 
     assert check(path, capsys)[0] == 0
 
@@ -93,12 +93,12 @@ async def test_a_file_is_checked_while_a_sidecar_serves_it(
         await peer.start("order", "d")
 
 
-def test_what_a_killed_sidecar_left_is_checked_and_left(
+def test_what_a_killed_sidecar_left_in_the_log_is_checked_and_kept(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     killed = tmp_path / "killed.db"
     with closing(SqliteStore(file)) as store:
-        Hub(store).start("c")
+        EngineDriver(store).start("c")
         killed.write_bytes(file.read_bytes())
         log = killed.with_name("killed.db-wal")
         log.write_bytes(file.with_name("tasks.db-wal").read_bytes())
@@ -157,7 +157,7 @@ FINDINGS = {
 
 
 @pytest.mark.parametrize(("statement", "line"), FINDINGS.values(), ids=FINDINGS)
-def test_what_is_wrong_is_one_line_that_says_whose_it_is(
+def test_a_problem_is_one_line_that_says_where_it_is(
     statement: str, line: str, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spoil(file, statement)
@@ -169,7 +169,7 @@ def test_what_is_wrong_is_one_line_that_says_whose_it_is(
     assert re.search(r"problems found: [1-9]\d*$", lines[-1])
 
 
-def test_an_id_with_a_line_end_is_still_one_line(
+def test_an_id_with_a_line_break_stays_on_one_line(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spoil(file, "INSERT INTO calls VALUES ('default', 'no' || char(10) || 'body', 'r', 'e')")
@@ -179,7 +179,7 @@ def test_an_id_with_a_line_end_is_still_one_line(
     assert lines[0] == '"default" "no\\nbody" owned: rows of calls belong to no instance or entity'
 
 
-def test_wherever_a_page_is_damaged_it_is_said_and_never_a_traceback(
+def test_a_damaged_page_is_reported_without_a_traceback_wherever_it_is(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = file.read_bytes()
@@ -198,7 +198,7 @@ def test_wherever_a_page_is_damaged_it_is_said_and_never_a_traceback(
     assert codes.count(1) > codes.count(2)
 
 
-def test_a_file_that_was_cut_off_is_said_to_be(
+def test_a_truncated_file_is_reported(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "damaged.db"
@@ -211,7 +211,7 @@ def test_a_file_that_was_cut_off_is_said_to_be(
 
 
 @pytest.mark.parametrize("content", [None, b"", b"certainly not a database" * 1000])
-def test_what_is_no_file_of_a_sidecar_cannot_be_checked(
+def test_a_file_that_is_not_a_sidecars_cannot_be_checked(
     content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "tasks.db"
@@ -224,7 +224,7 @@ def test_what_is_no_file_of_a_sidecar_cannot_be_checked(
     assert str(path) in line
 
 
-def test_a_file_of_a_newer_version_is_not_judged(
+def test_a_file_of_a_newer_version_is_not_checked(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spoil(file, "PRAGMA user_version = 1000")
@@ -246,7 +246,7 @@ def columns(path: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("value", ["NULL", "'x'", "x'ff'", "-1", "9000000000000000000", "1e300"])
-def test_whatever_stands_in_a_column_is_no_traceback(
+def test_no_value_in_any_column_is_a_traceback(
     value: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = file.read_bytes()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-async def test_it_says_where_it_listens_and_what_it_remembers(tmp_path: Path) -> None:
+async def test_it_prints_its_address_and_its_file(tmp_path: Path) -> None:
     path = tmp_path / "tasks.db"
     with running("--port", "0", "--db", str(path)) as (_, line):
         async with connected(address_in(line)) as peer:
@@ -33,7 +33,7 @@ async def test_it_says_where_it_listens_and_what_it_remembers(tmp_path: Path) ->
     assert str(path) in line
 
 
-async def test_without_a_file_it_says_that_it_remembers_nothing() -> None:
+async def test_without_a_file_it_prints_that_it_keeps_everything_in_memory() -> None:
     with running("--port", "0") as (_, line):
         assert "memory" in line
 
@@ -107,7 +107,7 @@ def test_a_file_that_cannot_be_used_is_one_clear_line(tmp_path: Path, make) -> N
 
 
 @pytest.mark.parametrize("path", ["", "/"])
-def test_a_name_that_is_no_file_is_one_clear_line(path: str) -> None:
+def test_a_path_that_cannot_name_a_file_is_one_clear_line(path: str) -> None:
     ended = run("--port", "0", "--db", path)
 
     assert ended.returncode == 2
@@ -187,7 +187,7 @@ def test_a_killed_sidecar_leaves_a_file_that_can_be_used(tmp_path: Path) -> None
     ],
     ids=" ".join,
 )
-def test_arguments_that_make_no_sense_end_with_code_two(
+def test_invalid_arguments_exit_with_code_two(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -198,7 +198,7 @@ def test_arguments_that_make_no_sense_end_with_code_two(
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["serve", "--version"]])
-def test_it_tells_its_version(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_prints_its_version(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         command.main(arguments)
 
@@ -263,7 +263,7 @@ def test_exec_passes_options_of_its_command_on() -> None:
     assert ended.stdout == "['--db', 'x', '--', 'y']\n"
 
 
-def test_exec_hands_a_termination_on_to_its_command() -> None:
+def test_exec_passes_a_termination_on_to_its_command() -> None:
     program = (
         "import signal, sys\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\n"
@@ -278,7 +278,7 @@ def test_exec_hands_a_termination_on_to_its_command() -> None:
         assert process.wait(PATIENCE) == 5
 
 
-# Runs `exec` with a signal that arrives when its command has started and nobody knows it yet.
+# Runs `exec` with a signal that arrives after its command has started and before Popen returns.
 INTERRUPTED_START = """
 import os, signal, subprocess, sys
 from durabletask.sidecar.__main__ import main

@@ -36,7 +36,7 @@ def parsed(
     return config.parse(argparse.ArgumentParser(), groups, ["--config", str(file), *arguments])
 
 
-def test_a_file_says_what_flags_say(file: Path) -> None:
+def test_a_file_has_the_same_options_as_the_command_line(file: Path) -> None:
     options = parsed(file, "port = 0\ndb = 'tasks.db'\nsynchronous = 'normal'\ndialect = 'dapr'")
 
     assert for_serve(options) == SidecarOptions(
@@ -49,12 +49,12 @@ def test_a_file_says_what_flags_say(file: Path) -> None:
     )
 
 
-def test_without_a_word_all_options_but_the_port_are_those_of_the_class(file: Path) -> None:
+def test_the_defaults_of_all_options_but_the_port_are_those_of_the_class(file: Path) -> None:
     assert for_serve(parsed(file, "")) == SidecarOptions(port=4001, security=Security())
     assert for_exec(parsed(file, "", groups=FOR_EXEC)) == SidecarOptions()
 
 
-def test_all_that_is_said_of_metrics_and_security_is_in_the_options(file: Path) -> None:
+def test_the_flags_of_metrics_security_and_retention_are_in_the_options(file: Path) -> None:
     text = """
         metrics-port = 9464
         metrics-host = "::1"
@@ -85,7 +85,7 @@ def test_limits_are_numbers_sizes_or_none(file: Path) -> None:
     )
 
 
-def test_without_a_word_the_limits_are_the_defaults(file: Path) -> None:
+def test_the_default_limits_are_those_of_the_class(file: Path) -> None:
     assert for_serve(parsed(file, "")).limits == Limits()
 
 
@@ -113,7 +113,7 @@ def test_every_limit_has_a_flag_that_is_named_in_the_help(
         ("max-streams = -1", "max-streams: '-1' is neither a number nor none"),
     ],
 )
-def test_a_limit_that_cannot_be_is_told_in_one_line(
+def test_an_invalid_limit_is_one_clear_line(
     file: Path, capsys: pytest.CaptureFixture[str], line: str, says: str
 ) -> None:
     file.write_text(line)
@@ -155,7 +155,7 @@ def test_a_flag_wins_over_the_file(file: Path) -> None:
         ("port = 1\nport = 2", "overwrite a value"),
     ],
 )
-def test_a_line_that_makes_no_sense_is_one_clear_line(
+def test_an_invalid_line_is_one_clear_line(
     file: Path, text: str, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file.write_text(text)
@@ -169,7 +169,7 @@ def test_a_line_that_makes_no_sense_is_one_clear_line(
     assert says in errors
 
 
-def test_a_file_that_is_no_text_is_one_clear_line(
+def test_a_file_that_is_not_text_is_one_clear_line(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file.write_bytes(b"\xff\xfe")
@@ -187,12 +187,12 @@ def test_a_file_that_is_missing_is_one_clear_line(
     assert str(file) in errors
 
 
-def test_exec_has_a_file_too_and_takes_no_flag_of_its_command_for_it(file: Path) -> None:
+def test_exec_reads_a_file_too_but_leaves_the_flags_of_its_command_alone(file: Path) -> None:
     assert for_exec(parsed(file, "db = 'tasks.db'", groups=FOR_EXEC)).path == "tasks.db"
 
     assert run("exec", "--", sys.executable, "-c", "", "--config", "none.toml").returncode == 0
 
 
-def test_a_server_says_which_dialects_there_are() -> None:
+def test_an_unknown_dialect_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="auto, taskhub, dapr, not 'klingon'"):
         Server(dialect="klingon")

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class RecordingCommitter:
-    """Stands in for the committer; it fails when it is told to."""
+class FakeCommitter:
+    """Stands in for the committer."""
 
     batches: list[list[str]] = field(default_factory=list)
     attempts: int = 0
@@ -60,11 +60,9 @@ class RecordingCommitter:
         return self.next_due_at
 
 
-class Setup:
-    """A group commit over a committer that records what it is asked."""
-
+class GroupCommitFixture:
     def __init__(self) -> None:
-        self.committer = RecordingCommitter()
+        self.committer = FakeCommitter()
         self.clock = ManualClock()
         self.published: list[Notifications] = []
         self.commits = GroupCommit(
@@ -79,223 +77,223 @@ class Setup:
 
 
 async def test_submissions_of_one_iteration_of_the_loop_share_one_commit() -> None:
-    setup = Setup()
+    fixture = GroupCommitFixture()
 
-    replies = await asyncio.gather(*(setup.submit(name) for name in "abc"))
+    replies = await asyncio.gather(*(fixture.submit(name) for name in "abc"))
 
-    assert setup.committer.batches == [["a", "b", "c"]]
+    assert fixture.committer.batches == [["a", "b", "c"]]
     assert replies == [ACCEPTED] * 3
 
 
 async def test_no_submission_waits_for_a_second_one() -> None:
-    setup = Setup()
+    fixture = GroupCommitFixture()
 
-    await setup.submit("a")
-    await setup.submit("b")
+    await fixture.submit("a")
+    await fixture.submit("b")
 
-    assert setup.committer.batches == [["a"], ["b"]]
+    assert fixture.committer.batches == [["a"], ["b"]]
 
 
 async def test_a_large_batch_is_split_and_none_of_it_is_lost() -> None:
-    setup = Setup()
+    fixture = GroupCommitFixture()
 
-    await asyncio.gather(*(setup.submit(str(n)) for n in range(1201)))
+    await asyncio.gather(*(fixture.submit(str(n)) for n in range(1201)))
 
-    assert [name for batch in setup.committer.batches for name in batch] == [
+    assert [name for batch in fixture.committer.batches for name in batch] == [
         str(n) for n in range(1201)
     ]
-    assert max(map(len, setup.committer.batches)) <= 500
+    assert max(map(len, fixture.committer.batches)) <= 500
 
 
 async def test_the_stored_callback_runs_before_the_commit_is_published() -> None:
-    setup = Setup()
+    fixture = GroupCommitFixture()
     seen: list[int] = []
 
-    await setup.submit("a", stored=lambda _reply: seen.append(len(setup.published)))
+    await fixture.submit("a", stored=lambda _reply: seen.append(len(fixture.published)))
 
     assert seen == [0]
-    assert len(setup.published) == 1
+    assert len(fixture.published) == 1
 
 
 @pytest.mark.parametrize("error", [StoreError("disk full"), RuntimeError("bug")])
 async def test_when_the_store_fails_every_caller_gets_the_error(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    setup = Setup()
-    setup.committer.error = error
+    fixture = GroupCommitFixture()
+    fixture.committer.error = error
     failures: list[str] = []
-    waiting = [setup.submit(name, failed=lambda n=name: failures.append(n)) for name in "ab"]
+    waiting = [fixture.submit(name, failed=lambda n=name: failures.append(n)) for name in "ab"]
 
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-    setup.committer.error = None
-    await setup.submit("c")
+    fixture.committer.error = None
+    await fixture.submit("c")
 
     assert [type(outcome) for outcome in outcomes] == [CommitFailedError] * 2
     assert str(error) in str(outcomes[0])
     assert failures == ["a", "b"]
-    assert setup.committer.batches == [["c"]]
+    assert fixture.committer.batches == [["c"]]
     assert str(error) in caplog.text
 
 
 async def test_a_caller_that_is_cancelled_does_not_stop_the_commit() -> None:
-    setup = Setup()
-    gone = setup.submit("a")
+    fixture = GroupCommitFixture()
+    gone = fixture.submit("a")
     gone.cancel()
 
-    await setup.submit("b")
+    await fixture.submit("b")
 
-    assert setup.committer.batches == [["a", "b"]]
+    assert fixture.committer.batches == [["a", "b"]]
 
 
 async def test_what_becomes_due_is_published_at_its_time() -> None:
-    setup = Setup()
-    start = setup.clock.now()
-    setup.committer.next_due_at = start + timedelta(minutes=5)
-    setup.commits.start()
+    fixture = GroupCommitFixture()
+    start = fixture.clock.now()
+    fixture.committer.next_due_at = start + timedelta(minutes=5)
+    fixture.commits.start()
 
-    setup.clock.advance(timedelta(minutes=4))
+    fixture.clock.advance(timedelta(minutes=4))
     await asyncio.sleep(0)
-    early = list(setup.committer.asked_at)
-    setup.committer.next_due_at = None
-    setup.clock.advance(timedelta(minutes=1))
+    early = list(fixture.committer.asked_at)
+    fixture.committer.next_due_at = None
+    fixture.clock.advance(timedelta(minutes=1))
     await asyncio.sleep(0)
 
     assert early == []
-    assert setup.committer.asked_at == [start + timedelta(minutes=5)]
-    assert setup.clock.next_alarm() is None
+    assert fixture.committer.asked_at == [start + timedelta(minutes=5)]
+    assert fixture.clock.next_alarm() is None
 
 
 async def test_a_commit_that_schedules_something_earlier_moves_the_alarm() -> None:
-    setup = Setup()
-    start = setup.clock.now()
-    setup.committer.next_due_at = start + timedelta(minutes=5)
-    setup.commits.start()
+    fixture = GroupCommitFixture()
+    start = fixture.clock.now()
+    fixture.committer.next_due_at = start + timedelta(minutes=5)
+    fixture.commits.start()
 
-    setup.committer.next_due_at = start + timedelta(minutes=1)
-    await setup.submit("a")
+    fixture.committer.next_due_at = start + timedelta(minutes=1)
+    await fixture.submit("a")
 
-    assert setup.clock.next_alarm() == start + timedelta(minutes=1)
+    assert fixture.clock.next_alarm() == start + timedelta(minutes=1)
 
 
 async def test_a_commit_after_the_due_time_does_not_hide_what_is_due() -> None:
     """The commit may run before the alarm that rang already, and knows only what is later."""
-    setup = Setup()
-    setup.committer.next_due_at = setup.clock.now() + timedelta(minutes=5)
-    setup.commits.start()
-    submitted = setup.submit("a")
+    fixture = GroupCommitFixture()
+    fixture.committer.next_due_at = fixture.clock.now() + timedelta(minutes=5)
+    fixture.commits.start()
+    submitted = fixture.submit("a")
 
-    setup.committer.next_due_at = None
-    setup.clock.advance(timedelta(minutes=5))
+    fixture.committer.next_due_at = None
+    fixture.clock.advance(timedelta(minutes=5))
     await submitted
     await asyncio.sleep(0)
 
-    assert len(setup.committer.asked_at) == 1
+    assert len(fixture.committer.asked_at) == 1
 
 
 async def test_a_store_that_cannot_say_what_is_due_is_asked_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    setup = Setup()
-    setup.committer.next_due_at = setup.clock.now() + timedelta(minutes=5)
-    setup.commits.start()
-    setup.committer.read_error = StoreError("the file cannot be read")
-    setup.clock.advance(timedelta(minutes=5))
+    fixture = GroupCommitFixture()
+    fixture.committer.next_due_at = fixture.clock.now() + timedelta(minutes=5)
+    fixture.commits.start()
+    fixture.committer.read_error = StoreError("the file cannot be read")
+    fixture.clock.advance(timedelta(minutes=5))
     await asyncio.sleep(0)
 
-    setup.committer.read_error = setup.committer.next_due_at = None
-    setup.clock.advance(timedelta(seconds=1))
+    fixture.committer.read_error = fixture.committer.next_due_at = None
+    fixture.clock.advance(timedelta(seconds=1))
     await asyncio.sleep(0)
 
-    assert len(setup.committer.asked_at) == 1
+    assert len(fixture.committer.asked_at) == 1
     assert "the file cannot be read" in caplog.text
 
 
 async def test_a_commit_does_not_keep_a_failing_store_from_being_asked_again() -> None:
-    setup = Setup()
-    setup.committer.next_due_at = setup.clock.now() + timedelta(minutes=5)
-    setup.commits.start()
-    setup.committer.read_error = StoreError("the file cannot be read")
-    setup.clock.advance(timedelta(minutes=5))
+    fixture = GroupCommitFixture()
+    fixture.committer.next_due_at = fixture.clock.now() + timedelta(minutes=5)
+    fixture.commits.start()
+    fixture.committer.read_error = StoreError("the file cannot be read")
+    fixture.clock.advance(timedelta(minutes=5))
     await asyncio.sleep(0)
 
-    setup.committer.read_error = setup.committer.next_due_at = None
-    await setup.submit("a")
-    setup.clock.advance(timedelta(seconds=1))
+    fixture.committer.read_error = fixture.committer.next_due_at = None
+    await fixture.submit("a")
+    fixture.clock.advance(timedelta(seconds=1))
     await asyncio.sleep(0)
 
-    assert len(setup.committer.asked_at) == 1
+    assert len(fixture.committer.asked_at) == 1
 
 
 async def test_a_commit_counts_although_the_store_cannot_say_what_is_due_next(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    setup = Setup()
-    setup.commits.start()
-    published_at_start = len(setup.published)
+    fixture = GroupCommitFixture()
+    fixture.commits.start()
+    published_at_start = len(fixture.published)
 
-    setup.committer.read_error = StoreError("the file cannot be read")
-    reply = await setup.submit("a")
-    setup.committer.read_error = None
-    setup.clock.advance(timedelta(seconds=1))
+    fixture.committer.read_error = StoreError("the file cannot be read")
+    reply = await fixture.submit("a")
+    fixture.committer.read_error = None
+    fixture.clock.advance(timedelta(seconds=1))
     await asyncio.sleep(0)
 
     assert reply == ACCEPTED
-    assert len(setup.published) > published_at_start
-    assert len(setup.committer.asked_at) == 1
+    assert len(fixture.published) > published_at_start
+    assert len(fixture.committer.asked_at) == 1
     assert "the file cannot be read" in caplog.text
 
 
 async def test_a_store_that_cannot_say_what_is_due_next_fails_the_start() -> None:
-    setup = Setup()
-    setup.committer.read_error = StoreError("the file cannot be read")
+    fixture = GroupCommitFixture()
+    fixture.committer.read_error = StoreError("the file cannot be read")
 
     with pytest.raises(StoreError):
-        setup.commits.start()
+        fixture.commits.start()
 
 
 async def test_a_submission_that_cannot_be_carried_out_fails_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    setup = Setup()
-    setup.committer.failing_id = "b"
+    fixture = GroupCommitFixture()
+    fixture.committer.failing_id = "b"
 
-    outcomes = await asyncio.gather(*map(setup.submit, "abc"), return_exceptions=True)
+    outcomes = await asyncio.gather(*map(fixture.submit, "abc"), return_exceptions=True)
 
     assert [type(outcome) for outcome in outcomes] == [
         type(ACCEPTED),
         CommitFailedError,
         type(ACCEPTED),
     ]
-    assert setup.committer.batches == [["a"], ["c"]]
+    assert fixture.committer.batches == [["a"], ["c"]]
     assert "poisoned" in caplog.text
 
 
 async def test_a_store_that_fails_is_not_asked_anew_for_each_submission() -> None:
-    setup = Setup()
-    setup.committer.error = StoreError("disk full")
+    fixture = GroupCommitFixture()
+    fixture.committer.error = StoreError("disk full")
 
-    await asyncio.gather(*map(setup.submit, "abc"), return_exceptions=True)
+    await asyncio.gather(*map(fixture.submit, "abc"), return_exceptions=True)
 
-    assert setup.committer.attempts == 1
+    assert fixture.committer.attempts == 1
 
 
 async def test_closing_stores_what_is_pending_and_cancels_the_alarm() -> None:
-    setup = Setup()
-    setup.committer.next_due_at = setup.clock.now() + timedelta(minutes=5)
-    pending = setup.submit("a")
+    fixture = GroupCommitFixture()
+    fixture.committer.next_due_at = fixture.clock.now() + timedelta(minutes=5)
+    pending = fixture.submit("a")
 
-    setup.commits.close()
+    fixture.commits.close()
 
     assert pending.result() == ACCEPTED
-    assert setup.clock.next_alarm() is None
+    assert fixture.clock.next_alarm() is None
 
 
 async def test_rows_that_cannot_be_read_fail_their_own_submission_only() -> None:
-    setup = Setup()
-    setup.committer.failing_id = "b"
-    setup.committer.error_of_id = UnreadableError("the stored data of 'b' is damaged")
+    fixture = GroupCommitFixture()
+    fixture.committer.failing_id = "b"
+    fixture.committer.error_of_id = UnreadableError("the stored data of 'b' is damaged")
 
-    outcomes = await asyncio.gather(*map(setup.submit, "abc"), return_exceptions=True)
+    outcomes = await asyncio.gather(*map(fixture.submit, "abc"), return_exceptions=True)
 
     assert [type(outcome) for outcome in outcomes] == [
         type(ACCEPTED),
@@ -307,14 +305,14 @@ async def test_rows_that_cannot_be_read_fail_their_own_submission_only() -> None
 async def test_a_store_that_fails_at_every_commit_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    setup = Setup()
-    setup.committer.error = StoreError("disk full")
+    fixture = GroupCommitFixture()
+    fixture.committer.error = StoreError("disk full")
     for _ in range(100):
         with pytest.raises(CommitFailedError):
-            await setup.submit("a")
+            await fixture.submit("a")
 
-    setup.committer.error = None
-    await setup.submit("a")
+    fixture.committer.error = None
+    await fixture.submit("a")
 
     assert len(caplog.records) == 2
 
@@ -322,13 +320,13 @@ async def test_a_store_that_fails_at_every_commit_is_logged_once(
 async def test_a_store_that_cannot_say_what_is_due_for_an_hour_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    setup = Setup()
-    setup.committer.next_due_at = setup.clock.now() + timedelta(seconds=1)
-    setup.commits.start()
-    setup.committer.read_error = StoreError("the file cannot be read")
+    fixture = GroupCommitFixture()
+    fixture.committer.next_due_at = fixture.clock.now() + timedelta(seconds=1)
+    fixture.commits.start()
+    fixture.committer.read_error = StoreError("the file cannot be read")
 
     for _ in range(3600):
-        setup.clock.advance(timedelta(seconds=1))
+        fixture.clock.advance(timedelta(seconds=1))
         await asyncio.sleep(0)
 
     assert len(caplog.records) == 1

@@ -1,7 +1,8 @@
-"""What the sidecar writes about its work, and what it keeps to itself."""
+"""The log of the sidecar: format, fields, and what is never in it."""
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import io
 import json
@@ -9,11 +10,13 @@ import logging
 import sys
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 
+import durabletask.sidecar
 from durabletask.protocol import messages, methods
 from durabletask.sidecar.operations.logs import JsonLines, TextLines
 from durabletask.sidecar.store import StoreError
@@ -43,7 +46,7 @@ def raised(text: str) -> Any:
 
 @contextmanager
 def written(level: int = logging.DEBUG) -> Iterator[io.StringIO]:
-    """What the sidecar in this process logs meanwhile, as JSON lines."""
+    """What the sidecar in this process logs inside the block, as JSON lines."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
@@ -62,7 +65,7 @@ def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_a_json_line_says_when_how_bad_who_what_and_about_what() -> None:
+def test_a_json_line_has_time_level_logger_message_and_fields() -> None:
     assert json.loads(JsonLines().format(record("it failed", hub="h", instance_id="a"))) == {
         "time": "1970-01-01T00:00:00.250Z",
         "level": "error",
@@ -73,7 +76,7 @@ def test_a_json_line_says_when_how_bad_who_what_and_about_what() -> None:
     }
 
 
-def test_a_text_line_says_the_same() -> None:
+def test_a_text_line_has_the_same_parts() -> None:
     assert TextLines().format(record("it failed", method="Hello")) == (
         '1970-01-01T00:00:00.250Z ERROR durabletask.sidecar: it failed method="Hello"'
     )
@@ -94,7 +97,7 @@ def test_a_traceback_follows_the_text_line() -> None:
 
 
 @pytest.mark.parametrize("formatter", [JsonLines(), TextLines()], ids=["json", "text"])
-def test_nobody_forges_a_line_with_a_name(formatter: logging.Formatter) -> None:
+def test_a_line_break_in_a_field_does_not_begin_a_line(formatter: logging.Formatter) -> None:
     forged = formatter.format(record("it failed", instance_id="a\n1970 INFO all is well\u2028"))
 
     assert len(forged.splitlines()) == 1
@@ -102,7 +105,7 @@ def test_nobody_forges_a_line_with_a_name(formatter: logging.Formatter) -> None:
 
 @pytest.mark.parametrize("formatter", [JsonLines(), TextLines()], ids=["json", "text"])
 @pytest.mark.parametrize("end", ["\n", "\r", "\x85", "\u2028"])
-def test_nobody_forges_a_line_with_what_an_error_says(
+def test_a_line_break_in_the_message_does_not_begin_a_line(
     formatter: logging.Formatter, end: str
 ) -> None:
     forged = formatter.format(
@@ -112,8 +115,26 @@ def test_nobody_forges_a_line_with_what_an_error_says(
     assert len(forged.splitlines()) == 1
 
 
-def test_a_field_that_nobody_thought_of_is_not_written() -> None:
+def test_a_field_that_is_not_listed_is_not_written() -> None:
     assert "hunter2" not in JsonLines().format(record("it failed", password="hunter2"))
+
+
+def logged_fields() -> set[str]:
+    """The keys of every `extra` that the sidecar's source passes to a logger as a literal."""
+    folder = Path(durabletask.sidecar.__file__).parent
+    trees = [ast.parse(each.read_text()) for each in folder.rglob("*.py")]
+    calls = (each for tree in trees for each in ast.walk(tree) if isinstance(each, ast.Call))
+    extras = (each.value for call in calls for each in call.keywords if each.arg == "extra")
+    keys = (key for extra in extras if isinstance(extra, ast.Dict) for key in extra.keys)
+    return {key.value for key in keys if isinstance(key, ast.Constant)}
+
+
+def test_every_field_that_the_sidecar_logs_is_written() -> None:
+    fields = logged_fields()
+
+    line = json.loads(JsonLines().format(record("it failed", **dict.fromkeys(fields, "x"))))
+
+    assert {"hub", "address", "storage"} <= fields <= line.keys()
 
 
 async def test_a_change_that_cannot_be_stored_is_an_error() -> None:
@@ -131,7 +152,7 @@ async def test_a_change_that_cannot_be_stored_is_an_error() -> None:
     assert line["message"] == "Cannot commit changes: the disk is full"
 
 
-async def test_a_defect_is_logged_with_what_met_it() -> None:
+async def test_a_defect_is_logged_with_its_task_hub_and_instance() -> None:
     class Broken(MemoryStore):
         def commit(self, changes: Any) -> None:
             raise RuntimeError("a defect")
@@ -145,7 +166,7 @@ async def test_a_defect_is_logged_with_what_met_it() -> None:
     assert (line["hub"], line["instance_id"]) == ("h", "one")
 
 
-async def test_a_refused_call_is_there_for_who_looks_closely() -> None:
+async def test_a_refused_call_is_logged_at_debug_level() -> None:
     with written() as log:
         async with serving() as peer:
             await peer.of_hub("h").refusal(methods.GET_INSTANCE, b"\xff")
@@ -156,7 +177,7 @@ async def test_a_refused_call_is_there_for_who_looks_closely() -> None:
     ]
 
 
-async def test_workers_are_seen_to_come_and_go() -> None:
+async def test_connecting_and_disconnecting_workers_are_logged() -> None:
     with written(logging.INFO) as log:
         async with serving() as peer:
             items = peer.of_hub("h").work()
@@ -165,8 +186,8 @@ async def test_workers_are_seen_to_come_and_go() -> None:
     told = [(line["message"], line.get("hub")) for line in lines(log.getvalue())]
     assert told == [
         ("Serving", None),
-        ("a worker came", "h"),
-        ("a worker left", "h"),
+        ("Worker connected", "h"),
+        ("Worker disconnected", "h"),
         ("Stopped", None),
     ]
 
@@ -175,7 +196,7 @@ SECRET = "s3cr3t"
 
 
 async def live_a_secret_life(peer: Peer) -> None:
-    """Send a secret wherever a client or worker can put one, and fail in many ways."""
+    """Send a secret wherever a client or worker can put one, in calls that succeed and fail."""
     headers = [("authorization", f"Bearer {SECRET}")]
     details = messages.TaskFailureDetails(error_type=SECRET, error_message=SECRET)
     items = peer.work(headers=headers)
@@ -197,7 +218,7 @@ async def live_a_secret_life(peer: Peer) -> None:
 
 
 async def send_metadata_that_is_no_text(address: str) -> None:
-    """A token with a letter of another encoding, which no client of gRPC's would send."""
+    """A token that is not ASCII, which gRPC's own clients would not send."""
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     metadata = {"authorization": f"Bearer {SECRET}\udce9"}
@@ -208,7 +229,7 @@ async def send_metadata_that_is_no_text(address: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
-async def test_nothing_secret_is_written_at_the_most_talkative(form: str) -> None:
+async def test_nothing_secret_is_logged_at_any_level(form: str) -> None:
     with running("--port", "0", "--log-level", "debug", "--log-format", form) as (process, line):
         async with connected(address_in(line)) as peer:
             await live_a_secret_life(peer)

@@ -1,4 +1,4 @@
-"""Metrics as Prometheus scrapes them, of a sidecar at work."""
+"""The metrics of a running sidecar, as Prometheus scrapes them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def peer() -> AsyncIterator[Peer]:
 
 
 async def fetch(address: str, request: str) -> tuple[str, str]:
-    """Head and body of the answer to a request, which is ended here."""
+    """Send the request and its empty line; return the head and body of the response."""
     host, _, port = address.rpartition(":")
     async with asyncio.timeout(PATIENCE):
         reader, writer = await asyncio.open_connection(host, int(port))
@@ -77,7 +77,7 @@ class Scrape:
         return {label for sample in self._samples for label in sample.labels}
 
     def work(self, kind: str) -> dict[str, float]:
-        """How often work of that kind came back, by outcome, where it did."""
+        """How many work items of that kind came back, by outcome, without zeros."""
         counts = {
             each.labels["outcome"]: each.value
             for each in self._samples
@@ -94,7 +94,7 @@ async def scrape(peer: Peer) -> Scrape:
 
 
 async def scrape_after_calls(peer: Peer, count: int) -> Scrape:
-    """What is found once so many calls are counted: who is refused hears it a moment earlier."""
+    """Scrape until so many calls are counted: a call is counted after its caller has the answer."""
     async with asyncio.timeout(PATIENCE):
         while (seen := await scrape(peer)).total(RPCS) < count:
             pass
@@ -108,7 +108,7 @@ async def a_turn(peer: Peer, instance_id: str = "a") -> tuple[Any, Any]:
     return items, await items.next()
 
 
-async def test_work_that_waits_is_counted_by_kind(peer: Peer) -> None:
+async def test_waiting_work_items_are_counted_by_kind(peer: Peer) -> None:
     await peer.start(instance_id="a")
     await peer.start(instance_id="b")
 
@@ -121,7 +121,7 @@ async def test_work_that_waits_is_counted_by_kind(peer: Peer) -> None:
     assert (seen.value(LEASES, kind="orchestration"), seen.value(STREAMS)) == (0, 0)
 
 
-async def test_work_that_is_out_is_counted_by_kind(peer: Peer) -> None:
+async def test_leased_work_items_are_counted_by_kind(peer: Peer) -> None:
     items, turn = await a_turn(peer)
     await peer.decide(turn, schedule(1), schedule(2))
     await items.next()
@@ -132,7 +132,7 @@ async def test_work_that_is_out_is_counted_by_kind(peer: Peer) -> None:
     assert (seen.value(WAITING, kind="activity"), seen.value(STREAMS)) == (0, 1)
 
 
-async def test_what_workers_complete_is_counted(peer: Peer) -> None:
+async def test_completed_work_items_are_counted(peer: Peer) -> None:
     items, turn = await a_turn(peer)
     await peer.decide(turn, schedule(1))
     await peer.finish(await items.next(), '"done"')
@@ -146,7 +146,7 @@ async def test_what_workers_complete_is_counted(peer: Peer) -> None:
     )
 
 
-async def test_what_fails_is_counted_as_failed(peer: Peer) -> None:
+async def test_failed_work_items_are_counted_as_failed(peer: Peer) -> None:
     details = messages.TaskFailureDetails(error_type="Error", error_message="no")
     items, turn = await a_turn(peer)
     await peer.decide(turn, schedule(1))
@@ -176,7 +176,7 @@ async def test_operations_of_entities_are_counted(peer: Peer) -> None:
     assert (await scrape(peer)).work("entity") == {"completed": 1}
 
 
-async def test_what_workers_give_back_is_counted_as_abandoned(peer: Peer) -> None:
+async def test_abandoned_work_items_are_counted_as_abandoned(peer: Peer) -> None:
     _, turn = await a_turn(peer)
     request = messages.AbandonOrchestrationTaskRequest(completion_token=turn.completion_token)
     await peer.call(methods.ABANDON_ORCHESTRATION_TASK, request)
@@ -184,7 +184,7 @@ async def test_what_workers_give_back_is_counted_as_abandoned(peer: Peer) -> Non
     assert (await scrape(peer)).work("orchestration") == {"abandoned": 1}
 
 
-async def test_what_a_worker_leaves_behind_is_counted_as_lost(peer: Peer) -> None:
+async def test_work_items_of_a_disconnected_worker_are_counted_as_lost(peer: Peer) -> None:
     items, turn = await a_turn(peer)
     other = peer.work()
     await other.opened()
@@ -196,7 +196,7 @@ async def test_what_a_worker_leaves_behind_is_counted_as_lost(peer: Peer) -> Non
     assert (await scrape(peer)).work("orchestration") == {"lost": 1}
 
 
-async def test_an_answer_that_comes_twice_is_counted_once(peer: Peer) -> None:
+async def test_a_turn_that_is_completed_twice_is_counted_once(peer: Peer) -> None:
     _, turn = await a_turn(peer)
 
     await peer.decide(turn, complete(1))
@@ -205,13 +205,13 @@ async def test_an_answer_that_comes_twice_is_counted_once(peer: Peer) -> None:
     assert (await scrape(peer)).work("orchestration") == {"completed": 1}
 
 
-async def test_a_result_that_comes_twice_is_counted_once(peer: Peer) -> None:
+async def test_an_activity_that_is_completed_twice_is_counted_once(peer: Peer) -> None:
     items, turn = await a_turn(peer)
     await peer.decide(turn, schedule(1))
     activity = await items.next()
 
     await peer.finish(activity)
-    # Without a lease: as after a restart it is taken, unless there is a result already.
+    # Has no lease any more. As after a restart it is accepted unless there is a result already.
     await peer.finish(activity)
 
     assert (await scrape(peer)).work("activity") == {"completed": 1}
@@ -249,7 +249,7 @@ async def test_commits_are_timed(peer: Peer) -> None:
     assert seen.value("durabletask_commit_seconds_sum") > 0
 
 
-async def test_what_shares_a_commit_is_counted_together() -> None:
+async def test_submissions_that_share_a_commit_are_counted_together() -> None:
     host = Host(Committer(MemoryStore()), ManualClock(), lambda: "id")
     counts = PrometheusInstrumentation(host.stats)
     host.instrument(counts)
@@ -277,7 +277,7 @@ async def test_a_commit_that_fails_is_counted() -> None:
     assert seen.value("durabletask_commit_seconds_count") == 0
 
 
-async def test_nothing_that_users_name_is_on_the_page(peer: Peer) -> None:
+async def test_no_name_that_users_choose_is_on_the_page(peer: Peer) -> None:
     for number in range(5):
         other = peer.of_hub(f"secret-hub-{number}")
         await other.start(f"secret-name-{number}", f"secret-id-{number}")
@@ -291,7 +291,7 @@ async def test_nothing_that_users_name_is_on_the_page(peer: Peer) -> None:
     assert Scrape(body).labels() <= {"kind", "outcome", "method", "status", "le", "version"}
 
 
-async def test_openmetrics_is_served_to_who_asks_for_it(peer: Peer) -> None:
+async def test_openmetrics_is_served_if_the_client_accepts_it(peer: Peer) -> None:
     assert peer.server.metrics_address is not None
     accept = "accept: application/openmetrics-text; version=1.0.0"
     head, body = await fetch(peer.server.metrics_address, f"GET / HTTP/1.1\r\n{accept}")
@@ -313,14 +313,14 @@ async def test_openmetrics_is_served_to_who_asks_for_it(peer: Peer) -> None:
         ("\x00\xff", 405),
     ],
 )
-async def test_each_request_has_its_answer(peer: Peer, request_line: str, status: int) -> None:
+async def test_each_request_has_its_response(peer: Peer, request_line: str, status: int) -> None:
     assert peer.server.metrics_address is not None
     head, _ = await fetch(peer.server.metrics_address, request_line)
 
     assert head.startswith(f"HTTP/1.1 {status} ")
 
 
-async def test_a_request_without_end_gets_no_answer(peer: Peer) -> None:
+async def test_an_endless_request_gets_no_response(peer: Peer) -> None:
     assert peer.server.metrics_address is not None
     head, _ = await fetch_or_reset(peer.server.metrics_address, "x" * 100_000)
 
@@ -334,12 +334,12 @@ async def fetch_or_reset(address: str, request: str) -> tuple[str, str]:
         return "", ""
 
 
-async def test_those_who_connect_and_say_nothing_are_few_and_keep_nothing_up(peer: Peer) -> None:
+async def test_silent_connections_are_limited_and_delay_no_other(peer: Peer) -> None:
     assert peer.server.metrics_address is not None
     host, _, port = peer.server.metrics_address.rpartition(":")
     silent = [await asyncio.open_connection(host, int(port)) for _ in range(50)]
     ended = [asyncio.ensure_future(reader.read()) for reader, _ in silent]
-    # Less than the page has patience with those whom it keeps.
+    # Less than the timeout of silent connections.
     done, _ = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED, timeout=5)
     assert done
 
@@ -359,7 +359,7 @@ async def test_the_page_is_gone_when_the_server_has_stopped() -> None:
         await asyncio.open_connection(host, int(port))
 
 
-async def test_the_command_says_where_its_metrics_are() -> None:
+async def test_the_command_prints_the_address_of_its_metrics() -> None:
     with running("--port", "0", "--metrics-port", "0") as (_, line):
         async with connected(address_in(line)) as peer:
             await peer.start()
@@ -371,7 +371,7 @@ async def test_the_command_says_where_its_metrics_are() -> None:
     assert Scrape(body).value(RPCS, method="StartInstance", status="OK") == 1
 
 
-async def test_without_a_port_there_is_no_page() -> None:
+async def test_without_a_port_no_metrics_are_published() -> None:
     async with serving() as peer:
         assert peer.server.metrics_address is None
 
@@ -384,7 +384,7 @@ async def test_a_port_in_use_keeps_the_server_from_starting() -> None:
             await server.start()
 
 
-async def test_a_server_that_cannot_start_leaves_no_page_behind() -> None:
+async def test_a_server_that_cannot_start_stops_publishing_metrics() -> None:
     class Unreadable(MemoryStore):
         def due(self, after: Any, until: Any) -> Any:
             raise StoreError("unreadable")
@@ -437,7 +437,7 @@ async def scraped(address: str) -> bytes:
             writer.close()
 
 
-def test_without_the_library_it_says_which_extra_brings_it() -> None:
+def test_without_prometheus_client_the_error_names_the_extra() -> None:
     program = (
         "import sys; sys.modules['prometheus_client'] = None\n"
         "from durabletask.sidecar.__main__ import main\n"
@@ -457,7 +457,7 @@ def test_without_the_library_it_says_which_extra_brings_it() -> None:
     assert "durabletask-sidecar[metrics]" in ended.stderr
 
 
-def test_nobody_loads_the_library_who_has_no_use_for_it() -> None:
+def test_prometheus_client_is_not_loaded_without_metrics() -> None:
     program = (
         "import sys; from durabletask.sidecar.server import Server\n"
         "Server(); print('prometheus_client' in sys.modules)"

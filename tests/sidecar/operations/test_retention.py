@@ -1,4 +1,4 @@
-"""Retention: what goes, when, and what it leaves alone."""
+"""Retention: what is purged, when, and what is kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from durabletask.sidecar.engine.commands import Purge
 from durabletask.sidecar.engine.transition import Purged
 from durabletask.sidecar.store import StoreError, UnreadableError
 from durabletask.sidecar.store.memory import MemoryStore
-from tests.builders.engine import Hub, child, end
+from tests.builders.engine import EngineDriver, child, end
 from tests.builders.sidecar import Peer, serving
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ async def ended(peer: Peer, *ids: str) -> None:
 
 
 async def at_rest(peer: Peer, clock: ManualClock) -> None:
-    """Let short times pass until the sidecar has done all that it rests in between of."""
+    """Let short times pass until the sidecar has purged all that has expired."""
     while True:
-        # Whatever an alarm has set going is done when a later call is answered.
+        # What an alarm started is done by the time that later calls are answered.
         for _ in range(5):
             await peer.call(methods.HELLO)
         alarm = clock.next_alarm()
@@ -84,11 +84,11 @@ async def pass_time(peer: Peer, clock: ManualClock, by: timedelta) -> None:
 
 
 async def there(peer: Peer, *ids: str) -> list[str]:
-    """Which of these are still remembered."""
+    """Which of these still exist."""
     return [each for each in ids if await peer.state(each) is not None]
 
 
-async def test_what_ended_longer_ago_is_forgotten_and_not_before() -> None:
+async def test_an_ended_instance_is_purged_after_its_retention_and_not_before() -> None:
     clock = ManualClock(NOON)
     async with retaining(clock) as peer:
         await ended(peer, "a")
@@ -100,7 +100,7 @@ async def test_what_ended_longer_ago_is_forgotten_and_not_before() -> None:
         assert await there(peer, "a") == []
 
 
-async def test_without_retention_nothing_is_forgotten() -> None:
+async def test_without_retention_nothing_is_purged() -> None:
     clock = ManualClock(NOON)
     async with retaining(clock, kept=None) as peer:
         await ended(peer, "a")
@@ -110,7 +110,7 @@ async def test_without_retention_nothing_is_forgotten() -> None:
         assert await there(peer, "a") == ["a"]
 
 
-async def test_what_goes_on_is_never_too_old() -> None:
+async def test_a_running_instance_is_never_purged() -> None:
     clock = ManualClock(NOON)
     async with retaining(clock) as peer:
         await peer.start("order", "a")
@@ -120,7 +120,7 @@ async def test_what_goes_on_is_never_too_old() -> None:
         assert await there(peer, "a") == ["a"]
 
 
-async def test_age_counts_from_the_end() -> None:
+async def test_the_age_of_an_instance_counts_from_its_end() -> None:
     clock = ManualClock(NOON)
     async with retaining(clock) as peer:
         await peer.start("order", "late")
@@ -134,7 +134,7 @@ async def test_age_counts_from_the_end() -> None:
         assert await there(peer, "early", "late") == ["late"]
 
 
-async def test_a_sidecar_that_was_away_forgets_what_grew_old_meanwhile() -> None:
+async def test_what_expired_while_the_sidecar_was_stopped_is_purged_at_its_start() -> None:
     store, clock = MemoryStore(), ManualClock(NOON)
     async with retaining(clock, store) as peer:
         await ended(peer, "a")
@@ -146,7 +146,7 @@ async def test_a_sidecar_that_was_away_forgets_what_grew_old_meanwhile() -> None
         assert await there(peer, "a") == []
 
 
-async def test_every_task_hub_forgets() -> None:
+async def test_retention_covers_every_task_hub() -> None:
     clock = ManualClock(NOON)
     async with retaining(clock) as peer:
         hubs = [peer.of_hub("blue"), peer.of_hub("green")]
@@ -158,7 +158,7 @@ async def test_every_task_hub_forgets() -> None:
         assert [await there(hub, "a") for hub in hubs] == [[], []]
 
 
-async def test_entities_do_not_end_and_so_are_kept() -> None:
+async def test_entities_are_kept_because_they_do_not_end() -> None:
     clock = ManualClock(NOON)
     async with retaining(clock) as peer:
         request = messages.SignalEntityRequest(instance_id="@counter@a", name="add")
@@ -172,14 +172,14 @@ async def test_entities_do_not_end_and_so_are_kept() -> None:
         assert found.exists
 
 
-async def test_many_go_in_small_commits_with_rests_in_between() -> None:
+async def test_many_instances_are_purged_in_small_commits_with_pauses() -> None:
     clock, store = ManualClock(NOON), Commits()
     async with retaining(clock, store) as peer:
         await ended(peer, *(f"i{number}" for number in range(95)))
         clock.advance(2 * MONTH)
         for _ in range(5):
             await peer.call(methods.HELLO)
-        # The clock stands still, so it rests.
+        # The clock stands still, so the pause after the first batch does not end.
         assert len(store.removed) == 1
 
         await at_rest(peer, clock)
@@ -188,7 +188,7 @@ async def test_many_go_in_small_commits_with_rests_in_between() -> None:
     assert max(store.removed) <= 10
 
 
-async def test_it_tries_again_when_the_store_is_well_again() -> None:
+async def test_purging_goes_on_when_the_store_works_again() -> None:
     clock, store = ManualClock(NOON), Commits()
     async with retaining(clock, store) as peer:
         await ended(peer, "a")
@@ -203,7 +203,7 @@ async def test_it_tries_again_when_the_store_is_well_again() -> None:
 
 
 class Cramped(MemoryStore):
-    """Gives no space back."""
+    """Cannot give space back while `is_broken`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -215,7 +215,7 @@ class Cramped(MemoryStore):
         return super().trim(most_bytes)
 
 
-async def test_a_failure_that_lasts_is_told_once_and_its_end_too(
+async def test_a_lasting_failure_is_logged_once_and_so_is_its_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     clock, store = ManualClock(NOON), Cramped()
@@ -241,7 +241,7 @@ class OneDamaged(MemoryStore):
         return super().load(key)
 
 
-async def test_one_that_cannot_be_read_keeps_no_other() -> None:
+async def test_an_unreadable_instance_does_not_keep_others_from_being_purged() -> None:
     clock, store = ManualClock(NOON), MemoryStore()
     others = [f"i{number}" for number in range(25)]
     async with retaining(clock, store) as peer:
@@ -257,7 +257,7 @@ async def test_one_that_cannot_be_read_keeps_no_other() -> None:
 
 
 class Eventful(Commits):
-    """The time is set forward by a day while it stores that something is removed."""
+    """Sets the clock forward by a day while it stores a removal."""
 
     def __init__(self, clock: ManualClock) -> None:
         super().__init__()
@@ -270,7 +270,7 @@ class Eventful(Commits):
             self._clock.advance(DAY)
 
 
-async def test_a_clock_that_is_set_forward_meanwhile_delays_the_next_batch_by_a_minute() -> None:
+async def test_a_clock_that_is_set_forward_delays_the_next_batch_by_a_minute_at_most() -> None:
     clock = ManualClock(NOON)
     store = Eventful(clock)
     async with retaining(clock, store) as peer:
@@ -284,7 +284,7 @@ async def test_a_clock_that_is_set_forward_meanwhile_delays_the_next_batch_by_a_
         assert sum(store.removed) == 15
 
 
-async def test_a_waiting_sidecar_looks_no_more_often_than_it_has_to() -> None:
+async def test_the_next_search_is_when_the_next_instance_expires() -> None:
     clock = ManualClock(NOON)
     async with retaining(clock) as peer:
         await ended(peer, "a")
@@ -307,7 +307,7 @@ async def test_a_short_retention_does_not_keep_the_sidecar_busy() -> None:
         assert alarm - clock.now() >= timedelta(milliseconds=100)
 
 
-async def test_a_file_gives_the_space_back(tmp_path: Path) -> None:
+async def test_the_file_shrinks_after_a_purge(tmp_path: Path) -> None:
     path, clock = tmp_path / "tasks.db", ManualClock(NOON)
     async with serving(path, clock=clock, retention=MONTH) as peer:
         for number in range(40):
@@ -323,8 +323,8 @@ async def test_a_file_gives_the_space_back(tmp_path: Path) -> None:
         assert path.stat().st_size < 40 * 100_000 / 10
 
 
-def test_a_purge_spares_what_is_younger() -> None:
-    hub = Hub()
+def test_a_purge_by_age_spares_younger_instances() -> None:
+    hub = EngineDriver()
     hub.start()
     hub.decide(end())
     ended_at = hub.state().progress.completed_at
@@ -333,8 +333,8 @@ def test_a_purge_spares_what_is_younger() -> None:
     assert hub.do(Purge(ended_before=hub.now)) == Purged(1)
 
 
-def test_a_child_that_lives_outlives_its_forgotten_parent() -> None:
-    hub = Hub()
+def test_a_running_child_outlives_its_purged_parent() -> None:
+    hub = EngineDriver()
     hub.start(name="parent")
     hub.decide(child(1, "kid"), end())
     hub.taken("kid")
@@ -346,8 +346,8 @@ def test_a_child_that_lives_outlives_its_forgotten_parent() -> None:
     assert not hub.state("kid").is_live
 
 
-def test_a_parent_goes_on_without_its_forgotten_child() -> None:
-    hub = Hub()
+def test_a_parent_goes_on_after_its_child_is_purged() -> None:
+    hub = EngineDriver()
     hub.start(name="parent")
     hub.decide(child(1, "kid"))
     hub.decide(end(result='"good"'), to="kid")
@@ -358,7 +358,9 @@ def test_a_parent_goes_on_without_its_forgotten_child() -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "36501", "soon", "1e-12"])
-def test_days_that_are_none_are_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_number_of_days_is_refused(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         config.parse(argparse.ArgumentParser(), FOR_EXEC, [f"--retain={text}"])
 

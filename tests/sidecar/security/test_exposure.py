@@ -1,4 +1,4 @@
-"""What the operator is told who opens a sidecar beyond loopback."""
+"""The warnings of a sidecar that listens beyond loopback."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ WITHOUT_TOKENS = "without authentication"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "::1"])
-def test_loopback_is_what_only_this_machine_reaches(host: str) -> None:
+def test_addresses_that_only_this_machine_reaches_are_loopback(host: str) -> None:
     assert is_loopback(host)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "no such host", "a" * 300])
-def test_all_else_is_not_loopback(host: str) -> None:
+def test_all_other_addresses_are_not_loopback(host: str) -> None:
     assert not is_loopback(host)
 
 
 @pytest.mark.parametrize(
-    ("security", "told"),
+    ("security", "parts"),
     [
         (Security(), [WITHOUT_TLS, WITHOUT_TOKENS]),
         (Security(token_file="t"), [WITHOUT_TLS]),
@@ -38,11 +38,11 @@ def test_all_else_is_not_loopback(host: str) -> None:
         (Security("c", "k", "ca"), []),
     ],
 )
-def test_each_protection_that_is_missing_is_told(security: Security, told: list[str]) -> None:
+def test_each_missing_protection_has_a_warning(security: Security, parts: list[str]) -> None:
     warnings = list(security.exposure_warnings())
 
-    assert len(warnings) == len(told)
-    for warning, part in zip(warnings, told, strict=True):
+    assert len(warnings) == len(parts)
+    for warning, part in zip(warnings, parts, strict=True):
         assert part in warning
 
 
@@ -52,7 +52,7 @@ async def started(host: str, security: Security | None = None) -> None:
     await server.stop()
 
 
-async def test_an_open_sidecar_warns_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_sidecar_without_protection_logs_warnings(caplog: pytest.LogCaptureFixture) -> None:
     await started("0.0.0.0")
 
     first, second = caplog.records
@@ -62,7 +62,7 @@ async def test_an_open_sidecar_warns_in_the_log(caplog: pytest.LogCaptureFixture
     assert all(vars(each)["address"].startswith("0.0.0.0:") for each in caplog.records)
 
 
-async def test_one_that_is_protected_does_not(
+async def test_a_protected_sidecar_logs_no_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tokens = tmp_path / "tokens"
@@ -73,7 +73,7 @@ async def test_one_that_is_protected_does_not(
     assert not caplog.records
 
 
-async def test_nor_does_one_on_loopback_which_is_the_default(
+async def test_a_sidecar_on_loopback_which_is_the_default_logs_no_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server = Server()

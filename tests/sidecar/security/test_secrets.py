@@ -1,4 +1,4 @@
-"""No token and no key is in anything that the sidecar writes or answers."""
+"""No token and no key is in anything that the sidecar logs, prints or responds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SECRETS = (ORDERS, BILLING, ADMIN, WRONG)
 
 
 def leaked(text: str, secrets: Sequence[str] = SECRETS) -> list[str]:
-    """Those that can be read there, if only the half of it."""
+    """The second halves of those secrets that are in the text."""
     halves = [each[len(each) // 2 :] for each in secrets]
     return [half for half in halves if half in text]
 
@@ -40,7 +40,7 @@ def lines_of(key: Path) -> list[str]:
     return [each for each in key.read_text().splitlines() if not each.startswith("-")]
 
 
-async def test_no_call_that_is_let_in_or_refused_shows_a_token(
+async def test_no_token_shows_in_responses_or_logs_of_accepted_and_refused_calls(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -57,7 +57,7 @@ async def test_no_call_that_is_let_in_or_refused_shows_a_token(
         (("authorization", f"Bearer{ORDERS}"),),
     ):
         async with connected(server.address, None, *metadata) as peer:
-            # GetInstance of nothing is an error of the service's own, where it is let in.
+            # GetInstance without an id is an error of the service itself, if it is admitted.
             answers += [await peer.seen(each) for each in (methods.HELLO, methods.GET_INSTANCE)]
     await server.stop()
 
@@ -67,7 +67,7 @@ async def test_no_call_that_is_let_in_or_refused_shows_a_token(
 
 
 @pytest.mark.parametrize("content", [f"orders\n{ORDERS}", f"orders {ORDERS}\u00e9", ORDERS, ""])
-async def test_no_broken_file_is_quoted(
+async def test_a_broken_file_is_not_quoted_in_the_log(
     tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -99,7 +99,7 @@ def test_the_command_does_not_quote_a_broken_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-async def test_the_command_shows_no_token_even_when_it_logs_everything(
+async def test_the_command_logs_no_token_even_at_debug_level(
     tmp_path: Path, log_format: str
 ) -> None:
     replace(tmp_path / "tokens", TOKENS)
@@ -116,7 +116,7 @@ async def test_the_command_shows_no_token_even_when_it_logs_everything(
     assert leaked(written) == []
 
 
-def test_neither_value_shows_a_secret(tmp_path: Path) -> None:
+def test_the_repr_of_security_shows_no_secret(tmp_path: Path) -> None:
     tokens = tmp_path / "tokens"
     replace(tokens, TOKENS)
 

@@ -24,7 +24,7 @@ def files(tmp_path: Path) -> Authority:
 
 
 def refused(folder: Path, *arguments: str) -> str:
-    """What it says that does not start."""
+    """The error of a command that does not start."""
     ended = run("--port", "0", *arguments, cwd=folder)
     assert ended.returncode == 2
     assert ended.stdout == ""
@@ -36,7 +36,7 @@ ALL = ("--tls-cert", "server.pem", "--tls-key", "server.key", "--client-ca", "au
 
 
 @pytest.mark.parametrize("source", ["flags", "file"])
-async def test_it_asks_for_what_it_was_told_to(
+async def test_certificates_and_tokens_are_required_as_the_options_say(
     files: Authority, tmp_path: Path, source: str
 ) -> None:
     arguments: tuple[str, ...] = (*ALL, "--token-file", "tokens")
@@ -75,11 +75,11 @@ def test_a_missing_file_is_one_clear_error(files: Authority, tmp_path: Path, nam
 
 
 @pytest.mark.parametrize("option", ["--tls-cert", "--tls-key", "--client-ca"])
-def test_what_is_given_by_halves_is_one_clear_error(tmp_path: Path, option: str) -> None:
+def test_options_that_need_another_are_one_clear_error(tmp_path: Path, option: str) -> None:
     assert "tls-cert" in refused(tmp_path, option, "server.pem")
 
 
-def test_an_open_sidecar_warns_on_standard_error() -> None:
+def test_a_sidecar_without_protection_warns_on_standard_error() -> None:
     with running("--port", "0", "--host", "0.0.0.0") as (process, _):
         process.terminate()
         _, said = process.communicate(timeout=PATIENCE)
@@ -88,7 +88,7 @@ def test_an_open_sidecar_warns_on_standard_error() -> None:
     assert said.count("without authentication") == 1
 
 
-def test_one_on_loopback_says_nothing() -> None:
+def test_a_sidecar_on_loopback_writes_no_warning() -> None:
     with running("--port", "0") as (process, _):
         process.terminate()
         _, said = process.communicate(timeout=PATIENCE)

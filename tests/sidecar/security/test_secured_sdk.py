@@ -1,4 +1,4 @@
-"""Our own client and worker at a sidecar that asks for certificates and tokens."""
+"""Our own client and worker with a sidecar that requires certificates and tokens."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def secured(authority: Authority, tmp_path: Path) -> Iterator[str]:
-    """The address of a sidecar that asks for a certificate and a token."""
+    """The address of a sidecar that requires a certificate and a token."""
     tokens = tmp_path / "tokens"
     replace(tokens, TOKENS)
     security = Security(*authority.certify(), authority.file, tokens)
@@ -98,7 +98,7 @@ async def test_the_asynchronous_client_takes_credentials_as_well(
         (bearer(BILLING, "orders"), "PERMISSION_DENIED"),
     ],
 )
-def test_a_refusal_tells_the_user_what_is_wrong(
+def test_the_error_of_a_refused_call_says_what_is_wrong(
     secured: str, authority: Authority, metadata: Any, status: str
 ) -> None:
     with (
@@ -113,7 +113,7 @@ def test_a_refusal_tells_the_user_what_is_wrong(
 
 
 @pytest.mark.parametrize("mistake", ["plain text", "no certificate", "no trust"])
-def test_a_handshake_that_fails_tells_the_user_to_look_at_tls(
+def test_the_error_of_a_failed_handshake_points_to_tls(
     secured: str, authority: Authority, tmp_path: Path, mistake: str
 ) -> None:
     secure: dict[str, Any] = {
@@ -123,12 +123,12 @@ def test_a_handshake_that_fails_tells_the_user_to_look_at_tls(
     }
     with (
         TaskHubGrpcClient(host_address=secured, secure_channel=secure[mistake]) as client,
-        pytest.raises(SidecarUnavailableError, match="both sides speak TLS"),
+        pytest.raises(SidecarUnavailableError, match="both sides use TLS"),
     ):
         client.get_orchestration_state("a")
 
 
-def test_an_authority_of_ones_own_may_come_from_the_environment(
+def test_a_private_authority_may_come_from_the_environment(
     authority: Authority, tmp_path: Path
 ) -> None:
     program = (
@@ -175,7 +175,7 @@ def test_credentials_are_never_ignored_for_an_address_that_forbids_tls(
     ],
 )
 @pytest.mark.parametrize("key", ["authorization", "Authorization"])
-def test_a_token_that_would_leave_the_machine_in_plain_text_is_told(
+def test_sending_a_token_in_plain_text_to_another_machine_is_logged(
     address: str, key: str, warns: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

@@ -45,14 +45,14 @@ def number(tmp_path: Path) -> Number:
     return Number(path)
 
 
-def test_a_file_that_stays_as_it_is_is_read_once(number: Number) -> None:
+def test_an_unchanged_file_is_read_once(number: Number) -> None:
     value = FileBacked([number.path], number.read)
 
     assert [value.current(), value.current()] == [1, 1]
     assert number.reads == 1
 
 
-def test_a_file_that_changes_is_read_again(number: Number) -> None:
+def test_a_changed_file_is_read_again(number: Number) -> None:
     value = FileBacked([number.path], number.read)
 
     replace(number.path, "2")
@@ -61,7 +61,7 @@ def test_a_file_that_changes_is_read_again(number: Number) -> None:
 
 
 @pytest.mark.parametrize("change", ["no number", None])
-def test_what_cannot_be_used_leaves_the_earlier_in_force_and_is_told_once(
+def test_a_file_that_cannot_be_used_leaves_the_earlier_value_in_force_and_is_logged_once(
     number: Number, change: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     value = FileBacked([number.path], number.read)
@@ -75,7 +75,7 @@ def test_what_cannot_be_used_leaves_the_earlier_in_force_and_is_told_once(
     assert str(number.path) in record.message
 
 
-def test_it_goes_on_with_the_next_that_can_be_used(number: Number) -> None:
+def test_the_next_file_that_can_be_used_is_used(number: Number) -> None:
     value = FileBacked([number.path], number.read)
     replace(number.path, "no number")
     value.current()
@@ -85,7 +85,7 @@ def test_it_goes_on_with_the_next_that_can_be_used(number: Number) -> None:
     assert value.current() == 3
 
 
-def test_what_changes_while_it_is_read_is_read_again(number: Number) -> None:
+def test_a_file_that_changes_while_it_is_read_is_read_again(number: Number) -> None:
     def read_and_change() -> int:
         found = number.read()
         if found == 1:
@@ -97,7 +97,7 @@ def test_what_changes_while_it_is_read_is_read_again(number: Number) -> None:
     assert value.current() == 2
 
 
-def test_a_certificate_its_key_and_an_authority_are_taken(authority: Authority) -> None:
+def test_a_certificate_its_key_and_an_authority_are_accepted(authority: Authority) -> None:
     assert Certificates(*authority.certify(), authority.file).credentials() is not None
 
 
@@ -113,7 +113,7 @@ def test_a_key_of_another_certificate_is_refused(authority: Authority) -> None:
 
 
 @pytest.mark.parametrize("broken", ["server.pem", "server.key", "authority.pem"])
-def test_what_is_not_pem_is_refused_by_its_name(
+def test_a_file_that_is_not_pem_is_refused_by_its_name(
     authority: Authority, tmp_path: Path, broken: str
 ) -> None:
     cert, key = authority.certify()
@@ -134,7 +134,9 @@ def test_a_missing_file_is_refused_by_its_name(
         Certificates(cert, key, authority.file)
 
 
-def test_nobody_is_asked_for_the_passphrase_of_a_key(authority: Authority, tmp_path: Path) -> None:
+def test_a_key_with_a_passphrase_is_refused_without_asking_for_it(
+    authority: Authority, tmp_path: Path
+) -> None:
     cert, key = authority.certify()
     locked = tmp_path / "locked.key"
     private = serialization.load_pem_private_key(key.read_bytes(), password=None)
@@ -161,7 +163,7 @@ def test_a_table_of_tokens_is_read_from_its_file(tmp_path: Path) -> None:
     ("content", "complaint"),
     [(b"orders \xff\xfe", "not text"), (b"orders", "line 1"), (b"", "no token")],
 )
-def test_a_file_that_is_no_table_is_refused_by_its_name(
+def test_a_malformed_token_file_is_refused_by_its_name(
     tmp_path: Path, content: bytes, complaint: str
 ) -> None:
     path = tmp_path / "tokens"
@@ -172,7 +174,7 @@ def test_a_file_that_is_no_table_is_refused_by_its_name(
 
 
 @pytest.mark.parametrize("name", ["tokens", "server.key"])
-def test_a_secret_that_everybody_may_read_is_told(
+def test_a_secret_that_every_user_can_read_is_logged(
     authority: Authority, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "tokens"
@@ -199,6 +201,8 @@ def test_a_secret_that_everybody_may_read_is_told(
         ({"client_ca": "a"}, "tls-cert"),
     ],
 )
-def test_what_is_given_by_halves_is_refused(given: dict[str, str], missing: str) -> None:
+def test_a_file_that_needs_another_is_refused_without_it(
+    given: dict[str, str], missing: str
+) -> None:
     with pytest.raises(ValueError, match=missing):
         Security(**given)

@@ -1,4 +1,4 @@
-"""Which connections are let in, by their certificates."""
+"""Which connections are accepted, by their certificates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OK = grpc.StatusCode.OK
-# What clients say whose connection came to nothing.
+# What clients report when no connection was made.
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 
 
@@ -40,7 +40,7 @@ def stranger(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 async def server(authority: Authority) -> AsyncIterator[Server]:
-    """Serves TLS, and asks nobody for a certificate."""
+    """Serves TLS without client certificates."""
     server = Server(security=Security(*authority.certify()))
     await server.start()
     yield server
@@ -49,7 +49,7 @@ async def server(authority: Authority) -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def mutual(authority: Authority, clients: Authority) -> AsyncIterator[Server]:
-    """Serves TLS to clients with a certificate."""
+    """Serves TLS only to clients with a certificate."""
     server = Server(security=Security(*authority.certify(), clients.file))
     await server.start()
     yield server
@@ -61,12 +61,14 @@ async def greeted(server: Server, credentials: grpc.ChannelCredentials | None) -
         return (await peer.seen(methods.HELLO)).code
 
 
-async def test_who_trusts_its_authority_is_served(server: Server, authority: Authority) -> None:
+async def test_a_client_that_trusts_the_authority_is_served(
+    server: Server, authority: Authority
+) -> None:
     async with connected(server.address, authority.trusted()) as peer:
         assert await peer.start(instance_id="a") == "a"
 
 
-async def test_who_trusts_another_authority_does_not_call_it(
+async def test_a_client_that_trusts_another_authority_does_not_call(
     server: Server, stranger: Authority
 ) -> None:
     assert await greeted(server, stranger.trusted()) is UNAVAILABLE
@@ -76,7 +78,7 @@ async def test_plain_text_is_refused(server: Server) -> None:
     assert await greeted(server, None) is UNAVAILABLE
 
 
-async def test_with_a_client_ca_who_has_a_certificate_of_it_is_served(
+async def test_with_a_client_ca_a_client_with_a_certificate_is_served(
     mutual: Server, authority: Authority, clients: Authority
 ) -> None:
     async with connected(mutual.address, authority.trusted(clients)) as peer:
@@ -84,7 +86,7 @@ async def test_with_a_client_ca_who_has_a_certificate_of_it_is_served(
 
 
 @pytest.mark.parametrize("intruder", ["plain text", "no certificate", "another authority"])
-async def test_with_a_client_ca_others_are_refused_and_learn_and_change_nothing(
+async def test_with_a_client_ca_other_clients_learn_and_change_nothing(
     mutual: Server, authority: Authority, clients: Authority, stranger: Authority, intruder: str
 ) -> None:
     credentials = {
@@ -109,13 +111,13 @@ async def test_with_a_client_ca_others_are_refused_and_learn_and_change_nothing(
     assert status == messages.OrchestrationStatus.PENDING
 
 
-async def test_a_certificate_of_the_authority_of_servers_is_none_for_a_client(
+async def test_a_certificate_of_the_servers_authority_does_not_admit_a_client(
     mutual: Server, authority: Authority
 ) -> None:
     assert await greeted(mutual, authority.trusted(authority)) is UNAVAILABLE
 
 
-async def test_a_certificate_does_not_take_the_place_of_a_token(
+async def test_a_certificate_does_not_replace_a_token(
     authority: Authority, clients: Authority, tmp_path: Path
 ) -> None:
     tokens = tmp_path / "tokens"
@@ -132,7 +134,7 @@ async def test_a_certificate_does_not_take_the_place_of_a_token(
         await server.stop()
 
 
-async def test_a_certificate_that_was_replaced_is_served_to_the_next_connection(
+async def test_a_replaced_certificate_is_served_to_the_next_connection(
     tmp_path: Path, authority: Authority, server: Server
 ) -> None:
     successor = Authority(tmp_path, "successor")
@@ -143,11 +145,11 @@ async def test_a_certificate_that_was_replaced_is_served_to_the_next_connection(
 
         assert await greeted(server, successor.trusted()) is OK
         assert await greeted(server, authority.trusted()) is UNAVAILABLE
-        # Connections that exist are not cut.
+        # Existing connections are kept.
         assert (await before.state("a")) is not None
 
 
-async def test_an_authority_of_clients_that_was_replaced_holds_for_the_next_connection(
+async def test_a_replaced_client_authority_holds_for_the_next_connection(
     mutual: Server, authority: Authority, clients: Authority, stranger: Authority
 ) -> None:
     replace(clients.file, stranger.root)
@@ -156,10 +158,10 @@ async def test_an_authority_of_clients_that_was_replaced_holds_for_the_next_conn
     assert await greeted(mutual, authority.trusted(clients)) is UNAVAILABLE
 
 
-async def test_each_address_is_given_what_was_replaced(
+async def test_each_address_serves_a_replaced_certificate(
     authority: Authority, tmp_path: Path
 ) -> None:
-    """`localhost` is two addresses where the machine has both families."""
+    """`localhost` is two addresses on a machine with IPv4 and IPv6."""
     server = Server(host="localhost", security=Security(*authority.certify()))
     await server.start()
     try:
@@ -174,7 +176,7 @@ async def test_each_address_is_given_what_was_replaced(
 
 
 @pytest.mark.parametrize("broken", ["no certificate", None])
-async def test_a_broken_certificate_leaves_the_earlier_in_force_and_is_told_once(
+async def test_a_broken_certificate_leaves_the_earlier_one_in_force_and_is_logged_once(
     server: Server,
     authority: Authority,
     tmp_path: Path,
@@ -190,7 +192,7 @@ async def test_a_broken_certificate_leaves_the_earlier_in_force_and_is_told_once
     assert str(tmp_path / "server.pem") in record.message
 
 
-async def test_a_key_that_comes_after_its_certificate_is_waited_for(
+async def test_a_key_may_be_replaced_after_its_certificate(
     server: Server, authority: Authority, tmp_path: Path
 ) -> None:
     successor = Authority(tmp_path, "successor")

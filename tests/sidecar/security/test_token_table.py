@@ -35,7 +35,7 @@ def test_a_hub_may_have_spaces_in_its_name() -> None:
 
 
 @pytest.mark.parametrize("token", ["", " ", ORDERS[:-1], ORDERS + "x", ORDERS.upper(), "orders"])
-def test_nothing_but_the_whole_token_is_one(token: str) -> None:
+def test_only_a_whole_token_is_known(token: str) -> None:
     assert hubs_of(TOKENS, token) is None
 
 
@@ -62,13 +62,13 @@ def test_a_token_covers_its_hubs_and_a_star_covers_all() -> None:
         (f"orders {ORDERS}\x7f", "line 1: a token may contain only letters"),
     ],
 )
-def test_what_is_no_table_is_refused_by_the_number_of_its_line(table: str, complaint: str) -> None:
+def test_a_malformed_table_is_refused_by_the_number_of_its_line(table: str, complaint: str) -> None:
     with pytest.raises(TokenTableError, match=complaint):
         parse(table)
 
 
 @given(st.text())
-def test_no_error_repeats_what_was_read(word: str) -> None:
+def test_no_error_quotes_the_file(word: str) -> None:
     secret = "".join(word.split()) + "SECRET"
 
     with pytest.raises(TokenTableError) as raised:
@@ -81,7 +81,7 @@ def test_the_table_shows_no_token() -> None:
     assert ORDERS not in repr(parse(TOKENS))
 
 
-def test_every_token_is_compared_whole_whichever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_known_token_is_compared_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = []
     digests_are_equal = hmac.compare_digest
 

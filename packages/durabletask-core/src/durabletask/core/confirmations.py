@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from durabletask.core.context import ReplayedContext
     from durabletask.protocol import messages
 
-# The kind of an action, and what of its name and target the event that records it tells.
+# The kind, name and target of an action, as far as the event that records it has them.
 _Recorded = tuple[ActionKind, str, str]
 
 _RECORDED: dict[str, Callable[[Any], _Recorded]] = {

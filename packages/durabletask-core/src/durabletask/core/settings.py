@@ -48,7 +48,7 @@ class EngineCapabilities:
             )
 
     def check_patches(self) -> None:
-        """UnsupportedByEngineError where nobody records which patches were taken."""
+        """UnsupportedByEngineError where the engine does not record which patches were taken."""
         if not self.records_versions:
             raise UnsupportedByEngineError(
                 self.name,

@@ -1,11 +1,11 @@
-"""What authors of entities write against: small things with a name, a key and a state.
+"""The API for authors of entities: small objects with a name, a key and a state.
 
 An entity is a function `(ctx, input)` or a class that inherits from `DurableEntity`. It
-performs one operation at a time; each is kept whole or not at all. Names, signatures and
+performs one operation at a time, and each takes effect as a whole or not at all. Names, signatures and
 module paths are those of the official SDK. New here: ids can be hashed, and a context can be
 made in a test without an engine.
 
-Values and interfaces only: what runs an entity stands in `durabletask.core`.
+Values and interfaces only; `durabletask.core` runs entities.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An entity as a class, its operations the methods."""
+"""The base class for entities whose operations are methods."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class DurableEntity:
-    """Inherit from it; each public method of the heir, and `delete`, is an operation.
+    """Inherit from it; each public method of the subclass, and `delete`, is an operation.
 
-    Each operation gets a new object, made without arguments: what has to last belongs into the
-    state, for attributes are gone with the operation. The methods below are for operations, and
-    no operations themselves.
+    Each operation gets a new object, made without arguments, so attributes do not outlive the
+    operation: keep lasting values in the state. The methods below are for use in operations,
+    and are not operations themselves.
 
     Example:
         class Counter(DurableEntity):
@@ -34,7 +34,7 @@ class DurableEntity:
 
     @property
     def entity_context(self) -> EntityContext:
-        """The operation that is performed; there is none during `__init__`."""
+        """The context of the current operation; there is none during `__init__`."""
         if self._entity_context is None:
             raise AttributeError(
                 f"{type(self).__name__} has no entity_context: an entity has its state during "
@@ -59,13 +59,13 @@ class DurableEntity:
     ) -> TState | Any | None:
         """A copy of the state, as that type; `default` if there is none.
 
-        TypeError if the state cannot be had as that class. Changing the copy changes nothing:
-        set it.
+        TypeError if the state cannot be converted to that class. To change the state, call
+        `set_state`.
         """
         return self.entity_context.get_state(intended_type, default)
 
     def set_state(self, state: Any) -> None:
-        """Make that the state; None leaves the entity without one, which deletes it."""
+        """Set the state; None deletes the entity."""
         self.entity_context.set_state(state)
 
     def signal_entity(
@@ -75,7 +75,7 @@ class DurableEntity:
         input: Any = None,
         signal_time: datetime | None = None,
     ) -> None:
-        """Have an entity perform an operation, not before `signal_time`; nothing comes back.
+        """Send an operation to an entity, due at `signal_time`, without waiting for a result.
 
         A naive time is UTC. An entity may signal itself.
         """
@@ -84,14 +84,14 @@ class DurableEntity:
     def schedule_new_orchestration(
         self, orchestration_name: str, input: Any = None, instance_id: str | None = None
     ) -> str:
-        """Start an orchestration and return its id; a new one unless given.
+        """Start an orchestration and return its id, which is new unless given.
 
-        Nothing happens if an orchestration of that id exists.
+        Does nothing if an orchestration with that id exists.
         """
         return self.entity_context.schedule_new_orchestration(
             orchestration_name, input, instance_id
         )
 
     def delete(self, input: Any = None) -> None:  # noqa: ARG002  # operations may be sent one
-        """Leave the entity without state, which deletes it. This one is an operation."""
+        """Delete the entity. Unlike the others, this method is an operation."""
         self.set_state(None)

@@ -1,4 +1,4 @@
-"""What an entity is told about the operation it performs, and what it may ask for."""
+"""The context of an entity's operation: its state, and the actions it asks for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SignalRequest:
-    """Signal an entity, not before `signal_time`; `input` is text as it travels."""
+    """Signal an entity, due at `signal_time`; `input` is serialized."""
 
     entity_id: EntityInstanceId
     operation: str
@@ -30,7 +30,7 @@ class SignalRequest:
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """Start an orchestration; `input` is text as it travels."""
+    """Start an orchestration; `input` is serialized."""
 
     orchestration_name: str
     instance_id: str
@@ -41,7 +41,12 @@ EntityRequest: TypeAlias = SignalRequest | StartRequest
 
 
 class EntityState:
-    """The state during one operation; `text` is None while there is none."""
+    """The state during one operation, held as text; `text` is None if there is none.
+
+    Reading makes a new value each time, and setting serializes at once: changing a value that
+    was read changes nothing until it is set, and what cannot be serialized fails where it is
+    set.
+    """
 
     __slots__ = ("_converter", "text")
 
@@ -50,10 +55,10 @@ class EntityState:
         self._converter = converter
 
     def get(self, intended_type: Any = None, default: Any = None) -> Any:
-        """The state as that type; TypeError if it cannot be had as that class.
+        """The state as that type; TypeError if it cannot be converted to that class.
 
-        `default` if there is none. Hints that are no class, such as `list[int]`, are read as
-        best they can be.
+        `default` if there is none. For hints that are not classes, such as `list[int]`, the
+        conversion is best effort.
         """
         if self.text is None:
             return default
@@ -66,15 +71,15 @@ class EntityState:
         return value
 
     def set(self, state: Any) -> None:
-        """Hold that state from now on; None for none."""
+        """Set the state; None removes it."""
         self.text = serialized(state, self._converter)
 
 
 class EntityContext:
-    """One operation of one entity; handed to a function entity as its first argument.
+    """One operation of one entity; the first argument of an entity that is a function.
 
-    Does nothing by itself: the state and the `requests` are kept if the operation succeeds and
-    dropped if it fails. So a test needs no engine:
+    The state and the `requests` take effect only if the operation succeeds. A test needs no
+    engine:
 
         def counter(ctx: EntityContext, amount: int) -> int:
             ctx.set_state(ctx.get_state(int, 0) + amount)
@@ -85,8 +90,8 @@ class EntityContext:
         assert ctx.get_state() == 8
         assert ctx.requests == []
 
-    `orchestration_id` is, for all its name, the entity's own id as text. `state` is the value
-    to begin with. `new_instance_id` names orchestrations that are started without an id.
+    `orchestration_id`, the official name, is the entity's own id as text. `state` is the state
+    before the operation. `new_instance_id` gives ids to orchestrations started without one.
     """
 
     def __init__(
@@ -123,12 +128,12 @@ class EntityContext:
 
     @property
     def operation(self) -> str:
-        """Which operation to perform."""
+        """The name of the operation."""
         return self._operation
 
     @property
     def requests(self) -> list[EntityRequest]:
-        """The signals and starts that the operation has asked for, in order."""
+        """The signals and starts that the operation asked for, in order."""
         return self._requests
 
     @overload
@@ -142,13 +147,13 @@ class EntityContext:
     ) -> TState | Any | None:
         """A copy of the state, as that type; `default` if there is none.
 
-        TypeError if the state cannot be had as that class. Changing the copy changes nothing:
-        set it.
+        TypeError if the state cannot be converted to that class. To change the state, call
+        `set_state`.
         """
         return self._state.get(intended_type, default)
 
     def set_state(self, new_state: Any) -> None:
-        """Make that the state; None leaves the entity without one, which deletes it."""
+        """Set the state; None deletes the entity."""
         self._state.set(new_state)
 
     def signal_entity(
@@ -158,7 +163,7 @@ class EntityContext:
         input: Any = None,
         signal_time: datetime | None = None,
     ) -> None:
-        """Have an entity perform an operation, not before `signal_time`; nothing comes back.
+        """Send an operation to an entity, due at `signal_time`, without waiting for a result.
 
         A naive time is UTC. An entity may signal itself.
         """
@@ -173,9 +178,9 @@ class EntityContext:
     def schedule_new_orchestration(
         self, orchestration_name: str, input: Any = None, instance_id: str | None = None
     ) -> str:
-        """Start an orchestration and return its id; a new one unless given.
+        """Start an orchestration and return its id, which is new unless given.
 
-        Nothing happens if an orchestration of that id exists.
+        Does nothing if an orchestration with that id exists.
         """
         name = text(orchestration_name, "orchestration_name")
         content = serialized(input, self._data_converter)

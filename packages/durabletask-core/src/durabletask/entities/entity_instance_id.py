@@ -1,4 +1,4 @@
-"""Which entity: its name, which says what it does, and its key, which tells it from others."""
+"""The id of an entity: the name under which it is registered, and a key."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MARK = "@"
 class EntityInstanceId:
     """The id of one entity; `str()` gives `@name@key`, `parse` reads that.
 
-    Names have no case and are kept in small letters; keys have. TypeError for what is no text,
-    ValueError if either is empty or holds an '@'.
+    Names are case-insensitive and kept in lower case; keys are case-sensitive. TypeError if
+    either is not text, ValueError if it is empty or contains '@'.
 
-    Ids are ordered as their texts are, which is the order in which locks are taken.
+    Ids are ordered like their texts, which is the order in which locks are taken.
 
     Example:
         account = EntityInstanceId("Account", "savings")
@@ -36,7 +36,7 @@ class EntityInstanceId:
 
     @staticmethod
     def parse(entity_id: str) -> EntityInstanceId:
-        """The id that the text is; ValueError if it is none."""
+        """The id that the text holds; ValueError if it is not a valid id."""
         checks.text(entity_id, "entity_id")
         if not entity_id.startswith(_MARK):
             raise ValueError(f"Entity ID must start with '@'. It is '{entity_id}'.")

@@ -1,4 +1,4 @@
-"""The locks of a critical section, as something to leave."""
+"""The lock of a critical section, a context manager."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Protocol, Self
 
 
 class CriticalSection(Protocol):
-    """What a lock holds on to."""
+    """The critical section of a lock."""
 
     def exit_critical_section(self) -> None:
-        """Release what is locked; nothing if that has been done."""
+        """Unlock the entities; does nothing if that has been done."""
         ...
 
 
 class EntityLock:
-    """Holds the locks that `lock_entities` got until the end of its `with` block.
+    """Keeps entities locked until the end of its `with` block; see `lock_entities`.
 
     Example:
         with (yield ctx.lock_entities([source, target])):

@@ -1,4 +1,4 @@
-"""What is known about an entity from outside."""
+"""An entity's state and metadata, as clients get them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class EntityMetadata:
     """An entity as a client sees it.
 
     `last_modified` is aware UTC. `backlog_queue_size` counts the messages that wait for it.
-    `locked_by` is the instance id of the orchestration that has it for itself, "" if none has.
+    `locked_by` is the instance id of the orchestration that has locked it, "" if none has.
     `includes_state` says whether the state was asked for.
     """
 
@@ -47,7 +47,7 @@ class EntityMetadata:
         includes_state: bool,  # noqa: FBT001  # the official signature
         data_converter: DataConverter = DEFAULT_DATA_CONVERTER,
     ) -> EntityMetadata:
-        """What an engine answered about one entity; ValueError if it does not exist."""
+        """The metadata in an engine's response; ValueError if the entity does not exist."""
         if entity_response.entity is None or not entity_response.exists:
             raise ValueError("Invalid entity instance ID in entity response.")
         return EntityMetadata.from_entity_metadata(
@@ -60,7 +60,7 @@ class EntityMetadata:
         includes_state: bool,  # noqa: FBT001  # the official signature
         data_converter: DataConverter = DEFAULT_DATA_CONVERTER,
     ) -> EntityMetadata:
-        """What an engine told; ValueError if it has no entity's id."""
+        """The metadata in a message; ValueError if its id is not an entity's."""
         last_modified = entity.last_modified_time or datetime.fromtimestamp(0, UTC)
         return EntityMetadata(
             id=EntityInstanceId.parse(entity.instance_id),
@@ -77,10 +77,10 @@ class EntityMetadata:
     @overload
     def get_state(self, intended_type: None = None) -> Any: ...
     def get_state(self, intended_type: type[TState] | None = None) -> TState | Any | None:
-        """The state's raw text, or what `intended_type` makes of that text.
+        """The state's raw text, or `intended_type` called with that text.
 
-        Kept for programs that use it: `get_typed_state` is what reads a state. None if the
-        state was not asked for, "" if there is none. TypeError if the type refuses the text.
+        For compatibility; use `get_typed_state` to deserialize the state. None if the state
+        was not requested, "" if there is none. TypeError if the type refuses the text.
         """
         if intended_type is None or self._state is None:
             return self._state
@@ -97,14 +97,14 @@ class EntityMetadata:
     @overload
     def get_typed_state(self, intended_type: None = None) -> Any: ...
     def get_typed_state(self, intended_type: type[TState] | None = None) -> TState | Any | None:
-        """The state as the data converter reads it, best effort; None if there is none."""
+        """The state as the data converter deserializes it; None if there is none."""
         return self._data_converter.deserialize(self._state, intended_type) if self._state else None
 
     def get_locked_by(self) -> EntityInstanceId | None:
-        """The holder of the lock as the id of an entity; None if nobody holds it.
+        """The holder of the lock as an entity id; None if it is not locked.
 
-        Orchestrations hold locks, whose ids are seldom of that form: ValueError then. Use
-        `locked_by`.
+        ValueError if the holder's id is not an entity id, which ids of orchestrations seldom
+        are: use `locked_by`.
         """
         return EntityInstanceId.parse(self.locked_by) if self.locked_by else None
 

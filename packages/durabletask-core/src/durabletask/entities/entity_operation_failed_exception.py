@@ -1,4 +1,4 @@
-"""The error for an entity's operation that failed."""
+"""The error for an entity operation that failed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class EntityOperationFailedException(DurableTaskError):  # noqa: N818  # the official SDK's name
-    """An operation failed; `failure_details` say how, as the entity told it.
+    """An operation failed; `failure_details` are those that the entity reported.
 
-    Orchestrators meet it as the `details` of a TaskFailedError. Programs compare its module
+    Orchestrators get it as the `details` of a TaskFailedError. Programs compare its module
     path, which is its `error_type`.
     """
 
@@ -37,7 +37,7 @@ class EntityOperationFailedException(DurableTaskError):  # noqa: N818  # the off
         )
 
     def details(self) -> FailureDetails:
-        """This error as failure details; what the entity told is its inner failure."""
+        """This error as failure details; those that the entity reported are its inner failure."""
         return FailureDetails(
             message=str(self),
             error_type=qualified_name(type(self)),

@@ -1,4 +1,4 @@
-"""The official home of `ExceptionPropertiesProvider`; it is defined in `durabletask.failures`."""
+"""The official home of `ExceptionPropertiesProvider`; defined in `durabletask.failures`."""
 
 from __future__ import annotations
 

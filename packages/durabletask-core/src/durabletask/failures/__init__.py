@@ -1,4 +1,4 @@
-"""What goes wrong, as values that travel and as errors that are raised.
+"""Errors, and failure details: the description of an exception that crosses processes.
 
     DurableTaskError
     |-- NotRegisteredError (ValueError)         yours: nothing of that name in this worker
@@ -6,24 +6,21 @@
     |   |   `-- OrchestratorVersionNotRegisteredError
     |   |-- ActivityNotRegisteredError
     |   `-- EntityNotRegisteredError
-    |-- UnsupportedByEngineError                yours: the engine does not have what you ask for
+    |-- UnsupportedByEngineError                yours: the engine does not support the operation
     |   (NotImplementedError)
     |-- NonDeterminismError                     yours: the code no longer matches its history
-    |-- OrchestrationStateError                 history that no orchestrator can have written
-    |-- TaskFailedError                         the task's: it failed, `.details` say how
+    |-- OrchestrationStateError                 the engine's: a history that cannot be
+    |-- TaskFailedError                         the task's: it failed; see `.details`
     |-- TaskCancelledError                      the task's: it was cancelled
-    |-- JsonEncodeOutputException               the instance's: its result cannot be written
+    |-- JsonEncodeOutputException               the instance's: its result cannot be serialized
     `-- OrchestrationFailedError                the instance's: it ended FAILED
 
-The sidecar's branch of the tree (unavailable, not found, exists already ...) stands in
-`durabletask.transport.errors`, because only the transport meets those.
+The errors of the sidecar (unavailable, not found, exists already ...) are defined in
+`durabletask.transport.errors`, because only the transport raises those.
 
-`FailureDetails` is the portable account of an exception: it crosses processes and
-languages where the exception itself cannot. `error_type` is compared as text by programs
-in the wild, so every public class here reports the module path under which programs
-import it (`durabletask.task.TaskFailedError`), not the file it is written in.
-
-Knows nothing about tasks, histories or who raises what.
+`FailureDetails` describe an exception where the exception itself cannot go: in other processes
+and languages. Programs compare `error_type` as text, so every public class here has the module
+path under which programs import it (`durabletask.task.TaskFailedError`), not that of its file.
 """
 
 from __future__ import annotations

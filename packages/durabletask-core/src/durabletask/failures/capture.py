@@ -17,10 +17,10 @@ from durabletask.failures.errors import TaskFailedError
 
 _logger = logging.getLogger("durabletask")
 
-# An engine stores the details in every event they pass through; ten causes tell enough.
+# An engine stores the details in every event they pass through; ten causes are enough.
 _MOST_INNER_FAILURES = 10
 
-# Numbers travel as doubles.
+# Numbers are sent as doubles.
 _LARGEST_EXACT_INT = 2**53
 
 
@@ -34,7 +34,7 @@ class ExceptionPropertiesProvider(Protocol):
     """
 
     def get_exception_properties(self, exception: Exception) -> Mapping[str, Any] | None:
-        """What to add; None for nothing. Called for each exception of the chain."""
+        """The properties to add; None for none. Called for each exception of the chain."""
         ...
 
 
@@ -44,15 +44,15 @@ ExceptionPropertiesProvider.__module__ = "durabletask.exception_properties"
 def properties_of(
     exception: BaseException, provider: ExceptionPropertiesProvider | None
 ) -> dict[str, Any] | None:
-    """What the provider says about the exception, as JSON values; None when it says nothing."""
-    # The official signature promises providers an Exception, so SystemExit is kept from them.
+    """The provider's properties for the exception, as JSON values; None if there are none."""
+    # The official signature promises providers an Exception, so they are not given SystemExit.
     if provider is None or not isinstance(exception, Exception):
         return None
     try:
         return _checked(provider.get_exception_properties(exception))
     except BaseException:  # user code, and a failure is being reported
         _logger.warning(
-            "The exception properties provider failed on %s; its properties are left out.",
+            "The exception properties provider failed for %s; its properties are left out",
             type(exception).__qualname__,
             exc_info=True,
         )
@@ -68,7 +68,7 @@ def _checked(answer: object) -> dict[str, Any] | None:
 
 
 def _plain(value: Any) -> Any:
-    """The value in the vocabulary of JSON; what has no place there becomes text."""
+    """The value as JSON can hold it; other types become text."""
     if value is None or isinstance(value, (bool, float)):
         return value
     if isinstance(value, int) and abs(value) <= _LARGEST_EXACT_INT:
@@ -87,10 +87,10 @@ def details_from_exception(
     *,
     properties_provider: ExceptionPropertiesProvider | None = None,
 ) -> FailureDetails:
-    """Tell what happened in a form that travels: type, text, frames and causes.
+    """The type, text, stack frames and causes of an exception.
 
-    A failed task carries the details of what failed on the other side; they become the inner
-    failure. Otherwise that is the exception's cause or, without one, its context.
+    The details that a TaskFailedError carries become the inner failure. Otherwise that is the
+    exception's cause or, without one, its context.
     """
     chain = _chain(exception)
     origin = chain[-1]
@@ -99,7 +99,7 @@ def details_from_exception(
         inner = FailureDetails(
             message=_message(link),
             error_type=qualified_name(type(link)),
-            # Frames only: the exception's own line is told by type and message.
+            # Frames only: type and message have the exception's own line.
             stack_trace=portable("".join(traceback.format_tb(link.__traceback__))),
             inner_failure=inner,
             properties=properties_of(link, properties_provider),
@@ -112,8 +112,8 @@ def _chain(exception: BaseException) -> list[BaseException]:
     """The exception and its causes, outermost first; ends at a cycle or a failed task."""
     chain = [exception]
     while len(chain) <= _MOST_INNER_FAILURES and not isinstance(chain[-1], TaskFailedError):
-        # Suppressed contexts are told too (`raise ... from None`), as the official SDK does:
-        # it is for a reader of logs, and more helps there.
+        # Also suppressed contexts (`raise ... from None`), as in the official SDK: they help
+        # readers of logs.
         cause = chain[-1].__cause__ or chain[-1].__context__
         if cause is None or any(cause is link for link in chain):
             break

@@ -1,6 +1,6 @@
-"""The portable account of an exception.
+"""Failure details: the description of an exception that crosses processes and languages.
 
-Values only: how one is made from an exception stands in `capture`, how one travels in `wire`.
+`capture` makes them from an exception, `wire` converts them to messages and back.
 """
 
 # No `from __future__ import annotations`: `typing.get_type_hints` would look the names up in
@@ -13,9 +13,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class FailureDetails:
-    """How something failed, told in text, so that it survives the trip.
+    """How something failed, as text that can be sent.
 
-    `stack_trace` is None where the peer sent none. `properties` are what an
+    `stack_trace` is None if the peer sent none. `properties` are what an
     `ExceptionPropertiesProvider` added: plain JSON values.
 
     Example:
@@ -33,15 +33,15 @@ class FailureDetails:
     properties: Mapping[str, Any] | None = None
 
     def __hash__(self) -> int:
-        # A mapping has no hash; equal details still have equal hashes without it.
+        # Without the properties: a mapping has no hash.
         return hash((self.message, self.error_type, self.stack_trace, self.inner_failure))
 
     def is_caused_by(self, error_type: str | type[BaseException]) -> bool:
-        """Whether the failure was an exception of that type; inner failures do not count.
+        """Whether the failure was an exception of that type; inner failures are not considered.
 
-        A type also matches its subclasses, as far as this process has imported them. Text is
-        compared as `module.QualName`, or by the last segment where either side has no module.
-        Anything else raises TypeError.
+        A type also matches its subclasses, if this process has imported them. Text is compared
+        as `module.QualName`, or by the last segment if either side has no module. Anything else
+        raises TypeError.
         """
         if isinstance(error_type, str):
             return _same_name(self.error_type, error_type)
@@ -54,19 +54,19 @@ class FailureDetails:
         )
 
 
-# Afterwards: making the dataclass looks its annotations up in the module it is told.
+# Only now: the dataclass decorator looks annotations up in the module that `__module__` names.
 FailureDetails.__module__ = "durabletask.task"
 
 
 def qualified_name(error_type: type[BaseException]) -> str:
-    """The text that stands for this type on the wire, e.g. `builtins.ValueError`."""
+    """The name of this type in failure details, e.g. `builtins.ValueError`."""
     return f"{error_type.__module__}.{error_type.__qualname__}"
 
 
 def portable(text: str) -> str:
-    r"""The text with lone surrogates spelled out, such as `\udce9` from a file name.
+    r"""The text with lone surrogates escaped, such as `\udce9` from a file name.
 
-    UTF-8 has no place for them, so a message that holds one could not be sent at all.
+    UTF-8 cannot hold them, so a message with one could not be sent at all.
     """
     return text.encode("utf-8", "backslashreplace").decode()
 
@@ -79,7 +79,7 @@ def _same_name(stored: str, asked: str) -> bool:
 
 
 def _family(error_type: type[BaseException]) -> Iterator[type[BaseException]]:
-    """The type and all that inherit from it."""
+    """The type and all its subclasses."""
     yield error_type
-    for heir in error_type.__subclasses__():
-        yield from _family(heir)
+    for subclass in error_type.__subclasses__():
+        yield from _family(subclass)

@@ -21,15 +21,15 @@ _MOST_NAMES_SHOWN = 10
 
 
 class DurableTaskError(Exception):
-    """Anything Durable Task itself raises; catch it to catch them all."""
+    """The base of all errors that Durable Task itself raises."""
 
     __module__ = "durabletask.failures"
 
 
 class UnsupportedByEngineError(DurableTaskError, NotImplementedError):
-    """The code asked for something that the engine which keeps its history does not have.
+    """The code asked for something that its engine does not support.
 
-    `engine` and `operation` name the two, `instead` says what to do about it.
+    `instead` says what to do about it.
     """
 
     __module__ = "durabletask.task"
@@ -46,17 +46,17 @@ class UnsupportedByEngineError(DurableTaskError, NotImplementedError):
 
 
 class OrchestrationStateError(DurableTaskError):
-    """The engine sent something no instance can be in, such as an unknown kind of event."""
+    """The engine sent a history or a request that cannot be processed."""
 
     __module__ = "durabletask.task"
 
 
 @dataclass(frozen=True, slots=True)
 class RequestedAction:
-    """One thing an orchestrator asked for: `call_activity('greet') with ID=3`.
+    """An action that an orchestrator asked for: `call_activity('greet') with ID=3`.
 
-    `method` is the context method by which it asks, `name` what it called or raised (empty
-    for timers), `target` the instance or entity it addressed, if any.
+    `method` is the context method it used, `name` what it called or raised (empty for timers),
+    `target` the instance or entity it addressed, if any.
     """
 
     id: int
@@ -73,9 +73,9 @@ class RequestedAction:
 class NonDeterminismError(DurableTaskError):
     """The orchestrator asked for something other than its history records.
 
-    `expected` is what history holds, `actual` is what the code asked for under that number
-    now (None when it asked for nothing). `ended` says how the code had come to its end by
-    then, as in "returned"; it is empty if the code went on.
+    `expected` is what history holds, `actual` is what the code asked for under that id now
+    (None if it asked for nothing). `ended` says how the code had ended by then, as in
+    "returned"; it is empty if the code had not ended.
     """
 
     __module__ = "durabletask.task"
@@ -106,7 +106,7 @@ class NonDeterminismError(DurableTaskError):
 
 
 class NotRegisteredError(DurableTaskError, ValueError):
-    """This worker was sent work under a name it does not have."""
+    """This worker was sent work under a name that is not registered."""
 
     __module__ = "durabletask.worker"
     _kind: ClassVar[str] = "function"
@@ -122,7 +122,7 @@ class NotRegisteredError(DurableTaskError, ValueError):
 
     def _known(self) -> str:
         if not self.registered:
-            return f"This worker has no {self._kind} at all."
+            return f"This worker has no {self._kind} registered."
         import difflib  # slow to import, and most programs never get here
 
         close = difflib.get_close_matches(self.name, self.registered, n=1)
@@ -137,7 +137,7 @@ class NotRegisteredError(DurableTaskError, ValueError):
 
 
 class OrchestratorNotRegisteredError(NotRegisteredError):
-    """An instance was scheduled under a name this worker does not have."""
+    """An instance was scheduled under a name that this worker has not registered."""
 
     __module__ = "durabletask.worker"
     _kind = "orchestrator"
@@ -145,9 +145,9 @@ class OrchestratorNotRegisteredError(NotRegisteredError):
 
 
 class OrchestratorVersionNotRegisteredError(OrchestratorNotRegisteredError):
-    """An instance needs a version of its orchestrator that this worker does not have.
+    """An instance needs a version of its orchestrator that this worker has not registered.
 
-    `version` is that version's name; None if history does not tell it.
+    `version` is that version's name; None if history does not name it.
     """
 
     __module__ = "durabletask.worker"
@@ -169,7 +169,7 @@ class OrchestratorVersionNotRegisteredError(OrchestratorNotRegisteredError):
 
 
 class ActivityNotRegisteredError(NotRegisteredError):
-    """An orchestrator called an activity this worker does not have."""
+    """An orchestrator called an activity that this worker has not registered."""
 
     __module__ = "durabletask.worker"
     _kind = "activity"
@@ -177,7 +177,7 @@ class ActivityNotRegisteredError(NotRegisteredError):
 
 
 class EntityNotRegisteredError(NotRegisteredError):
-    """An operation was sent to an entity this worker does not have."""
+    """An operation was sent to an entity that this worker has not registered."""
 
     __module__ = "durabletask.worker"
     _kind = "entity"
@@ -185,7 +185,7 @@ class EntityNotRegisteredError(NotRegisteredError):
 
 
 class TaskFailedError(DurableTaskError):
-    """An activity, a sub-orchestration or an entity call failed; `details` say how."""
+    """An activity, a sub-orchestration or an entity call failed; see `details`."""
 
     __module__ = "durabletask.task"
 
@@ -199,7 +199,7 @@ class TaskFailedError(DurableTaskError):
 
     @property
     def details(self) -> FailureDetails:
-        """The failure as the other side told it."""
+        """The failure as the other side reported it."""
         return self._details
 
     def __reduce__(self) -> tuple[type[Self], tuple[str, FailureDetails]]:
@@ -213,22 +213,22 @@ class TaskCancelledError(DurableTaskError):
 
 
 class JsonEncodeOutputException(DurableTaskError):  # noqa: N818  # the official SDK's name
-    """What an orchestrator returned cannot be written."""
+    """The result of an orchestrator cannot be serialized."""
 
     # Programs compare the failure's error type with this path. There is no such module.
     __module__ = "durabletask.internal.json_encode_output_exception"
 
     # Pickle would look for the class in that module.
     def __reduce__(self) -> tuple[Callable[[str], JsonEncodeOutputException], tuple[str]]:
-        return (_unwritten, (str(self),))
+        return (_rebuilt, (str(self),))
 
 
-def _unwritten(message: str) -> JsonEncodeOutputException:
+def _rebuilt(message: str) -> JsonEncodeOutputException:
     return JsonEncodeOutputException(message)
 
 
 class OrchestrationFailedError(DurableTaskError):
-    """The instance ended FAILED; `failure_details` say how."""
+    """The instance failed; see `failure_details`."""
 
     __module__ = "durabletask.client"
 
@@ -238,7 +238,7 @@ class OrchestrationFailedError(DurableTaskError):
 
     @property
     def failure_details(self) -> FailureDetails:
-        """What ended the instance."""
+        """The failure that ended the instance."""
         return self._failure_details
 
     def __reduce__(self) -> tuple[type[Self], tuple[str, FailureDetails]]:
@@ -246,13 +246,13 @@ class OrchestrationFailedError(DurableTaskError):
 
 
 def _as_details(
-    told: FailureDetails | messages.TaskFailureDetails | BaseException,
+    failure: FailureDetails | messages.TaskFailureDetails | BaseException,
 ) -> FailureDetails:
-    if isinstance(told, FailureDetails):
-        return told
-    if isinstance(told, BaseException):
-        # Late: capture has to know this module's TaskFailedError.
+    if isinstance(failure, FailureDetails):
+        return failure
+    if isinstance(failure, BaseException):
+        # Late: `capture` imports TaskFailedError from this module.
         from durabletask.failures.capture import details_from_exception
 
-        return details_from_exception(told)
-    return from_message(told)
+        return details_from_exception(failure)
+    return from_message(failure)

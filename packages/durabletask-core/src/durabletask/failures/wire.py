@@ -1,6 +1,6 @@
-"""Failure details as protocol messages, and back.
+"""Convert failure details to protocol messages and back.
 
-The contract carries properties as any JSON value; our messages hold each as JSON text.
+In the messages each property is JSON text.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from durabletask.protocol import messages as protocol
 
 
-# Protobuf refuses to read more than 100 messages inside each other, and a failure grows by one
-# for each parent it passes through, inside the messages that carry it.
+# Protobuf refuses messages nested more than 100 deep, and a failure grows by one level for each
+# parent it passes through, inside the messages that carry it.
 _MOST_SENT = 50
 
 
 def to_message(details: FailureDetails) -> protocol.TaskFailureDetails:
-    """The details as they travel; causes beyond the fiftieth are left out."""
+    """The details as a message; causes beyond the fiftieth are left out."""
     from durabletask.protocol import messages
 
     message = None
@@ -40,7 +40,7 @@ def to_message(details: FailureDetails) -> protocol.TaskFailureDetails:
 
 
 def from_message(message: protocol.TaskFailureDetails) -> FailureDetails:
-    """The details a peer sent; properties that are no JSON are kept as they came."""
+    """The details that a peer sent; properties that are not JSON are kept as text."""
     inner = message.inner_failure
     return FailureDetails(
         message=message.error_message,

@@ -1,13 +1,13 @@
-"""What happened to an instance, event by event, as values of one class a kind.
+"""The history of an instance, with one class for each kind of event.
 
     for event in client.get_orchestration_history("order-1"):
         match event:
             case TaskFailedEvent(failure_details=details):
                 print(event.timestamp, details)
 
-Names, fields and their order are those of the official SDK; `to_dict()` gives what JSON can
-hold. An event of a kind that this version does not know is a `GenericEvent`: one instance from
-a newer engine does not spoil a whole answer.
+Names, fields and their order are those of the official SDK; `to_dict()` gives values that JSON
+can hold. An event of a kind that this version does not know becomes a `GenericEvent`, so that a
+history from a newer engine can still be read.
 """
 
 from __future__ import annotations

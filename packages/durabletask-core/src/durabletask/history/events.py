@@ -1,10 +1,8 @@
-"""One class an event of the protocol, with the names and the order of the official SDK.
+"""One class for each kind of history event, with the names and the order of the official SDK.
 
-`event_id` is the number that the orchestrator gave to the action which the event records,
--1 where it records none; `task_scheduled_id` and `timer_id` name such a number. Payloads are
-the text that travelled. Times are aware UTC.
-
-Knows nothing about messages: `wire.py` makes these from them.
+`event_id` is the id of the action that the event records, or -1 if it records none;
+`task_scheduled_id` and `timer_id` refer to such an id. Payloads are the text that was sent.
+Times are aware UTC.
 """
 
 # No `from __future__ import annotations`: `typing.get_type_hints` would look the names up in
@@ -20,7 +18,7 @@ from durabletask.failures import FailureDetails
 
 @dataclass(frozen=True, slots=True)
 class OrchestrationInstance:
-    """One run of an orchestration; `execution_id` changes with each of its generations."""
+    """An orchestration instance; `execution_id` changes whenever it continues as new."""
 
     instance_id: str
     execution_id: str | None = None
@@ -30,7 +28,7 @@ class OrchestrationInstance:
 class ParentInstanceInfo:
     """The orchestration that waits for a sub-orchestration.
 
-    `task_scheduled_id` is the number of the parent's event that created the child.
+    `task_scheduled_id` is the id of the parent's action that created the child.
     """
 
     task_scheduled_id: int
@@ -41,7 +39,7 @@ class ParentInstanceInfo:
 
 @dataclass(frozen=True, slots=True)
 class TraceContext:
-    """A span of a distributed trace, in the notation of W3C Trace Context."""
+    """A span of a distributed trace, in the format of W3C Trace Context."""
 
     trace_parent: str
     span_id: str
@@ -81,7 +79,7 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionStartedEvent(HistoryEvent):
-    """The orchestration exists, with this name and input."""
+    """The orchestration was created, with this name and input."""
 
     name: str
     version: str | None = None
@@ -96,7 +94,7 @@ class ExecutionStartedEvent(HistoryEvent):
 
 @dataclass(frozen=True, slots=True)
 class ExecutionCompletedEvent(HistoryEvent):
-    """The orchestration is over; the status is a number of `OrchestrationStatus`."""
+    """The orchestration ended; the status is a number of `OrchestrationStatus`."""
 
     orchestration_status: int
     result: str | None = None
@@ -105,7 +103,7 @@ class ExecutionCompletedEvent(HistoryEvent):
 
 @dataclass(frozen=True, slots=True)
 class ExecutionTerminatedEvent(HistoryEvent):
-    """Someone asked to end the orchestration; `input` becomes its output."""
+    """A client terminated the orchestration; `input` becomes its output."""
 
     input: str | None = None
     recurse: bool = False
@@ -113,23 +111,23 @@ class ExecutionTerminatedEvent(HistoryEvent):
 
 @dataclass(frozen=True, slots=True)
 class ExecutionSuspendedEvent(HistoryEvent):
-    """Someone asked the orchestration to pause; `input` is the reason."""
+    """A client suspended the orchestration; `input` is the reason."""
 
     input: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionResumedEvent(HistoryEvent):
-    """Someone asked the orchestration to go on; `input` is the reason."""
+    """A client resumed the orchestration; `input` is the reason."""
 
     input: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRewoundEvent(HistoryEvent):
-    """A failed orchestration was asked to try again what failed.
+    """A client rewound the failed orchestration, so that the calls that failed are repeated.
 
-    From `instance_id` on the fields tell how to create a sub-orchestration anew.
+    The fields from `instance_id` on say how to create a sub-orchestration again.
     """
 
     reason: str | None = None
@@ -145,7 +143,7 @@ class ExecutionRewoundEvent(HistoryEvent):
 
 @dataclass(frozen=True, slots=True)
 class ExecutionStalledEvent(HistoryEvent):
-    """Dapr's engine found no worker that could take the orchestration further.
+    """Dapr's engine found no worker that could go on with the orchestration.
 
     Not in the official SDK. `reason` is a number of the protocol's `StalledReason`.
     """
@@ -156,24 +154,24 @@ class ExecutionStalledEvent(HistoryEvent):
 
 @dataclass(frozen=True, slots=True)
 class OrchestratorStartedEvent(HistoryEvent):
-    """Head of a turn; its time is the orchestrator's clock until the next one."""
+    """A turn began; its time is the orchestrator's current time until the next one."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrchestratorCompletedEvent(HistoryEvent):
-    """End of a turn, as some engines record it."""
+    """A turn ended; not every engine records it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContinueAsNewEvent(HistoryEvent):
-    """The end of a generation; `input` is that of the next."""
+    """The orchestration continued as new; `input` is that of the next execution."""
 
     input: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TaskScheduledEvent(HistoryEvent):
-    """An activity is to run."""
+    """An activity was scheduled."""
 
     name: str
     version: str | None = None
@@ -184,7 +182,7 @@ class TaskScheduledEvent(HistoryEvent):
 
 @dataclass(frozen=True, slots=True)
 class TaskCompletedEvent(HistoryEvent):
-    """An activity returned."""
+    """An activity completed."""
 
     task_scheduled_id: int
     result: str | None = None
@@ -192,7 +190,7 @@ class TaskCompletedEvent(HistoryEvent):
 
 @dataclass(frozen=True, slots=True)
 class TaskFailedEvent(HistoryEvent):
-    """An activity raised an exception."""
+    """An activity failed."""
 
     task_scheduled_id: int
     failure_details: FailureDetails | None = None
@@ -200,7 +198,7 @@ class TaskFailedEvent(HistoryEvent):
 
 @dataclass(frozen=True, slots=True)
 class SubOrchestrationInstanceCreatedEvent(HistoryEvent):
-    """A sub-orchestration is to run."""
+    """A sub-orchestration was created."""
 
     instance_id: str
     name: str
@@ -228,14 +226,14 @@ class SubOrchestrationInstanceFailedEvent(HistoryEvent):
 
 @dataclass(frozen=True, slots=True)
 class DetachedOrchestrationInstanceCreatedEvent(HistoryEvent):
-    """An orchestration was started that nobody waits for. Not in the official SDK."""
+    """An orchestration was started without a parent that waits. Not in the official SDK."""
 
     instance_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class TimerCreatedEvent(HistoryEvent):
-    """A timer is set."""
+    """A timer was created."""
 
     fire_at: datetime
 
@@ -259,7 +257,7 @@ class EventSentEvent(HistoryEvent):
 
 @dataclass(frozen=True, slots=True)
 class EventRaisedEvent(HistoryEvent):
-    """An event arrived from outside."""
+    """An external event was raised."""
 
     name: str
     input: str | None = None
@@ -267,7 +265,7 @@ class EventRaisedEvent(HistoryEvent):
 
 @dataclass(frozen=True, slots=True)
 class GenericEvent(HistoryEvent):
-    """A note; also stands for an event of a kind that this version does not know."""
+    """An event of free form, or of a kind that this version does not know."""
 
     data: str | None = None
 
@@ -281,7 +279,7 @@ class HistoryStateEvent(HistoryEvent):
 
 @dataclass(frozen=True, slots=True)
 class EntityOperationSignaledEvent(HistoryEvent):
-    """An entity was told to do something, and no answer is expected."""
+    """An entity was signaled: it sends no answer."""
 
     request_id: str
     operation: str
@@ -292,7 +290,7 @@ class EntityOperationSignaledEvent(HistoryEvent):
 
 @dataclass(frozen=True, slots=True)
 class EntityOperationCalledEvent(HistoryEvent):
-    """An entity was asked to do something; the answer carries `request_id`."""
+    """An entity was called; the answer bears the same `request_id`."""
 
     request_id: str
     operation: str
@@ -305,7 +303,7 @@ class EntityOperationCalledEvent(HistoryEvent):
 
 @dataclass(frozen=True, slots=True)
 class EntityOperationCompletedEvent(HistoryEvent):
-    """An entity's operation returned."""
+    """An entity operation completed."""
 
     request_id: str
     output: str | None = None
@@ -313,7 +311,7 @@ class EntityOperationCompletedEvent(HistoryEvent):
 
 @dataclass(frozen=True, slots=True)
 class EntityOperationFailedEvent(HistoryEvent):
-    """An entity's operation raised an exception."""
+    """An entity operation failed."""
 
     request_id: str
     failure_details: FailureDetails | None = None
@@ -321,7 +319,7 @@ class EntityOperationFailedEvent(HistoryEvent):
 
 @dataclass(frozen=True, slots=True)
 class EntityLockRequestedEvent(HistoryEvent):
-    """The orchestration wants entities for itself; `position` counts those it has."""
+    """The orchestration asked to lock entities; `position` counts those already locked."""
 
     critical_section_id: str
     lock_set: list[str]
@@ -331,14 +329,14 @@ class EntityLockRequestedEvent(HistoryEvent):
 
 @dataclass(frozen=True, slots=True)
 class EntityLockGrantedEvent(HistoryEvent):
-    """The orchestration has the entities for itself."""
+    """The orchestration has locked the entities."""
 
     critical_section_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class EntityUnlockSentEvent(HistoryEvent):
-    """The orchestration released an entity."""
+    """The orchestration unlocked an entity."""
 
     critical_section_id: str
     parent_instance_id: str | None = None

@@ -1,8 +1,8 @@
-"""Events as the protocol carries them, made into those of `events.py`.
+"""Convert the protocol's history events to those of `durabletask.history`.
 
-Fields have the same names on both sides, so one function reads them all; the table below
-names those whose values differ. What only Dapr's messages hold is left out: programs rely on
-the official keys of `to_dict`.
+Fields have the same names on both sides, so one function converts them all; the table below
+lists those whose values differ. Fields that only Dapr has are left out: programs rely on the
+official keys of `to_dict`.
 """
 
 from __future__ import annotations
@@ -68,17 +68,17 @@ KINDS: dict[str, type[HistoryEvent]] = {
 def from_message(message: messages.HistoryEvent) -> HistoryEvent:
     """The event in a message; one of an unknown kind is a GenericEvent without data."""
     kind = oneofs.which(message)
-    number, at = message.event_id, _time(message.timestamp)
+    id, at = message.event_id, _time(message.timestamp)
     if kind not in KINDS:
-        return events.GenericEvent(number, at)
+        return events.GenericEvent(id, at)
     content = getattr(message, kind)
     fields = (_read(name, getattr(content, name)) for name in _names(kind))
-    return KINDS[kind](number, at, *fields)
+    return KINDS[kind](id, at, *fields)
 
 
 @cache
 def _names(kind: str) -> tuple[str, ...]:
-    """The fields that a kind of event has beside its number and its time."""
+    """The fields of a kind of event, without those that every event has."""
     names = [field.name for field in dataclasses.fields(KINDS[kind])]
     return tuple(names[len(dataclasses.fields(HistoryEvent)) :])
 
@@ -87,12 +87,12 @@ def _read(name: str, value: Any) -> Any:
     reader = _READERS.get(name)
     if reader is not None:
         return reader(value)
-    # Numbers stay numbers, as in the official SDK: a newer engine has some without a name.
+    # Enum values become plain numbers, as in the official SDK: newer engines may have others.
     return int(value) if isinstance(value, IntEnum) else value
 
 
 def _time(at: datetime | None) -> datetime:
-    # Where the official classes promise a time, a missing one is the epoch.
+    # The official classes promise a time, so a missing one becomes the epoch.
     return (at or _EPOCH).astimezone(UTC)
 
 

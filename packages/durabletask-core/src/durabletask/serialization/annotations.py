@@ -19,7 +19,7 @@ if typing.TYPE_CHECKING:
 
 
 def resolve(annotation: Any, namespace: Mapping[str, Any]) -> Any:
-    """The annotation with every name in it looked up; what cannot be found stays text."""
+    """The annotation with every name resolved; names that cannot be found stay text."""
     if isinstance(annotation, ForwardRef):
         annotation = annotation.__forward_arg__
     if isinstance(annotation, str):
@@ -36,7 +36,7 @@ def resolve(annotation: Any, namespace: Mapping[str, Any]) -> Any:
 
 def _evaluate(text: str, namespace: Mapping[str, Any]) -> Any:
     try:
-        # The text is the author's own source, what the interpreter itself would have run.
+        # The text is the program's own source, which the interpreter itself would evaluate.
         return eval(text, dict(namespace))  # noqa: S307
     except Exception:  # noqa: BLE001  # annotations may be anything, even for type checkers only
         return text
@@ -51,14 +51,14 @@ def _rebuilt(annotation: Any, origin: Any, namespace: Mapping[str, Any]) -> Any:
         origin = typing.Union
     try:
         return origin[resolved]
-    except TypeError:  # what a text stands for is no type: Optional["1, 2"]
+    except TypeError:  # the text is not a type: Optional["1, 2"]
         return annotation
 
 
 def dataclass_arguments(cls: type, members: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Name, plain value and type hint of each member the dataclass can be given.
+    """Name, plain value and type hint of each member that the dataclass accepts.
 
-    Members it has no field for are ignored: the writer may be newer than the reader.
+    Members without a field are ignored: the writer may be newer than the reader.
     """
     for name, hint in _hints(cls).items():
         if name in members:
@@ -75,12 +75,12 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def _is_settable(field: Field[Any], takes: frozenset[str] | None) -> bool:
-    """Whether the initializer takes the field; one that is written by hand may take any."""
+    """Whether the initializer accepts the field; a hand-written one may accept any."""
     return field.init or takes is None or field.name in takes
 
 
 def _initializer_names(cls: type) -> frozenset[str] | None:
-    """The keywords of `__init__`; None when it takes every keyword."""
+    """The keywords of `__init__`; None if it accepts every keyword."""
     try:
         _, *parameters = signature(cls.__init__).parameters.values()  # type: ignore[misc]  # read, not called
     except (TypeError, ValueError):
@@ -92,11 +92,11 @@ def _initializer_names(cls: type) -> frozenset[str] | None:
 
 
 def _annotations(cls: type) -> dict[str, Any]:
-    """Every annotation, resolved where it was written: bases may be of other modules."""
+    """Every annotation, resolved in the module of its class: bases may be in other modules."""
     found: dict[str, Any] = {}
     for owner in reversed(cls.__mro__):
         module = sys.modules.get(owner.__module__)
-        # Its own name may be missing there: classes made inside functions refer to themselves.
+        # A class defined in a function may refer to itself, and is not in the module's namespace.
         namespace = {owner.__name__: owner, **vars(module)} if module else {owner.__name__: owner}
         for name, annotation in vars(owner).get("__annotations__", {}).items():
             found[name] = resolve(annotation, namespace)

@@ -15,7 +15,7 @@ _LONGEST_SHOWN = 80
 
 
 def text(value: str, argument: str) -> str:
-    """The value; TypeError if it is no str, ValueError if UTF-8 cannot hold it."""
+    """The value; TypeError if it is not a str, ValueError if UTF-8 cannot hold it."""
     if not isinstance(value, str):
         raise wrong_type(argument, "a str", value)
     if not value.isascii():
@@ -24,19 +24,19 @@ def text(value: str, argument: str) -> str:
 
 
 def optional_text(value: str | None, argument: str) -> str | None:
-    """The same for an argument that may be left out."""
+    """The same for an argument that may be None."""
     if value is not None and not isinstance(value, str):
         raise wrong_type(argument, "a str or None", value)
     return value if value is None else text(value, argument)
 
 
 def serialized(value: Any, converter: DataConverter) -> str | None:
-    """The value as text; TypeError from a converter that makes something else of it."""
-    return optional_text(converter.serialize(value), "what the data converter makes of a value")
+    """The value as text; TypeError if the converter returns something else."""
+    return optional_text(converter.serialize(value), "the text from the data converter")
 
 
 def wrong_type(argument: str, wanted: str, value: object) -> TypeError:
-    """The error for an argument that is something else than what is wanted."""
+    """The error for an argument of the wrong type."""
     return TypeError(f"{argument} must be {wanted}, not {shown(value)}")
 
 
@@ -44,18 +44,18 @@ def _check_surrogates(value: str, argument: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        # Python writes file names and arguments that are no UTF-8 so.
+        # Python decodes file names and arguments that are not UTF-8 this way.
         raise ValueError(
-            f"{argument} holds a lone surrogate, which no message can carry: {value!r}"
+            f"{argument} contains a lone surrogate, which cannot be sent: {value!r}"
         ) from error
 
 
 def shown(value: object) -> str:
     """The value and its type, as in `5 (of type int)`; never raises."""
     try:
-        told = repr(value)
+        text = repr(value)
     except BaseException:  # noqa: BLE001  # user code, and an error is being reported
-        told = "..."
-    if len(told) > _LONGEST_SHOWN:
-        told = told[: _LONGEST_SHOWN - 3] + "..."
-    return f"{told} (of type {type(value).__qualname__})"
+        text = "..."
+    if len(text) > _LONGEST_SHOWN:
+        text = text[: _LONGEST_SHOWN - 3] + "..."
+    return f"{text} (of type {type(value).__qualname__})"

@@ -1,7 +1,6 @@
-"""Plain JSON values into the types that a reader asks for.
+"""Convert plain JSON values to the types that a caller asks for.
 
-Raises where value and type do not fit; whether that is an error is the converter's choice.
-The type comes from the caller, never from the payload.
+Raises if value and type do not fit. The type comes from the caller, never from the payload.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
 def coerce(value: Any, target: Any, converter: DataConverter) -> Any:
     """The value as `target`: a type, or a hint such as `list[Order] | None`.
 
-    Hints that say nothing a value could be turned into (Any, type variables, unions of
-    several types) leave it as it is.
+    Hints that name no single type (Any, type variables, unions of several types) leave the
+    value as it is.
     """
     if value is None or target is None or target is Any:
         return value
@@ -99,7 +98,7 @@ _CONTAINERS: dict[Any, Callable[[Any, Any, DataConverter], Any]] = {
 def _wants_converter(from_json: Callable[..., Any]) -> bool:
     """Whether the hook's second parameter is called `converter`.
 
-    By its name, because hooks in the wild have second parameters of other meanings.
+    By its name, because existing hooks have second parameters with other meanings.
     """
     try:
         parameters = list(signature(from_json).parameters.values())

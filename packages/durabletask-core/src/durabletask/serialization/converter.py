@@ -25,30 +25,30 @@ class DataConverter(ABC):
     Worker and client must be given the same one. The same value must always become the same
     text, or replay would see other payloads than history holds.
 
-    The type to make is always the caller's wish; it is never read from the payload.
+    The type to return is given by the caller; it is never read from the payload.
     """
 
     @abstractmethod
     def serialize(self, value: Any) -> str | None:
-        """The value as text; None, the value of no payload, stays None."""
+        """The value as text; None means no payload and stays None."""
 
     @abstractmethod
     def deserialize(self, data: str | None, target_type: type | None = None) -> Any:
-        """The value that `data` holds, as `target_type` if one is asked for.
+        """The value that `data` holds, as `target_type` if one is given.
 
-        None and the empty string are no payload and give None. Whether text that does not
-        fit the type raises or comes back untyped is the converter's choice.
+        None and the empty string mean no payload and give None. A converter may raise for
+        text that does not fit the type, or return plain values.
         """
 
     @abstractmethod
     def coerce(self, value: Any, target_type: type | None = None) -> Any:
-        """A value that was read without a type, as `target_type`."""
+        """A value that was deserialized without a type, as `target_type`."""
 
     def can_reconstruct(self, target_type: Any) -> bool:  # noqa: ARG002  # for subclasses
         """Whether an annotation may decide how a payload is read.
 
-        Asked for the annotations of orchestrators and activities. Where the answer is False,
-        as it is here for every type, the function gets the payload untyped.
+        Called with the annotations of orchestrators and activities. If it returns False, as it
+        does here for every type, the function gets plain values.
         """
         return False
 
@@ -56,12 +56,12 @@ class DataConverter(ABC):
 class JsonDataConverter(DataConverter):
     """Plain JSON, with hooks for types of your own.
 
-    An object is written by its type's `to_json(obj)`, else as its enum value, its dataclass
-    fields or its SimpleNamespace attributes. It is read by `from_json(value)` or
-    `from_json(value, converter)` of the asked type, else as a dataclass, enum, container or
+    An object is serialized by its type's `to_json(obj)`, else as its enum value, its dataclass
+    fields or its SimpleNamespace attributes. It is deserialized by `from_json(value)` or
+    `from_json(value, converter)` of the wanted type, else as a dataclass, enum, container or
     by calling the type.
 
-    Reading is best effort: what does not fit the asked type comes back as plain JSON values.
+    Deserializing is best effort: what does not fit the wanted type is returned as plain values.
 
     Example:
         @dataclass
@@ -73,11 +73,11 @@ class JsonDataConverter(DataConverter):
     """
 
     def serialize(self, value: Any) -> str | None:
-        """The value as JSON text; TypeError when JSON cannot hold it."""
+        """The value as JSON text; TypeError if JSON cannot hold it."""
         return None if value is None else json_text.encode(value)
 
     def deserialize(self, data: str | None, target_type: type | None = None) -> Any:
-        """The value that the JSON text holds; ValueError when it is not JSON."""
+        """The value that the JSON text holds; ValueError if it is not JSON."""
         if not data:
             return None
         if target_type is None:
@@ -90,7 +90,7 @@ class JsonDataConverter(DataConverter):
             return json_text.decode(data)
 
     def coerce(self, value: Any, target_type: type | None = None) -> Any:
-        """The plain value as `target_type`, or as it is where it does not fit."""
+        """The plain value as `target_type`, or unchanged if it does not fit."""
         if target_type is None:
             return value
         try:
@@ -114,7 +114,7 @@ DEFAULT_DATA_CONVERTER: DataConverter = JsonDataConverter()
 
 def _log_misfit(target_type: Any, misfit: Exception) -> None:
     _logger.debug(
-        "A payload could not be read as '%s' (%s); it is handed out untyped.",
+        "A payload could not be read as '%s' (%s) and is returned untyped",
         getattr(target_type, "__name__", target_type),
         misfit,
     )

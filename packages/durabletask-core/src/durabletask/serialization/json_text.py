@@ -20,7 +20,7 @@ _OLD_MARK = "__durabletask_autoobject__"
 
 
 def encode(value: Any) -> str:
-    """The value as JSON text; TypeError, whatever went wrong, names the value's type."""
+    """The value as JSON text; for any problem a TypeError that names the value's type."""
     try:
         return _encoder(value)
     except Exception as error:
@@ -31,7 +31,7 @@ def encode(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """One step towards JSON for what `json` does not know; it comes back for the parts."""
+    """One step towards JSON for a type that `json` does not know; called again for its parts."""
     to_json = getattr(type(value), "to_json", None)
     if callable(to_json):
         return to_json(value)
@@ -44,18 +44,18 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"Object of type '{type(value).__name__}' is not JSON serializable")
 
 
-# One encoder for all: `json.dumps(default=...)` makes a new one a call, which costs more
-# than encoding a short payload does.
+# One encoder for all: `json.dumps(default=...)` makes a new one for each call, which takes longer
+# than encoding a short payload.
 _encoder = json.JSONEncoder(default=_plain).encode
 
 
 def decode(text: str) -> Any:
-    """The values as JSON has them; a marked object is a SimpleNamespace."""
+    """The plain values; a marked object becomes a SimpleNamespace."""
     return (_decode_marked if _OLD_MARK in text else _decode)(text)
 
 
 def decode_plain(text: str) -> Any:
-    """The values as JSON has them; marks are dropped, for the reader knows the type."""
+    """The plain values without marks, for callers that know the type."""
     return (_decode_unmarking if _OLD_MARK in text else _decode)(text)
 
 
@@ -68,7 +68,7 @@ def _unmarked(members: dict[str, Any]) -> dict[str, Any]:
     return members
 
 
-# `json.loads` with a hook makes a new decoder a call; and a hook costs a call an object.
+# `json.loads` with a hook makes a new decoder for each call, and a hook is called for each object.
 _decode = json.JSONDecoder().decode
 _decode_marked = json.JSONDecoder(object_hook=_namespace).decode
 _decode_unmarking = json.JSONDecoder(object_hook=_unmarked).decode

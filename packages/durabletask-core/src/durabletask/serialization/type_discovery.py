@@ -1,7 +1,7 @@
-"""What the annotations of orchestrators and activities say about their payloads.
+"""Find the types of inputs and results in the annotations of orchestrators and activities.
 
-Both are written as `(ctx)` or `(ctx, input)`, as functions, methods, partials or objects that
-can be called. An annotation counts only if the converter can rebuild that type.
+Both are written as `(ctx)` or `(ctx, input)`, as functions, methods, partials or callable
+objects. An annotation is used only if the converter can reconstruct that type.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
 
 def input_type(function: Callable[..., Any], converter: DataConverter) -> Any:
-    """The type to read the input as; None when it should be handed over untyped."""
+    """The type to deserialize the input as; None to leave it untyped."""
     parameters = _shape(function).parameters
     return _if_known(parameters[1], converter) if len(parameters) > 1 else None
 
 
 def return_type(function: Callable[..., Any], converter: DataConverter) -> Any:
-    """The type to read the result as; None when it should be handed over untyped."""
+    """The type to deserialize the result as; None to leave it untyped."""
     return _if_known(_shape(function).returns, converter)
 
 
 def takes_input(function: Callable[..., Any]) -> bool:
-    """Whether to call it `(ctx, input)`; what cannot be inspected is called so, too."""
+    """Whether to call it with `(ctx, input)`; also if it cannot be inspected."""
     return _shape(function).takes_input
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """A function's annotations; those of no use are None."""
+    """A function's annotations; None for those that name no type."""
 
     parameters: tuple[Any, ...]
     returns: Any
@@ -61,7 +61,7 @@ def _shape(function: Callable[..., Any]) -> _Shape:
 def _inspect(function: Callable[..., Any]) -> _Shape:
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # some builtins have none
+    except (TypeError, ValueError):  # some builtins have no signature
         return _Shape(parameters=(), returns=None, takes_input=True)
     namespace = _namespace(function)
     by_position = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
@@ -75,8 +75,8 @@ def _inspect(function: Callable[..., Any]) -> _Shape:
     )
 
 
-# Discovery runs for every work item, the same few functions over and over. Bounded, because
-# a program may go on registering closures.
+# Cached, because it runs for every work item. Bounded, because a program may keep registering
+# closures.
 _cached = functools.lru_cache(maxsize=2048)(_inspect)
 
 
@@ -88,7 +88,7 @@ def _useful(annotation: Any, namespace: dict[str, Any]) -> Any:
 
 
 def _namespace(function: Any) -> dict[str, Any]:
-    """Where the annotations of a function were written, through partials and wrappers."""
+    """The globals of a function, through partials and wrappers."""
     while isinstance(function, functools.partial):
         function = function.func
     function = inspect.unwrap(function)

@@ -1,4 +1,4 @@
-"""What authors of orchestrators, activities and entities write against.
+"""The API for authors of orchestrators, activities and entities.
 
 Names, signatures and module paths are those of the official SDK. New here: a task can be
 awaited as well as yielded, so an orchestrator may be an `async def` and its results are typed.
@@ -6,7 +6,7 @@ awaited as well as yielded, so an orchestrator may be an `async def` and its res
     async def greet_all(ctx: OrchestrationContext, names: list[str]) -> list[str]:
         return await when_all([ctx.call_activity(greet, input=name) for name in names])
 
-Values and interfaces only: what runs an orchestrator stands in `durabletask.core`.
+Values and interfaces only; `durabletask.core` runs orchestrators.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Tasks made of tasks: all of them, or the first of them.
+"""Tasks that consist of other tasks: `when_all` and `when_any`.
 
-A task may stand in a group several times and in several groups; a group that is decided
-before it is made, such as one of finished tasks, is complete from the start.
+A task may be in a group several times, and in several groups. A group of tasks that are
+complete already may be complete from the start.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ T = TypeVar("T")
 
 
 class CompositeTask(Task[T]):
-    """A task that is decided by other tasks."""
+    """A task whose result depends on other tasks."""
 
     __module__ = "durabletask.task"
     __slots__ = ("_tasks",)
 
-    # The function that makes one; error texts name it.
+    # The function that creates it; error texts name it.
     _made_by: ClassVar[str] = "CompositeTask"
 
     def __init__(self, tasks: Iterable[Task[Any]]) -> None:
         super().__init__()
         self._tasks = list(tasks)
-        # All before any: a task must not tell a group that was never made.
+        # Check all first: no task may get a parent whose construction failed.
         _check(self._made_by, self._tasks)
         for task in self._tasks:
             task.add_parent(self)
@@ -43,11 +43,11 @@ class CompositeTask(Task[T]):
 
     @abstractmethod
     def on_child_completed(self, task: Task[Any]) -> None:
-        """Called once for each place the completed task has in the group."""
+        """Called once for each time that the completed task is in the group."""
 
 
 class WhenAllTask(CompositeTask[list[T]]):
-    """Complete when every task is; fails with the first failure that was seen."""
+    """Completes when every task is complete; fails with the first failure that occurred."""
 
     __module__ = "durabletask.task"
     __slots__ = ("_completed_tasks", "_first_failure")
@@ -66,7 +66,7 @@ class WhenAllTask(CompositeTask[list[T]]):
         return len(self._tasks) - self._completed_tasks
 
     def get_completed_tasks(self) -> int:
-        """How many tasks have completed, well or not."""
+        """How many tasks have completed or failed."""
         return self._completed_tasks
 
     def on_child_completed(self, task: Task[Any]) -> None:
@@ -75,7 +75,7 @@ class WhenAllTask(CompositeTask[list[T]]):
             self._first_failure = _failure(task)
         if self._completed_tasks < len(self._tasks):
             return
-        # Failing before the last task is there would leave results nobody waits for.
+        # Failing earlier would leave tasks running whose results are lost.
         if self._first_failure is not None:
             self._settle(None, self._first_failure)
         else:
@@ -83,7 +83,7 @@ class WhenAllTask(CompositeTask[list[T]]):
 
 
 class WhenAnyTask(CompositeTask[Task[T]], Generic[T]):
-    """Complete when one task is; the result is that task, failed or not."""
+    """Completes when one task is complete; the result is that task, failed or not."""
 
     __module__ = "durabletask.task"
     __slots__ = ()
@@ -93,7 +93,7 @@ class WhenAnyTask(CompositeTask[Task[T]], Generic[T]):
         super().__init__(tasks)
         if not self._tasks:
             raise ValueError(
-                "when_any() needs at least one task: of none, no first ever completes."
+                "when_any() needs at least one task: without any it would never complete."
             )
 
     def on_child_completed(self, task: Task[Any]) -> None:
@@ -104,8 +104,8 @@ class WhenAnyTask(CompositeTask[Task[T]], Generic[T]):
 def when_all(tasks: Iterable[Task[T]]) -> WhenAllTask[T]:
     """Wait for every task; the results come in the order of the tasks.
 
-    All of no tasks is complete at once, with `[]`. If tasks fail, all are waited for and then
-    the first failure that was seen is raised.
+    With no tasks it is complete at once, with `[]`. If tasks fail, all are waited for, and then
+    the first failure that occurred is raised.
 
     Example:
         totals = await when_all([ctx.call_activity(total, input=day) for day in days])
@@ -116,7 +116,7 @@ def when_all(tasks: Iterable[Task[T]]) -> WhenAllTask[T]:
 def when_any(tasks: Iterable[Task[T]]) -> WhenAnyTask[T]:
     """Wait for the first task to complete or fail; the result is that task.
 
-    The others go on. One of no tasks can never complete: ValueError.
+    The others go on. ValueError for no tasks.
 
     Example:
         approval = ctx.wait_for_external_event("approval", data_type=str)
@@ -130,7 +130,7 @@ def _check(made_by: str, members: Sequence[object]) -> None:
     strangers = [member for member in members if not isinstance(member, Task)]
     for stranger in strangers:
         if inspect.iscoroutine(stranger):
-            # Else Python would warn, far from here, that it was never awaited.
+            # Else Python would warn later that it was never awaited.
             stranger.close()
     if strangers:
         raise not_in_a_group(made_by, strangers[0])

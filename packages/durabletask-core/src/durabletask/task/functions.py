@@ -13,7 +13,7 @@ from durabletask.task.tasks import Task
 
 
 class ActivityContext:
-    """Handed to an activity as its first argument."""
+    """The first argument of an activity."""
 
     __module__ = "durabletask.task"
 
@@ -31,7 +31,7 @@ class ActivityContext:
 
     @property
     def task_id(self) -> int:
-        """Number of this call within its orchestration instance.
+        """Id of this call within its orchestration instance.
 
         Retries share it, except on engines of Dapr's dialect, where each has its own.
         """
@@ -41,8 +41,8 @@ class ActivityContext:
     def task_execution_id(self) -> str | None:
         """An id that all attempts of this call share and no other call has.
 
-        Good as a key by which another system recognizes what it has done already. None on
-        engines that do not tell it: those of Dapr's dialect do.
+        Suitable as an idempotency key for other systems. None on engines that do not send it;
+        those of Dapr's dialect do.
         """
         return self._task_execution_id
 
@@ -57,7 +57,7 @@ Orchestrator: TypeAlias = Callable[
 ]
 Activity: TypeAlias = Callable[[ActivityContext, TInput], TOutput]
 
-# Never `async def`: an operation has nothing to wait for.
+# Never `async def`: an operation cannot wait.
 Entity: TypeAlias = (
     Callable[[EntityContext, TInput], TOutput]
     | Callable[[EntityContext], TOutput]
@@ -72,9 +72,9 @@ _GIVEN_ENTITY_NAME = "__durable_entity_name__"
 
 
 def get_name(fn: Callable[..., Any]) -> str:
-    """The name the function was given by `named`, else the one it was defined with.
+    """The name that `named` gave the function, else the one it was defined with.
 
-    A partial has the name of what it wraps. Raises ValueError where there is nothing to go by.
+    A partial has the name of what it wraps. ValueError if there is no name.
     """
     given = getattr(fn, _GIVEN_NAME, None)
     while given is None and isinstance(fn, functools.partial):
@@ -96,7 +96,7 @@ def get_name(fn: Callable[..., Any]) -> str:
 def get_entity_name(fn: Entity[Any, Any]) -> str:
     """The name in the function's or class's `__durable_entity_name__`, else as `get_name`.
 
-    As it is written: ids hold it in small letters.
+    As it is written: ids hold it in lower case.
     """
     name = getattr(fn, _GIVEN_ENTITY_NAME, None) or get_name(fn)
     return str(name)
@@ -105,7 +105,8 @@ def get_entity_name(fn: Entity[Any, Any]) -> str:
 def named(fn: F, name: str) -> F:
     """Give the function the name that calls by reference use, and return it.
 
-    Bound methods and the like take no name: those have to be called by theirs as text.
+    Bound methods and other objects without attributes cannot be given a name: call those by
+    the name as text.
     """
     with suppress(AttributeError):
         setattr(fn, _GIVEN_NAME, name)

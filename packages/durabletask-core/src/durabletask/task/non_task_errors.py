@@ -1,7 +1,7 @@
-"""Errors for orchestrators that wait for something that is no task.
+"""Errors for orchestrators that wait for something that is not a task.
 
-Whoever reads them has written `await asyncio.sleep(1)` or `when_all([helper()])`, or forgotten
-a `yield from`: the text says what was waited for and what to write instead.
+Typical causes are `await asyncio.sleep(1)`, `when_all([helper()])` and a forgotten `yield from`:
+the text says what was waited for and what to write instead.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _INSTEAD = (
 
 
 def not_a_task(waited_for: object) -> TypeError:
-    """The error for yielding or awaiting something that is no task."""
+    """The error for yielding or awaiting something that is not a task."""
     if waited_for is None:
         what = "None, as `yield` alone and asyncio.sleep(0) do. " + _INSTEAD
     elif inspect.iscoroutine(waited_for):
@@ -49,7 +49,7 @@ def not_a_task(waited_for: object) -> TypeError:
 
 
 def not_in_a_group(group: str, member: object) -> TypeError:
-    """The error for making a group, `when_all` or `when_any`, of something that is no task."""
+    """The error for giving `when_all` or `when_any` something that is not a task."""
     if inspect.iscoroutine(member):
         what = f"the coroutine {member.__qualname__}()"
     elif inspect.isgenerator(member):
@@ -60,14 +60,14 @@ def not_in_a_group(group: str, member: object) -> TypeError:
             "context return, such as `ctx.call_activity(...)`; a plain value needs no waiting."
         )
     return TypeError(
-        f"{group}() takes tasks, and was given {what}. To have its steps run beside others make "
-        "it an orchestrator of its own and give `ctx.call_sub_orchestrator(...)`, or "
-        "`ctx.call_activity(...)` if it does I/O; else run it before or after the group."
+        f"{group}() takes tasks, and was given {what}. To run it concurrently, make it an "
+        "orchestrator and pass `ctx.call_sub_orchestrator(...)`, or `ctx.call_activity(...)` if "
+        "it does I/O; else run it before or after the group."
     )
 
 
 def needs_a_loop(error: BaseException) -> TypeError | None:
-    """The error to report instead, if this one is asyncio's for code that runs in no loop."""
+    """The error to report instead of asyncio's error for code outside an event loop, if it is one."""
     if not isinstance(error, RuntimeError):
         return None
     if "event loop" not in str(error) and not _raised_in_a_loop(error.__traceback__):

@@ -1,10 +1,10 @@
-"""What an orchestrator may ask for.
+"""The interface by which orchestrators ask for things, and their replay-safe logger.
 
-An interface: `durabletask.core.context` implements it, tests may too.
+`durabletask.core.context` implements it; tests may implement it too.
 
-The overloads make a call's result as precise as the function it calls, one for each shape a
-function may have: `(ctx)` or `(ctx, input)`; coroutine, generator or plain. Plain stands last,
-because a function that returns a coroutine is also one that returns something.
+The overloads give a call the result type of the function it calls, one for each form of
+function: `(ctx)` or `(ctx, input)`; coroutine, generator or plain. Plain comes last, because a
+function that returns a coroutine also matches it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ else:
 
 
 class OrchestrationContext(ABC):
-    """An orchestrator's only door to the world: what goes through it can be replayed.
+    """The first argument of an orchestrator, and its only access to the outside.
 
-    Handed to an orchestrator as its first argument. Nothing here blocks; what a method returns
-    is yielded or awaited to wait for it.
+    What it does through the context can be replayed. No method blocks; to wait for a task that
+    a method returns, yield or await it.
     """
 
     __module__ = "durabletask.task"
@@ -50,7 +50,7 @@ class OrchestrationContext(ABC):
     @property
     @abstractmethod
     def parent_instance_id(self) -> str | None:
-        """Id of the instance that called this one; None at the top."""
+        """Id of the instance that called this one; None if no orchestration did."""
 
     @property
     @abstractmethod
@@ -60,22 +60,22 @@ class OrchestrationContext(ABC):
     @property
     @abstractmethod
     def current_utc_datetime(self) -> datetime:
-        """When the current turn began, in UTC and naive; the same whenever it is replayed."""
+        """When the current turn began, as a naive datetime in UTC; the same in every replay."""
 
     @property
     @abstractmethod
     def is_replaying(self) -> bool:
-        """Whether what the code does now has been done before."""
+        """Whether the code now repeats what it did in an earlier turn."""
 
     @abstractmethod
     def set_custom_status(self, custom_status: Any) -> None:
-        """Show that value to whoever asks for this instance's state; None shows nothing."""
+        """Set the custom status that clients see in this instance's state; None clears it."""
 
     @abstractmethod
     def create_timer(self, fire_at: datetime | timedelta) -> TimerTask:
         """Complete at that time, or after that span from now.
 
-        A naive datetime is UTC. A time in the past completes as soon as the engine sees it.
+        A naive datetime is UTC. A time in the past completes as soon as the engine handles it.
         """
 
     @overload
@@ -146,11 +146,11 @@ class OrchestrationContext(ABC):
         tags: dict[str, str] | None = None,
         return_type: type | None = None,
     ) -> CompletableTask[Any]:
-        """Have an activity run somewhere, at least once; complete with its result.
+        """Run an activity on some worker, at least once; complete with its result.
 
         Fails with TaskFailedError when the activity does, after the last attempt that
-        `retry_policy` allows. `return_type` is the type to read the result as; by default the
-        activity's own annotation.
+        `retry_policy` allows. `return_type` is the type of the result; by default that of
+        the activity's annotation.
         """
 
     @overload
@@ -251,10 +251,10 @@ class OrchestrationContext(ABC):
     ) -> CompletableTask[Any]:
         """Start another orchestration as a child; complete with its result.
 
-        Without `instance_id` the child's id is this instance's with the call's number, so that
-        it is the same on replay and for every retry. Without `version` it has the worker's
-        default version, not this instance's. RuntimeError inside a critical section: a child
-        could wait for what its parent has locked.
+        Without `instance_id` the child's id is made of this instance's id and the action id, so
+        that it is the same in replays and for every retry. Without `version` it has the
+        worker's default version, not this instance's. RuntimeError inside a critical section: a
+        child could wait for an entity that its parent has locked.
         """
 
     @overload
@@ -279,12 +279,12 @@ class OrchestrationContext(ABC):
         *,
         return_type: type | None = None,
     ) -> CompletableTask[Any]:
-        """Have an entity perform an operation; complete with what it returns.
+        """Call an operation of an entity; complete with its result.
 
         Fails with TaskFailedError when the operation does; its `details` have the error type of
         `EntityOperationFailedException`, and what the operation raised as their inner failure.
-        RuntimeError inside a critical section unless the entity is locked and has answered
-        the call before.
+        RuntimeError inside a critical section, unless the entity is locked and has no call in
+        progress.
         """
 
     @abstractmethod
@@ -295,17 +295,16 @@ class OrchestrationContext(ABC):
         input: Any = None,
         signal_time: datetime | None = None,
     ) -> None:
-        """Have an entity perform an operation, not before `signal_time`; nothing comes back.
+        """Send an operation to an entity, due at `signal_time`, without waiting for a result.
 
         A naive time is UTC. RuntimeError inside a critical section that has locked the entity.
         """
 
     @abstractmethod
     def lock_entities(self, entities: Iterable[EntityInstanceId]) -> CompletableTask[EntityLock]:
-        """Have these entities for this orchestration alone; complete with the lock to leave.
+        """Lock these entities for this orchestration; complete with the lock.
 
-        What is locked is released at the end of the `with` block, or however the orchestration
-        ends. RuntimeError for no entities, and inside a critical section.
+        They are unlocked at the end of the `with` block, and whenever the orchestration ends. RuntimeError for no entities, and inside a critical section.
 
         Example:
             with (yield ctx.lock_entities([source, target])):  # or: with await ...
@@ -331,14 +330,14 @@ class OrchestrationContext(ABC):
     ) -> CancellableTask[Any]:
         """Complete with the payload of the next event of that name, whatever its case.
 
-        Events that came before anyone waited are kept and handed out in order, one to each
-        waiter. After `timeout` (None waits for ever) the task fails with TimeoutError and the
-        event, should it still come, is kept for the next waiter.
+        Events that came before a task waited for them are buffered, and complete tasks in order.
+        After `timeout` (None means no limit) the task fails with TimeoutError; if the event
+        comes later, it is buffered for the next task.
         """
 
     @abstractmethod
     def send_event(self, instance_id: str, event_name: str, *, data: Any = None) -> None:
-        """Raise an event on another instance; lost without a word if there is none.
+        """Raise an event on another instance; if there is none, the event is dropped silently.
 
         ValueError for a blank id or name and for the id of an entity.
         """
@@ -349,36 +348,36 @@ class OrchestrationContext(ABC):
     ) -> None:
         """Start over under the same id with a new input and an empty history.
 
-        The code runs on to its next wait or its end, no further; what it returns is dropped.
-        `save_events` hands events that nobody has waited for to the new run.
+        The code runs on to its next wait or its end; its result is dropped. With `save_events`
+        events that no task has received go to the new execution.
         """
 
     @abstractmethod
     def is_patched(self, patch: str) -> bool:
-        """Whether this instance takes the new side of that change to the code.
+        """Whether this instance runs the new code of that patch.
 
-        True where the code asks for the first time, and from then on; False while a replay
-        comes through a place that the old code passed. So running instances end as they began.
+        True if the code asks in a turn that is not a replay, and from then on; False if the
+        turn was first run by the old code. So running instances go on with the old code.
 
             if ctx.is_patched("ask-twice"):
                 yield ctx.call_activity(ask)
             yield ctx.call_activity(ask)
 
-        UnsupportedByEngineError on engines that do not record it: those of Dapr's dialect do,
-        others do not. There compare `version`.
+        UnsupportedByEngineError on engines that do not record patches; only those of Dapr's
+        dialect do. Elsewhere compare `version`.
         """
 
     @abstractmethod
     def new_uuid(self) -> str:
-        """A UUID that is new in this place and the same whenever this place is replayed."""
+        """A new UUID, the same one in every replay."""
 
     def create_replay_safe_logger(self, logger: logging.Logger) -> ReplaySafeLogger:
-        """Wrap that logger to be silent during replay."""
+        """A logger that logs to that one, but not during replay."""
         return ReplaySafeLogger(logger, lambda: self.is_replaying)
 
 
 class ReplaySafeLogger(_LoggerAdapter):
-    """Silent while the orchestrator is replaying; otherwise the logger it wraps.
+    """Logs to the wrapped logger, but nothing during replay.
 
     Get one from `OrchestrationContext.create_replay_safe_logger`.
     """
@@ -390,11 +389,11 @@ class ReplaySafeLogger(_LoggerAdapter):
         self._is_replaying = is_replaying
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's name
-        """Whether a record of that level would go out now."""
+        """Whether a record of that level would be logged now."""
         return not self._is_replaying() and self.logger.isEnabledFor(level)
 
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
     ) -> tuple[Any, MutableMapping[str, Any]]:
-        """The record as it is; an adapter would put its own `extra` in place of the caller's."""
+        """The record unchanged; a LoggerAdapter would replace the caller's `extra`."""
         return msg, kwargs

@@ -1,4 +1,4 @@
-"""How often and how soon a failed call is made again; a value, the decision is core's."""
+"""How often and how soon a failed call is retried."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ _NOTHING = timedelta(0)
 
 
 class RetryPolicy:
-    """When to call a failed activity or sub-orchestration again.
+    """When to retry a failed activity or sub-orchestration.
 
     Attempts count from the first call. Attempt k+1 starts
     `first_retry_interval * backoff_coefficient ** (k - 1)` after attempt k failed, at most
     `max_retry_interval` after. A failure that comes `retry_timeout` or longer after the call
-    was made, by the orchestration's own clock, is final; None is no limit. A wait that began
-    before ends as planned, so the last attempt may start later than that.
+    was made, by the orchestration's own clock, is final; None means no limit. A delay that
+    began before is not cut short, so the last attempt may start later than that.
 
     Example:
         policy = RetryPolicy(
@@ -47,7 +47,7 @@ class RetryPolicy:
             raise ValueError("first_retry_interval must be >= 0")
         if max_number_of_attempts < 1:
             raise ValueError("max_number_of_attempts must be >= 1")
-        # Not `< 1`: NaN is that neither.
+        # Not `< 1`, which is False for NaN.
         if backoff_coefficient is not None and not backoff_coefficient >= 1:
             raise ValueError("backoff_coefficient must be >= 1")
         if max_retry_interval is not None and max_retry_interval < _NOTHING:
@@ -62,25 +62,25 @@ class RetryPolicy:
 
     @property
     def first_retry_interval(self) -> timedelta:
-        """Wait between the first failure and the second attempt."""
+        """The delay between the first failure and the second attempt."""
         return self._first_retry_interval
 
     @property
     def max_number_of_attempts(self) -> int:
-        """How often to call at most, the first call included."""
+        """The highest number of attempts, the first call included."""
         return self._max_number_of_attempts
 
     @property
     def backoff_coefficient(self) -> float | None:
-        """By what the wait grows from attempt to attempt; None is 1."""
+        """The factor by which the delay grows from attempt to attempt; None means 1."""
         return self._backoff_coefficient
 
     @property
     def max_retry_interval(self) -> timedelta | None:
-        """The longest wait between attempts; None is no limit."""
+        """The longest delay between attempts; None means no limit."""
         return self._max_retry_interval
 
     @property
     def retry_timeout(self) -> timedelta | None:
-        """How long after the call a failure may still lead to another; None is no limit."""
+        """How long after the call a failure may still be retried; None means no limit."""
         return self._retry_timeout

@@ -1,9 +1,8 @@
-"""Things an orchestrator can wait for.
+"""Tasks: what an orchestrator can wait for.
 
-A task is waited for by `yield` in a generator and by `await` in an `async def`; both hand the
-task itself to whoever steps the orchestrator, who sends the result in when it is there.
-
-Knows nothing about histories, numbers or what completes a task.
+A generator waits for a task by `yield`, an `async def` by `await`. Both give the task to the code
+that runs the orchestrator (`durabletask.core.runner`), which sends the result in when the task is
+complete.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Task(ABC, Generic[T_co]):
-    """A result that is there or will be; yield it or await it to wait."""
+    """A result that may not be available yet; yield or await it to wait for it."""
 
     __module__ = "durabletask.task"
     __slots__ = ("_exception", "_is_complete", "_parents", "_result")
@@ -34,12 +33,12 @@ class Task(ABC, Generic[T_co]):
         self._is_complete = False
         self._result: Any = None
         self._exception: BaseException | None = None
-        # Most tasks are in no group: no list is made for them.
+        # None until needed: most tasks are in no group.
         self._parents: list[CompositeTask[Any]] | None = None
 
     @property
     def is_complete(self) -> bool:
-        """Whether waiting is over, well or not."""
+        """Whether it has completed, failed or been cancelled."""
         return self._is_complete
 
     @property
@@ -61,16 +60,16 @@ class Task(ABC, Generic[T_co]):
         return self._result  # type: ignore[no-any-return]
 
     def get_exception(self) -> BaseException:
-        """What the task failed with; ValueError if it has not."""
+        """The exception that the task failed with; ValueError if it has not failed."""
         if self._exception is None:
             raise ValueError("The task has not failed.")
         return self._exception
 
     def __await__(self) -> Generator[Any, Any, T_co]:
-        return (yield self)  # type: ignore[no-any-return]  # the driver sends the result
+        return (yield self)  # type: ignore[no-any-return]  # the runner sends the result
 
     def add_parent(self, parent: CompositeTask[Any]) -> None:
-        """Tell that group when this task completes, or now if it has."""
+        """Notify that group when this task completes, or now if it has."""
         if self._is_complete:
             parent.on_child_completed(self)
         elif self._parents is None:
@@ -93,15 +92,15 @@ class Task(ABC, Generic[T_co]):
 class CompletableTask(Task[T_co]):
     """A task that its owner completes or fails, once.
 
-    Covariant although `complete` takes a result: for everyone but the owner a task is there to
-    be read, and `when_any([approval, deadline])` has to find the type that both share.
+    Covariant although `complete` takes a result: only the owner completes a task, and
+    `when_any([approval, deadline])` needs a common type of both.
     """
 
     __module__ = "durabletask.task"
     __slots__ = ()
 
     def complete(self, result: T_co) -> None:  # type: ignore[misc]  # see the class
-        """Give it its result; ValueError if it is complete already."""
+        """Complete it with that result; ValueError if it is complete already."""
         self._settle(result, None)
 
     def fail(
@@ -113,12 +112,12 @@ class CompletableTask(Task[T_co]):
         self._settle(None, TaskFailedError(message, details))
 
     def fail_with(self, exception: BaseException) -> None:
-        """Fail it with that very exception; ValueError if it is complete already."""
+        """Fail it with that exception itself; ValueError if it is complete already."""
         self._settle(None, exception)
 
 
 class RetryableTask(CompletableTask[T_co]):
-    """A call that is made again when it fails; complete when no attempt is left to make."""
+    """A call that is retried; completes when it succeeds or no attempt is left."""
 
     __module__ = "durabletask.task"
     __slots__ = ("_retry_policy",)
@@ -129,12 +128,12 @@ class RetryableTask(CompletableTask[T_co]):
 
     @property
     def retry_policy(self) -> RetryPolicy:
-        """When it is made again."""
+        """When it is retried."""
         return self._retry_policy
 
 
 class CancellableTask(CompletableTask[T_co]):
-    """A task that the orchestrator may give up."""
+    """A task that the orchestrator can cancel."""
 
     __module__ = "durabletask.task"
     __slots__ = ("_cancel_handler", "_is_cancelled")
@@ -156,11 +155,11 @@ class CancellableTask(CompletableTask[T_co]):
         return super().get_result()
 
     def set_cancel_handler(self, cancel_handler: Callable[[], None]) -> None:
-        """What else to do when it is cancelled."""
+        """Set a function to call when the task is cancelled."""
         self._cancel_handler = cancel_handler
 
     def cancel(self) -> bool:
-        """Give it up; waiting for it raises TaskCancelledError. False if it was complete."""
+        """Cancel it, so that waiting for it raises TaskCancelledError. False if it was complete."""
         if self._is_complete:
             return False
         self._is_cancelled = True
@@ -171,7 +170,7 @@ class CancellableTask(CompletableTask[T_co]):
 
 
 class TimerTask(CancellableTask[None]):
-    """Complete when the orchestration's clock has reached a time."""
+    """Completes when the timer fires."""
 
     __module__ = "durabletask.task"
     __slots__ = ()
