@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -54,7 +54,7 @@ async def test_an_orchestration_runs_without_grpc(service: Service) -> None:
         await service.unary[methods.COMPLETE_ORCHESTRATOR_TASK](response, CALLER)
 
     wanted = messages.GetInstanceRequest(instance_id="a", get_inputs_and_outputs=True)
-    found = await service.unary[methods.GET_INSTANCE](wanted, CALLER)
+    found: Any = await service.unary[methods.GET_INSTANCE](wanted, CALLER)
     assert found.orchestration_state.output == '"done"'
 
 
