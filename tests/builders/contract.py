@@ -1,6 +1,6 @@
 """An engine under test, and strangers that see it only through the protocol.
 
-`Hub` is whatever engine the contract is run against; `Client` and `Worker` speak to it in raw
+`EngineUnderTest` is whatever engine the contract is run against; `Client` and `Worker` speak to it in raw
 messages, so each test decides both sides of the conversation. Nothing here is of any SDK, and
 only the adapters know our own sidecar.
 """
@@ -44,7 +44,7 @@ BY_HEADER = frozenset({"sessions by header", "batch form by header", "task hubs"
 _OF_A_TEST = re.compile(r"(?:@[^@]*@)?(t[0-9a-f]{12})-")
 
 
-class Engine:
+class EngineAdapter:
     """What the contract needs to be able to do with an engine; `abilities` says what it can."""
 
     name = ""
@@ -60,7 +60,7 @@ class Engine:
         raise NotImplementedError
 
 
-class Embedded(Engine):
+class Embedded(EngineAdapter):
     """Our sidecar behind its real service, with a file, and a clock that stands still."""
 
     name = "durabletask-sidecar"
@@ -79,7 +79,7 @@ class Embedded(Engine):
         await self._server.stop()
 
 
-class Process(Engine):
+class Process(EngineAdapter):
     """Our sidecar as the command that users run: in real time, and mortal."""
 
     name = "durabletask-sidecar"
@@ -99,7 +99,7 @@ class Process(Engine):
         await asyncio.to_thread(self._process.kill)
 
 
-class Foreign(Engine):
+class Foreign(EngineAdapter):
     """Another engine, which somebody else starts and stops."""
 
     abilities = frozenset({"real time"})
@@ -109,7 +109,7 @@ class Foreign(Engine):
         self.name = f"the engine at {address}"
 
 
-def engine_with(needs: Iterable[str], folder: Path) -> Engine:
+def engine_with(needs: Iterable[str], folder: Path) -> EngineAdapter:
     """The engine under test, in the form that can do what a test needs if there is one."""
     foreign = os.environ.get(FOREIGN)
     if foreign:
@@ -119,10 +119,10 @@ def engine_with(needs: Iterable[str], folder: Path) -> Engine:
     return Process(path) if needs_process else Embedded(path)
 
 
-class Hub:
+class EngineUnderTest:
     """The engine under test, with a task hub of the test's own."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: EngineAdapter) -> None:
         self.engine = engine
         self.prefix = f"t{uuid.uuid4().hex[:12]}"
         self._connections = AsyncExitStack()
@@ -176,7 +176,7 @@ class Hub:
 class Client:
     """One connection to the engine; each method is one call of the protocol."""
 
-    def __init__(self, peer: Peer, hub: Hub) -> None:
+    def __init__(self, peer: Peer, hub: EngineUnderTest) -> None:
         self.peer = peer
         self._hub = hub
 

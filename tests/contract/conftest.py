@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders.contract import Client, Hub, engine_with
+from tests.builders.contract import Client, EngineUnderTest, engine_with
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-async def hub(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Hub]:
+async def hub(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[EngineUnderTest]:
     needs = {ability for mark in request.node.iter_markers("needs") for ability in mark.args}
     engine = engine_with(needs, tmp_path)
     missing = sorted(needs - engine.abilities)
     if missing:
         pytest.skip(f"the engine offers no {' and no '.join(missing)}")
     await engine.start()
-    hub = Hub(engine)
+    hub = EngineUnderTest(engine)
     try:
         yield hub
     finally:
@@ -33,5 +33,5 @@ async def hub(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[H
 
 
 @pytest.fixture
-async def client(hub: Hub) -> Client:
+async def client(hub: EngineUnderTest) -> Client:
     return await hub.client()

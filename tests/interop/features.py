@@ -1,8 +1,6 @@
 """What our SDK can do on which engine: every cell that is not simply passed, and why.
 
 `tests/interop/test_engines.py` holds the engines to it; the texts are what a user sees.
-
-Knows nothing about tests or their results.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from .network.http_page import HttpPage
 from .network.listening import check_free, free_port, hosts, is_loopback, target
 from .network.restarting_server import RestartingServer
 from .operations.logs import drop_grpc_metadata
-from .operations.metrics import Meter, Metrics
+from .operations.metrics import Metrics, make_instrumentation
 from .operations.retention import Retention, check_retention
 from .security import Security
 from .service import Service
@@ -300,11 +300,11 @@ class Server:
         metrics = self._options.metrics
         if metrics is None:
             return NO_INSTRUMENTATION
-        meter = Meter(host.stats)
-        host.instrument(meter.instrumentation)
-        self._metrics_page = HttpPage(metrics.host, metrics.port, meter.page)
+        instrumentation = make_instrumentation(host.stats)
+        host.instrument(instrumentation)
+        self._metrics_page = HttpPage(metrics.host, metrics.port, instrumentation.page)
         await self._metrics_page.start()
-        return meter.instrumentation
+        return instrumentation
 
     async def _stop_metrics(self) -> None:
         if self._metrics_page is not None:
