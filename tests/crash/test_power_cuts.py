@@ -33,12 +33,12 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield found
 
 
-SLOW = "entities contended for"
+SLOW = {"many at once", "entities contended for"}
 
 
 @pytest.fixture(
     params=[
-        pytest.param(case, marks=[pytest.mark.slow] if case[0] == SLOW else []) for case in CASES
+        pytest.param(case, marks=[pytest.mark.slow] if case[0] in SLOW else []) for case in CASES
     ],
     ids=lambda it: f"{it[0]}, grouped" if it[1] else it[0],
 )
@@ -83,7 +83,7 @@ def test_a_sidecar_that_dies_after_every_commit_gets_everything_done(case: Crash
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] if name == SLOW else [])
+        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
         for name in sorted(SCENARIOS.keys() - {"approved", "suspended"})
     ],
 )

@@ -27,7 +27,7 @@ def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:
     return (yield ctx.wait_for_external_event("end"))
 
 
-def test_the_id_of_what_has_ended_stays_taken(harness: Harness, engine: str) -> None:
+def test_the_id_of_an_ended_instance_stays_taken(harness: Harness, engine: str) -> None:
     def echo(_ctx: task.OrchestrationContext, value: Any) -> Any:
         return value
 
@@ -48,7 +48,7 @@ def test_the_id_of_what_has_ended_stays_taken(harness: Harness, engine: str) -> 
     assert harness.output(again) == "second"
 
 
-def test_what_is_told_to_an_instance_without_a_worker_waits(
+def test_a_control_call_without_a_worker_takes_effect_later(
     harness: Harness,
     engine: str,
     caplog: pytest.LogCaptureFixture,
@@ -70,7 +70,7 @@ def test_what_is_told_to_an_instance_without_a_worker_waits(
     assert harness.wait(instance_id).runtime_status is OrchestrationStatus.TERMINATED
 
 
-def test_what_runs_is_not_purged(harness: Harness, engine: str) -> None:
+def test_a_running_instance_is_not_purged(harness: Harness, engine: str) -> None:
     harness.host(waiting)
     instance_id = harness.started(waiting)
 

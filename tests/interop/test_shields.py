@@ -31,7 +31,7 @@ def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:
     return (yield ctx.wait_for_external_event("end"))
 
 
-def test_a_sent_event_is_an_event_to_its_target(harness: Harness) -> None:
+def test_a_sent_event_is_received_as_an_event(harness: Harness) -> None:
     def sends(ctx: task.OrchestrationContext, target: str) -> Any:
         ctx.send_event(target, "end", data="another's")
         ctx.send_event(ctx.instance_id, "end", data="my own")
@@ -110,7 +110,7 @@ def test_two_suspends_need_one_resume(harness: Harness) -> None:
     assert harness.output(instance_id) == "over"
 
 
-def test_a_resume_of_what_runs_changes_nothing(harness: Harness) -> None:
+def test_resuming_a_running_instance_changes_nothing(harness: Harness) -> None:
     harness.host(waiting)
     instance_id = harness.started(waiting)
 
@@ -120,7 +120,7 @@ def test_a_resume_of_what_runs_changes_nothing(harness: Harness) -> None:
     assert harness.output(instance_id) == "over"
 
 
-def test_work_that_ends_during_a_suspension_is_done_once(harness: Harness) -> None:
+def test_an_activity_that_ends_during_a_suspension_runs_once(harness: Harness) -> None:
     begun, released = threading.Event(), threading.Event()
 
     def slow(_ctx: task.ActivityContext, name: str) -> str:
@@ -148,7 +148,7 @@ def test_work_that_ends_during_a_suspension_is_done_once(harness: Harness) -> No
     assert harness.calls == {"first": 1, "second": 1}
 
 
-def test_a_loop_of_continue_as_new_has_no_end_but_its_own(harness: Harness) -> None:
+def test_an_orchestration_continues_as_new_without_a_limit(harness: Harness) -> None:
     def counts(ctx: task.OrchestrationContext, number: int) -> int | None:
         if number == 50:
             return number
@@ -160,7 +160,7 @@ def test_a_loop_of_continue_as_new_has_no_end_but_its_own(harness: Harness) -> N
     assert harness.result(counts, input=0) == 50
 
 
-def test_what_is_asked_for_with_a_continuation_is_done(harness: Harness) -> None:
+def test_actions_requested_with_continue_as_new_are_carried_out(harness: Harness) -> None:
     def noted(_ctx: task.ActivityContext, number: int) -> None:
         harness.calls[str(number)] += 1
 
@@ -184,7 +184,7 @@ def test_what_is_asked_for_with_a_continuation_is_done(harness: Harness) -> None
     assert harness.output("listener") == [[0, 1, 2], "told by the last"]
 
 
-def test_a_timer_of_an_older_execution_leaves_the_next_alone(harness: Harness) -> None:
+def test_a_timer_of_an_earlier_execution_does_not_fire_in_the_next(harness: Harness) -> None:
     def renewed(ctx: task.OrchestrationContext, generation: str) -> Any:
         timer = ctx.create_timer(timedelta(seconds=0.3 if generation == "old" else 1))
         if generation == "old":
@@ -203,7 +203,7 @@ def test_a_timer_of_an_older_execution_leaves_the_next_alone(harness: Harness) -
     assert harness.output(instance_id) >= 1
 
 
-def test_a_result_of_an_older_execution_leaves_the_next_alone(
+def test_a_result_of_an_earlier_execution_does_not_reach_the_next(
     harness: Harness, engine: str
 ) -> None:
     begun, released = threading.Event(), threading.Event()
@@ -237,7 +237,7 @@ def test_a_result_of_an_older_execution_leaves_the_next_alone(
     assert harness.output(instance_id) == "new"
 
 
-def test_what_no_worker_has_the_version_for_waits(engine: str, tmp_path: Path) -> None:
+def test_an_instance_whose_version_no_worker_has_waits(engine: str, tmp_path: Path) -> None:
     def first(ctx: task.OrchestrationContext, _: Any) -> Any:
         yield ctx.wait_for_external_event("go")
         return "first", (yield ctx.wait_for_external_event("end"))

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     Results = Mapping[str, Sequence[Row]]
 
 _HEAD = """\
-# What was tried on the sidecar, and what came of it
+# Attempts to break the sidecar, and their results
 
 Written by `hatch run prove`, which tries to make the sidecar lose something, do something twice
-or fall over. The same attempts, in short versions, are among the tests of every commit.
-`hatch run prove --seed {seed}` begins every random choice where this run began.
+or crash. Shorter versions of the same attempts are among the tests of every commit.
+`hatch run prove --seed {seed}` repeats the random choices of this run.
 
 | suite | what | figure | holds |
 |---|---|---|---|

@@ -45,20 +45,20 @@ class FailingStore(MemoryStore):
         return super().history(key)
 
 
-class AskedCommitter(Committer):
+class CountingCommitter(Committer):
     """Counts how often an instance was looked up, as it is for each work item of it."""
 
-    asked = 0
+    lookups = 0
 
     def instance(self, hub: str, instance_id: str) -> Instance | None:
-        self.asked += 1
+        self.lookups += 1
         return super().instance(hub, instance_id)
 
 
 class HostFixture:
     def __init__(self) -> None:
         self.store = FailingStore()
-        self.committer = AskedCommitter(self.store)
+        self.committer = CountingCommitter(self.store)
         self.clock = ManualClock()
         numbers = itertools.count(1)
         self.host = Host(self.committer, self.clock, lambda: f"id{next(numbers)}")
@@ -188,7 +188,7 @@ async def test_work_that_is_being_stored_cannot_be_abandoned() -> None:
     fixture.host.completions.abandon("default", Kind.TURN, item.completion_token)
     await storing
 
-    assert fixture.committer.asked == 1
+    assert fixture.committer.lookups == 1
 
 
 async def test_nobody_is_asked_for_the_activities_of_an_instance_that_has_ended() -> None:
@@ -199,11 +199,11 @@ async def test_nobody_is_asked_for_the_activities_of_an_instance_that_has_ended(
     )
     await fixture.host.completions.complete_turn("default", answer(await taken(turns), schedule(1)))
     await fixture.host.execute("default", "a", Terminate())
-    asked = fixture.committer.asked
+    before = fixture.committer.lookups
 
     fixture.worker()
 
-    assert fixture.committer.asked == asked
+    assert fixture.committer.lookups == before
 
 
 async def test_a_turn_of_an_instance_that_gave_way_is_not_offered_any_more() -> None:
@@ -216,7 +216,7 @@ async def test_a_turn_of_an_instance_that_gave_way_is_not_offered_any_more() -> 
 
     fixture.worker()
 
-    assert fixture.committer.asked == 0
+    assert fixture.committer.lookups == 0
 
 
 async def test_a_new_instance_need_not_sit_out_the_pause_of_the_old_one() -> None:

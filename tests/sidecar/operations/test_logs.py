@@ -126,7 +126,7 @@ def logged_fields() -> set[str]:
     calls = (each for tree in trees for each in ast.walk(tree) if isinstance(each, ast.Call))
     extras = (each.value for call in calls for each in call.keywords if each.arg == "extra")
     keys = (key for extra in extras if isinstance(extra, ast.Dict) for key in extra.keys)
-    return {key.value for key in keys if isinstance(key, ast.Constant)}
+    return {str(key.value) for key in keys if isinstance(key, ast.Constant)}
 
 
 def test_every_field_that_the_sidecar_logs_is_written() -> None:

@@ -75,13 +75,13 @@ class DispatcherFixture:
         self.dispatcher.dispatch()
 
     def done(self, token: str) -> None:
-        lease = self.dispatcher.find(token)
+        lease = self.dispatcher.leases.find(token)
         assert lease is not None
         self.dispatcher.finish(lease)
         self.dispatcher.dispatch()
 
     def abandon(self, token: str) -> None:
-        lease = self.dispatcher.find(token)
+        lease = self.dispatcher.leases.find(token)
         assert lease is not None
         self.dispatcher.abandon(lease)
 
@@ -225,7 +225,7 @@ async def test_all_that_a_vanished_worker_held_goes_to_another(fixture: Dispatch
     fixture.dispatcher.close(first)
 
     assert await received(second) == ["a#3", "a#4"]
-    assert fixture.dispatcher.find("a#1") is None
+    assert fixture.dispatcher.leases.find("a#1") is None
 
 
 async def test_work_that_was_never_written_to_a_vanished_worker_is_not_lost(
@@ -244,7 +244,7 @@ async def test_work_whose_completion_is_being_stored_is_not_sent_again(
 ) -> None:
     first = fixture.worker()
     fixture.offer(turn("a"))
-    lease = fixture.dispatcher.find("a#1")
+    lease = fixture.dispatcher.leases.find("a#1")
     assert lease is not None
     lease.committing = under_way()
 
@@ -488,7 +488,7 @@ async def test_redelivered_work_comes_back_at_once_however_often(
     fixture.offer(turn("a"))
 
     for number in range(1, 6):
-        lease = fixture.dispatcher.find(f"a#{number}")
+        lease = fixture.dispatcher.leases.find(f"a#{number}")
         assert lease is not None
         fixture.dispatcher.redeliver(lease)
 
@@ -558,10 +558,10 @@ async def test_a_worker_without_tokens_is_understood_when_only_one_lease_can_be_
 
     dispatcher = fixture.dispatcher
     found = [
-        dispatcher.find_only(Kind.TURN, "default", "a"),
-        dispatcher.find_only(Kind.ACTIVITY, "default", "b", 5),
-        dispatcher.find_only(Kind.ACTIVITY, "default", "b", 6),
-        dispatcher.find_only(Kind.TURN, "elsewhere", "a"),
+        dispatcher.leases.find_only(Kind.TURN, "default", "a"),
+        dispatcher.leases.find_only(Kind.ACTIVITY, "default", "b", 5),
+        dispatcher.leases.find_only(Kind.ACTIVITY, "default", "b", 6),
+        dispatcher.leases.find_only(Kind.TURN, "elsewhere", "a"),
     ]
 
     assert [lease and lease.token for lease in found] == ["a#1", "b#3", None, None]
@@ -574,7 +574,7 @@ async def test_two_attempts_of_one_activity_cannot_be_told_apart_without_a_token
     first, second = activity("a", 1), activity("a", 2)
     fixture.offer(first, Work(second.kind, "default", "a", "greet", task_key="2", task_id=1))
 
-    assert fixture.dispatcher.find_only(Kind.ACTIVITY, "default", "a", 1) is None
+    assert fixture.dispatcher.leases.find_only(Kind.ACTIVITY, "default", "a", 1) is None
 
 
 async def test_draining_sends_nothing_more_and_still_takes_completions(
@@ -588,6 +588,6 @@ async def test_draining_sends_nothing_more_and_still_takes_completions(
     fixture.dispatcher.close(worker)
 
     assert ended == []
-    assert fixture.dispatcher.find("a#1") is not None
+    assert fixture.dispatcher.leases.find("a#1") is not None
     with pytest.raises(ShuttingDownError):
         fixture.worker()

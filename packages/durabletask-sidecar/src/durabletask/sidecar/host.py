@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .engine.entities.state import Entity
     from .engine.state import Instance
     from .engine.transition import Reply
-    from .instrumentation import Instrumentation, WorkStats
+    from .instrumentation import Instrumentation
     from .store import Reader
 
 
@@ -61,21 +61,9 @@ class Host:
         for each in (self._commits, self.dispatcher, self.completions):
             each.instrumentation = instrumentation
 
-    def stats(self) -> WorkStats:
-        """How many work items wait and are leased, and how many workers are connected."""
-        return self.dispatcher.stats()
-
     def start(self) -> None:
         """Offer the work that the store has, and set the timers."""
         self._commits.start()
-
-    def drain(self) -> None:
-        """Hand out no more work; everything else goes on."""
-        self.dispatcher.drain()
-
-    async def wait_leases_ended(self) -> None:
-        """Return once no worker holds a lease."""
-        await self.dispatcher.wait_leases_ended()
 
     def disconnect(self) -> None:
         """End the streams of workers and the waits of callers; commits go on."""
@@ -141,7 +129,7 @@ class Host:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing happens until somebody calls or time passes."""
+        """Whether nothing happens until the next call or timer."""
         return self._commits.is_idle and self.dispatcher.is_idle
 
     def next_due(self) -> datetime | None:

@@ -273,10 +273,10 @@ class Server:
             return
         _log.info("Draining", extra={"address": self.address})
         self._health.drain()
-        self._host.drain()
+        self._host.dispatcher.drain()
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                await self._host.wait_leases_ended()
+                await self._host.dispatcher.wait_leases_ended()
 
     async def stop(self, grace: float = GRACE_SECONDS) -> None:
         """End streams and waiting calls, stop listening, and close the store.
@@ -300,7 +300,7 @@ class Server:
         metrics = self._options.metrics
         if metrics is None:
             return NO_INSTRUMENTATION
-        instrumentation = make_instrumentation(host.stats)
+        instrumentation = make_instrumentation(host.dispatcher.stats)
         host.instrument(instrumentation)
         self._metrics_page = HttpPage(metrics.host, metrics.port, instrumentation.page)
         await self._metrics_page.start()

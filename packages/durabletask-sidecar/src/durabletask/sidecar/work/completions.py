@@ -38,6 +38,7 @@ class Completions:
 
     def __init__(self, dispatcher: Dispatcher, commits: GroupCommit, committer: Committer) -> None:
         self._dispatcher = dispatcher
+        self._leases = dispatcher.leases
         self._commits = commits
         self._committer = committer
         self.instrumentation: Instrumentation = NO_INSTRUMENTATION
@@ -46,11 +47,11 @@ class Completions:
         """The lease that a completion of a turn is for; None when it is over."""
         if token:
             return self._find(hub, token)
-        return self._dispatcher.find_only(Kind.TURN, hub, instance_id)
+        return self._leases.find_only(Kind.TURN, hub, instance_id)
 
     def _find(self, hub: str, token: str) -> Lease | None:
         """The lease with that token, unless it is of another task hub."""
-        lease = self._dispatcher.find(token)
+        lease = self._leases.find(token)
         return lease if lease is not None and lease.work.hub == hub else None
 
     async def complete_turn(
@@ -87,7 +88,7 @@ class Completions:
         """Send the turn again with its history, to a worker that has lost its session."""
         lease.stream.sessions.forget(lease.work.instance_id)
         if lease.has_history:
-            # Redelivered at once, it would come back at once, for ever.
+            # Redelivered at once, it would come back at once, forever.
             self._dispatcher.abandon(lease)
         else:
             self._dispatcher.redeliver(lease)
@@ -102,7 +103,7 @@ class Completions:
         if token:
             lease = self._find(hub, token)
         else:
-            lease = self._dispatcher.find_only(
+            lease = self._leases.find_only(
                 Kind.ACTIVITY, hub, response.instance_id, response.task_id
             )
         if lease is None:
@@ -126,9 +127,9 @@ class Completions:
     async def complete_batch(self, hub: str, result: messages.EntityBatchResult) -> Reply:
         """Commit what the operations of an entity did; nothing when the lease is over."""
         token = result.completion_token
-        lease = self._find(hub, token) if token else self._dispatcher.find_only(Kind.ENTITY, hub)
+        lease = self._find(hub, token) if token else self._leases.find_only(Kind.ENTITY, hub)
         if lease is None and not token:
-            # Ignored silently, the batch would be leased for ever.
+            # Ignored silently, the batch would be leased forever.
             return InvalidArgument(
                 "the result has no completion token, and more or less than one batch is leased; "
                 "send the completion token of the work item"
@@ -136,7 +137,7 @@ class Completions:
         if lease is None or lease.batch is None:
             return ACCEPTED
         if not result.results and result.failure_details is None:
-            # Nothing was run. Redelivered at once, it would come back for ever.
+            # Nothing was run. Redelivered at once, it would come back forever.
             self._abandon(lease)
             return ACCEPTED
         await self._commit(

@@ -76,7 +76,7 @@ class Dispatcher:
         self._limits = limits
         self._queue = WorkQueue()
         self._streams: set[WorkStream] = set()
-        self._leases = Leases()
+        self.leases = Leases()
         self._abandon_counts: dict[WorkKey, int] = {}
         self._delayed: dict[WorkKey, _Delayed] = {}
         self._is_draining = False
@@ -117,7 +117,7 @@ class Dispatcher:
         if self._is_disconnected:
             # No other worker gets the work now, and this one may still complete it.
             return
-        for lease in self._leases.held_by(stream):
+        for lease in self.leases.held_by(stream):
             if lease.committing is None:
                 self.instrumentation.work_lost(lease.work.kind.value)
                 self._requeue(lease)
@@ -137,7 +137,7 @@ class Dispatcher:
 
     async def wait_leases_ended(self) -> None:
         """Return once no worker holds a lease."""
-        while self._leases.is_any_out():
+        while self.leases.is_any_out():
             self._lease_ended.clear()
             await self._lease_ended.wait()
 
@@ -152,7 +152,7 @@ class Dispatcher:
 
     def offer(self, work: Work) -> None:
         """Queue work that a commit made ready; the next `dispatch` hands it out."""
-        lease = self._leases.of(work.key)
+        lease = self.leases.of(work.key)
         delayed = self._delayed.get(work.key)
         if lease is not None:
             lease.next_work = work
@@ -167,16 +167,6 @@ class Dispatcher:
             return
         for work, stream in self._queue.assignments():
             self._hand_out(work, stream)
-
-    def find(self, token: str) -> Lease | None:
-        """The lease with this token, unless it is over."""
-        return self._leases.find(token)
-
-    def find_only(
-        self, kind: Kind, hub: str, instance_id: str | None = None, task_id: int | None = None
-    ) -> Lease | None:
-        """The only lease of such work, for workers that do not echo tokens."""
-        return self._leases.find_only(kind, hub, instance_id, task_id)
 
     def finish(self, lease: Lease) -> None:
         """End the lease of work that is completed."""
@@ -221,15 +211,15 @@ class Dispatcher:
         delayed = self._delayed.pop(key, None)
         if delayed is not None:
             delayed.alarm.cancel()
-        lease = self._leases.of(key)
+        lease = self.leases.of(key)
         if lease is not None:
             lease.next_work = None
-            self._leases.forget_work(lease)
+            self.leases.forget_work(lease)
 
     def revoke_all(self, hub: str) -> None:
         """Drop all work of the task hub."""
         delayed = [key for key in self._delayed if key[1] == hub]
-        for key in (*self._queue.keys_of(hub), *delayed, *self._leases.keys_of(hub)):
+        for key in (*self._queue.keys_of(hub), *delayed, *self.leases.keys_of(hub)):
             self.revoke(key)
 
     def forget_sessions(self, hub: str, instance_id: str | None = None) -> None:
@@ -243,18 +233,18 @@ class Dispatcher:
         self._queue.forget_affinity(hub, instance_id)
 
     def _hand_out(self, work: Work, stream: WorkStream) -> None:
-        lease = self._leases.grant(self._new_token(work), work, stream)
+        lease = self.leases.grant(self._new_token(work), work, stream)
         try:
             item = self._load(lease, self._clock.now())
         except Exception as error:  # noqa: BLE001 - one unreadable instance must not stop all others
             self._load_failures.record(error, work.key, _log_fields(work))
-            self._leases.release(lease)
+            self.leases.release(lease)
             self._redeliver_later(lease, doublings=3)
             return
         self._load_failures.recovered(work.key)
         if item is None:
             self._abandon_counts.pop(work.key, None)
-            self._leases.release(lease)
+            self.leases.release(lease)
         elif len(item) > stream.subscription.max_message:
             lease.committing = self._fail_too_large(lease, len(item))
         else:
@@ -268,8 +258,8 @@ class Dispatcher:
 
     def _release(self, lease: Lease) -> bool:
         """End the lease; true when the work was not revoked or leased anew meanwhile."""
-        is_current = self._leases.of(lease.work.key) is lease
-        self._leases.release(lease)
+        is_current = self.leases.of(lease.work.key) is lease
+        self.leases.release(lease)
         self._lease_ended.set()
         return is_current
 
@@ -289,7 +279,7 @@ class Dispatcher:
         """How many work items wait and are leased, and how many workers are connected."""
         waiting = self._queue.counts()
         waiting.update(kind for kind, *_ in self._delayed)
-        leased = self._leases.counts()
+        leased = self.leases.counts()
         return WorkStats(
             {kind.value: count for kind, count in waiting.items()},
             {kind.value: count for kind, count in leased.items()},
@@ -299,7 +289,7 @@ class Dispatcher:
     @property
     def is_idle(self) -> bool:
         """Whether no work is leased or queued; delayed work waits for time to pass."""
-        return self._queue.is_empty() and not self._leases.is_any_out()
+        return self._queue.is_empty() and not self.leases.is_any_out()
 
     def next_due(self) -> datetime | None:
         """When the first delayed work is redelivered; None without any."""

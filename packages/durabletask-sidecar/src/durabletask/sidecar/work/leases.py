@@ -35,7 +35,7 @@ class Lease:
     next_work: Work | None = None
     """The next turn, if more arrived for the instance while this one was out."""
     committing: asyncio.Future[Reply] | None = None
-    """Its completion while that is being stored; nobody else may complete or release it."""
+    """Its completion while that is being stored; no other call may complete or release it."""
     turn: DispatchedTurn | None = None
     """The inbox rows that the worker was given; None for activities and entities."""
     committed: KnownHistory = NOTHING_KNOWN
