@@ -52,11 +52,3 @@ def test_every_scenario_of_the_javascript_sdk_is_found() -> None:
     source = (_PROGRAMS / "scenarios.js").read_text()
 
     assert len(set(NAMES)) == source.count("exports.") > 0
-
-
-def test_the_lock_file_names_no_registry() -> None:
-    """What is installed is fixed by its hash; from where, the machine decides."""
-    lock = (javascript.FOLDER / "package-lock.json").read_text()
-
-    assert '"integrity"' in lock
-    assert '"resolved"' not in lock
