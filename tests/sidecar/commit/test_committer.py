@@ -141,7 +141,7 @@ def test_what_follows_is_carried_out_breadth_first() -> None:
     assert details.error_type == "OrchestrationAlreadyExists"
 
 
-def test_each_generation_of_a_family_is_reached_before_the_next_one() -> None:
+def test_all_children_are_reached_before_the_first_grandchild() -> None:
     hub = EngineDriver()
     for parent, kid in (("b", "d"), ("c", "e")):
         hub.start(parent)
@@ -241,7 +241,7 @@ def test_the_activities_of_an_execution_are_withdrawn_when_another_begins(
     assert commit.notifications.ended == ()
 
 
-def test_an_end_voids_the_turn_that_is_out() -> None:
+def test_an_end_voids_the_leased_turn() -> None:
     hub = EngineDriver()
     hub.start()
 
@@ -267,7 +267,7 @@ def test_an_ordinary_turn_voids_nothing() -> None:
     )
 
 
-def test_those_whom_a_command_reaches_through_others_are_in_the_notices_too() -> None:
+def test_instances_that_a_command_reaches_through_others_are_in_the_notifications_too() -> None:
     hub = EngineDriver()
     hub.start()
     hub.decide(child(1, "kid"))
@@ -280,7 +280,7 @@ def test_those_whom_a_command_reaches_through_others_are_in_the_notices_too() ->
     assert ids(commit.notifications.turns) == ["a"]
 
 
-def test_what_a_sidecar_begins_with_is_all_that_waits_for_a_worker() -> None:
+def test_a_sidecar_starts_with_all_that_waits_for_a_worker() -> None:
     hub = EngineDriver()
     for instance_id in ("new", "working", "asleep", "over"):
         hub.start(instance_id)
@@ -353,7 +353,7 @@ def test_there_is_no_work_item_for_what_is_not_there() -> None:
 
 
 @pytest.mark.parametrize("most_bytes", [0, 3_000, 9_000])
-def test_instances_that_are_put_away_are_found_again(most_bytes: int) -> None:
+def test_evicted_instances_are_found_again(most_bytes: int) -> None:
     hub = EngineDriver(store := Watched())
     hub.committer = Committer(store, most_bytes=most_bytes)
     family = [child(number, f"kid-{number}") for number in range(10)]
@@ -368,7 +368,7 @@ def test_instances_that_are_put_away_are_found_again(most_bytes: int) -> None:
     assert store.loads["kid-0"] > 1
 
 
-def test_the_instance_that_was_not_used_for_longest_is_put_away_first() -> None:
+def test_the_instance_that_was_used_longest_ago_is_evicted_first() -> None:
     hub = EngineDriver(store := Watched())
     hub.committer = Committer(store, most_bytes=7_000)
     hub.start("a")
@@ -383,7 +383,7 @@ def test_the_instance_that_was_not_used_for_longest_is_put_away_first() -> None:
     assert store.loads == {"b": 1}
 
 
-def test_a_hot_instance_is_not_loaded_again() -> None:
+def test_an_instance_that_is_in_use_is_not_loaded_again() -> None:
     hub = EngineDriver(store := Watched())
     hub.start()
     store.loads.clear()

@@ -1,4 +1,4 @@
-"""Group commit against a committer that only keeps count."""
+"""Many submissions share one commit, and each caller learns what became of its own."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class FakeCommitter:
     batches: list[list[str]] = field(default_factory=list)
     attempts: int = 0
     asked_at: list[datetime] = field(default_factory=list)
-    upcoming: datetime | None = None
-    broken: Exception | None = None
-    unreadable: Exception | None = None
-    poisonous: str = ""
-    poison: Exception = field(default_factory=lambda: RuntimeError("poisoned"))
+    next_due_at: datetime | None = None
+    error: Exception | None = None
+    read_error: Exception | None = None
+    failing_id: str = ""
+    error_of_id: Exception = field(default_factory=lambda: RuntimeError("poisoned"))
 
     def commit(self, submissions: Any, *, now: datetime, new_id: Any) -> Commit:
         self.attempts += 1
-        if self.broken:
-            raise self.broken
+        if self.error:
+            raise self.error
         names = [submission.instance_id for submission in submissions]
-        if self.poisonous in names:
-            raise self.poison
+        if self.failing_id in names:
+            raise self.error_of_id
         self.batches.append(names)
         return Commit((ACCEPTED,) * len(submissions), Notifications())
 
@@ -49,15 +49,15 @@ class FakeCommitter:
         return Notifications()
 
     def due(self, now: datetime) -> Notifications:
-        if self.unreadable:
-            raise self.unreadable
+        if self.read_error:
+            raise self.read_error
         self.asked_at.append(now)
         return Notifications()
 
     def next_due(self, now: datetime) -> datetime | None:
-        if self.unreadable:
-            raise self.unreadable
-        return self.upcoming
+        if self.read_error:
+            raise self.read_error
+        return self.next_due_at
 
 
 class GroupCommitFixture:
@@ -76,7 +76,7 @@ class GroupCommitFixture:
         return self.commits.submit(Submission("default", instance_id, Resume()), **told)
 
 
-async def test_all_that_is_ready_shares_one_commit() -> None:
+async def test_submissions_of_one_iteration_of_the_loop_share_one_commit() -> None:
     fixture = GroupCommitFixture()
 
     replies = await asyncio.gather(*(fixture.submit(name) for name in "abc"))
@@ -85,7 +85,7 @@ async def test_all_that_is_ready_shares_one_commit() -> None:
     assert replies == [ACCEPTED] * 3
 
 
-async def test_nothing_waits_for_a_second_submission_to_come() -> None:
+async def test_no_submission_waits_for_a_second_one() -> None:
     fixture = GroupCommitFixture()
 
     await fixture.submit("a")
@@ -94,7 +94,7 @@ async def test_nothing_waits_for_a_second_submission_to_come() -> None:
     assert fixture.committer.batches == [["a"], ["b"]]
 
 
-async def test_a_large_batch_is_parted_and_none_of_it_is_lost() -> None:
+async def test_a_large_batch_is_split_and_none_of_it_is_lost() -> None:
     fixture = GroupCommitFixture()
 
     await asyncio.gather(*(fixture.submit(str(n)) for n in range(1201)))
@@ -105,7 +105,7 @@ async def test_a_large_batch_is_parted_and_none_of_it_is_lost() -> None:
     assert max(map(len, fixture.committer.batches)) <= 500
 
 
-async def test_leases_end_before_anybody_learns_of_the_commit() -> None:
+async def test_the_stored_callback_runs_before_the_commit_is_published() -> None:
     fixture = GroupCommitFixture()
     seen: list[int] = []
 
@@ -116,16 +116,16 @@ async def test_leases_end_before_anybody_learns_of_the_commit() -> None:
 
 
 @pytest.mark.parametrize("error", [StoreError("disk full"), RuntimeError("bug")])
-async def test_when_the_store_fails_all_that_wait_learn_of_it(
+async def test_when_the_store_fails_every_caller_gets_the_error(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     fixture = GroupCommitFixture()
-    fixture.committer.broken = error
+    fixture.committer.error = error
     failures: list[str] = []
     waiting = [fixture.submit(name, failed=lambda n=name: failures.append(n)) for name in "ab"]
 
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-    fixture.committer.broken = None
+    fixture.committer.error = None
     await fixture.submit("c")
 
     assert [type(outcome) for outcome in outcomes] == [CommitFailedError] * 2
@@ -135,7 +135,7 @@ async def test_when_the_store_fails_all_that_wait_learn_of_it(
     assert str(error) in caplog.text
 
 
-async def test_who_gave_up_waiting_does_not_stop_the_commit() -> None:
+async def test_a_caller_that_is_cancelled_does_not_stop_the_commit() -> None:
     fixture = GroupCommitFixture()
     gone = fixture.submit("a")
     gone.cancel()
@@ -145,16 +145,16 @@ async def test_who_gave_up_waiting_does_not_stop_the_commit() -> None:
     assert fixture.committer.batches == [["a", "b"]]
 
 
-async def test_what_becomes_due_is_looked_for_at_its_time() -> None:
+async def test_what_becomes_due_is_published_at_its_time() -> None:
     fixture = GroupCommitFixture()
     start = fixture.clock.now()
-    fixture.committer.upcoming = start + timedelta(minutes=5)
+    fixture.committer.next_due_at = start + timedelta(minutes=5)
     fixture.commits.start()
 
     fixture.clock.advance(timedelta(minutes=4))
     await asyncio.sleep(0)
     early = list(fixture.committer.asked_at)
-    fixture.committer.upcoming = None
+    fixture.committer.next_due_at = None
     fixture.clock.advance(timedelta(minutes=1))
     await asyncio.sleep(0)
 
@@ -166,10 +166,10 @@ async def test_what_becomes_due_is_looked_for_at_its_time() -> None:
 async def test_a_commit_that_schedules_something_earlier_moves_the_alarm() -> None:
     fixture = GroupCommitFixture()
     start = fixture.clock.now()
-    fixture.committer.upcoming = start + timedelta(minutes=5)
+    fixture.committer.next_due_at = start + timedelta(minutes=5)
     fixture.commits.start()
 
-    fixture.committer.upcoming = start + timedelta(minutes=1)
+    fixture.committer.next_due_at = start + timedelta(minutes=1)
     await fixture.submit("a")
 
     assert fixture.clock.next_alarm() == start + timedelta(minutes=1)
@@ -178,11 +178,11 @@ async def test_a_commit_that_schedules_something_earlier_moves_the_alarm() -> No
 async def test_a_commit_after_the_due_time_does_not_hide_what_is_due() -> None:
     """The commit may run before the alarm that rang already, and knows only what is later."""
     fixture = GroupCommitFixture()
-    fixture.committer.upcoming = fixture.clock.now() + timedelta(minutes=5)
+    fixture.committer.next_due_at = fixture.clock.now() + timedelta(minutes=5)
     fixture.commits.start()
     submitted = fixture.submit("a")
 
-    fixture.committer.upcoming = None
+    fixture.committer.next_due_at = None
     fixture.clock.advance(timedelta(minutes=5))
     await submitted
     await asyncio.sleep(0)
@@ -194,29 +194,29 @@ async def test_a_store_that_cannot_say_what_is_due_is_asked_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     fixture = GroupCommitFixture()
-    fixture.committer.upcoming = fixture.clock.now() + timedelta(minutes=5)
+    fixture.committer.next_due_at = fixture.clock.now() + timedelta(minutes=5)
     fixture.commits.start()
-    fixture.committer.unreadable = StoreError("unreadable")
+    fixture.committer.read_error = StoreError("the file cannot be read")
     fixture.clock.advance(timedelta(minutes=5))
     await asyncio.sleep(0)
 
-    fixture.committer.unreadable = fixture.committer.upcoming = None
+    fixture.committer.read_error = fixture.committer.next_due_at = None
     fixture.clock.advance(timedelta(seconds=1))
     await asyncio.sleep(0)
 
     assert len(fixture.committer.asked_at) == 1
-    assert "unreadable" in caplog.text
+    assert "the file cannot be read" in caplog.text
 
 
-async def test_a_commit_does_not_keep_an_unwell_store_from_being_asked_again() -> None:
+async def test_a_commit_does_not_keep_a_failing_store_from_being_asked_again() -> None:
     fixture = GroupCommitFixture()
-    fixture.committer.upcoming = fixture.clock.now() + timedelta(minutes=5)
+    fixture.committer.next_due_at = fixture.clock.now() + timedelta(minutes=5)
     fixture.commits.start()
-    fixture.committer.unreadable = StoreError("unreadable")
+    fixture.committer.read_error = StoreError("the file cannot be read")
     fixture.clock.advance(timedelta(minutes=5))
     await asyncio.sleep(0)
 
-    fixture.committer.unreadable = fixture.committer.upcoming = None
+    fixture.committer.read_error = fixture.committer.next_due_at = None
     await fixture.submit("a")
     fixture.clock.advance(timedelta(seconds=1))
     await asyncio.sleep(0)
@@ -231,21 +231,21 @@ async def test_a_commit_counts_although_the_store_cannot_say_what_is_due_next(
     fixture.commits.start()
     published_at_start = len(fixture.published)
 
-    fixture.committer.unreadable = StoreError("unreadable")
+    fixture.committer.read_error = StoreError("the file cannot be read")
     reply = await fixture.submit("a")
-    fixture.committer.unreadable = None
+    fixture.committer.read_error = None
     fixture.clock.advance(timedelta(seconds=1))
     await asyncio.sleep(0)
 
     assert reply == ACCEPTED
     assert len(fixture.published) > published_at_start
     assert len(fixture.committer.asked_at) == 1
-    assert "unreadable" in caplog.text
+    assert "the file cannot be read" in caplog.text
 
 
-async def test_a_store_that_cannot_say_what_is_due_next_is_not_begun_with() -> None:
+async def test_a_store_that_cannot_say_what_is_due_next_fails_the_start() -> None:
     fixture = GroupCommitFixture()
-    fixture.committer.unreadable = StoreError("unreadable")
+    fixture.committer.read_error = StoreError("the file cannot be read")
 
     with pytest.raises(StoreError):
         fixture.commits.start()
@@ -255,7 +255,7 @@ async def test_a_submission_that_cannot_be_carried_out_fails_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     fixture = GroupCommitFixture()
-    fixture.committer.poisonous = "b"
+    fixture.committer.failing_id = "b"
 
     outcomes = await asyncio.gather(*map(fixture.submit, "abc"), return_exceptions=True)
 
@@ -270,16 +270,16 @@ async def test_a_submission_that_cannot_be_carried_out_fails_alone(
 
 async def test_a_store_that_fails_is_not_asked_anew_for_each_submission() -> None:
     fixture = GroupCommitFixture()
-    fixture.committer.broken = StoreError("disk full")
+    fixture.committer.error = StoreError("disk full")
 
     await asyncio.gather(*map(fixture.submit, "abc"), return_exceptions=True)
 
     assert fixture.committer.attempts == 1
 
 
-async def test_closing_stores_what_is_pending_and_watches_no_more() -> None:
+async def test_closing_stores_what_is_pending_and_cancels_the_alarm() -> None:
     fixture = GroupCommitFixture()
-    fixture.committer.upcoming = fixture.clock.now() + timedelta(minutes=5)
+    fixture.committer.next_due_at = fixture.clock.now() + timedelta(minutes=5)
     pending = fixture.submit("a")
 
     fixture.commits.close()
@@ -290,8 +290,8 @@ async def test_closing_stores_what_is_pending_and_watches_no_more() -> None:
 
 async def test_rows_that_cannot_be_read_fail_their_own_submission_only() -> None:
     fixture = GroupCommitFixture()
-    fixture.committer.poisonous = "b"
-    fixture.committer.poison = UnreadableError("the stored data of 'b' is damaged")
+    fixture.committer.failing_id = "b"
+    fixture.committer.error_of_id = UnreadableError("the stored data of 'b' is damaged")
 
     outcomes = await asyncio.gather(*map(fixture.submit, "abc"), return_exceptions=True)
 
@@ -302,28 +302,28 @@ async def test_rows_that_cannot_be_read_fail_their_own_submission_only() -> None
     ]
 
 
-async def test_a_store_that_fails_at_every_commit_is_told_of_once(
+async def test_a_store_that_fails_at_every_commit_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     fixture = GroupCommitFixture()
-    fixture.committer.broken = StoreError("disk full")
+    fixture.committer.error = StoreError("disk full")
     for _ in range(100):
         with pytest.raises(CommitFailedError):
             await fixture.submit("a")
 
-    fixture.committer.broken = None
+    fixture.committer.error = None
     await fixture.submit("a")
 
     assert len(caplog.records) == 2
 
 
-async def test_a_store_that_cannot_say_what_is_due_for_an_hour_is_told_of_once(
+async def test_a_store_that_cannot_say_what_is_due_for_an_hour_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     fixture = GroupCommitFixture()
-    fixture.committer.upcoming = fixture.clock.now() + timedelta(seconds=1)
+    fixture.committer.next_due_at = fixture.clock.now() + timedelta(seconds=1)
     fixture.commits.start()
-    fixture.committer.unreadable = StoreError("unreadable")
+    fixture.committer.read_error = StoreError("the file cannot be read")
 
     for _ in range(3600):
         fixture.clock.advance(timedelta(seconds=1))

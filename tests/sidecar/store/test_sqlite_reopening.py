@@ -88,7 +88,7 @@ def test_the_file_can_be_backed_up_while_in_use(store: SqliteStore, path: Path) 
     restored.close()
 
 
-def test_the_kept_history_is_the_stored_one_whatever_was_committed(path: Path) -> None:
+def test_the_cached_history_is_the_stored_one_whatever_was_committed(path: Path) -> None:
     store = SqliteStore(path)
     hub = EngineDriver(store)
     hub.start()

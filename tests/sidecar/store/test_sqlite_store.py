@@ -343,7 +343,7 @@ def test_a_store_that_cannot_be_read_says_so(hub: EngineDriver, path: Path) -> N
         hub.store.load(KEY)
 
 
-def test_each_step_gives_back_what_it_is_told_and_the_last_says_so(path: Path) -> None:
+def test_each_trim_returns_as_much_space_as_asked_and_the_last_says_so(path: Path) -> None:
     with closing(SqliteStore(path)) as store:
         hub = EngineDriver(store)
         for name in "ab":

@@ -324,7 +324,7 @@ def test_a_turn_and_what_is_told_to_others_is_stored_as_it_is(store: Store) -> N
     assert_stored(hub, "a", "kid")
 
 
-def test_a_new_generation_begins_with_an_empty_history_and_the_rows_it_keeps(store: Store) -> None:
+def test_a_new_execution_begins_with_an_empty_history_and_the_rows_it_keeps(store: Store) -> None:
     hub = EngineDriver(store)
     hub.start()
     hub.decide(schedule(1), timer(2, EPOCH + SECOND), child(3, "kid"))
@@ -343,7 +343,7 @@ def test_a_new_generation_begins_with_an_empty_history_and_the_rows_it_keeps(sto
     assert names == ["carried", "late"]
 
 
-def test_many_generations_leave_nothing_behind(store: Store) -> None:
+def test_many_executions_leave_nothing_behind(store: Store) -> None:
     hub = EngineDriver(store)
     hub.start()
     for _ in range(20):
@@ -615,7 +615,7 @@ def test_those_that_have_not_ended_are_counted_by_task_hub(store: Store) -> None
     assert dict(store.live_counts()) == {}
 
 
-def test_task_hubs_know_nothing_of_each_other(store: Store) -> None:
+def test_task_hubs_are_separate(store: Store) -> None:
     committer = Committer(store)
     ids = iter("123456789")
 

@@ -253,7 +253,7 @@ def test_instances_are_found_in_the_order_of_their_creation(store: Store) -> Non
     assert ids(store.instances("other", InstanceQuery())) == []
 
 
-def test_a_page_begins_behind_the_last_one_whatever_has_come_and_gone(store: Store) -> None:
+def test_a_page_begins_after_the_last_one_whatever_was_added_and_removed(store: Store) -> None:
     hub = fleet(store)
     first = list(store.instances(HUB, InstanceQuery()))[1]
     hub.do(Purge(), "b")

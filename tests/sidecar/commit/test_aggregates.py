@@ -1,10 +1,10 @@
-"""Anybody makes up names of task hubs: those where nobody lives any more cost nothing."""
+"""Clients make up names of task hubs: one without live orchestrations costs nothing."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from durabletask.sidecar.commit.live_counts import LiveCounts
+from durabletask.sidecar.commit.aggregates import LiveCounts
 from durabletask.sidecar.engine import apply
 from durabletask.sidecar.engine.commands import StartInstance, Terminate
 from tests.builders.engine import EngineDriver
