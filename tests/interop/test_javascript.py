@@ -15,7 +15,7 @@ from tests.interop import scenarios
 from tools.peers import javascript
 
 # The first run installs the SDK.
-pytestmark = [pytest.mark.peers, pytest.mark.timeout(600), pytest.mark.xdist_group("javascript")]
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(600)]
 
 _PROGRAMS = Path(__file__).with_name("javascript")
 NAMES = scenarios.names([_PROGRAMS / "scenarios.js"], r"^exports\.(\w+) = ")

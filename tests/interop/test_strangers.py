@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # The first run installs the SDKs.
-pytestmark = [pytest.mark.peers, pytest.mark.timeout(900), pytest.mark.xdist_group("strangers")]
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(900)]
 
 PROGRAMS = Path(__file__).parent
 
