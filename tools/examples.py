@@ -24,7 +24,8 @@ from mechanical_markdown import MechanicalMarkdown  # type: ignore[import-untype
 
 from durabletask.sidecar import Sidecar
 
-from .peers import UnavailableError, go
+from .peers import go
+from .peers.homes import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -1,8 +1,8 @@
-"""An engine under test, and strangers that see it only through the protocol.
+"""An engine under test, and a client and workers that see it only through the protocol.
 
-`Hub` is whatever engine the contract is run against; `Client` and `Worker` speak to it in raw
-messages, so each test decides both sides of the conversation. Nothing here is of any SDK, and
-only the adapters know our own sidecar.
+`EngineUnderTest` is whatever engine the contract is run against; `Client` and `Worker` send it raw
+messages, so each test decides both sides of the conversation. Nothing here is part of any SDK,
+and only the adapters use our own sidecar's classes.
 """
 
 from __future__ import annotations
@@ -12,18 +12,25 @@ import copy
 import os
 import re
 import uuid
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import codec, dialects, messages, methods, oneofs
 from durabletask.sidecar.clock import ManualClock
+from durabletask.sidecar.commit.committer import Committer
+from durabletask.sidecar.host import Host
 from durabletask.sidecar.server import Server
+from durabletask.sidecar.service import Service
+from durabletask.sidecar.store.sqlite import SqliteStore
+from tests.builders.direct_channel import DirectChannel
 from tests.builders.sidecar import PATIENCE, Peer, connected
 from tools.peers.sidecar_process import SidecarProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Set as AbstractSet
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     import grpc
@@ -44,7 +51,7 @@ BY_HEADER = frozenset({"sessions by header", "batch form by header", "task hubs"
 _OF_A_TEST = re.compile(r"(?:@[^@]*@)?(t[0-9a-f]{12})-")
 
 
-class Engine:
+class EngineAdapter:
     """What the contract needs to be able to do with an engine; `abilities` says what it can."""
 
     name = ""
@@ -59,12 +66,49 @@ class Engine:
     async def kill(self) -> None:
         raise NotImplementedError
 
+    def connected(self, task_hub: str) -> AbstractAsyncContextManager[Peer]:
+        """A connection of its own."""
+        return connected(self.address, hub=task_hub)
 
-class Embedded(Engine):
+
+class InProcess(EngineAdapter):
+    """Our sidecar's methods, called without gRPC; with a file, and a clock that stands still."""
+
+    name = "durabletask-sidecar, in process"
+    abilities = frozenset({"clock", "restart"}) | BY_HEADER
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._channels: list[DirectChannel] = []
+        self.clock: ManualClock = ManualClock()
+
+    async def start(self) -> None:
+        self._store = SqliteStore(self._path, synchronous="normal")
+        self._host = Host(Committer(self._store), self.clock, lambda: uuid.uuid4().hex)
+        self._host.start()
+        self._service = Service(self._host)
+
+    async def stop(self) -> None:
+        self._host.disconnect()
+        for channel in self._channels:
+            await channel.settled()
+        self._channels.clear()
+        self._host.close()
+        self._store.close()
+
+    @asynccontextmanager
+    async def connected(self, task_hub: str) -> AsyncIterator[Peer]:
+        channel = DirectChannel(self._service)
+        self._channels.append(channel)
+        yield Peer(channel, task_hub)
+        await channel.close()
+
+
+class Embedded(EngineAdapter):
     """Our sidecar behind its real service, with a file, and a clock that stands still."""
 
     name = "durabletask-sidecar"
-    abilities = frozenset({"clock", "restart"}) | BY_HEADER
+    abilities = frozenset({"clock", "restart", "network"}) | BY_HEADER
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -79,11 +123,11 @@ class Embedded(Engine):
         await self._server.stop()
 
 
-class Process(Engine):
-    """Our sidecar as the command that users run: in real time, and mortal."""
+class Process(EngineAdapter):
+    """Our sidecar as the command that users run: in real time; it can be killed."""
 
     name = "durabletask-sidecar"
-    abilities = frozenset({"real time", "restart", "kill"}) | BY_HEADER
+    abilities = frozenset({"real time", "restart", "kill", "network"}) | BY_HEADER
 
     def __init__(self, path: Path) -> None:
         self._process = SidecarProcess(path)
@@ -99,30 +143,42 @@ class Process(Engine):
         await asyncio.to_thread(self._process.kill)
 
 
-class Foreign(Engine):
+class Foreign(EngineAdapter):
     """Another engine, which somebody else starts and stops."""
 
-    abilities = frozenset({"real time"})
+    abilities = frozenset({"real time", "network"})
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.name = f"the engine at {address}"
 
 
-def engine_with(needs: Iterable[str], folder: Path) -> Engine:
+GRPC, IN_PROCESS = "gRPC", "in process"
+
+
+def ways(needs: AbstractSet[str]) -> list[str]:
+    """How a test with these needs is run: over gRPC, and in process if that can be."""
+    if os.environ.get(FOREIGN) or not needs <= InProcess.abilities:
+        return [GRPC]
+    return [GRPC, IN_PROCESS]
+
+
+def engine_with(needs: AbstractSet[str], folder: Path, way: str) -> EngineAdapter:
     """The engine under test, in the form that can do what a test needs if there is one."""
     foreign = os.environ.get(FOREIGN)
     if foreign:
         return Foreign(foreign)
     path = folder / "tasks.db"
+    if way == IN_PROCESS:
+        return InProcess(path)
     needs_process = not Embedded.abilities.issuperset(needs)
     return Process(path) if needs_process else Embedded(path)
 
 
-class Hub:
+class EngineUnderTest:
     """The engine under test, with a task hub of the test's own."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: EngineAdapter) -> None:
         self.engine = engine
         self.prefix = f"t{uuid.uuid4().hex[:12]}"
         self._connections = AsyncExitStack()
@@ -130,7 +186,7 @@ class Hub:
 
     async def client(self, task_hub: str | None = None) -> Client:
         """A connection of its own."""
-        opening = connected(self.engine.address, hub=task_hub or self.prefix)
+        opening = self.engine.connected(task_hub or self.prefix)
         peer = await self._connections.enter_async_context(opening)
         return Client(peer, self)
 
@@ -176,7 +232,7 @@ class Hub:
 class Client:
     """One connection to the engine; each method is one call of the protocol."""
 
-    def __init__(self, peer: Peer, hub: Hub) -> None:
+    def __init__(self, peer: Peer, hub: EngineUnderTest) -> None:
         self.peer = peer
         self._hub = hub
 

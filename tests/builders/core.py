@@ -93,7 +93,7 @@ class Instance:
         return [(it.id % 1000 if it.id > 0 else it.id, which(it)) for it in asked]
 
 
-class Hub:
+class FakeEngine:
     """Runs the functions it is given, on a clock that only moves when told."""
 
     def __init__(

@@ -49,7 +49,7 @@ class Turn(NamedTuple):
         return kinds(self.request.new_events)
 
 
-class Hub:
+class EngineDriver:
     """One task hub over a store."""
 
     def __init__(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from durabletask.protocol import codec, messages
 from durabletask.sidecar.engine.entities.commands import CompleteBatch
-from tests.builders.engine import HUB, ROOMY, Hub
+from tests.builders.engine import HUB, ROOMY, EngineDriver
 
 if TYPE_CHECKING:
     from durabletask.sidecar.engine.entities.state import Entity
@@ -35,18 +35,18 @@ class Batch(NamedTuple):
         return [operation.request_id for operation in self.operations]
 
 
-def entity(hub: Hub, entity_id: str = COUNTER) -> Entity:
+def entity(hub: EngineDriver, entity_id: str = COUNTER) -> Entity:
     found = hub.committer.entity(HUB, entity_id)
     assert found is not None, f"there is no entity '{entity_id}'"
     return found
 
 
-def holder(hub: Hub, entity_id: str = COUNTER) -> str | None:
+def holder(hub: EngineDriver, entity_id: str = COUNTER) -> str | None:
     found = hub.committer.entity(HUB, entity_id)
     return None if found is None else found.holder_id
 
 
-def batch(hub: Hub, entity_id: str = COUNTER) -> Batch | None:
+def batch(hub: EngineDriver, entity_id: str = COUNTER) -> Batch | None:
     """What a worker would be given now; None when there is nothing to run."""
     prepared = hub.items.prepare_batch(HUB, entity_id, token="t", now=hub.now, room=ROOMY)
     if prepared is None:
@@ -54,13 +54,15 @@ def batch(hub: Hub, entity_id: str = COUNTER) -> Batch | None:
     return Batch(codec.decode(messages.WorkItem, prepared.work_item).entity_request_v2, prepared)
 
 
-def taken(hub: Hub, entity_id: str = COUNTER) -> Batch:
+def taken(hub: EngineDriver, entity_id: str = COUNTER) -> Batch:
     found = batch(hub, entity_id)
     assert found is not None, f"'{entity_id}' has nothing to run"
     return found
 
 
-def answer(hub: Hub, given: Batch, *results: Any, state: str | None = None, **fields: Any) -> Reply:
+def answer(
+    hub: EngineDriver, given: Batch, *results: Any, state: str | None = None, **fields: Any
+) -> Reply:
     """Complete a batch; without results every operation returns its request id."""
     outcomes = results or tuple(returned(request_id) for request_id in given.request_ids)
     actions = fields.pop("actions", ())
@@ -68,7 +70,7 @@ def answer(hub: Hub, given: Batch, *results: Any, state: str | None = None, **fi
     return hub.do(command, given.request.instance_id)
 
 
-def run(hub: Hub, entity_id: str = COUNTER, *results: Any, **fields: Any) -> Batch:
+def run(hub: EngineDriver, entity_id: str = COUNTER, *results: Any, **fields: Any) -> Batch:
     """Take the batch that is due and answer it."""
     given = taken(hub, entity_id)
     answer(hub, given, *results, **fields)

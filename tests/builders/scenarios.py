@@ -16,7 +16,7 @@ from durabletask.sidecar.engine.commands import (
     Terminate,
 )
 from durabletask.task import RetryPolicy, TaskFailedError, when_all, when_any
-from tests.builders.hub import HOUR, NOON, Call, Scenario
+from tests.builders.inline_sidecar import HOUR, NOON, Call, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Generator

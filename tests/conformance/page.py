@@ -1,8 +1,6 @@
 """Lay the checklist out as a table: each item, its tests, and how they ended.
 
 The page holds no times, dates or paths, so it changes only when a result does.
-
-Knows nothing about pytest.
 """
 
 from __future__ import annotations
@@ -22,9 +20,9 @@ _HEAD = """\
 # Conformance of {engine}
 
 Written by `hatch run conformance`, which runs `tests/contract` over gRPC. Each item of the
-checklist is a promise that any engine of the protocol can be held to; each test is named after
-what it claims, and speaks to the engine in raw messages, as client and as worker.
-`hatch run conformance --engine-address HOST:PORT` puts another engine in the sidecar's place.
+checklist is a promise that any engine of the protocol should keep. Each test is named after what
+it claims, and sends raw messages to the engine, as a client and as a worker.
+`hatch run conformance --engine-address HOST:PORT` tests another engine instead of the sidecar.
 
 {summary}
 """

@@ -65,7 +65,9 @@ def test_an_engine_that_passes_everything_conforms_and_no_item_is_left_out() -> 
     assert failures(known, results) == []
     assert all(row_of(item, text) for item in ITEMS)
     assert "Of 92 items: 84 passed, 0 failed, 8 not run." in text
-    assert row_of(7, text).endswith("| not run: Dapr dialect: see tests/sidecar/test_dapr_*.py |")
+    assert row_of(7, text).endswith(
+        "| not run: Dapr's dialect: see tests/sidecar/service/test_dapr_*.py |"
+    )
 
 
 def test_a_failed_test_fails_its_item_and_the_run() -> None:

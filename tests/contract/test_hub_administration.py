@@ -6,14 +6,14 @@ import grpc
 import pytest
 
 from durabletask.protocol import messages, methods
-from tests.builders.contract import Client, Hub
+from tests.builders.contract import Client, EngineUnderTest
 from tests.builders.sidecar import complete
 
 Status = messages.OrchestrationStatus
 
 
 async def test_instances_are_ended_at_once_without_asking_their_workers(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     done = await client.start()
@@ -32,7 +32,7 @@ async def test_instances_are_ended_at_once_without_asking_their_workers(
 
 
 async def test_no_more_than_five_hundred_instances_are_ended_in_one_call(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     batch = messages.InstanceBatch(instance_ids=[hub.new_id() for _ in range(501)])
 
@@ -44,7 +44,7 @@ async def test_no_more_than_five_hundred_instances_are_ended_in_one_call(
 
 
 @pytest.mark.needs("task hubs")
-async def test_task_hubs_know_nothing_of_one_another(hub: Hub, client: Client) -> None:
+async def test_task_hubs_know_nothing_of_one_another(hub: EngineUnderTest, client: Client) -> None:
     elsewhere = await hub.client("elsewhere")
     id, other = await client.start(input='"here"'), await client.start()
 
@@ -61,7 +61,7 @@ async def test_task_hubs_know_nothing_of_one_another(hub: Hub, client: Client) -
 
 @pytest.mark.needs("task hubs")
 async def test_a_task_hub_that_is_deleted_takes_only_its_own_along(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     elsewhere = await hub.client("elsewhere")
     here, there = await client.start(), await elsewhere.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from durabletask.protocol import messages
-from tests.builders.contract import Client, Hub, child, failure
+from tests.builders.contract import Client, EngineUnderTest, child, failure
 from tests.builders.sidecar import complete, failed, schedule
 
 Status = messages.OrchestrationStatus
@@ -26,7 +26,7 @@ async def test_a_child_without_an_id_is_named_after_its_parent_and_its_action(
 
 @pytest.mark.checklist(51)
 async def test_a_child_begins_with_its_own_version_its_input_and_its_parent(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     parent = await client.start("parent", version="1", tags={"color": "red"})
@@ -46,7 +46,9 @@ async def test_a_child_begins_with_its_own_version_its_input_and_its_parent(
 
 
 @pytest.mark.checklist(52)
-async def test_the_failure_of_a_child_reaches_its_parent_as_it_is(hub: Hub, client: Client) -> None:
+async def test_the_failure_of_a_child_reaches_its_parent_as_it_is(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker = client.worker()
     parent, id = await client.start(), hub.new_id("child")
     await (await worker.turn(parent)).decide(child(1, instance_id=id))
@@ -88,7 +90,9 @@ async def test_the_failure_of_an_activity_reaches_its_orchestrator_as_it_is(
 
 
 @pytest.mark.checklist(53)
-async def test_the_parent_of_a_terminated_child_is_told_so(hub: Hub, client: Client) -> None:
+async def test_the_parent_of_a_terminated_child_is_told_so(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker = client.worker()
     parent, id = await client.start(), hub.new_id("child")
     await (await worker.turn(parent)).decide(child(1, instance_id=id))
@@ -120,7 +124,7 @@ async def test_a_child_whose_id_belongs_to_a_live_instance_fails_the_call_and_no
 
 @pytest.mark.checklist(54)
 async def test_a_child_replaces_an_instance_of_its_id_that_has_ended(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     parent, id = await client.start(), hub.new_id("child")
@@ -139,7 +143,7 @@ async def test_a_child_replaces_an_instance_of_its_id_that_has_ended(
 
 @pytest.mark.checklist(55)
 async def test_the_end_of_a_child_does_not_reach_an_instance_that_replaced_its_parent(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     parent, id = await client.start(), hub.new_id("child")
@@ -154,7 +158,9 @@ async def test_the_end_of_a_child_does_not_reach_an_instance_that_replaced_its_p
 
 
 @pytest.mark.checklist(55)
-async def test_a_child_ends_well_though_its_parent_was_purged(hub: Hub, client: Client) -> None:
+async def test_a_child_ends_well_though_its_parent_was_purged(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker = client.worker()
     parent, id = await client.start(), hub.new_id("child")
     await (await worker.turn(parent)).decide(child(1, instance_id=id))
@@ -170,7 +176,7 @@ async def test_a_child_ends_well_though_its_parent_was_purged(hub: Hub, client: 
 @pytest.mark.checklist(56)
 @pytest.mark.needs("clock")
 async def test_a_child_that_runs_for_a_minute_reports_all_the_same(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     parent, id = await client.start(), hub.new_id("child")
@@ -212,7 +218,7 @@ async def test_an_instance_cannot_have_itself_for_a_child(client: Client) -> Non
 
 @pytest.mark.checklist(55)
 async def test_a_child_that_is_replaced_does_not_leave_its_parent_waiting(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     parent, id = await client.start(), hub.new_id("child")

@@ -10,7 +10,7 @@ import pytest
 from durabletask.protocol import messages, methods
 from tests.builders.contract import (
     Client,
-    Hub,
+    EngineUnderTest,
     call,
     failure,
     guid,
@@ -32,7 +32,9 @@ def start_orchestration(**fields):
 
 
 @pytest.mark.checklist(71)
-async def test_operations_run_in_the_order_in_which_they_came(hub: Hub, client: Client) -> None:
+async def test_operations_run_in_the_order_in_which_they_came(
+    hub: EngineUnderTest, client: Client
+) -> None:
     entity = hub.entity()
     for operation in ("first", "second", "third"):
         await client.signal(entity, operation)
@@ -51,7 +53,7 @@ async def test_operations_run_in_the_order_in_which_they_came(hub: Hub, client: 
 
 
 @pytest.mark.checklist(71)
-async def test_of_one_entity_only_one_batch_is_out(hub: Hub, client: Client) -> None:
+async def test_of_one_entity_only_one_batch_is_out(hub: EngineUnderTest, client: Client) -> None:
     only_entities = messages.WorkItemFilters(entities=[messages.EntityFilter(name="counter")])
     first, entity = client.worker(work_item_filters=only_entities), hub.entity()
     await client.signal(entity, "add")
@@ -70,7 +72,7 @@ async def test_of_one_entity_only_one_batch_is_out(hub: Hub, client: Client) -> 
 
 @pytest.mark.checklist(71)
 async def test_an_operation_sees_the_state_that_the_one_before_left(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker, entity = client.worker(), hub.entity()
     seen = []
@@ -86,7 +88,9 @@ async def test_an_operation_sees_the_state_that_the_one_before_left(
 
 
 @pytest.mark.checklist(75)
-async def test_a_batch_of_the_newer_form_holds_history_events(hub: Hub, client: Client) -> None:
+async def test_a_batch_of_the_newer_form_holds_history_events(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker, entity = client.worker(), hub.entity()
     caller = await client.start()
     turn = await worker.turn()
@@ -104,7 +108,9 @@ async def test_a_batch_of_the_newer_form_holds_history_events(hub: Hub, client: 
 
 @pytest.mark.checklist(75)
 @pytest.mark.needs("batch form by header")
-async def test_a_batch_of_the_older_form_holds_operations(hub: Hub, client: Client) -> None:
+async def test_a_batch_of_the_older_form_holds_operations(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker, entity, request_id = client.worker(headers=V1), hub.entity(), guid()
 
     await client.signal(entity, "set", '"in"', request_id=request_id)
@@ -119,7 +125,9 @@ async def test_a_batch_of_the_older_form_holds_operations(hub: Hub, client: Clie
 @pytest.mark.checklist(75)
 @pytest.mark.needs("batch form by header")
 @pytest.mark.parametrize("headers", [(), V1], ids=["newer", "older"])
-async def test_a_call_is_answered_in_either_form(hub: Hub, client: Client, headers) -> None:
+async def test_a_call_is_answered_in_either_form(
+    hub: EngineUnderTest, client: Client, headers
+) -> None:
     worker, request_id = client.worker(headers=headers), guid()
     await client.start()
     turn = await worker.turn()
@@ -132,7 +140,9 @@ async def test_a_call_is_answered_in_either_form(hub: Hub, client: Client, heade
 
 
 @pytest.mark.checklist(76)
-async def test_operations_without_a_result_are_sent_again(hub: Hub, client: Client) -> None:
+async def test_operations_without_a_result_are_sent_again(
+    hub: EngineUnderTest, client: Client
+) -> None:
     entity = hub.entity()
     for operation in ("first", "second", "third"):
         await client.signal(entity, operation)
@@ -148,7 +158,7 @@ async def test_operations_without_a_result_are_sent_again(hub: Hub, client: Clie
 
 @pytest.mark.checklist(76)
 async def test_a_batch_that_fails_as_a_whole_fails_its_calls_and_leaves_the_state(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker, entity = client.worker(), hub.entity()
     await client.signal(entity, "set")
@@ -167,7 +177,9 @@ async def test_a_batch_that_fails_as_a_whole_fails_its_calls_and_leaves_the_stat
 
 @pytest.mark.checklist(77)
 @pytest.mark.needs("clock")
-async def test_a_delayed_signal_arrives_when_its_time_has_come(hub: Hub, client: Client) -> None:
+async def test_a_delayed_signal_arrives_when_its_time_has_come(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker, entity = client.worker(), hub.entity()
     await client.signal(entity, "later", scheduled_time=hub.now() + timedelta(hours=1))
 
@@ -184,7 +196,7 @@ async def test_a_delayed_signal_arrives_when_its_time_has_come(hub: Hub, client:
 @pytest.mark.checklist(77)
 @pytest.mark.needs("clock", "restart")
 async def test_a_delayed_signal_of_an_orchestrator_outlives_a_restart(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker, entity = client.worker(), hub.entity()
     await client.start()
@@ -203,7 +215,7 @@ async def test_a_delayed_signal_of_an_orchestrator_outlives_a_restart(
 
 @pytest.mark.checklist(78)
 async def test_an_entity_can_start_an_orchestration_that_reports_to_nobody(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker, id = client.worker(), hub.new_id()
     await client.signal(hub.entity(), "go")
@@ -218,7 +230,7 @@ async def test_an_entity_can_start_an_orchestration_that_reports_to_nobody(
 
 @pytest.mark.checklist(78)
 async def test_an_entity_that_starts_what_exists_goes_on_undisturbed(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker, entity = client.worker(), hub.entity()
     id = await client.start(input='"mine"')
@@ -232,7 +244,7 @@ async def test_an_entity_that_starts_what_exists_goes_on_undisturbed(
 
 
 @pytest.mark.checklist(78)
-async def test_an_entity_can_signal_another(hub: Hub, client: Client) -> None:
+async def test_an_entity_can_signal_another(hub: EngineUnderTest, client: Client) -> None:
     worker, target = client.worker(), hub.entity("account")
     await client.signal(hub.entity(), "go")
 
@@ -247,7 +259,7 @@ async def test_an_entity_can_signal_another(hub: Hub, client: Client) -> None:
 
 @pytest.mark.checklist(79)
 async def test_a_call_is_answered_once_though_its_batch_is_answered_twice(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     caller = await client.start()
@@ -268,7 +280,9 @@ async def test_a_call_is_answered_once_though_its_batch_is_answered_twice(
 
 
 @pytest.mark.checklist(79)
-async def test_a_call_that_is_asked_for_twice_runs_once(hub: Hub, client: Client) -> None:
+async def test_a_call_that_is_asked_for_twice_runs_once(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker, entity = client.worker(), hub.entity()
     caller, request_id = await client.start(), guid()
     turn = await worker.turn()
@@ -287,7 +301,9 @@ async def test_a_call_that_is_asked_for_twice_runs_once(hub: Hub, client: Client
 
 
 @pytest.mark.checklist(79)
-async def test_an_operation_that_fails_tells_its_caller_why(hub: Hub, client: Client) -> None:
+async def test_an_operation_that_fails_tells_its_caller_why(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker, request_id = client.worker(), guid()
     await client.start()
     turn = await worker.turn()
@@ -302,7 +318,7 @@ async def test_an_operation_that_fails_tells_its_caller_why(hub: Hub, client: Cl
 
 @pytest.mark.checklist(79)
 async def test_the_answer_of_an_entity_to_a_caller_that_has_ended_is_dropped(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker, entity = client.worker(), hub.entity()
     caller = await client.start()
@@ -318,7 +334,9 @@ async def test_the_answer_of_an_entity_to_a_caller_that_has_ended_is_dropped(
 
 
 @pytest.mark.checklist(80)
-async def test_an_entity_without_anything_is_gone_after_cleaning(hub: Hub, client: Client) -> None:
+async def test_an_entity_without_anything_is_gone_after_cleaning(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker, empty, full = client.worker(), hub.entity(), hub.entity()
     await client.signal(empty, "set")
     await (await worker.batch(empty)).operate(state=None)
@@ -332,13 +350,15 @@ async def test_an_entity_without_anything_is_gone_after_cleaning(hub: Hub, clien
 
 
 @pytest.mark.checklist(80)
-async def test_an_entity_that_nobody_has_spoken_to_does_not_exist(hub: Hub, client: Client) -> None:
+async def test_an_entity_that_nobody_has_spoken_to_does_not_exist(
+    hub: EngineUnderTest, client: Client
+) -> None:
     assert await client.entity(hub.entity()) is None
 
 
 @pytest.mark.checklist(80)
 async def test_entities_are_found_by_the_beginning_of_their_ids_page_by_page(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     entities = sorted(hub.entity("account") for _ in range(5))
@@ -364,7 +384,7 @@ async def test_entities_are_found_by_the_beginning_of_their_ids_page_by_page(
 
 
 @pytest.mark.checklist(80)
-async def test_an_entity_is_purged_like_an_instance(hub: Hub, client: Client) -> None:
+async def test_an_entity_is_purged_like_an_instance(hub: EngineUnderTest, client: Client) -> None:
     worker, entity = client.worker(), hub.entity()
     await client.signal(entity, "set")
     await (await worker.batch()).operate(state="1")
@@ -377,7 +397,7 @@ async def test_an_entity_is_purged_like_an_instance(hub: Hub, client: Client) ->
 
 @pytest.mark.checklist(71)
 async def test_the_name_of_an_entity_is_lower_case_whatever_its_caller_writes(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     entity = hub.entity("counter")
 
@@ -387,7 +407,7 @@ async def test_the_name_of_an_entity_is_lower_case_whatever_its_caller_writes(
 
 
 @pytest.mark.checklist(71)
-async def test_a_signal_needs_the_id_of_an_entity(hub: Hub, client: Client) -> None:
+async def test_a_signal_needs_the_id_of_an_entity(hub: EngineUnderTest, client: Client) -> None:
     code = await client.refusal(
         methods.SIGNAL_ENTITY, instance_id=hub.new_id(), name="add", request_id=guid()
     )
@@ -396,7 +416,7 @@ async def test_a_signal_needs_the_id_of_an_entity(hub: Hub, client: Client) -> N
 
 
 @pytest.mark.checklist(79)
-async def test_a_signal_that_is_sent_twice_runs_once(hub: Hub, client: Client) -> None:
+async def test_a_signal_that_is_sent_twice_runs_once(hub: EngineUnderTest, client: Client) -> None:
     entity, request_id = hub.entity(), guid()
     for _ in range(2):
         await client.signal(entity, "add", request_id=request_id)
@@ -408,7 +428,7 @@ async def test_a_signal_that_is_sent_twice_runs_once(hub: Hub, client: Client) -
 @pytest.mark.checklist(71)
 @pytest.mark.needs("restart")
 async def test_an_entity_keeps_its_state_and_its_messages_over_a_restart(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker, entity = client.worker(), hub.entity()
     await client.signal(entity, "set")
@@ -425,7 +445,7 @@ async def test_an_entity_keeps_its_state_and_its_messages_over_a_restart(
 @pytest.mark.checklist(77)
 @pytest.mark.needs("clock")
 async def test_a_signal_that_an_entity_delays_arrives_when_its_time_has_come(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker, entity = client.worker(), hub.entity()
     await client.signal(entity, "go")
@@ -445,7 +465,7 @@ async def test_a_signal_that_an_entity_delays_arrives_when_its_time_has_come(
 @pytest.mark.checklist(77)
 @pytest.mark.needs("clock")
 async def test_an_entity_starts_an_orchestration_at_the_time_that_it_says(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker, id = client.worker(), hub.new_id()
     await client.signal(hub.entity(), "go")
@@ -463,7 +483,9 @@ async def test_an_entity_starts_an_orchestration_at_the_time_that_it_says(
 
 
 @pytest.mark.checklist(80)
-async def test_the_state_of_an_entity_comes_only_with_the_flag(hub: Hub, client: Client) -> None:
+async def test_the_state_of_an_entity_comes_only_with_the_flag(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker, entity = client.worker(), hub.entity()
     await client.signal(entity, "set")
     await (await worker.batch()).operate(state="1")
@@ -478,7 +500,7 @@ async def test_the_state_of_an_entity_comes_only_with_the_flag(hub: Hub, client:
 
 @pytest.mark.checklist(80)
 async def test_entities_that_have_only_messages_are_found_when_asked_for(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     entity = hub.entity()
     await client.signal(entity, "set")
@@ -495,7 +517,7 @@ async def test_entities_that_have_only_messages_are_found_when_asked_for(
 
 
 @pytest.mark.checklist(80)
-async def test_entities_are_not_found_among_instances(hub: Hub, client: Client) -> None:
+async def test_entities_are_not_found_among_instances(hub: EngineUnderTest, client: Client) -> None:
     id, entity = await client.start(), hub.entity()
     await client.signal(entity, "set")
 
@@ -507,7 +529,7 @@ async def test_entities_are_not_found_among_instances(hub: Hub, client: Client) 
 
 @pytest.mark.checklist(76)
 async def test_operations_of_one_batch_may_succeed_and_fail_side_by_side(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker, entity = client.worker(), hub.entity()
     good, bad = guid(), guid()

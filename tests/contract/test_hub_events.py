@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from durabletask.protocol import codec, dialects, messages, methods, wire
-from tests.builders.contract import Client, Hub, send
+from tests.builders.contract import Client, EngineUnderTest, send
 from tests.builders.sidecar import complete, timer
 
 Status = messages.OrchestrationStatus
@@ -40,7 +40,7 @@ async def test_an_event_that_is_sent_arrives_like_one_that_is_raised(client: Cli
 
 @pytest.mark.checklist(58)
 async def test_to_send_an_event_to_an_instance_that_is_missing_is_no_failure(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     id, missing = await client.start(), hub.new_id()
@@ -57,7 +57,7 @@ async def test_to_send_an_event_to_an_instance_that_is_missing_is_no_failure(
 @pytest.mark.checklist(58)
 @pytest.mark.parametrize("method", STEERING, ids=lambda method: method.name)
 async def test_a_client_cannot_steer_an_instance_that_is_missing(
-    hub: Hub, client: Client, method
+    hub: EngineUnderTest, client: Client, method
 ) -> None:
     fields = {"name": "go"} if method is methods.RAISE_EVENT else {}
 
@@ -91,7 +91,7 @@ async def test_the_names_of_events_travel_as_they_are_spelled(client: Client) ->
 
 @pytest.mark.checklist(60)
 async def test_what_comes_for_an_instance_that_has_ended_changes_nothing(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     id = await client.start()
@@ -172,7 +172,7 @@ async def test_an_event_that_an_instance_sends_to_itself_arrives(client: Client)
 
 @pytest.mark.checklist(61)
 @pytest.mark.needs("clock", "restart")
-async def test_a_timer_fires_on_time_after_a_restart(hub: Hub, client: Client) -> None:
+async def test_a_timer_fires_on_time_after_a_restart(hub: EngineUnderTest, client: Client) -> None:
     worker = client.worker()
     await client.start()
     fire_at = hub.now() + timedelta(days=400, microseconds=1)

@@ -9,7 +9,7 @@ import pytest
 from durabletask.protocol import events, messages
 from tests.builders.contract import (
     Client,
-    Hub,
+    EngineUnderTest,
     again,
     call,
     child,
@@ -73,7 +73,7 @@ async def test_an_event_that_is_sent_along_with_continue_as_new_arrives(client: 
 
 @pytest.mark.checklist(47)
 async def test_a_signal_that_is_sent_along_with_continue_as_new_arrives(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     await client.start()
@@ -85,7 +85,7 @@ async def test_a_signal_that_is_sent_along_with_continue_as_new_arrives(
 
 @pytest.mark.checklist(47)
 async def test_an_unlock_that_is_sent_along_with_continue_as_new_frees_the_entity(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     id, entity, section = await client.start(), hub.entity(), guid()
@@ -122,7 +122,7 @@ async def test_a_result_for_the_last_generation_does_not_reach_the_next(client: 
 @pytest.mark.checklist(48)
 @pytest.mark.needs("clock")
 async def test_a_timer_of_the_last_generation_does_not_fire_in_the_next(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     id = await client.start()
@@ -143,7 +143,7 @@ async def test_a_timer_of_the_last_generation_does_not_fire_in_the_next(
 
 @pytest.mark.checklist(48)
 async def test_the_end_of_a_child_of_the_last_generation_does_not_reach_the_next(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     id, old, new = await client.start(), hub.new_id("old"), hub.new_id("new")
@@ -161,7 +161,7 @@ async def test_the_end_of_a_child_of_the_last_generation_does_not_reach_the_next
 
 @pytest.mark.checklist(48)
 async def test_an_answer_of_an_entity_to_the_last_generation_does_not_reach_the_next(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     id, entity = await client.start(), hub.entity()
@@ -224,7 +224,7 @@ async def test_a_generation_may_have_a_new_version(client: Client) -> None:
 
 @pytest.mark.checklist(50)
 async def test_a_child_that_continues_as_new_reports_to_its_parent_all_the_same(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     parent, id = await client.start(), hub.new_id("child")
@@ -241,7 +241,9 @@ async def test_a_child_that_continues_as_new_reports_to_its_parent_all_the_same(
 
 
 @pytest.mark.checklist(46)
-async def test_an_instance_that_was_delayed_is_not_delayed_again(hub: Hub, client: Client) -> None:
+async def test_an_instance_that_was_delayed_is_not_delayed_again(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker = client.worker()
     await client.start(scheduled_start_timestamp=hub.now() - timedelta(seconds=1))
 
@@ -253,7 +255,7 @@ async def test_an_instance_that_was_delayed_is_not_delayed_again(hub: Hub, clien
 
 @pytest.mark.checklist(49)
 @pytest.mark.needs("restart")
-async def test_a_generation_outlives_a_restart(hub: Hub, client: Client) -> None:
+async def test_a_generation_outlives_a_restart(hub: EngineUnderTest, client: Client) -> None:
     worker = client.worker()
     id = await client.start()
     await (await worker.turn()).decide(again(1, '"next"'))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from durabletask.protocol import messages
-from tests.builders.contract import Client, Hub, Work, child
+from tests.builders.contract import Client, EngineUnderTest, Work, child
 from tests.builders.sidecar import complete, schedule
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ OUTCOMES = ("task_completed", "sub_orchestration_instance_completed")
 class Run:
     """One orchestration with an activity and a child, and an engine that dies on the way."""
 
-    def __init__(self, hub: Hub, *, dies_after: int, is_acknowledged: bool) -> None:
+    def __init__(self, hub: EngineUnderTest, *, dies_after: int, is_acknowledged: bool) -> None:
         self._hub = hub
         self._id = hub.new_id()
         self._left = dies_after
@@ -94,7 +94,7 @@ CALLS = range(1, 8)
 @pytest.mark.needs("kill")
 @pytest.mark.parametrize("is_acknowledged", [True, False], ids=["acknowledged", "under way"])
 async def test_an_engine_that_is_killed_at_any_commit_loses_nothing_and_doubles_nothing(
-    hub: Hub, is_acknowledged: bool
+    hub: EngineUnderTest, is_acknowledged: bool
 ) -> None:
     kills = 0
     for dies_after in CALLS:

@@ -6,14 +6,14 @@ import grpc
 import pytest
 
 from durabletask.protocol import messages
-from tests.builders.contract import Client, Hub, Work, Worker
+from tests.builders.contract import Client, EngineUnderTest, Work, Worker
 from tests.builders.sidecar import complete, schedule
 
 Status = messages.OrchestrationStatus
 KINDS = ["turn", "activity", "batch"]
 
 
-async def handed_out(hub: Hub, client: Client, worker: Worker, kind: str) -> Work:
+async def handed_out(hub: EngineUnderTest, client: Client, worker: Worker, kind: str) -> Work:
     """One piece of work of that kind, in the hands of the worker."""
     if kind == "batch":
         await client.signal(hub.entity(), "add")
@@ -50,7 +50,7 @@ async def outcome(client: Client, worker: Worker, work: Work) -> str | None:
 @pytest.mark.needs("clock")
 @pytest.mark.parametrize("kind", KINDS)
 async def test_work_of_a_broken_stream_goes_to_another_worker_while_no_time_passes(
-    hub: Hub, client: Client, kind: str
+    hub: EngineUnderTest, client: Client, kind: str
 ) -> None:
     doomed = client.worker()
     held = await handed_out(hub, client, doomed, kind)
@@ -67,7 +67,7 @@ async def test_work_of_a_broken_stream_goes_to_another_worker_while_no_time_pass
 @pytest.mark.checklist(24)
 @pytest.mark.needs("clock")
 async def test_work_of_a_broken_connection_goes_to_another_worker_while_no_time_passes(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     doomed = await hub.client()
     id = await client.start()
@@ -82,7 +82,7 @@ async def test_work_of_a_broken_connection_goes_to_another_worker_while_no_time_
 @pytest.mark.checklist(25)
 @pytest.mark.parametrize("kind", ["turn", "batch"])
 async def test_the_answer_to_work_that_was_handed_out_anew_is_accepted_and_changes_nothing(
-    hub: Hub, client: Client, kind: str
+    hub: EngineUnderTest, client: Client, kind: str
 ) -> None:
     doomed = client.worker()
     stale = await handed_out(hub, client, doomed, kind)
@@ -99,7 +99,7 @@ async def test_the_answer_to_work_that_was_handed_out_anew_is_accepted_and_chang
 @pytest.mark.checklist(25)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_answer_that_comes_twice_is_accepted_and_counts_once(
-    hub: Hub, client: Client, kind: str
+    hub: EngineUnderTest, client: Client, kind: str
 ) -> None:
     worker = client.worker()
     work = await handed_out(hub, client, worker, kind)
@@ -113,7 +113,7 @@ async def test_an_answer_that_comes_twice_is_accepted_and_counts_once(
 @pytest.mark.checklist(25)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_token_that_nobody_issued_is_accepted_and_changes_nothing(
-    hub: Hub, client: Client, kind: str
+    hub: EngineUnderTest, client: Client, kind: str
 ) -> None:
     worker = client.worker()
     work = await handed_out(hub, client, worker, kind)
@@ -145,7 +145,7 @@ async def test_a_result_is_taken_though_its_stream_has_ended(client: Client) -> 
 @pytest.mark.checklist(26)
 @pytest.mark.needs("restart")
 async def test_a_result_is_taken_though_the_engine_was_started_anew(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     await client.start()
@@ -162,7 +162,7 @@ async def test_a_result_is_taken_though_the_engine_was_started_anew(
 @pytest.mark.checklist(26)
 @pytest.mark.parametrize("kind", ["turn", "batch"])
 async def test_the_answer_of_an_ended_stream_does_no_harm(
-    hub: Hub, client: Client, kind: str
+    hub: EngineUnderTest, client: Client, kind: str
 ) -> None:
     doomed = client.worker()
     late = await handed_out(hub, client, doomed, kind)
@@ -181,7 +181,7 @@ async def test_the_answer_of_an_ended_stream_does_no_harm(
 @pytest.mark.checklist(27)
 @pytest.mark.parametrize("kind", KINDS[:2])
 async def test_a_worker_that_sends_no_token_is_understood(
-    hub: Hub, client: Client, kind: str
+    hub: EngineUnderTest, client: Client, kind: str
 ) -> None:
     worker = client.worker()
     work = await handed_out(hub, client, worker, kind)
@@ -194,7 +194,7 @@ async def test_a_worker_that_sends_no_token_is_understood(
 
 @pytest.mark.checklist(28)
 @pytest.mark.parametrize("kind", KINDS)
-async def test_abandoned_work_comes_back(hub: Hub, client: Client, kind: str) -> None:
+async def test_abandoned_work_comes_back(hub: EngineUnderTest, client: Client, kind: str) -> None:
     worker = client.worker()
     work = await handed_out(hub, client, worker, kind)
 
@@ -209,7 +209,7 @@ async def test_abandoned_work_comes_back(hub: Hub, client: Client, kind: str) ->
 @pytest.mark.needs("clock")
 @pytest.mark.parametrize("kind", KINDS)
 async def test_work_that_is_abandoned_again_rests_for_longer_and_longer(
-    hub: Hub, client: Client, kind: str
+    hub: EngineUnderTest, client: Client, kind: str
 ) -> None:
     worker = client.worker()
     work = await handed_out(hub, client, worker, kind)
@@ -227,7 +227,7 @@ async def test_work_that_is_abandoned_again_rests_for_longer_and_longer(
 
 @pytest.mark.checklist(30)
 @pytest.mark.needs("clock")
-async def test_an_activity_of_ten_minutes_runs_once(hub: Hub, client: Client) -> None:
+async def test_an_activity_of_ten_minutes_runs_once(hub: EngineUnderTest, client: Client) -> None:
     worker = client.worker()
     await client.start()
     await (await worker.turn()).decide(schedule(1))
@@ -276,7 +276,7 @@ async def test_a_worker_is_given_no_more_activities_than_it_takes_at_once(client
 
 @pytest.mark.checklist(31)
 async def test_a_worker_is_given_no_more_entities_than_it_takes_at_once(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker(max_concurrent_entity_work_items=1)
     entities = [hub.entity(), hub.entity()]
@@ -319,7 +319,7 @@ async def test_a_worker_gets_only_the_orchestrations_and_versions_that_it_filter
 
 @pytest.mark.checklist(32)
 async def test_a_worker_gets_nothing_of_a_kind_that_its_filters_do_not_name(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     picky = client.worker(
         work_item_filters=messages.WorkItemFilters(
@@ -364,7 +364,7 @@ async def test_a_worker_gets_only_the_activities_and_versions_that_it_filters_fo
 
 @pytest.mark.checklist(32)
 async def test_a_worker_gets_only_the_entities_that_it_filters_for(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     wanted = hub.entity("account")
     await client.signal(hub.entity("counter"), "add")
@@ -380,7 +380,7 @@ async def test_a_worker_gets_only_the_entities_that_it_filters_for(
 @pytest.mark.checklist(33)
 @pytest.mark.needs("clock")
 async def test_an_idle_worker_is_pinged_every_thirty_seconds_at_least(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     await worker.opened()
@@ -392,7 +392,9 @@ async def test_an_idle_worker_is_pinged_every_thirty_seconds_at_least(
 
 @pytest.mark.checklist(34)
 @pytest.mark.needs("restart")
-async def test_streams_end_cleanly_when_the_engine_stops(hub: Hub, client: Client) -> None:
+async def test_streams_end_cleanly_when_the_engine_stops(
+    hub: EngineUnderTest, client: Client
+) -> None:
     idle, busy = client.worker(), client.worker()
     await idle.opened()
     await client.start()
@@ -408,7 +410,7 @@ async def test_streams_end_cleanly_when_the_engine_stops(hub: Hub, client: Clien
 @pytest.mark.checklist(34)
 @pytest.mark.needs("restart")
 async def test_who_waits_when_the_engine_stops_is_told_to_come_back(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     waiting = await client.waiting(await client.start())
 
@@ -455,7 +457,7 @@ async def test_parts_of_a_response_are_void_with_their_lease(client: Client) -> 
 @pytest.mark.needs("restart")
 @pytest.mark.parametrize("kind", ["turn", "batch"])
 async def test_the_answer_to_work_of_before_a_restart_changes_nothing(
-    hub: Hub, client: Client, kind: str
+    hub: EngineUnderTest, client: Client, kind: str
 ) -> None:
     stale = await handed_out(hub, client, client.worker(), kind)
 

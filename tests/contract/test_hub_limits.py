@@ -11,7 +11,7 @@ from durabletask.protocol import codec, dialects, messages, methods
 from tests.builders.contract import (
     RECEIVE_LIMIT,
     Client,
-    Hub,
+    EngineUnderTest,
     Work,
     again,
     child,
@@ -55,7 +55,7 @@ async def test_an_orchestration_knows_the_span_that_started_it(client: Client) -
 
 @pytest.mark.checklist(82)
 async def test_activities_and_children_know_the_spans_that_asked_for_them(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     parent, id = await client.start(), hub.new_id("child")
@@ -191,7 +191,9 @@ async def test_a_streamed_history_is_that_of_the_turns(client: Client) -> None:
 
 
 @pytest.mark.checklist(84)
-async def test_the_history_of_what_is_missing_is_not_found(hub: Hub, client: Client) -> None:
+async def test_the_history_of_what_is_missing_is_not_found(
+    hub: EngineUnderTest, client: Client
+) -> None:
     id = await client.start()
     codes = []
 
@@ -222,7 +224,7 @@ async def test_a_worker_that_lacks_the_history_is_sent_the_turn_again_at_once(
 @pytest.mark.checklist(85)
 @pytest.mark.needs("clock")
 async def test_a_worker_that_lacks_the_state_is_sent_the_batch_again_at_once(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker, entity = client.worker(), hub.entity()
     await client.signal(entity, "add")
@@ -352,7 +354,7 @@ async def test_a_rewind_is_sent_with_all_of_its_history_to_whomever(client: Clie
 
 @pytest.mark.checklist(85)
 @pytest.mark.needs("sessions by header", "restart")
-async def test_after_a_restart_a_worker_is_sent_all(hub: Hub, client: Client) -> None:
+async def test_after_a_restart_a_worker_is_sent_all(hub: EngineUnderTest, client: Client) -> None:
     await second_turn(client, client.worker(headers=SESSIONS))
 
     client = await hub.restart()

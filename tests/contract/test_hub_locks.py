@@ -7,7 +7,7 @@ import pytest
 from durabletask.protocol import messages
 from tests.builders.contract import (
     Client,
-    Hub,
+    EngineUnderTest,
     Work,
     Worker,
     again,
@@ -33,7 +33,9 @@ async def holding(client: Client, worker: Worker, *entities: str, section: str) 
 
 
 @pytest.mark.checklist(72)
-async def test_a_lock_keeps_others_out_until_it_is_given_back(hub: Hub, client: Client) -> None:
+async def test_a_lock_keeps_others_out_until_it_is_given_back(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker, entity, section = client.worker(), hub.entity(), guid()
     turn = await holding(client, worker, entity, section=section)
 
@@ -51,7 +53,9 @@ async def test_a_lock_keeps_others_out_until_it_is_given_back(hub: Hub, client: 
 
 
 @pytest.mark.checklist(72)
-async def test_who_holds_a_lock_is_served_before_all_that_wait(hub: Hub, client: Client) -> None:
+async def test_who_holds_a_lock_is_served_before_all_that_wait(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker, entity, section = client.worker(), hub.entity(), guid()
     turn = await holding(client, worker, entity, section=section)
     await client.signal(entity, "add")
@@ -69,7 +73,7 @@ async def test_who_holds_a_lock_is_served_before_all_that_wait(hub: Hub, client:
 
 @pytest.mark.checklist(72)
 async def test_a_lock_waits_for_the_operations_that_came_before_it(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker, entity, section = client.worker(), hub.entity(), guid()
     await client.signal(entity, "add")
@@ -89,7 +93,7 @@ async def test_a_lock_waits_for_the_operations_that_came_before_it(
 
 @pytest.mark.checklist(72)
 async def test_an_unlock_by_who_does_not_hold_the_lock_does_nothing(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker, entity, section = client.worker(), hub.entity(), guid()
     holder = await holding(client, worker, entity, section=section)
@@ -103,7 +107,7 @@ async def test_an_unlock_by_who_does_not_hold_the_lock_does_nothing(
 
 @pytest.mark.checklist(73)
 async def test_two_that_lock_the_same_entities_the_other_way_round_both_get_them(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker, one, other = client.worker(), hub.entity(), hub.entity()
     sections = {await client.start(): guid(), await client.start(): guid()}
@@ -123,7 +127,9 @@ async def test_two_that_lock_the_same_entities_the_other_way_round_both_get_them
 
 
 @pytest.mark.checklist(73)
-async def test_a_critical_section_holds_all_of_its_entities(hub: Hub, client: Client) -> None:
+async def test_a_critical_section_holds_all_of_its_entities(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker, entities = client.worker(), [hub.entity(), hub.entity(), hub.entity()]
 
     turn = await holding(client, worker, *entities, section=guid())
@@ -142,7 +148,7 @@ ENDINGS = {
 @pytest.mark.checklist(74)
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 async def test_a_lock_is_free_when_its_holder_ends_without_a_word(
-    hub: Hub, client: Client, ending
+    hub: EngineUnderTest, client: Client, ending
 ) -> None:
     worker, entities = client.worker(), [hub.entity(), hub.entity()]
     turn = await holding(client, worker, *entities, section=guid())
@@ -158,7 +164,9 @@ async def test_a_lock_is_free_when_its_holder_ends_without_a_word(
 
 @pytest.mark.checklist(74)
 @pytest.mark.parametrize("how", ["terminated", "replaced", "purged"])
-async def test_a_lock_is_free_when_its_holder_is_ended(hub: Hub, client: Client, how: str) -> None:
+async def test_a_lock_is_free_when_its_holder_is_ended(
+    hub: EngineUnderTest, client: Client, how: str
+) -> None:
     worker, entity = client.worker(), hub.entity()
     turn = await holding(client, worker, entity, section=guid())
     await turn.decide()
@@ -177,7 +185,7 @@ async def test_a_lock_is_free_when_its_holder_is_ended(hub: Hub, client: Client,
 
 @pytest.mark.checklist(74)
 async def test_a_lock_is_kept_over_a_worker_that_dies_and_given_back_by_the_next(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     doomed, entity, section = client.worker(), hub.entity(), guid()
     await holding(client, doomed, entity, section=section)
@@ -195,7 +203,9 @@ async def test_a_lock_is_kept_over_a_worker_that_dies_and_given_back_by_the_next
 
 
 @pytest.mark.checklist(74)
-async def test_who_ends_while_it_waits_for_a_lock_never_gets_it(hub: Hub, client: Client) -> None:
+async def test_who_ends_while_it_waits_for_a_lock_never_gets_it(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker, entity, section = client.worker(), hub.entity(), guid()
     holder = await holding(client, worker, entity, section=section)
     waiter = await client.start()
@@ -212,7 +222,7 @@ async def test_who_ends_while_it_waits_for_a_lock_never_gets_it(hub: Hub, client
 
 @pytest.mark.checklist(74)
 async def test_the_next_generation_does_not_get_the_lock_that_the_last_one_waited_for(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker, entity, section = client.worker(), hub.entity(), guid()
     holder = await holding(client, worker, entity, section=section)
@@ -233,7 +243,9 @@ async def test_the_next_generation_does_not_get_the_lock_that_the_last_one_waite
 
 
 @pytest.mark.checklist(80)
-async def test_cleaning_frees_no_lock_of_an_instance_that_lives(hub: Hub, client: Client) -> None:
+async def test_cleaning_frees_no_lock_of_an_instance_that_lives(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker, entity = client.worker(), hub.entity()
     turn = await holding(client, worker, entity, section=guid())
     await turn.decide()
@@ -246,7 +258,7 @@ async def test_cleaning_frees_no_lock_of_an_instance_that_lives(hub: Hub, client
 
 @pytest.mark.checklist(80)
 async def test_after_cleaning_no_instance_that_has_ended_holds_a_lock(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker, entity = client.worker(), hub.entity()
     turn = await holding(client, worker, entity, section=guid())
@@ -260,7 +272,7 @@ async def test_after_cleaning_no_instance_that_has_ended_holds_a_lock(
 
 @pytest.mark.checklist(72)
 async def test_a_lock_parts_the_operations_before_it_from_those_after_it(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker, entity, section = client.worker(), hub.entity(), guid()
     await client.start()
@@ -283,7 +295,7 @@ async def test_a_lock_parts_the_operations_before_it_from_those_after_it(
 
 @pytest.mark.checklist(74)
 @pytest.mark.needs("restart")
-async def test_a_lock_is_held_over_a_restart(hub: Hub, client: Client) -> None:
+async def test_a_lock_is_held_over_a_restart(hub: EngineUnderTest, client: Client) -> None:
     worker, entity, section = client.worker(), hub.entity(), guid()
     turn = await holding(client, worker, entity, section=section)
     await turn.decide()
@@ -301,7 +313,9 @@ async def test_a_lock_is_held_over_a_restart(hub: Hub, client: Client) -> None:
 
 
 @pytest.mark.checklist(72)
-async def test_a_lock_that_is_asked_for_twice_is_granted_once(hub: Hub, client: Client) -> None:
+async def test_a_lock_that_is_asked_for_twice_is_granted_once(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker, entity, section = client.worker(), hub.entity(), guid()
     turn = await holding(client, worker, entity, section=section)
     await turn.decide(lock(1, section, entity, by=turn))
@@ -316,7 +330,9 @@ async def test_a_lock_that_is_asked_for_twice_is_granted_once(hub: Hub, client: 
 
 
 @pytest.mark.checklist(72)
-async def test_an_unlock_frees_all_entities_of_its_section(hub: Hub, client: Client) -> None:
+async def test_an_unlock_frees_all_entities_of_its_section(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker, entities, section = client.worker(), [hub.entity(), hub.entity()], guid()
     turn = await holding(client, worker, *entities, section=section)
 

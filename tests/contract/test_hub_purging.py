@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from durabletask.protocol import messages
-from tests.builders.contract import Client, Hub, again, child
+from tests.builders.contract import Client, EngineUnderTest, again, child
 from tests.builders.sidecar import complete, schedule, timer
 
 Status = messages.OrchestrationStatus
@@ -35,7 +35,7 @@ async def test_to_purge_a_live_instance_removes_nothing(client: Client) -> None:
 
 @pytest.mark.checklist(62)
 async def test_to_purge_an_instance_that_is_missing_removes_nothing(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     count, is_complete = await client.purge(hub.new_id())
 
@@ -56,7 +56,7 @@ async def test_a_purged_instance_is_gone_and_its_id_free(client: Client) -> None
 
 @pytest.mark.checklist(62)
 async def test_a_batch_of_ids_is_purged_as_far_as_its_instances_have_ended(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     gone = [await ended(client), await ended(client)]
     live = await client.start()
@@ -72,7 +72,7 @@ async def test_a_batch_of_ids_is_purged_as_far_as_its_instances_have_ended(
 @pytest.mark.checklist(63)
 @pytest.mark.needs("clock")
 async def test_a_filter_takes_from_the_first_moment_on_and_not_the_last(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     ids = []
     for _ in range(4):
@@ -93,7 +93,7 @@ async def test_a_filter_takes_from_the_first_moment_on_and_not_the_last(
 @pytest.mark.checklist(63)
 @pytest.mark.needs("clock")
 async def test_a_filter_takes_only_instances_that_have_ended_as_it_says(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     completed = await client.start()
@@ -116,7 +116,7 @@ async def test_a_filter_takes_only_instances_that_have_ended_as_it_says(
 
 @pytest.mark.checklist(64)
 async def test_a_recursive_purge_takes_children_of_all_generations_along(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     parent = await client.start()
@@ -137,7 +137,7 @@ async def test_a_recursive_purge_takes_children_of_all_generations_along(
 
 @pytest.mark.checklist(64)
 async def test_a_recursive_purge_does_not_mind_a_child_that_is_gone(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     parent, id = await client.start(), hub.new_id("child")
@@ -153,7 +153,9 @@ async def test_a_recursive_purge_does_not_mind_a_child_that_is_gone(
 
 
 @pytest.mark.checklist(64)
-async def test_a_purge_that_is_not_recursive_leaves_children(hub: Hub, client: Client) -> None:
+async def test_a_purge_that_is_not_recursive_leaves_children(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker = client.worker()
     parent, id = await client.start(), hub.new_id("child")
     await (await worker.turn(parent)).decide(child(1, instance_id=id))
@@ -169,7 +171,9 @@ async def test_a_purge_that_is_not_recursive_leaves_children(hub: Hub, client: C
 @pytest.mark.slow
 @pytest.mark.checklist(65)
 @pytest.mark.needs("real time", "restart")
-async def test_a_purge_whose_time_is_up_says_that_there_is_more(hub: Hub, client: Client) -> None:
+async def test_a_purge_whose_time_is_up_says_that_there_is_more(
+    hub: EngineUnderTest, client: Client
+) -> None:
     before = hub.now()
     ids = await asyncio.gather(*(ended(client) for _ in range(1500)))
 
@@ -188,7 +192,7 @@ async def test_a_purge_whose_time_is_up_says_that_there_is_more(hub: Hub, client
 
 @pytest.mark.checklist(64)
 async def test_a_child_that_lives_under_a_purged_parent_is_ended_with_it(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     parent, id = await client.start(), hub.new_id("child")

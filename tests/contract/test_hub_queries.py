@@ -8,13 +8,13 @@ import grpc
 import pytest
 
 from durabletask.protocol import codec, dialects, messages, methods
-from tests.builders.contract import RECEIVE_LIMIT, Client, Hub
+from tests.builders.contract import RECEIVE_LIMIT, Client, EngineUnderTest
 from tests.builders.sidecar import complete
 
 Status = messages.OrchestrationStatus
 
 
-async def next_page(hub: Hub, client: Client, token: str | None = None, **fields):
+async def next_page(hub: EngineUnderTest, client: Client, token: str | None = None, **fields):
     """The ids of a page of this test's instances, and the token of the next page."""
     response = await client.query(
         instance_id_prefix=hub.prefix, continuation_token=token, max_instance_count=2, **fields
@@ -23,7 +23,7 @@ async def next_page(hub: Hub, client: Client, token: str | None = None, **fields
     return ids, response.continuation_token
 
 
-async def rest_of(hub: Hub, client: Client, token: str | None) -> list[str]:
+async def rest_of(hub: EngineUnderTest, client: Client, token: str | None) -> list[str]:
     found = []
     while token:
         ids, token = await next_page(hub, client, token)
@@ -33,7 +33,7 @@ async def rest_of(hub: Hub, client: Client, token: str | None) -> list[str]:
 
 @pytest.mark.checklist(66)
 async def test_pages_hold_each_instance_once_though_others_come_and_go(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     ids = []
     for _ in range(5):
@@ -52,7 +52,9 @@ async def test_pages_hold_each_instance_once_though_others_come_and_go(
 
 
 @pytest.mark.checklist(66)
-async def test_a_token_is_never_zero_or_empty_or_the_one_before(hub: Hub, client: Client) -> None:
+async def test_a_token_is_never_zero_or_empty_or_the_one_before(
+    hub: EngineUnderTest, client: Client
+) -> None:
     for _ in range(7):
         await client.start()
 
@@ -81,7 +83,7 @@ async def test_a_token_that_nobody_issued_is_an_invalid_argument(
 
 
 @pytest.mark.checklist(66)
-async def test_a_query_finds_by_status(hub: Hub, client: Client) -> None:
+async def test_a_query_finds_by_status(hub: EngineUnderTest, client: Client) -> None:
     worker = client.worker()
     done = await client.start()
     await (await worker.turn()).decide(complete(1))
@@ -98,7 +100,7 @@ async def test_a_query_finds_by_status(hub: Hub, client: Client) -> None:
 @pytest.mark.checklist(66)
 @pytest.mark.needs("clock")
 async def test_a_query_takes_from_the_first_moment_on_and_not_the_last(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     begin = hub.now()
     ids = []
@@ -117,7 +119,9 @@ async def test_a_query_takes_from_the_first_moment_on_and_not_the_last(
 
 
 @pytest.mark.checklist(66)
-async def test_a_query_has_payloads_only_when_asked_for_them(hub: Hub, client: Client) -> None:
+async def test_a_query_has_payloads_only_when_asked_for_them(
+    hub: EngineUnderTest, client: Client
+) -> None:
     await client.start(input='"in"')
 
     shown = []
@@ -131,7 +135,9 @@ async def test_a_query_has_payloads_only_when_asked_for_them(hub: Hub, client: C
 
 
 @pytest.mark.checklist(66)
-async def test_no_page_is_larger_than_a_client_may_receive(hub: Hub, client: Client) -> None:
+async def test_no_page_is_larger_than_a_client_may_receive(
+    hub: EngineUnderTest, client: Client
+) -> None:
     ids = [await client.start(input="x" * 1_000_000) for _ in range(6)]
 
     found: list[str] = []
@@ -150,7 +156,7 @@ async def test_no_page_is_larger_than_a_client_may_receive(hub: Hub, client: Cli
     assert max(sizes) < RECEIVE_LIMIT
 
 
-async def all_listed(hub: Hub, client: Client, **fields) -> list[str]:
+async def all_listed(hub: EngineUnderTest, client: Client, **fields) -> list[str]:
     """The ids that a list has, over all pages, as far as they are of this test."""
     found: list[str] = []
     key = None
@@ -166,7 +172,7 @@ async def all_listed(hub: Hub, client: Client, **fields) -> list[str]:
 
 @pytest.mark.checklist(67)
 async def test_ended_instances_are_listed_in_the_order_in_which_they_ended(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     ids = [await client.start() for _ in range(5)]
@@ -183,7 +189,7 @@ async def test_ended_instances_are_listed_in_the_order_in_which_they_ended(
 @pytest.mark.checklist(67)
 @pytest.mark.needs("clock")
 async def test_a_list_takes_from_the_first_moment_on_and_not_the_last(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     begin = hub.now()
     ids = []
@@ -203,7 +209,7 @@ async def test_a_list_takes_from_the_first_moment_on_and_not_the_last(
 
 
 @pytest.mark.checklist(67)
-async def test_a_list_finds_by_status(hub: Hub, client: Client) -> None:
+async def test_a_list_finds_by_status(hub: EngineUnderTest, client: Client) -> None:
     worker = client.worker()
     await client.start()
     await (await worker.turn()).decide(complete(1))

@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from durabletask.protocol import messages, methods
-from tests.builders.contract import Client, Hub, Worker, child, failure, rewritten
+from tests.builders.contract import Client, EngineUnderTest, Worker, child, failure, rewritten
 from tests.builders.sidecar import complete, failed, schedule
 
 Status = messages.OrchestrationStatus
@@ -22,7 +22,7 @@ async def failed_instance(client: Client, worker: Worker, **fields) -> str:
     return id
 
 
-async def failed_family(hub: Hub, client: Client, worker: Worker) -> tuple[str, str]:
+async def failed_family(hub: EngineUnderTest, client: Client, worker: Worker) -> tuple[str, str]:
     """A parent and a child; the parent failed because its child did."""
     parent, id = await client.start("parent"), hub.new_id("child")
     call = child(1, "child", instance_id=id, input='"in"')
@@ -70,7 +70,9 @@ async def test_a_restart_under_the_same_id_replaces_what_was(client: Client) -> 
 
 
 @pytest.mark.checklist(68)
-async def test_a_child_that_is_restarted_has_no_parent_any_more(hub: Hub, client: Client) -> None:
+async def test_a_child_that_is_restarted_has_no_parent_any_more(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker = client.worker()
     parent, id = await client.start(), hub.new_id("child")
     await (await worker.turn(parent)).decide(child(1, instance_id=id))
@@ -83,7 +85,7 @@ async def test_a_child_that_is_restarted_has_no_parent_any_more(hub: Hub, client
 
 
 @pytest.mark.checklist(68)
-async def test_only_what_is_over_can_be_restarted(hub: Hub, client: Client) -> None:
+async def test_only_what_is_over_can_be_restarted(hub: EngineUnderTest, client: Client) -> None:
     live, missing = await client.start(), hub.new_id()
 
     codes = [
@@ -134,7 +136,7 @@ async def test_a_rewound_instance_shows_its_failure_no_more(client: Client) -> N
 
 
 @pytest.mark.checklist(69)
-async def test_a_rewind_reaches_the_child_that_failed(hub: Hub, client: Client) -> None:
+async def test_a_rewind_reaches_the_child_that_failed(hub: EngineUnderTest, client: Client) -> None:
     worker = client.worker()
     parent, id = await failed_family(hub, client, worker)
 
@@ -153,7 +155,9 @@ async def test_a_rewind_reaches_the_child_that_failed(hub: Hub, client: Client) 
 
 
 @pytest.mark.checklist(69)
-async def test_a_rewind_makes_a_child_anew_that_was_purged(hub: Hub, client: Client) -> None:
+async def test_a_rewind_makes_a_child_anew_that_was_purged(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker = client.worker()
     parent, id = await failed_family(hub, client, worker)
     await client.purge(id)
@@ -189,7 +193,7 @@ async def test_what_came_for_a_failed_instance_is_not_in_the_turn_that_rewinds_i
 
 
 @pytest.mark.checklist(70)
-async def test_only_what_has_failed_can_be_rewound(hub: Hub, client: Client) -> None:
+async def test_only_what_has_failed_can_be_rewound(hub: EngineUnderTest, client: Client) -> None:
     worker = client.worker()
     completed = await client.start()
     await (await worker.turn()).decide(complete(1))
@@ -254,7 +258,7 @@ async def test_what_was_under_way_when_an_instance_failed_is_done_after_the_rewi
 
 @pytest.mark.checklist(69)
 @pytest.mark.needs("restart")
-async def test_a_rewind_outlives_a_restart(hub: Hub, client: Client) -> None:
+async def test_a_rewind_outlives_a_restart(hub: EngineUnderTest, client: Client) -> None:
     worker = client.worker()
     id = await failed_instance(client, worker)
     await client.rewind(id)

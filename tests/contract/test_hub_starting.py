@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from durabletask.protocol import messages, methods
-from tests.builders.contract import Client, Hub, child
+from tests.builders.contract import Client, EngineUnderTest, child
 from tests.builders.sidecar import complete, schedule
 
 Status = messages.OrchestrationStatus
@@ -37,7 +37,7 @@ async def test_an_id_that_cannot_be_an_instances_is_an_invalid_argument(
 
 
 @pytest.mark.checklist(2)
-async def test_an_empty_name_is_an_invalid_argument(hub: Hub, client: Client) -> None:
+async def test_an_empty_name_is_an_invalid_argument(hub: EngineUnderTest, client: Client) -> None:
     id = hub.new_id()
 
     code = await client.refusal(methods.START_INSTANCE, name="", instance_id=id)
@@ -142,7 +142,7 @@ async def test_who_waits_for_a_replaced_instance_waits_for_the_new_one(client: C
 @pytest.mark.checklist(5)
 @pytest.mark.needs("clock", "restart")
 async def test_a_delayed_instance_is_pending_and_starts_on_time_after_a_restart(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     start = hub.now() + timedelta(hours=1)
     later = await client.start(scheduled_start_timestamp=start)
@@ -163,7 +163,7 @@ async def test_a_delayed_instance_is_pending_and_starts_on_time_after_a_restart(
 
 
 @pytest.mark.checklist(5)
-async def test_a_start_time_in_the_past_means_now(hub: Hub, client: Client) -> None:
+async def test_a_start_time_in_the_past_means_now(hub: EngineUnderTest, client: Client) -> None:
     before = hub.now()
     await client.start(scheduled_start_timestamp=datetime.fromtimestamp(0, UTC))
 
@@ -195,7 +195,7 @@ async def test_an_execution_id_is_made_up_where_none_is_given(client: Client) ->
 
 
 @pytest.mark.checklist(6)
-async def test_the_state_of_a_child_shows_its_parent(hub: Hub, client: Client) -> None:
+async def test_the_state_of_a_child_shows_its_parent(hub: EngineUnderTest, client: Client) -> None:
     worker = client.worker()
     parent = await client.start()
     id = hub.new_id("child")

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from durabletask.protocol import messages
-from tests.builders.contract import Client, Hub, again
+from tests.builders.contract import Client, EngineUnderTest, again
 from tests.builders.sidecar import complete, schedule, timer
 
 Status = messages.OrchestrationStatus
@@ -127,7 +127,7 @@ async def test_an_answer_that_ends_the_instance_counts_though_it_is_suspended(
 @pytest.mark.checklist(39)
 @pytest.mark.needs("clock")
 async def test_a_timer_that_is_due_while_suspended_fires_when_resumed(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     id = await client.start()
@@ -198,7 +198,7 @@ async def test_a_suspended_instance_that_continues_as_new_waits_in_its_next_gene
 @pytest.mark.checklist(41)
 @pytest.mark.needs("clock")
 async def test_a_delayed_instance_that_was_suspended_does_not_start_before_it_is_resumed(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     id = await client.start(scheduled_start_timestamp=hub.now() + timedelta(hours=1))
     worker = client.worker()
@@ -215,7 +215,9 @@ async def test_a_delayed_instance_that_was_suspended_does_not_start_before_it_is
 
 @pytest.mark.checklist(37)
 @pytest.mark.needs("restart")
-async def test_an_instance_is_suspended_still_after_a_restart(hub: Hub, client: Client) -> None:
+async def test_an_instance_is_suspended_still_after_a_restart(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker = client.worker()
     id = await client.start()
     await (await worker.turn()).decide()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from durabletask.protocol import messages
-from tests.builders.contract import Client, Hub, Worker, again, child, terminate
+from tests.builders.contract import Client, EngineUnderTest, Worker, again, child, terminate
 from tests.builders.sidecar import complete, schedule
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ async def test_an_instance_is_terminated_though_there_is_no_worker(client: Clien
 
 
 @pytest.mark.checklist(42)
-async def test_a_delayed_instance_is_terminated_before_it_starts(hub: Hub, client: Client) -> None:
+async def test_a_delayed_instance_is_terminated_before_it_starts(
+    hub: EngineUnderTest, client: Client
+) -> None:
     id = await client.start(scheduled_start_timestamp=hub.now().replace(year=3000))
 
     await client.terminate(id)
@@ -75,7 +77,7 @@ async def test_termination_wins_over_continue_as_new(client: Client) -> None:
 
 @pytest.mark.checklist(44)
 async def test_a_recursive_termination_reaches_all_levels_and_older_generations(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     ids = {name: hub.new_id(name) for name in ("parent", "older", "younger", "grandchild")}
@@ -98,7 +100,7 @@ async def test_a_recursive_termination_reaches_all_levels_and_older_generations(
 
 @pytest.mark.checklist(44)
 async def test_a_termination_that_is_not_recursive_leaves_children_alone(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     parent, id = await client.start(), hub.new_id("child")
@@ -163,7 +165,7 @@ async def test_activities_of_a_terminated_instance_are_not_begun_any_more(client
 
 @pytest.mark.checklist(44)
 async def test_a_recursive_termination_reaches_children_of_what_is_over(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     parent, id = await client.start(), hub.new_id("child")

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from durabletask.protocol import codec, dialects, messages, methods, oneofs, wire
-from tests.builders.contract import Client, Hub, again, child, failure, send
+from tests.builders.contract import Client, EngineUnderTest, again, child, failure, send
 from tests.builders.sidecar import complete, schedule, timer
 
 Status = messages.OrchestrationStatus
@@ -15,7 +15,7 @@ Status = messages.OrchestrationStatus
 
 @pytest.mark.checklist(15)
 async def test_every_turn_begins_with_the_time_which_never_runs_backwards(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     id = await client.start()
@@ -35,7 +35,7 @@ async def test_every_turn_begins_with_the_time_which_never_runs_backwards(
 
 @pytest.mark.checklist(15)
 async def test_events_have_the_times_at_which_they_came_and_were_decided(
-    hub: Hub, client: Client
+    hub: EngineUnderTest, client: Client
 ) -> None:
     worker = client.worker()
     id = await client.start()
@@ -187,7 +187,9 @@ async def test_an_activity_that_is_asked_for_twice_runs_once(client: Client) -> 
 
 @pytest.mark.checklist(21)
 @pytest.mark.needs("clock")
-async def test_a_timer_that_is_asked_for_twice_fires_once(hub: Hub, client: Client) -> None:
+async def test_a_timer_that_is_asked_for_twice_fires_once(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker = client.worker()
     id = await client.start()
     nap = timer(1, hub.now().replace(year=hub.now().year + 1))
@@ -203,7 +205,9 @@ async def test_a_timer_that_is_asked_for_twice_fires_once(hub: Hub, client: Clie
 
 
 @pytest.mark.checklist(21)
-async def test_a_child_that_is_asked_for_twice_is_started_once(hub: Hub, client: Client) -> None:
+async def test_a_child_that_is_asked_for_twice_is_started_once(
+    hub: EngineUnderTest, client: Client
+) -> None:
     worker = client.worker()
     id = await client.start()
     call = child(1, instance_id=hub.new_id("child"))
@@ -258,7 +262,7 @@ async def test_a_late_result_of_the_first_attempt_is_not_that_of_the_second(
 
 
 @pytest.mark.checklist(23)
-async def test_ids_may_have_gaps_and_occur_twice(hub: Hub, client: Client) -> None:
+async def test_ids_may_have_gaps_and_occur_twice(hub: EngineUnderTest, client: Client) -> None:
     worker = client.worker()
     target = await client.start(scheduled_start_timestamp=hub.now().replace(year=3000))
     id = await client.start()
@@ -317,7 +321,7 @@ async def test_of_two_endings_the_first_one_counts(client: Client) -> None:
 
 @pytest.mark.checklist(21)
 @pytest.mark.needs("clock")
-async def test_a_timer_of_the_past_fires_at_once(hub: Hub, client: Client) -> None:
+async def test_a_timer_of_the_past_fires_at_once(hub: EngineUnderTest, client: Client) -> None:
     worker = client.worker()
     await client.start()
     past = hub.now() - timedelta(days=1)

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from durabletask.protocol import messages, methods
-from tests.builders.contract import Client, Hub, failure
+from tests.builders.contract import Client, EngineUnderTest, failure
 from tests.builders.sidecar import complete, failed, schedule
 
 Status = messages.OrchestrationStatus
@@ -22,7 +22,7 @@ LOOKING = [
 @pytest.mark.checklist(9)
 @pytest.mark.parametrize("method", LOOKING, ids=lambda method: method.name)
 async def test_an_instance_that_is_missing_does_not_exist_and_is_no_error(
-    hub: Hub, client: Client, method
+    hub: EngineUnderTest, client: Client, method
 ) -> None:
     response = await client.call(method, instance_id=hub.new_id())
 

@@ -16,7 +16,7 @@ from durabletask.failures import from_message
 from durabletask.protocol import codec
 from durabletask.serialization import JsonDataConverter
 from durabletask.task import OrchestrationContext, RetryPolicy
-from tests.builders.core import Hub, beginning, kinds, machine_for
+from tests.builders.core import FakeEngine, beginning, kinds, machine_for
 
 Asks = Callable[[Any], Any]
 
@@ -113,7 +113,7 @@ def test_a_wrong_argument_may_be_caught() -> None:
             return "caught"
         return "missed"
 
-    instance = Hub(catches).run(catches)
+    instance = FakeEngine(catches).run(catches)
 
     assert instance.output == '"caught"'
     assert kinds(instance.decisions[0]) == ["complete_orchestration"]
@@ -188,7 +188,7 @@ def test_a_coefficient_of_any_kind_of_number_delays_a_retry() -> None:
         )
         await ctx.call_activity(fails, retry_policy=policy)
 
-    hub = Hub(flow, activities=[fails])
+    hub = FakeEngine(flow, activities=[fails])
     hub.run(flow)
     hub.advance(timedelta(seconds=3))
 

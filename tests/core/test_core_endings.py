@@ -15,7 +15,7 @@ from durabletask.failures import FailureDetails
 from durabletask.protocol import events, messages
 from durabletask.protocol.oneofs import which
 from durabletask.task import ActivityContext, OrchestrationContext, Task, TaskFailedError
-from tests.builders.core import ID, START, Hub, beginning, kinds, machine_for, registry_of
+from tests.builders.core import ID, START, FakeEngine, beginning, kinds, machine_for, registry_of
 
 Steps = Generator[Task[Any], Any, Any]
 
@@ -35,7 +35,7 @@ def test_a_result_that_is_not_json_fails_with_the_official_type() -> None:
     def returns_a_set(_ctx: OrchestrationContext) -> Any:
         return {1, 2}
 
-    failure = Hub(returns_a_set).run(returns_a_set).failure
+    failure = FakeEngine(returns_a_set).run(returns_a_set).failure
 
     assert failure is not None
     assert failure.error_type == (
@@ -63,7 +63,7 @@ def test_a_result_that_exits_while_it_is_written_fails_the_instance() -> None:
     def flow(_ctx: OrchestrationContext) -> Exits:
         return Exits()
 
-    failure = Hub(flow).run(flow).failure
+    failure = FakeEngine(flow).run(flow).failure
 
     assert failure is not None
     assert failure.error_type.endswith("JsonEncodeOutputException")
@@ -74,7 +74,7 @@ def test_a_result_that_exits_while_it_is_written_fails_the_instance() -> None:
 def test_an_input_that_exits_while_it_is_read_fails_the_instance() -> None:
     def flow(_ctx: OrchestrationContext, _input: Exits) -> None: ...
 
-    failure = Hub(flow).run(flow, 1).failure
+    failure = FakeEngine(flow).run(flow, 1).failure
 
     assert failure is not None
     assert failure.error_type == "builtins.SystemExit"
@@ -87,7 +87,7 @@ def test_an_answer_that_exits_while_it_is_read_fails_the_instance(answer: str) -
             await ctx.call_activity(hello, input="Ada", return_type=Exits)
         await ctx.wait_for_external_event("go", data_type=Exits)
 
-    hub = Hub(flow, activities=[hello])
+    hub = FakeEngine(flow, activities=[hello])
     hub.start(flow)
     hub.raise_event("go", 1)
     hub.settle()
@@ -102,7 +102,7 @@ def test_returning_a_task_asks_whether_a_wait_was_forgotten(wrap: Any) -> None:
     def forgets(ctx: OrchestrationContext) -> Any:
         return wrap(ctx.call_activity(hello, input="Ada"))
 
-    failure = Hub(forgets, activities=[hello]).run(forgets).failure
+    failure = FakeEngine(forgets, activities=[hello]).run(forgets).failure
 
     assert failure is not None
     assert "Did you forget `yield` or `await`?" in failure.message
@@ -112,7 +112,7 @@ def test_details_that_users_made_up_and_no_message_can_hold_fail_the_instance() 
     def flow(_ctx: OrchestrationContext) -> None:
         raise TaskFailedError("lost", FailureDetails("m", "t", None, properties={"p": {(1, 2): 3}}))
 
-    failure = Hub(flow).run(flow).failure
+    failure = FakeEngine(flow).run(flow).failure
 
     assert failure is not None
     assert failure.error_type == "builtins.TypeError"
@@ -121,7 +121,7 @@ def test_details_that_users_made_up_and_no_message_can_hold_fail_the_instance() 
 def test_an_unknown_orchestrator_fails_and_says_what_there_is() -> None:
     def flow(_ctx: OrchestrationContext) -> None: ...
 
-    failure = Hub(flow).run("flaw").failure
+    failure = FakeEngine(flow).run("flaw").failure
 
     assert failure is not None
     assert failure.error_type == "durabletask.worker.OrchestratorNotRegisteredError"
@@ -146,7 +146,7 @@ def test_exiting_fails_the_instance(error: BaseException, when: str) -> None:
             yield ctx.call_activity(hello, input="Ada")
         raise error
 
-    failure = Hub(leaves, activities=[hello]).run(leaves).failure
+    failure = FakeEngine(leaves, activities=[hello]).run(leaves).failure
 
     assert failure is not None
     assert failure.error_type == f"builtins.{type(error).__name__}"
@@ -157,7 +157,7 @@ async def exits(_ctx: OrchestrationContext) -> None:
 
 
 def test_sys_exit_in_a_coroutine_fails_the_instance() -> None:
-    failure = Hub(exits).run(exits).failure
+    failure = FakeEngine(exits).run(exits).failure
 
     assert failure is not None
     assert (failure.error_type, failure.message) == ("builtins.SystemExit", "enough")
@@ -168,7 +168,10 @@ def test_what_was_asked_for_before_a_failure_is_still_done() -> None:
         ctx.send_event("other", "sorry")
         raise LookupError
 
-    assert kinds(Hub(fails).run(fails).decisions[0]) == ["send_event", "complete_orchestration"]
+    assert kinds(FakeEngine(fails).run(fails).decisions[0]) == [
+        "send_event",
+        "complete_orchestration",
+    ]
 
 
 def test_terminating_ends_at_once_and_drops_what_was_not_sent() -> None:
@@ -228,7 +231,7 @@ def restarting(*, save_events: bool = False, new_version: str | None = None) -> 
 def test_continuing_as_new_starts_over_with_the_new_input() -> None:
     restarts = restarting()
 
-    instance = Hub(restarts, activities=[hello]).run(restarts, 1)
+    instance = FakeEngine(restarts, activities=[hello]).run(restarts, 1)
 
     assert instance.output == "3"
     assert instance.inputs == ["1", "2", "3"]
@@ -237,7 +240,7 @@ def test_continuing_as_new_starts_over_with_the_new_input() -> None:
 
 def test_a_new_version_goes_with_it() -> None:
     restarts = restarting(new_version="2")
-    hub = Hub(restarts, activities=[hello])
+    hub = FakeEngine(restarts, activities=[hello])
 
     instance = hub.run(restarts, 2)
 
@@ -254,7 +257,7 @@ def test_events_nobody_has_read_are_carried_over_in_order(batch: int | None) -> 
             ctx.continue_as_new(seen, save_events=True)
         return seen
 
-    hub = Hub(tally, batch=batch)
+    hub = FakeEngine(tally, batch=batch)
     hub.start(tally, [])
     for name in ("a", "b", "a", "b", "a"):
         hub.raise_event(name, f"{name}{hub.instances[ID].generation}")

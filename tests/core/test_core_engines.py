@@ -15,7 +15,7 @@ from durabletask.entities import EntityInstanceId
 from durabletask.protocol import events, messages
 from durabletask.protocol.oneofs import which
 from durabletask.task import ActivityContext, OrchestrationContext, RetryPolicy, Task
-from tests.builders.core import ID, START, Hub, beginning, failure, kinds, machine_for
+from tests.builders.core import ID, START, FakeEngine, beginning, failure, kinds, machine_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -65,7 +65,7 @@ def started(*patches: str, name: str | None = None) -> messages.HistoryEvent:
 
 
 def test_each_attempt_has_a_number_of_its_own_where_the_engine_answers_a_number_once() -> None:
-    hub = Hub(retrying, activities=[failing(2)], settings=DAPR)
+    hub = FakeEngine(retrying, activities=[failing(2)], settings=DAPR)
     instance = hub.run("retrying")
     hub.advance(DAY)
 
@@ -92,7 +92,7 @@ def test_a_child_that_is_called_again_has_a_new_number_and_its_old_id() -> None:
     def parent(ctx: OrchestrationContext) -> Generator[Task[Any], Any, Any]:
         return (yield ctx.call_sub_orchestrator(child, retry_policy=POLICY))
 
-    hub = Hub(parent, child, settings=DAPR, sessions="warm")
+    hub = FakeEngine(parent, child, settings=DAPR, sessions="warm")
     instance = hub.run("parent")
     hub.advance(DAY)
 
@@ -112,7 +112,7 @@ def test_no_two_executions_have_a_number_in_common() -> None:
         if generation < 3:
             ctx.continue_as_new(generation + 1)
 
-    hub = Hub(renewed, settings=DAPR)
+    hub = FakeEngine(renewed, settings=DAPR)
     instance = hub.run("renewed", 1)
     hub.advance(DAY)
 
@@ -127,7 +127,7 @@ def test_no_two_executions_have_a_number_in_common() -> None:
 def test_a_history_with_either_numbers_is_replayed_for_an_engine_of_either_kind(
     wrote: Settings, reads: Settings
 ) -> None:
-    hub = Hub(retrying, activities=[failing(2)], settings=wrote)
+    hub = FakeEngine(retrying, activities=[failing(2)], settings=wrote)
     instance = hub.run("retrying")
     hub.advance(2 * SECOND)
     past = [event for event in instance.history if which(event) != "execution_completed"]
@@ -145,7 +145,7 @@ def test_the_attempts_of_a_call_have_one_identity_and_no_other_call_has_it() -> 
         yield ctx.call_activity("flaky", retry_policy=POLICY)
         yield ctx.call_activity("flaky", retry_policy=POLICY)
 
-    hub = Hub(twice, activities=[failing(2)], settings=DAPR)
+    hub = FakeEngine(twice, activities=[failing(2)], settings=DAPR)
     instance = hub.run("twice")
     hub.advance(DAY)
 
@@ -490,7 +490,7 @@ def test_a_replay_of_a_pause_decides_what_the_living_machine_does() -> None:
         ctx.continue_as_new(number + 1)
         return None
 
-    hub = Hub(generations, settings=DAPR, sessions="both")
+    hub = FakeEngine(generations, settings=DAPR, sessions="both")
     instance = hub.run("generations", input=0)
     hub.advance(timedelta(0))
 

@@ -24,7 +24,7 @@ from durabletask.protocol import events, messages
 from durabletask.serialization import JsonDataConverter
 from durabletask.task import OrchestrationContext, Task, TaskFailedError, when_all
 from tests.builders.core import ID, START, Event, beginning, failure, kinds, machine_for
-from tests.builders.entities import EntityHub
+from tests.builders.core_entities import EntityHub
 
 Steps = Generator[Task[Any], Any, Any]
 

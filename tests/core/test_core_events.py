@@ -10,7 +10,7 @@ import pytest
 
 from durabletask.protocol import events
 from durabletask.task import OrchestrationContext, TaskCancelledError, when_all
-from tests.builders.core import ID, Hub, Instance, beginning, machine_for
+from tests.builders.core import ID, FakeEngine, Instance, beginning, machine_for
 
 HOUR = timedelta(hours=1)
 
@@ -26,7 +26,7 @@ async def collect(ctx: OrchestrationContext, count: int) -> list[Any]:
 
 @pytest.mark.parametrize("batch", [None, 1], ids=["in one turn", "one a turn"])
 def test_events_are_handed_out_in_order_whatever_their_case(batch: int | None) -> None:
-    hub = Hub(collect, batch=batch)
+    hub = FakeEngine(collect, batch=batch)
     hub.start(collect, 3)
     for number, name in enumerate(("number", "NUMBER", "Number")):
         hub.raise_event(name, number)
@@ -39,7 +39,7 @@ def test_names_are_compared_by_casefold() -> None:
     async def waits(ctx: OrchestrationContext) -> str:
         return await ctx.wait_for_external_event("STRASSE", data_type=str)
 
-    hub = Hub(waits)
+    hub = FakeEngine(waits)
     hub.start(waits)
     hub.raise_event("straße", "here")
     hub.settle()
@@ -52,7 +52,7 @@ def test_events_before_anyone_waits_are_kept() -> None:
         await ctx.create_timer(HOUR)
         return [await ctx.wait_for_external_event(name) for name in ("b", "a", "a")]
 
-    hub = Hub(late)
+    hub = FakeEngine(late)
     hub.start(late)
     hub.raise_event("a", 1)
     hub.raise_event("b", 2)
@@ -68,7 +68,7 @@ def test_waiters_are_served_in_the_order_they_came() -> None:
         first, second = (ctx.wait_for_external_event("go") for _ in range(2))
         return await when_all([second, first])
 
-    hub = Hub(twice)
+    hub = FakeEngine(twice)
     hub.start(twice)
     hub.raise_event("go", "for the first")
     hub.raise_event("go", "for the second")
@@ -81,7 +81,7 @@ def test_the_payload_comes_as_the_asked_type() -> None:
     async def waits(ctx: OrchestrationContext) -> str:
         return (await ctx.wait_for_external_event("approval", data_type=Approval)).by
 
-    hub = Hub(waits)
+    hub = FakeEngine(waits)
     hub.start(waits)
     hub.raise_event("approval", Approval("Ada"))
     hub.settle()
@@ -115,7 +115,7 @@ def test_a_cancelled_wait_takes_no_event() -> None:
             return ["cancelled", await kept]
         return []
 
-    hub = Hub(changes_its_mind)
+    hub = FakeEngine(changes_its_mind)
     instance = hub.run(changes_its_mind)
     hub.raise_event("go", 1)
     hub.settle()
@@ -133,7 +133,7 @@ async def impatient(ctx: OrchestrationContext) -> list[Any]:
 
 
 def approved(*after: timedelta) -> Instance:
-    hub = Hub(impatient)
+    hub = FakeEngine(impatient)
     instance = hub.run(impatient)
     for number, span in enumerate(after):
         hub.advance(span)
@@ -157,7 +157,7 @@ def test_a_wait_that_is_served_at_once_needs_no_timer() -> None:
         await ctx.wait_for_external_event("start")
         return await ctx.wait_for_external_event("approval", timeout=HOUR)
 
-    hub = Hub(late)
+    hub = FakeEngine(late)
     hub.start(late)
     hub.raise_event("approval", 1)
     hub.raise_event("start")
@@ -172,7 +172,7 @@ def test_sending_an_event_is_an_action_that_nobody_waits_for() -> None:
         ctx.send_event("other", "ping", data={"from": ctx.instance_id})
         return "sent"
 
-    instance = Hub(sends).run(sends)
+    instance = FakeEngine(sends).run(sends)
 
     sent = instance.decisions[0].actions[0].send_event
     assert sent is not None
@@ -195,7 +195,7 @@ def test_sending_to_nowhere_is_refused(target: str, name: str, text: str) -> Non
     def sends(ctx: OrchestrationContext) -> None:
         ctx.send_event(target, name)
 
-    instance = Hub(sends).run(sends)
+    instance = FakeEngine(sends).run(sends)
 
     assert instance.failure is not None
     assert instance.failure.error_type == "builtins.ValueError"
@@ -209,7 +209,7 @@ def test_one_instance_reaches_another() -> None:
     def sender(ctx: OrchestrationContext) -> None:
         ctx.send_event("the-receiver", "PING", data=7)
 
-    hub = Hub(receiver, sender)
+    hub = FakeEngine(receiver, sender)
     hub.start(receiver, id="the-receiver")
     hub.run(sender)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from durabletask.task import when_any
-from tests.builders.core import Hub, beginning, kinds, machine_for
+from tests.builders.core import FakeEngine, beginning, kinds, machine_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def failure_of(orchestrator: Any) -> FailureDetails:
     # Run once only: texts may hold addresses, and a future can be awaited but once.
-    failure = Hub(orchestrator, sessions="warm").run(orchestrator).failure
+    failure = FakeEngine(orchestrator, sessions="warm").run(orchestrator).failure
     assert failure is not None
     return failure
 

@@ -22,7 +22,7 @@ from durabletask.task import (
     when_all,
     when_any,
 )
-from tests.builders.core import ID, START, Hub, beginning, failure, kinds, machine_for
+from tests.builders.core import ID, START, FakeEngine, beginning, failure, kinds, machine_for
 
 Steps = Generator[Task[Any], Any, Any]
 
@@ -48,7 +48,9 @@ async def chain_async(ctx: OrchestrationContext, names: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("orchestrator", [chain, chain_async])
 def test_a_chain_asks_for_one_step_after_the_other(orchestrator: Any) -> None:
-    instance = Hub(orchestrator, activities=[hello, hello_async]).run(orchestrator, ["Ada", "Alan"])
+    instance = FakeEngine(orchestrator, activities=[hello, hello_async]).run(
+        orchestrator, ["Ada", "Alan"]
+    )
 
     assert instance.output == '["Hello Ada!", "Hello Alan!"]'
     assert instance.asked() == [
@@ -62,7 +64,7 @@ def test_fan_out_asks_for_everything_in_one_turn() -> None:
     async def fan_out(ctx: OrchestrationContext, count: int) -> list[str]:
         return await when_all([ctx.call_activity(hello, input=str(n)) for n in range(count)])
 
-    instance = Hub(fan_out, activities=[hello]).run(fan_out, 3)
+    instance = FakeEngine(fan_out, activities=[hello]).run(fan_out, 3)
 
     assert instance.output == '["Hello 0!", "Hello 1!", "Hello 2!"]'
     assert kinds(instance.decisions[0]) == ["schedule_task"] * 3
@@ -72,21 +74,21 @@ def test_a_plain_function_completes_at_once() -> None:
     def plain(_ctx: OrchestrationContext, value: int) -> int:
         return value + 1
 
-    assert Hub(plain).run(plain, 1).output == "2"
+    assert FakeEngine(plain).run(plain, 1).output == "2"
 
 
 def test_the_input_may_be_left_out() -> None:
     def alone(ctx: OrchestrationContext) -> str:
         return ctx.instance_id
 
-    assert Hub(alone).run(alone, "ignored").output == f'"{ID}"'
+    assert FakeEngine(alone).run(alone, "ignored").output == f'"{ID}"'
 
 
 def test_a_partial_is_an_orchestrator() -> None:
     def flow(prefix: str, _ctx: OrchestrationContext, name: str) -> str:
         return prefix + name
 
-    hub = Hub()
+    hub = FakeEngine()
     hub.registry.add_orchestrator(functools.partial(flow, "Dr. "))
 
     assert hub.run("flow", "Who").output == '"Dr. Who"'
@@ -101,7 +103,7 @@ def test_the_input_comes_as_the_annotated_type() -> None:
     def item(_ctx: OrchestrationContext, order: Order) -> str:
         return order.item
 
-    assert Hub(item).run(item, Order("tea")).output == '"tea"'
+    assert FakeEngine(item).run(item, Order("tea")).output == '"tea"'
 
 
 def test_a_result_comes_as_the_activity_says_or_as_asked() -> None:
@@ -114,7 +116,7 @@ def test_a_result_comes_as_the_activity_says_or_as_asked() -> None:
         asked_for = yield ctx.call_activity("place", return_type=Order)
         return [by_function.item, by_name["item"], asked_for.item]
 
-    assert Hub(order, activities=[place]).run(order).output == '["tea", "tea", "tea"]'
+    assert FakeEngine(order, activities=[place]).run(order).output == '["tea", "tea", "tea"]'
 
 
 def test_a_task_may_be_waited_for_twice_and_when_it_is_complete() -> None:
@@ -122,7 +124,7 @@ def test_a_task_may_be_waited_for_twice_and_when_it_is_complete() -> None:
         task = ctx.call_activity(hello, input="Ada")
         return [await task, await task]
 
-    assert Hub(twice, activities=[hello]).run(twice).output == '["Hello Ada!", "Hello Ada!"]'
+    assert FakeEngine(twice, activities=[hello]).run(twice).output == '["Hello Ada!", "Hello Ada!"]'
 
 
 def test_a_first_wait_for_a_complete_task_goes_on() -> None:
@@ -132,21 +134,21 @@ def test_a_first_wait_for_a_complete_task_goes_on() -> None:
         winner = yield when_any([timer])
         return winner is timer
 
-    assert Hub(first).run(first).output == "true"
+    assert FakeEngine(first).run(first).output == "true"
 
 
 def test_waiting_for_all_of_nothing_goes_on() -> None:
     def nothing(_ctx: OrchestrationContext) -> Steps:
         return (yield when_all([]))
 
-    assert Hub(nothing).run(nothing).output == "[]"
+    assert FakeEngine(nothing).run(nothing).output == "[]"
 
 
 def test_waiting_for_any_of_nothing_is_an_error_in_the_orchestrator() -> None:
     def nothing(_ctx: OrchestrationContext) -> Steps:
         yield when_any([])
 
-    instance = Hub(nothing).run(nothing)
+    instance = FakeEngine(nothing).run(nothing)
 
     assert instance.failure is not None
     assert instance.failure.error_type == "builtins.ValueError"
@@ -162,7 +164,7 @@ def test_a_failing_activity_can_be_handled() -> None:
         except TaskFailedError as error:
             return [str(error), error.details.error_type, error.details.is_caused_by(LookupError)]
 
-    assert Hub(careful, activities=[broken]).run(careful).output == (
+    assert FakeEngine(careful, activities=[broken]).run(careful).output == (
         f'["{ID}: Activity task #1 failed: no such order", "builtins.LookupError", true]'
     )
 
@@ -174,7 +176,7 @@ def test_an_unhandled_failure_keeps_the_original_inside() -> None:
     async def careless(ctx: OrchestrationContext) -> None:
         await ctx.call_activity(broken)
 
-    instance = Hub(careless, activities=[broken]).run(careless)
+    instance = FakeEngine(careless, activities=[broken]).run(careless)
 
     assert instance.status == "FAILED"
     assert instance.failure is not None
@@ -194,7 +196,7 @@ def waits(ctx: OrchestrationContext) -> Steps:
 
 @pytest.mark.parametrize("function", [raises, waits])
 def test_a_stack_trace_shows_the_users_code_only(function: Any) -> None:
-    instance = Hub(function).run(function)
+    instance = FakeEngine(function).run(function)
 
     assert instance.failure is not None
     assert instance.failure.stack_trace is not None
@@ -227,7 +229,7 @@ def test_an_input_that_is_not_json_raises_where_it_is_given_even_on_replay() -> 
             yield ctx.call_activity(hello, input="instead")
         return (yield ctx.call_activity(hello, input="again"))
 
-    instance = Hub(careful, activities=[hello]).run(careful)
+    instance = FakeEngine(careful, activities=[hello]).run(careful)
 
     assert instance.output == '"Hello again!"'
     assert instance.asked()[0] == (2, "schedule_task")
@@ -243,7 +245,7 @@ def test_an_input_is_sent_as_it_was_at_the_call() -> None:
         numbers.append(2)
         return [await first, await ctx.call_activity(total, input=numbers)]
 
-    assert Hub(adds, activities=[total]).run(adds).output == "[1, 3]"
+    assert FakeEngine(adds, activities=[total]).run(adds).output == "[1, 3]"
 
 
 def test_what_is_not_waited_for_is_still_asked_for() -> None:
@@ -251,7 +253,7 @@ def test_what_is_not_waited_for_is_still_asked_for() -> None:
         ctx.call_activity(hello, input="Ada")
         return "done"
 
-    instance = Hub(forgetful, activities=[hello]).run(forgetful)
+    instance = FakeEngine(forgetful, activities=[hello]).run(forgetful)
 
     assert instance.asked() == [(1, "schedule_task"), (2, "complete_orchestration")]
 
@@ -265,7 +267,7 @@ def test_a_context_variable_stays_within_its_instance() -> None:
         await ctx.call_activity(hello, input="Ada")
         return f"{before}, then {current.get()}"
 
-    instance = Hub(sets, activities=[hello]).run(sets)
+    instance = FakeEngine(sets, activities=[hello]).run(sets)
 
     assert instance.output == '"nobody, then sets"'
     assert current.get() == "nobody"
@@ -282,7 +284,7 @@ def test_a_replay_safe_logger_says_everything_once(caplog: pytest.LogCaptureFixt
         yield ctx.call_activity(hello, input="Ada")
         logger.info("after")
 
-    Hub(talks, activities=[hello], sessions="cold").run(talks)
+    FakeEngine(talks, activities=[hello], sessions="cold").run(talks)
 
     assert caplog.messages == ["before", "between", "after"]
 
@@ -294,7 +296,7 @@ def test_the_custom_status_is_what_was_set_last() -> None:
         await ctx.call_activity(hello, input="Ada")
         ctx.set_custom_status(None)
 
-    instance = Hub(reports, activities=[hello]).run(reports)
+    instance = FakeEngine(reports, activities=[hello]).run(reports)
 
     assert [it.custom_status for it in instance.decisions] == ['{"done": 0}'] * 2 + [None]
 
@@ -306,7 +308,7 @@ def test_the_context_knows_its_version_and_parent() -> None:
     async def parent(ctx: OrchestrationContext) -> list[Any]:
         return [ctx.parent_instance_id, await ctx.call_sub_orchestrator(child)]
 
-    assert Hub(parent, child).run(parent).output == f'[null, ["{ID}", "{ID}:0001"]]'
+    assert FakeEngine(parent, child).run(parent).output == f'[null, ["{ID}", "{ID}:0001"]]'
 
     def versioned(ctx: OrchestrationContext) -> str | None:
         return ctx.version
@@ -345,7 +347,9 @@ def test_a_failing_child_fails_the_wait_for_it() -> None:
             return str(error)
         return "nothing failed"
 
-    assert Hub(parent, child).run(parent).output == '"Sub-orchestration task #1 failed: lost"'
+    assert (
+        FakeEngine(parent, child).run(parent).output == '"Sub-orchestration task #1 failed: lost"'
+    )
 
 
 def test_a_child_that_tells_nothing_about_its_end_still_fails() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from durabletask.protocol import events, messages
 from durabletask.task import ActivityContext, OrchestrationContext, Task
-from tests.builders.core import ID, Hub, beginning, kinds, machine_for
+from tests.builders.core import ID, FakeEngine, beginning, kinds, machine_for
 
 Steps = Generator[Task[Any], Any, Any]
 
@@ -22,7 +22,7 @@ def works(ctx: OrchestrationContext) -> Steps:
 
 
 def test_events_wait_for_the_end_of_the_suspension() -> None:
-    hub = Hub(works, activities=[hello])
+    hub = FakeEngine(works, activities=[hello])
     instance = hub.run(works)
     hub.send(events.execution_suspended())
     hub.raise_event("go", 1)
@@ -37,7 +37,7 @@ def test_events_wait_for_the_end_of_the_suspension() -> None:
 
 def test_what_was_asked_for_before_is_sent_once() -> None:
     """The official SDK asks again at each event that comes in while it is suspended."""
-    hub = Hub(works, activities=[hello])
+    hub = FakeEngine(works, activities=[hello])
     instance = hub.run(works)
     hub.raise_event("go", 1)
     hub.send(events.execution_suspended())
@@ -52,7 +52,7 @@ def test_what_was_asked_for_before_is_sent_once() -> None:
 
 
 def test_suspending_twice_needs_one_resumption() -> None:
-    hub = Hub(works, activities=[hello])
+    hub = FakeEngine(works, activities=[hello])
     instance = hub.run(works)
     hub.send(events.execution_suspended(), events.execution_suspended())
     hub.raise_event("go", 1)
@@ -66,7 +66,7 @@ def test_what_was_held_is_handed_out_once() -> None:
     async def twice(ctx: OrchestrationContext) -> list[Any]:
         return [await ctx.wait_for_external_event("go") for _ in range(2)]
 
-    hub = Hub(twice)
+    hub = FakeEngine(twice)
     instance = hub.run(twice)
     for number in (1, 2):
         hub.send(events.execution_suspended())
@@ -78,7 +78,7 @@ def test_what_was_held_is_handed_out_once() -> None:
 
 
 def test_resuming_what_is_not_suspended_changes_nothing() -> None:
-    hub = Hub(works, activities=[hello])
+    hub = FakeEngine(works, activities=[hello])
     instance = hub.run(works)
     hub.send(events.execution_resumed())
     hub.raise_event("go", 1)
@@ -99,7 +99,7 @@ def test_a_start_may_be_held_too() -> None:
 
 
 def test_a_suspended_instance_can_be_terminated() -> None:
-    hub = Hub(works, activities=[hello])
+    hub = FakeEngine(works, activities=[hello])
     instance = hub.run(works)
     hub.send(events.execution_suspended(), events.event_raised("go"))
     hub.send(events.execution_terminated('"enough"'))

@@ -21,7 +21,7 @@ from durabletask.task import (
     TaskCancelledError,
     TaskFailedError,
 )
-from tests.builders.core import START, Hub, Instance, beginning, machine_for
+from tests.builders.core import START, FakeEngine, Instance, beginning, machine_for
 
 Steps = Generator[Task[Any], Any, Any]
 DAY = timedelta(days=1)
@@ -43,7 +43,7 @@ def test_the_clock_is_naive_utc_and_moves_with_the_turns() -> None:
         yield ctx.create_timer(timedelta(hours=1))
         return [str(before), str(ctx.current_utc_datetime - before)]
 
-    hub = Hub(naps)
+    hub = FakeEngine(naps)
     hub.run(naps)
     hub.advance(DAY)
 
@@ -64,7 +64,7 @@ def test_a_timer_takes_a_span_or_any_kind_of_time(when: datetime | timedelta) ->
     def naps(ctx: OrchestrationContext) -> Steps:
         yield ctx.create_timer(when)
 
-    assert timers_of(Hub(naps).run(naps)) == [(1, START + timedelta(hours=1))]
+    assert timers_of(FakeEngine(naps).run(naps)) == [(1, START + timedelta(hours=1))]
 
 
 def test_a_long_timer_runs_in_pieces() -> None:
@@ -72,7 +72,7 @@ def test_a_long_timer_runs_in_pieces() -> None:
         yield ctx.create_timer(10 * DAY)
         return str(ctx.current_utc_datetime)
 
-    hub = Hub(sleeps)
+    hub = FakeEngine(sleeps)
     instance = hub.run(sleeps)
     hub.advance(20 * DAY)
 
@@ -103,7 +103,7 @@ def test_a_long_timer_may_run_in_one_piece(interval: timedelta | None) -> None:
     def sleeps(ctx: OrchestrationContext) -> Steps:
         yield ctx.create_timer(10 * DAY)
 
-    instance = Hub(sleeps, settings=Settings(maximum_timer_interval=interval)).run(sleeps)
+    instance = FakeEngine(sleeps, settings=Settings(maximum_timer_interval=interval)).run(sleeps)
 
     assert timers_of(instance) == [(1, START + 10 * DAY)]
 
@@ -117,7 +117,7 @@ def test_a_timer_cancelled_in_the_same_turn_is_never_asked_for() -> None:
         except TaskCancelledError:
             return "cancelled"
 
-    instance = Hub(changes_its_mind).run(changes_its_mind)
+    instance = FakeEngine(changes_its_mind).run(changes_its_mind)
 
     assert instance.asked() == [(2, "complete_orchestration")]
     assert instance.output == '"cancelled"'
@@ -131,7 +131,7 @@ def test_a_timer_cancelled_later_fires_for_nobody() -> None:
         await ctx.wait_for_external_event("go")
         return str(ctx.current_utc_datetime)
 
-    hub = Hub(waits)
+    hub = FakeEngine(waits)
     instance = hub.run(waits)
     hub.raise_event("go")
     hub.settle()
@@ -181,7 +181,7 @@ def retrying(policy: RetryPolicy, rest: timedelta = timedelta(0)) -> Callable[..
 
 def test_a_retry_reuses_its_number_and_its_timer_takes_a_new_one() -> None:
     policy = RetryPolicy(first_retry_interval=SECOND, max_number_of_attempts=3)
-    hub = Hub(retrying(policy), activities=[failing(2)])
+    hub = FakeEngine(retrying(policy), activities=[failing(2)])
     instance = hub.run("stubborn")
     hub.advance(DAY)
 
@@ -198,7 +198,7 @@ def test_a_retry_reuses_its_number_and_its_timer_takes_a_new_one() -> None:
 
 def test_after_the_last_attempt_the_failure_is_raised() -> None:
     policy = RetryPolicy(first_retry_interval=SECOND, max_number_of_attempts=2)
-    hub = Hub(retrying(policy), activities=[failing(5)])
+    hub = FakeEngine(retrying(policy), activities=[failing(5)])
     instance = hub.run("stubborn")
     hub.advance(DAY)
 
@@ -252,7 +252,7 @@ def test_no_wait_for_another_attempt_begins_after_the_retry_timeout() -> None:
     policy = RetryPolicy(
         first_retry_interval=SECOND, max_number_of_attempts=9, retry_timeout=2.5 * SECOND
     )
-    hub = Hub(retrying(policy), activities=[failing(9)])
+    hub = FakeEngine(retrying(policy), activities=[failing(9)])
     instance = hub.run("stubborn")
     hub.advance(DAY)
 
@@ -267,7 +267,7 @@ def test_the_retry_timeout_is_judged_as_it_was_then_when_replayed_much_later() -
     policy = RetryPolicy(
         first_retry_interval=SECOND, max_number_of_attempts=3, retry_timeout=1.5 * SECOND
     )
-    hub = Hub(retrying(policy, rest=DAY), activities=[failing(1)], sessions="cold")
+    hub = FakeEngine(retrying(policy, rest=DAY), activities=[failing(1)], sessions="cold")
     instance = hub.run("stubborn")
     hub.advance(2 * DAY)
 
@@ -287,7 +287,7 @@ def test_a_retried_child_keeps_its_id() -> None:
         policy = RetryPolicy(first_retry_interval=SECOND, max_number_of_attempts=2)
         return (yield ctx.call_sub_orchestrator(child, retry_policy=policy))
 
-    hub = Hub(parent, child, sessions="warm")
+    hub = FakeEngine(parent, child, sessions="warm")
     instance = hub.run(parent)
     hub.advance(DAY)
 
@@ -297,7 +297,7 @@ def test_a_retried_child_keeps_its_id() -> None:
 
 def test_a_long_wait_between_attempts_runs_in_pieces_too() -> None:
     policy = RetryPolicy(first_retry_interval=4 * DAY, max_number_of_attempts=2)
-    hub = Hub(retrying(policy), activities=[failing(1)])
+    hub = FakeEngine(retrying(policy), activities=[failing(1)])
     instance = hub.run("stubborn")
     hub.advance(5 * DAY)
 
@@ -314,7 +314,10 @@ def test_failing_for_good_can_be_handled() -> None:
         except TaskFailedError as error:
             return error.details.error_type
 
-    assert Hub(careful, activities=[failing(1)]).run(careful).output == '"builtins.ConnectionError"'
+    assert (
+        FakeEngine(careful, activities=[failing(1)]).run(careful).output
+        == '"builtins.ConnectionError"'
+    )
 
 
 def test_uuids_are_those_of_every_durable_task_sdk() -> None:
@@ -331,7 +334,7 @@ def test_uuids_are_new_at_each_call_and_the_same_on_replay() -> None:
         await ctx.create_timer(SECOND)
         return [*first, ctx.new_uuid()]
 
-    hub = Hub(identifies)
+    hub = FakeEngine(identifies)
     instance = hub.run(identifies)
     hub.advance(DAY)
 

@@ -12,7 +12,7 @@ from durabletask.entities import DurableEntity, EntityInstanceId, EntityLock
 from durabletask.protocol import events, messages
 from durabletask.task import OrchestrationContext, Task
 from tests.builders.core import ID, START, beginning, machine_for
-from tests.builders.entities import EntityHub
+from tests.builders.core_entities import EntityHub
 
 Steps = Generator[Task[Any], Any, Any]
 

@@ -19,7 +19,7 @@ from durabletask.protocol import events, messages
 from durabletask.protocol.oneofs import which
 from durabletask.serialization import JsonDataConverter
 from tests.builders.core import START
-from tests.builders.entities import SENDER, batch, outcomes, registry_with, run
+from tests.builders.core_entities import SENDER, batch, outcomes, registry_with, run
 
 OTHER = EntityInstanceId("other", "x")
 

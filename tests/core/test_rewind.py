@@ -12,7 +12,7 @@ from durabletask.core.orchestration import decide, is_rewind
 from durabletask.protocol import events, messages
 from durabletask.protocol.oneofs import which
 from durabletask.task import RetryPolicy, TaskFailedError
-from tests.builders.core import ID, START, Hub, failure, kinds
+from tests.builders.core import ID, START, FakeEngine, failure, kinds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -27,7 +27,7 @@ class Engine:
     """A hub whose one instance has failed, and what an engine does to rewind it."""
 
     def __init__(self, orchestrator: Callable[..., Any], *activities: Callable[..., Any]) -> None:
-        self.hub = Hub(orchestrator, activities=activities, sessions="cold")
+        self.hub = FakeEngine(orchestrator, activities=activities, sessions="cold")
         self.hub.start(orchestrator)
         for _ in range(10):
             self.hub.settle()

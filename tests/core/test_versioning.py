@@ -19,7 +19,7 @@ from durabletask.core.versioning import (
     version_of,
 )
 from durabletask.task import RetryPolicy
-from tests.builders.core import Hub, beginning, events
+from tests.builders.core import FakeEngine, beginning, events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -127,7 +127,7 @@ def test_a_child_without_a_version_gets_the_default_one() -> None:
 
 
 def versions_of_children(parent: Callable[..., Any], settings: Settings) -> list[str | None]:
-    hub = Hub(parent, settings=settings)
+    hub = FakeEngine(parent, settings=settings)
     instance = hub.run(parent)
     hub.advance(timedelta(minutes=1))
     children = [

@@ -16,9 +16,9 @@ import pytest
 from durabletask.sidecar.engine.commands import Resume, StartInstance, Suspend
 from durabletask.sidecar.engine.transition import Accepted, AlreadyExists
 from durabletask.sidecar.store import StoreError
-from tests.builders.hub import Outside
-from tests.builders.power_cuts import STAGES, FullDisk, Moment, Stage, aftermath, quick_folder
+from tests.builders.inline_sidecar import Outside
 from tests.builders.scenarios import SCENARIOS
+from tests.crash.power_cuts import CASES, CrashCase, FullDisk, Moment, aftermath, quick_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,82 +33,83 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield found
 
 
-SLOW = "entities contended for"
+SLOW = {"many at once", "entities contended for"}
 
 
 @pytest.fixture(
     params=[
-        pytest.param(stage, marks=[pytest.mark.slow] if stage[0] == SLOW else [])
-        for stage in STAGES
+        pytest.param(case, marks=[pytest.mark.slow] if case[0] in SLOW else []) for case in CASES
     ],
     ids=lambda it: f"{it[0]}, grouped" if it[1] else it[0],
 )
-def stage(request: pytest.FixtureRequest, folder: Path) -> Stage:
+def case(request: pytest.FixtureRequest, folder: Path) -> CrashCase:
     name, grouped = request.param
-    return Stage(SCENARIOS[name], folder, grouped=grouped)
+    return CrashCase(SCENARIOS[name], folder, grouped=grouped)
 
 
 every_moment = pytest.mark.parametrize("moment", Moment, ids=lambda moment: moment.value)
 
 
-def test_what_has_ended_leaves_no_row_that_waits(stage: Stage) -> None:
-    smooth, _ = stage.undisturbed()
+def test_what_has_ended_leaves_no_row_that_waits(case: CrashCase) -> None:
+    smooth, _ = case.undisturbed()
 
     assert smooth.leftovers == []
 
 
 @every_moment
-def test_a_power_cut_at_any_commit_loses_and_repeats_nothing(stage: Stage, moment: Moment) -> None:
-    smooth, commits = stage.undisturbed()
+def test_a_power_cut_at_any_commit_loses_and_repeats_nothing(
+    case: CrashCase, moment: Moment
+) -> None:
+    smooth, commits = case.undisturbed()
 
     for survives in range(commits):
-        recovered, lost = stage.survive(survives, moment, smooth.endings)
+        recovered, lost = case.survive(survives, moment, smooth.endings)
 
         assert recovered == replace(smooth, runs=smooth.runs + lost), f"commit {survives}"
 
 
-def test_a_sidecar_that_dies_after_every_commit_gets_everything_done(stage: Stage) -> None:
-    smooth, commits = stage.undisturbed()
-    outside = Outside.of(stage.scenario)
-    path = stage.folder / "life.db"
+def test_a_sidecar_that_dies_after_every_commit_gets_everything_done(case: CrashCase) -> None:
+    smooth, commits = case.undisturbed()
+    outside = Outside.of(case.scenario)
+    path = case.folder / "life.db"
 
     for _ in range(commits):
-        path = stage.cut(outside, path, 0, Moment.AFTER)
+        path = case.cut(outside, path, 0, Moment.AFTER)
 
-    assert stage.recover(outside, path, smooth.endings) == smooth
+    assert case.recover(outside, path, smooth.endings) == smooth
 
 
 # After a day the clients of the two left out come too late, and rightly hear so.
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] if name == SLOW else [])
+        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
         for name in sorted(SCENARIOS.keys() - {"approved", "suspended"})
     ],
 )
 def test_a_day_without_a_sidecar_changes_no_result(folder: Path, name: str) -> None:
-    stage = Stage(SCENARIOS[name], folder)
-    smooth, commits = stage.undisturbed()
+    case = CrashCase(SCENARIOS[name], folder)
+    smooth, commits = case.undisturbed()
 
     for survives in range(commits):
-        outside = Outside.of(stage.scenario)
-        remains = stage.cut(outside, folder / f"{survives}.db", survives, Moment.AFTER)
+        outside = Outside.of(case.scenario)
+        remains = case.cut(outside, folder / f"{survives}.db", survives, Moment.AFTER)
         outside.now += timedelta(days=1)
 
-        recovered = stage.recover(outside, remains, smooth.endings)
+        recovered = case.recover(outside, remains, smooth.endings)
 
         assert recovered.results == smooth.results, f"commit {survives}"
         assert recovered.leftovers == [], f"commit {survives}"
 
 
-def test_a_commit_that_fails_can_be_tried_again(stage: Stage) -> None:
+def test_a_commit_that_fails_can_be_tried_again(case: CrashCase) -> None:
     """Neither the store nor the committer has taken over any of it."""
-    smooth, commits = stage.undisturbed()
+    smooth, commits = case.undisturbed()
 
     for survives in range(commits):
-        outside = Outside.of(stage.scenario)
-        with closing(FullDisk(stage.folder / f"{survives}.db", survives)) as store:
-            hub = stage.hub(store, outside)
+        outside = Outside.of(case.scenario)
+        with closing(FullDisk(case.folder / f"{survives}.db", survives)) as store:
+            hub = case.hub(store, outside)
             with pytest.raises(StoreError, match="is full"):
                 hub.run()
             lost = Counter(outside.in_flight)
@@ -120,15 +121,15 @@ def test_a_commit_that_fails_can_be_tried_again(stage: Stage) -> None:
 
 
 def test_a_client_that_repeats_a_call_it_got_no_answer_to_is_told_what_is(folder: Path) -> None:
-    stage = Stage(SCENARIOS["suspended"], folder)
-    _, commits = stage.undisturbed()
+    case = CrashCase(SCENARIOS["suspended"], folder)
+    _, commits = case.undisturbed()
     told: dict[type, type[Reply]] = {}
 
     for survives in range(commits):
-        outside = Outside.of(stage.scenario)
-        remains = stage.cut(outside, folder / f"{survives}.db", survives, Moment.AFTER)
+        outside = Outside.of(case.scenario)
+        remains = case.cut(outside, folder / f"{survives}.db", survives, Moment.AFTER)
         in_vain = outside.unanswered
-        stage.recover(outside, remains, ["a"])
+        case.recover(outside, remains, ["a"])
         told |= {type(call.command): type(it) for call, it in outside.replies if call is in_vain}
 
     assert told == {StartInstance: AlreadyExists, Suspend: Accepted, Resume: Accepted}

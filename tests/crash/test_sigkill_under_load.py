@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.prove.kills import lines, run_of
+from tests.prove.kills import rows, run_of
 
 KILLS = 8
 
@@ -16,6 +16,6 @@ KILLS = 8
 async def test_kills_under_load_lose_nothing_and_double_nothing() -> None:
     run = await run_of(KILLS, seed=1)
 
-    assert run.faults == []
+    assert run.violations == []
     assert run.worker_kills == KILLS // 4
-    assert [line for line in lines(run) if not line.holds] == []
+    assert [line for line in rows(run) if not line.holds] == []

@@ -27,7 +27,7 @@ _WAYS = ("warm", "replayed", _DAPRS)
 
 
 @dataclass(frozen=True, slots=True)
-class Scenario:
+class Harness:
     """What a test needs to host functions and to run orchestrations on them."""
 
     address: str
@@ -56,13 +56,13 @@ class Scenario:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "scenario" in metafunc.fixturenames:
+    if "harness" in metafunc.fixturenames:
         ways = getattr(metafunc.module, "WAYS", _WAYS)
-        metafunc.parametrize("scenario", ways, indirect=True)
+        metafunc.parametrize("harness", ways, indirect=True)
 
 
 @pytest.fixture
-def scenario(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scenario]:
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
     sessions = 0 if request.param == "replayed" else 1000
     dialect = "dapr" if request.param == _DAPRS else "taskhub"
     limits = getattr(request.module, "LIMITS", Limits())
@@ -77,4 +77,4 @@ def scenario(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scenari
             new_worker() as worker,
             TaskHubGrpcClient(host_address=address, dialect=dialect) as client,
         ):
-            yield Scenario(address, worker, client, new_worker)
+            yield Harness(address, worker, client, new_worker)

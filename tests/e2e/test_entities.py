@@ -12,7 +12,7 @@ from durabletask.client import EntityQuery, OrchestrationStatus
 from durabletask.entities import DurableEntity, EntityContext, EntityInstanceId
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Scenario
+    from tests.e2e.conftest import Harness
 
 # Dapr's dialect has no entities.
 WAYS = ("warm", "replayed")
@@ -48,26 +48,26 @@ async def add(ctx: task.OrchestrationContext, amounts: list[int]) -> list[int]:
     return [await ctx.call_entity(COUNTER, "add", amount) for amount in amounts]
 
 
-def test_an_entity_keeps_its_state_between_calls(scenario: Scenario) -> None:
-    scenario.worker.add_entity(counter)
-    scenario.host(add)
+def test_an_entity_keeps_its_state_between_calls(harness: Harness) -> None:
+    harness.worker.add_entity(counter)
+    harness.host(add)
 
-    assert scenario.run(add, input=[1, 2, 3]).get_output() == [1, 3, 6]
-    assert scenario.run(add, input=[4]).get_output() == [10]
+    assert harness.run(add, input=[1, 2, 3]).get_output() == [1, 3, 6]
+    assert harness.run(add, input=[4]).get_output() == [10]
 
 
-def test_a_class_is_an_entity_and_its_methods_are_operations(scenario: Scenario) -> None:
+def test_a_class_is_an_entity_and_its_methods_are_operations(harness: Harness) -> None:
     def save(ctx: task.OrchestrationContext, _: Any) -> Any:
         yield ctx.call_entity(ACCOUNT, "deposit", 5)
         return (yield ctx.call_entity(ACCOUNT, "deposit", 6))
 
-    scenario.worker.add_entity(Account)
-    scenario.host(save)
+    harness.worker.add_entity(Account)
+    harness.host(save)
 
-    assert scenario.run(save).get_output() == 11
+    assert harness.run(save).get_output() == 11
 
 
-def test_signals_arrive_in_the_order_in_which_they_were_sent(scenario: Scenario) -> None:
+def test_signals_arrive_in_the_order_in_which_they_were_sent(harness: Harness) -> None:
     async def remember(ctx: task.OrchestrationContext) -> list[int]:
         for number in range(20):
             ctx.signal_entity(EntityInstanceId("log", "a"), "append", number)
@@ -79,13 +79,13 @@ def test_signals_arrive_in_the_order_in_which_they_were_sent(scenario: Scenario)
             ctx.set_state([*lines, number])
         return lines
 
-    scenario.worker.add_entity(log)
-    scenario.host(remember)
+    harness.worker.add_entity(log)
+    harness.host(remember)
 
-    assert scenario.run(remember).get_output() == list(range(20))
+    assert harness.run(remember).get_output() == list(range(20))
 
 
-def test_an_operation_that_fails_changes_nothing_and_tells_its_caller(scenario: Scenario) -> None:
+def test_an_operation_that_fails_changes_nothing_and_tells_its_caller(harness: Harness) -> None:
     async def risky(ctx: task.OrchestrationContext) -> list[Any]:
         await ctx.call_entity(COUNTER, "add", 1)
         try:
@@ -94,15 +94,15 @@ def test_an_operation_that_fails_changes_nothing_and_tells_its_caller(scenario: 
             return [str(error), await ctx.call_entity(COUNTER, "read")]
         return []
 
-    scenario.worker.add_entity(counter)
-    scenario.host(risky)
+    harness.worker.add_entity(counter)
+    harness.host(risky)
 
-    text, value = scenario.run(risky).get_output()
+    text, value = harness.run(risky).get_output()
     assert "broken" in text
     assert value == 1
 
 
-def test_a_locked_entity_serves_its_holder_alone(scenario: Scenario) -> None:
+def test_a_locked_entity_serves_its_holder_alone(harness: Harness) -> None:
     """Each reads and writes in two steps; without locks, some of the sum would be lost."""
 
     def register(ctx: EntityContext, value: int | None) -> int:
@@ -120,19 +120,19 @@ def test_a_locked_entity_serves_its_holder_alone(scenario: Scenario) -> None:
             await ctx.call_entity(first, "set", taken - 1)
             await ctx.call_entity(second, "set", given + 1)
 
-    scenario.worker.add_entity(register)
-    scenario.host(move)
+    harness.worker.add_entity(register)
+    harness.host(move)
 
-    started = [scenario.start(move, input=order) for order in 10 * (["a", "b"], ["b", "a"])]
+    started = [harness.start(move, input=order) for order in 10 * (["a", "b"], ["b", "a"])]
 
     for instance_id in started:
-        assert scenario.wait(instance_id).runtime_status == OrchestrationStatus.COMPLETED
-    balances = [scenario.client.get_entity(each) for each in (first, second)]
+        assert harness.wait(instance_id).runtime_status == OrchestrationStatus.COMPLETED
+    balances = [harness.client.get_entity(each) for each in (first, second)]
     assert [each.get_typed_state(int) for each in balances if each is not None] == [-20, 20]
 
 
 @pytest.mark.parametrize("ending", ["returns", "raises", "continues as new", "is terminated"])
-def test_a_lock_ends_with_its_orchestration(scenario: Scenario, ending: str) -> None:
+def test_a_lock_ends_with_its_orchestration(harness: Harness, ending: str) -> None:
     async def hold(ctx: task.OrchestrationContext, generation: int) -> str:
         if generation == 2:
             return "went on"
@@ -147,48 +147,48 @@ def test_a_lock_ends_with_its_orchestration(scenario: Scenario, ending: str) -> 
             await ctx.wait_for_external_event("never")
         return "returned"
 
-    scenario.worker.add_entity(counter)
-    scenario.host(hold, add)
+    harness.worker.add_entity(counter)
+    harness.host(hold, add)
 
-    holder = scenario.start(hold, input=1)
+    holder = harness.start(hold, input=1)
     if ending == "is terminated":
-        scenario.client.terminate_orchestration(holder)
-    scenario.wait(holder)
+        harness.client.terminate_orchestration(holder)
+    harness.wait(holder)
 
     # Without the lock's release this would wait for ever.
-    assert scenario.run(add, input=[1]).runtime_status == OrchestrationStatus.COMPLETED
+    assert harness.run(add, input=[1]).runtime_status == OrchestrationStatus.COMPLETED
 
 
-def test_an_entity_signals_others_and_starts_orchestrations(scenario: Scenario) -> None:
+def test_an_entity_signals_others_and_starts_orchestrations(harness: Harness) -> None:
     async def welcome(_ctx: task.OrchestrationContext, amount: int) -> int:
         return amount
 
-    scenario.worker.add_entity(Account)
-    scenario.host(welcome)
+    harness.worker.add_entity(Account)
+    harness.host(welcome)
 
-    scenario.client.signal_entity(ACCOUNT, "open_loan", 100)
+    harness.client.signal_entity(ACCOUNT, "open_loan", 100)
 
     # It may not exist yet, and a client that asks for it then would not wait.
     async def ask(ctx: task.OrchestrationContext) -> int:
         return await ctx.call_entity(ACCOUNT, "deposit", 0)
 
-    asking = scenario.new_worker()
+    asking = harness.new_worker()
     asking.add_orchestrator(ask)
     asking.add_entity(Account)
     with asking:
         asking.start()
-        scenario.run(ask)
-    assert scenario.wait("loan-100").get_output() == 100
+        harness.run(ask)
+    assert harness.wait("loan-100").get_output() == 100
 
 
-def test_clients_signal_look_at_and_find_entities(scenario: Scenario) -> None:
-    scenario.worker.add_entity(counter)
-    scenario.host(add)
-    client = scenario.client
+def test_clients_signal_look_at_and_find_entities(harness: Harness) -> None:
+    harness.worker.add_entity(counter)
+    harness.host(add)
+    client = harness.client
     assert client.get_entity(COUNTER) is None
 
     client.signal_entity(COUNTER, "add", 5)
-    scenario.run(add, input=[1])
+    harness.run(add, input=[1])
 
     found = client.get_entity(COUNTER)
     assert found is not None
@@ -197,21 +197,21 @@ def test_clients_signal_look_at_and_find_entities(scenario: Scenario) -> None:
     assert client.get_all_entities(EntityQuery(instance_id_starts_with="other")) == []
 
 
-def test_a_delayed_signal_waits_and_holds_no_other(scenario: Scenario) -> None:
-    scenario.worker.add_entity(counter)
-    scenario.host(add)
+def test_a_delayed_signal_waits_and_holds_no_other(harness: Harness) -> None:
+    harness.worker.add_entity(counter)
+    harness.host(add)
 
     tomorrow = datetime.now(UTC) + timedelta(days=1)
-    scenario.client.signal_entity(COUNTER, "add", 100, signal_time=tomorrow)
+    harness.client.signal_entity(COUNTER, "add", 100, signal_time=tomorrow)
 
-    assert scenario.run(add, input=[1]).get_output() == [1]
-    found = scenario.client.get_entity(COUNTER)
+    assert harness.run(add, input=[1]).get_output() == [1]
+    found = harness.client.get_entity(COUNTER)
     assert found is not None
     assert found.backlog_queue_size == 1
 
 
 def test_what_failed_inside_a_critical_section_is_not_rewound_and_says_why(
-    scenario: Scenario,
+    harness: Harness,
 ) -> None:
     """Its locks were given back; the rest of the section would run while others are in it."""
 
@@ -219,14 +219,14 @@ def test_what_failed_inside_a_critical_section_is_not_rewound_and_says_why(
         with await ctx.lock_entities([COUNTER]):
             await ctx.call_entity(COUNTER, "break")
 
-    scenario.worker.add_entity(counter)
-    scenario.host(careless)
-    instance_id = scenario.start(careless)
-    assert scenario.wait(instance_id).runtime_status == OrchestrationStatus.FAILED
+    harness.worker.add_entity(counter)
+    harness.host(careless)
+    instance_id = harness.start(careless)
+    assert harness.wait(instance_id).runtime_status == OrchestrationStatus.FAILED
 
-    scenario.client.rewind_orchestration(instance_id)
+    harness.client.rewind_orchestration(instance_id)
 
-    state = scenario.wait(instance_id)
+    state = harness.wait(instance_id)
     assert state.runtime_status == OrchestrationStatus.FAILED
     assert state.failure_details is not None
     assert "failed inside a critical section" in state.failure_details.message

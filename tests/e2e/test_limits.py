@@ -16,7 +16,7 @@ from durabletask.sidecar import Limits
 from durabletask.transport.errors import SidecarError
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Scenario
+    from tests.e2e.conftest import Harness
 
 LIMITS = Limits(
     message_bytes=50_000,
@@ -46,26 +46,26 @@ def waits(ctx: task.OrchestrationContext) -> Any:
     return (yield ctx.wait_for_external_event("go"))
 
 
-def refused(scenario: Scenario, *args: Any, **kwargs: Any) -> SidecarError:
+def refused(harness: Harness, *args: Any, **kwargs: Any) -> SidecarError:
     with pytest.raises(SidecarError) as raised:
-        scenario.start(*args, **kwargs)
+        harness.start(*args, **kwargs)
     return raised.value
 
 
 def test_an_input_that_is_too_large_is_refused_with_the_flag_in_the_text(
-    scenario: Scenario,
+    harness: Harness,
 ) -> None:
-    scenario.host(healthy)
+    harness.host(healthy)
 
-    error = refused(scenario, healthy, input=LARGE)
+    error = refused(harness, healthy, input=LARGE)
 
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "6002 bytes; the limit is 5000 (payload_bytes, --max-payload-bytes)" in str(error)
-    assert scenario.run(healthy).get_output() == "still alive"
+    assert harness.run(healthy).get_output() == "still alive"
 
 
 def test_an_activity_that_returns_too_much_has_failed_and_its_orchestration_may_go_on(
-    scenario: Scenario,
+    harness: Harness,
 ) -> None:
     async def careful(ctx: task.OrchestrationContext) -> list[Any]:
         try:
@@ -74,14 +74,14 @@ def test_an_activity_that_returns_too_much_has_failed_and_its_orchestration_may_
             return [error.details.error_type, len(await ctx.call_activity(grow, input=4000))]
         return []
 
-    scenario.host(careful, activities=(grow,))
+    harness.host(careful, activities=(grow,))
 
-    assert scenario.run(careful).get_output() == ["PayloadTooLarge", 4000]
+    assert harness.run(careful).get_output() == ["PayloadTooLarge", 4000]
 
 
 @pytest.mark.parametrize("place", ["input", "output", "custom status"])
 def test_an_orchestration_that_passes_on_too_much_has_failed_and_others_go_on(
-    scenario: Scenario, place: str
+    harness: Harness, place: str
 ) -> None:
     async def careless(ctx: task.OrchestrationContext) -> str:
         await ctx.call_activity(echo, input=1)
@@ -91,14 +91,14 @@ def test_an_orchestration_that_passes_on_too_much_has_failed_and_others_go_on(
             await ctx.call_activity(echo, input=LARGE if place == "input" else 2)
         return LARGE
 
-    scenario.host(careless, healthy, activities=(echo,))
-    state = scenario.run(careless)
+    harness.host(careless, healthy, activities=(echo,))
+    state = harness.run(careless)
 
     assert state.runtime_status is OrchestrationStatus.FAILED
     assert state.failure_details is not None
     assert state.failure_details.error_type == "PayloadTooLarge"
     assert place in state.failure_details.message
-    assert scenario.run(healthy).get_output() == "still alive"
+    assert harness.run(healthy).get_output() == "still alive"
 
 
 async def returns_too_much(ctx: task.OrchestrationContext) -> None:
@@ -112,26 +112,26 @@ async def asks_too_much(ctx: task.OrchestrationContext) -> None:
 
 @pytest.mark.parametrize("careless", [returns_too_much, asks_too_much])
 def test_an_answer_that_is_larger_than_a_message_fails_its_work_and_not_the_worker(
-    scenario: Scenario, careless: Any
+    harness: Harness, careless: Any
 ) -> None:
-    scenario.host(careless, healthy, activities=(grow, echo))
-    state = scenario.run(careless)
+    harness.host(careless, healthy, activities=(grow, echo))
+    state = harness.run(careless)
 
     assert state.runtime_status is OrchestrationStatus.FAILED
     assert state.failure_details is not None
     assert "the limit for a message to the sidecar is 50,000" in state.failure_details.message
-    assert scenario.run(healthy).get_output() == "still alive"
+    assert harness.run(healthy).get_output() == "still alive"
 
 
 def test_an_orchestration_that_runs_for_ever_fails_and_is_told_to_continue_as_new(
-    scenario: Scenario,
+    harness: Harness,
 ) -> None:
     async def endless(ctx: task.OrchestrationContext) -> None:
         while True:
             await ctx.call_activity(echo, input=1)
 
-    scenario.host(endless, activities=(echo,))
-    state = scenario.run(endless)
+    harness.host(endless, activities=(echo,))
+    state = harness.run(endless)
 
     assert state.runtime_status is OrchestrationStatus.FAILED
     assert state.failure_details is not None
@@ -142,7 +142,7 @@ def test_an_orchestration_that_runs_for_ever_fails_and_is_told_to_continue_as_ne
     assert "continue as new" in state.failure_details.message
 
 
-def test_one_that_continues_as_new_may_run_for_as_long_as_it_likes(scenario: Scenario) -> None:
+def test_one_that_continues_as_new_may_run_for_as_long_as_it_likes(harness: Harness) -> None:
     def steady(ctx: task.OrchestrationContext, rounds: int) -> Any:
         for _ in range(10):
             yield ctx.call_activity(echo, input=1)
@@ -151,13 +151,13 @@ def test_one_that_continues_as_new_may_run_for_as_long_as_it_likes(scenario: Sce
             return None
         return "done"
 
-    scenario.host(steady, activities=(echo,))
+    harness.host(steady, activities=(echo,))
 
-    assert scenario.run(steady, input=10).get_output() == "done"
+    assert harness.run(steady, input=10).get_output() == "done"
 
 
 def test_children_beyond_the_limit_fail_and_are_started_when_there_is_room(
-    scenario: Scenario,
+    harness: Harness,
 ) -> None:
     """A retry policy waits for room as for anything else that passes."""
     policy = task.RetryPolicy(
@@ -168,43 +168,43 @@ def test_children_beyond_the_limit_fail_and_are_started_when_there_is_room(
         calls = [ctx.call_sub_orchestrator(healthy, retry_policy=policy) for _ in range(12)]
         return (yield task.when_all(calls))
 
-    scenario.host(parent, healthy)
+    harness.host(parent, healthy)
 
-    assert scenario.run(parent).get_output() == ["still alive"] * 12
+    assert harness.run(parent).get_output() == ["still alive"] * 12
 
 
-def test_one_orchestration_too_many_is_refused_until_there_is_room(scenario: Scenario) -> None:
-    scenario.host(waits, healthy)
-    started = [scenario.start(waits) for _ in range(5)]
+def test_one_orchestration_too_many_is_refused_until_there_is_room(harness: Harness) -> None:
+    harness.host(waits, healthy)
+    started = [harness.start(waits) for _ in range(5)]
 
-    error = refused(scenario, healthy)
-    scenario.client.raise_orchestration_event(started[0], "go", data="on")
-    scenario.wait(started[0])
+    error = refused(harness, healthy)
+    harness.client.raise_orchestration_event(started[0], "go", data="on")
+    harness.wait(started[0])
 
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "the limit is 5 (instances, --max-instances)" in str(error)
     assert "channel_options" not in str(error)
-    assert scenario.run(healthy).get_output() == "still alive"
+    assert harness.run(healthy).get_output() == "still alive"
 
 
-def test_events_that_were_taken_arrive_though_others_were_refused(scenario: Scenario) -> None:
+def test_events_that_were_taken_arrive_though_others_were_refused(harness: Harness) -> None:
     async def collects(ctx: task.OrchestrationContext) -> list[int]:
         return [await ctx.wait_for_external_event("tick") for _ in range(49)]
 
-    id = scenario.start(collects)
+    id = harness.start(collects)
     # The start waits too.
     for number in range(49):
-        scenario.client.raise_orchestration_event(id, "tick", data=number)
+        harness.client.raise_orchestration_event(id, "tick", data=number)
     with pytest.raises(SidecarError, match="--max-waiting"):
-        scenario.client.raise_orchestration_event(id, "tick", data=49)
+        harness.client.raise_orchestration_event(id, "tick", data=49)
 
-    scenario.host(collects)
+    harness.host(collects)
 
-    assert scenario.wait(id).get_output() == list(range(49))
+    assert harness.wait(id).get_output() == list(range(49))
 
 
 async def test_a_worker_too_many_waits_for_room_and_says_so_once(
-    scenario: Scenario, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -214,9 +214,9 @@ async def test_a_worker_too_many_waits_for_room_and_says_so_once(
             if "--max-streams" in record.getMessage() and record.levelno == logging.WARNING:
                 loop.call_soon_threadsafe(told.set)
 
-    scenario.host(healthy)
-    await asyncio.to_thread(scenario.worker.wait_until_ready)
-    second = scenario.new_worker()
+    harness.host(healthy)
+    await asyncio.to_thread(harness.worker.wait_until_ready)
+    second = harness.new_worker()
     second.add_orchestrator(healthy)
     listener = Listener()
     logging.getLogger().addHandler(listener)
@@ -224,9 +224,9 @@ async def test_a_worker_too_many_waits_for_room_and_says_so_once(
         with second:
             second.start()
             await asyncio.wait_for(told.wait(), 30)
-            await asyncio.to_thread(scenario.worker.stop)
+            await asyncio.to_thread(harness.worker.stop)
 
-            state = await asyncio.to_thread(scenario.run, healthy)
+            state = await asyncio.to_thread(harness.run, healthy)
     finally:
         logging.getLogger().removeHandler(listener)
 

@@ -19,7 +19,7 @@ from durabletask.worker import (
 )
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Scenario
+    from tests.e2e.conftest import Harness
 
 # What differs in Dapr's dialect is claimed in tests/interop, row by row.
 WAYS = ("warm", "replayed")
@@ -52,28 +52,28 @@ class Flaky:
 
 
 def test_a_failed_orchestration_is_rewound_and_repeats_only_what_failed(
-    scenario: Scenario,
+    harness: Harness,
 ) -> None:
     flaky = Flaky()
 
     async def work(ctx: task.OrchestrationContext) -> list[str]:
         return [await ctx.call_activity("work", input=name) for name in ("solid", "fragile")]
 
-    scenario.worker.activity(name="work")(flaky.activity)
-    scenario.host(work)
-    instance_id = scenario.start(work)
-    assert scenario.wait(instance_id).runtime_status == OrchestrationStatus.FAILED
+    harness.worker.activity(name="work")(flaky.activity)
+    harness.host(work)
+    instance_id = harness.start(work)
+    assert harness.wait(instance_id).runtime_status == OrchestrationStatus.FAILED
     flaky.is_mended = True
 
-    scenario.client.rewind_orchestration(instance_id, reason="mended")
+    harness.client.rewind_orchestration(instance_id, reason="mended")
 
-    state = scenario.wait(instance_id)
+    state = harness.wait(instance_id)
     assert state.get_output() == ["solid", "fragile"]
     assert state.failure_details is None
     assert flaky.calls == ["solid", "fragile", "fragile"]
 
 
-def test_rewinding_a_parent_rewinds_the_child_that_failed(scenario: Scenario) -> None:
+def test_rewinding_a_parent_rewinds_the_child_that_failed(harness: Harness) -> None:
     flaky = Flaky()
 
     async def child(ctx: task.OrchestrationContext) -> str:
@@ -83,87 +83,87 @@ def test_rewinding_a_parent_rewinds_the_child_that_failed(scenario: Scenario) ->
     async def parent(ctx: task.OrchestrationContext) -> str:
         return await ctx.call_sub_orchestrator(child)
 
-    scenario.worker.activity(name="work")(flaky.activity)
-    scenario.host(parent, child)
-    instance_id = scenario.start(parent)
-    assert scenario.wait(instance_id).runtime_status == OrchestrationStatus.FAILED
+    harness.worker.activity(name="work")(flaky.activity)
+    harness.host(parent, child)
+    instance_id = harness.start(parent)
+    assert harness.wait(instance_id).runtime_status == OrchestrationStatus.FAILED
     flaky.is_mended = True
 
-    scenario.client.rewind_orchestration(instance_id)
+    harness.client.rewind_orchestration(instance_id)
 
-    assert scenario.wait(instance_id).get_output() == "fragile"
+    assert harness.wait(instance_id).get_output() == "fragile"
     assert flaky.calls == ["solid", "fragile", "fragile"]
 
 
-def test_an_orchestration_that_ended_is_started_again_with_its_input(scenario: Scenario) -> None:
-    scenario.host(hello, activities=(greet,))
-    instance_id = scenario.start(hello, input="Ada", tags={"team": "red"})
-    scenario.wait(instance_id)
+def test_an_orchestration_that_ended_is_started_again_with_its_input(harness: Harness) -> None:
+    harness.host(hello, activities=(greet,))
+    instance_id = harness.start(hello, input="Ada", tags={"team": "red"})
+    harness.wait(instance_id)
 
-    another = scenario.client.restart_orchestration(instance_id, restart_with_new_instance_id=True)
+    another = harness.client.restart_orchestration(instance_id, restart_with_new_instance_id=True)
 
     assert another != instance_id
-    state = scenario.wait(another)
+    state = harness.wait(another)
     assert state.get_output() == "Hello Ada!"
     assert state.tags == {"team": "red"}
 
 
-def test_purged_orchestrations_are_gone_with_their_children(scenario: Scenario) -> None:
+def test_purged_orchestrations_are_gone_with_their_children(harness: Harness) -> None:
     async def parent(ctx: task.OrchestrationContext) -> str:
         return await ctx.call_sub_orchestrator(hello, input="Ada", instance_id="kid")
 
-    scenario.host(parent, hello, activities=(greet,))
-    instance_id = scenario.start(parent)
-    scenario.wait(instance_id)
+    harness.host(parent, hello, activities=(greet,))
+    instance_id = harness.start(parent)
+    harness.wait(instance_id)
 
-    purged = scenario.client.purge_orchestration(instance_id)
+    purged = harness.client.purge_orchestration(instance_id)
 
     assert purged.deleted_instance_count == 2
-    assert scenario.client.get_orchestration_state(instance_id) is None
-    assert scenario.client.get_orchestration_state("kid") is None
+    assert harness.client.get_orchestration_state(instance_id) is None
+    assert harness.client.get_orchestration_state("kid") is None
 
 
-def test_a_live_orchestration_is_not_purged(scenario: Scenario) -> None:
-    scenario.host(wait)
-    instance_id = scenario.start(wait)
-    scenario.client.wait_for_orchestration_start(instance_id)
+def test_a_live_orchestration_is_not_purged(harness: Harness) -> None:
+    harness.host(wait)
+    instance_id = harness.start(wait)
+    harness.client.wait_for_orchestration_start(instance_id)
 
-    assert scenario.client.purge_orchestration(instance_id).deleted_instance_count == 0
-    assert scenario.client.get_orchestration_state(instance_id) is not None
+    assert harness.client.purge_orchestration(instance_id).deleted_instance_count == 0
+    assert harness.client.get_orchestration_state(instance_id) is not None
 
 
-def test_orchestrations_are_found_by_their_status(scenario: Scenario) -> None:
-    scenario.host(hello, wait, activities=(greet,))
-    done = scenario.start(hello, input="Ada", instance_id="order-1")
-    scenario.wait(done)
-    scenario.start(wait, instance_id="order-2")
-    scenario.start(wait, instance_id="other")
+def test_orchestrations_are_found_by_their_status(harness: Harness) -> None:
+    harness.host(hello, wait, activities=(greet,))
+    done = harness.start(hello, input="Ada", instance_id="order-1")
+    harness.wait(done)
+    harness.start(wait, instance_id="order-2")
+    harness.start(wait, instance_id="other")
 
     running = OrchestrationQuery(
         runtime_status=[OrchestrationStatus.RUNNING, OrchestrationStatus.PENDING],
         instance_id_prefix="order-",
     )
 
-    found = scenario.client.get_all_orchestration_states(running)
+    found = harness.client.get_all_orchestration_states(running)
     assert [state.instance_id for state in found] == ["order-2"]
-    assert scenario.client.list_instance_ids().items == [done]
+    assert harness.client.list_instance_ids().items == [done]
 
 
-def test_pages_hold_everything_once(scenario: Scenario) -> None:
-    scenario.host(wait)
-    ids = [scenario.start(wait, instance_id=f"order-{number}") for number in range(7)]
+def test_pages_hold_everything_once(harness: Harness) -> None:
+    harness.host(wait)
+    ids = [harness.start(wait, instance_id=f"order-{number}") for number in range(7)]
 
-    found = scenario.client.get_all_orchestration_states(OrchestrationQuery(max_instance_count=2))
+    found = harness.client.get_all_orchestration_states(OrchestrationQuery(max_instance_count=2))
 
     assert [state.instance_id for state in found] == ids
 
 
-def test_history_tells_what_happened(scenario: Scenario) -> None:
-    scenario.host(hello, activities=(greet,))
-    instance_id = scenario.start(hello, input="Ada")
-    scenario.wait(instance_id)
+def test_history_tells_what_happened(harness: Harness) -> None:
+    harness.host(hello, activities=(greet,))
+    instance_id = harness.start(hello, input="Ada")
+    harness.wait(instance_id)
 
-    events = scenario.client.get_orchestration_history(instance_id)
+    events = harness.client.get_orchestration_history(instance_id)
 
     assert [type(event) for event in events] == [
         history.OrchestratorStartedEvent,
@@ -175,24 +175,24 @@ def test_history_tells_what_happened(scenario: Scenario) -> None:
     ]
 
 
-def test_an_id_is_reused_where_the_caller_allows_it(scenario: Scenario) -> None:
-    scenario.host(hello, activities=(greet,))
-    scenario.wait(scenario.start(hello, input="Ada", instance_id="a"))
+def test_an_id_is_reused_where_the_caller_allows_it(harness: Harness) -> None:
+    harness.host(hello, activities=(greet,))
+    harness.wait(harness.start(hello, input="Ada", instance_id="a"))
 
     with pytest.raises(InstanceExistsError):
-        scenario.start(hello, input="Alan", instance_id="a")
-    scenario.start(
+        harness.start(hello, input="Alan", instance_id="a")
+    harness.start(
         hello, input="Grace", instance_id="a", reuse_id_policy=[OrchestrationStatus.COMPLETED]
     )
 
-    assert scenario.wait("a").get_output() == "Hello Grace!"
+    assert harness.wait("a").get_output() == "Hello Grace!"
 
 
-def test_a_worker_of_the_wrong_version_leaves_the_work_to_another(scenario: Scenario) -> None:
+def test_a_worker_of_the_wrong_version_leaves_the_work_to_another(harness: Harness) -> None:
     async def report(ctx: task.OrchestrationContext) -> str | None:
         return ctx.version
 
-    for version, worker in (("1.0", scenario.worker), ("2.0", scenario.new_worker())):
+    for version, worker in (("1.0", harness.worker), ("2.0", harness.new_worker())):
         worker.use_versioning(
             VersioningOptions(
                 version=version,
@@ -206,7 +206,7 @@ def test_a_worker_of_the_wrong_version_leaves_the_work_to_another(scenario: Scen
             second = worker
 
     try:
-        states = [scenario.run(report, version=version) for version in ("1.0", "2.0")]
+        states = [harness.run(report, version=version) for version in ("1.0", "2.0")]
     finally:
         second.stop()
 
@@ -214,40 +214,40 @@ def test_a_worker_of_the_wrong_version_leaves_the_work_to_another(scenario: Scen
 
 
 def test_a_worker_of_the_wrong_version_fails_the_work_if_it_is_told_to(
-    scenario: Scenario,
+    harness: Harness,
 ) -> None:
-    scenario.worker.use_versioning(
+    harness.worker.use_versioning(
         VersioningOptions(
             version="1.0",
             match_strategy=VersionMatchStrategy.STRICT,
             failure_strategy=VersionFailureStrategy.FAIL,
         )
     )
-    scenario.host(hello, activities=(greet,))
+    harness.host(hello, activities=(greet,))
 
-    state = scenario.run(hello, input="Ada", version="2.0")
+    state = harness.run(hello, input="Ada", version="2.0")
 
     assert state.failure_details is not None
     assert state.failure_details.error_type == "VersionMismatch"
 
 
 def test_a_strict_worker_without_a_version_filters_out_versioned_orchestrations(
-    scenario: Scenario,
+    harness: Harness,
 ) -> None:
-    scenario.worker.use_versioning(VersioningOptions(match_strategy=VersionMatchStrategy.STRICT))
-    scenario.worker.use_work_item_filters()
-    scenario.host(hello, activities=(greet,))
-    versioned = scenario.start(hello, input="Ada", version="2.0")
+    harness.worker.use_versioning(VersioningOptions(match_strategy=VersionMatchStrategy.STRICT))
+    harness.worker.use_work_item_filters()
+    harness.host(hello, activities=(greet,))
+    versioned = harness.start(hello, input="Ada", version="2.0")
 
-    unversioned = scenario.run(hello, input="Alan")
+    unversioned = harness.run(hello, input="Alan")
 
     assert unversioned.get_output() == "Hello Alan!"
-    state = scenario.client.get_orchestration_state(versioned)
+    state = harness.client.get_orchestration_state(versioned)
     assert state is not None
     assert state.runtime_status is OrchestrationStatus.PENDING
 
 
-def test_a_filter_keeps_work_from_a_worker(scenario: Scenario) -> None:
+def test_a_filter_keeps_work_from_a_worker(harness: Harness) -> None:
     """The filtered worker was there first, and would have taken both."""
     hosted_by: list[str] = []
 
@@ -257,7 +257,7 @@ def test_a_filter_keeps_work_from_a_worker(scenario: Scenario) -> None:
 
         return orchestrator
 
-    picky, other = scenario.worker, scenario.new_worker()
+    picky, other = harness.worker, harness.new_worker()
     for name, worker in (("picky", picky), ("other", other)):
         worker.orchestrator(name="one")(named(name))
         worker.orchestrator(name="two")(named(name))
@@ -265,16 +265,16 @@ def test_a_filter_keeps_work_from_a_worker(scenario: Scenario) -> None:
         WorkItemFilters(orchestrations=[OrchestrationWorkItemFilter("one")])
     )
     picky.start()
-    scenario.run("one")
+    harness.run("one")
 
     with other:
         other.start()
-        scenario.run("two")
+        harness.run("two")
 
     assert hosted_by == ["picky", "other"]
 
 
-def test_suspended_orchestrations_do_not_move_until_they_are_resumed(scenario: Scenario) -> None:
+def test_suspended_orchestrations_do_not_move_until_they_are_resumed(harness: Harness) -> None:
     begun, may_end = threading.Event(), threading.Event()
 
     def slow(_ctx: task.ActivityContext) -> str:
@@ -285,15 +285,15 @@ def test_suspended_orchestrations_do_not_move_until_they_are_resumed(scenario: S
     async def work(ctx: task.OrchestrationContext) -> list[str]:
         return [await ctx.call_activity(slow), await ctx.call_activity(greet, input="Ada")]
 
-    scenario.host(work, activities=(slow, greet))
-    instance_id = scenario.start(work)
+    harness.host(work, activities=(slow, greet))
+    instance_id = harness.start(work)
     begun.wait()
-    scenario.client.suspend_orchestration(instance_id, reason="lunch")
+    harness.client.suspend_orchestration(instance_id, reason="lunch")
     may_end.set()
-    suspended = scenario.client.get_orchestration_state(instance_id)
+    suspended = harness.client.get_orchestration_state(instance_id)
     assert suspended is not None
     assert suspended.runtime_status == OrchestrationStatus.SUSPENDED
 
-    scenario.client.resume_orchestration(instance_id, reason="back")
+    harness.client.resume_orchestration(instance_id, reason="back")
 
-    assert scenario.wait(instance_id).get_output() == ["slow", "Hello Ada!"]
+    assert harness.wait(instance_id).get_output() == ["slow", "Hello Ada!"]

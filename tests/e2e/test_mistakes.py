@@ -22,7 +22,7 @@ from durabletask.transport.errors import (
 )
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Scenario
+    from tests.e2e.conftest import Harness
 
 Steps = Generator[Any, Any, Any]
 
@@ -32,26 +32,26 @@ def healthy(_ctx: task.OrchestrationContext) -> str:
 
 
 @pytest.fixture
-def failure(scenario: Scenario) -> Iterator[Any]:
+def failure(harness: Harness) -> Iterator[Any]:
     """Run an orchestrator that must fail; afterwards the worker must still work."""
 
     def run(orchestrator: Any, *, activities: tuple[Any, ...] = (), name: str = "") -> Any:
-        scenario.host(orchestrator, healthy, activities=activities)
-        state = scenario.run(name or orchestrator)
+        harness.host(orchestrator, healthy, activities=activities)
+        state = harness.run(name or orchestrator)
         assert state.runtime_status is OrchestrationStatus.FAILED
         return state.failure_details
 
     yield run
-    assert scenario.run(healthy).get_output() == "still alive"
+    assert harness.run(healthy).get_output() == "still alive"
 
 
-def test_when_all_of_nothing_is_an_empty_list(scenario: Scenario) -> None:
+def test_when_all_of_nothing_is_an_empty_list(harness: Harness) -> None:
     def nothing(_ctx: task.OrchestrationContext) -> Steps:
         return (yield task.when_all([]))
 
-    scenario.host(nothing)
+    harness.host(nothing)
 
-    assert scenario.run(nothing).serialized_output == "[]"
+    assert harness.run(nothing).serialized_output == "[]"
 
 
 def test_when_any_of_nothing_is_a_value_error(failure: Any) -> None:
@@ -136,7 +136,7 @@ def test_awaiting_asyncio_names_the_call_to_use(failure: Any) -> None:
     assert "create_timer" in failure(sleeps).message
 
 
-def test_code_changed_under_a_running_instance_is_explained(scenario: Scenario) -> None:
+def test_code_changed_under_a_running_instance_is_explained(harness: Harness) -> None:
     def step(_ctx: task.ActivityContext) -> str:
         return "stepped"
 
@@ -149,16 +149,16 @@ def test_code_changed_under_a_running_instance_is_explained(scenario: Scenario) 
         return (yield ctx.wait_for_external_event("go"))
 
     old.__name__ = new.__name__ = "flow"
-    scenario.host(old, activities=(step,))
-    instance_id = scenario.start("flow")
-    wait_until_stepped(scenario, instance_id)
-    scenario.worker.stop()
+    harness.host(old, activities=(step,))
+    instance_id = harness.start("flow")
+    wait_until_stepped(harness, instance_id)
+    harness.worker.stop()
 
-    with scenario.new_worker() as changed:
+    with harness.new_worker() as changed:
         changed.add_orchestrator(new)
         changed.start()
-        scenario.client.raise_orchestration_event(instance_id, "go")
-        details = scenario.wait(instance_id).failure_details
+        harness.client.raise_orchestration_event(instance_id, "go")
+        details = harness.wait(instance_id).failure_details
 
     assert details is not None
     assert details.error_type == "durabletask.task.NonDeterminismError"
@@ -166,15 +166,15 @@ def test_code_changed_under_a_running_instance_is_explained(scenario: Scenario) 
     assert "another_step" in details.message
 
 
-def wait_until_stepped(scenario: Scenario, instance_id: str) -> None:
+def wait_until_stepped(harness: Harness, instance_id: str) -> None:
     """Return when the activity is in history: another instance has gone through since."""
-    scenario.client.wait_for_orchestration_start(instance_id, timeout=20)
-    other = scenario.start("flow")
-    scenario.client.raise_orchestration_event(other, "go")
-    scenario.wait(other)
+    harness.client.wait_for_orchestration_start(instance_id, timeout=20)
+    other = harness.start("flow")
+    harness.client.raise_orchestration_event(other, "go")
+    harness.wait(other)
 
 
-def test_a_large_result_arrives_or_fails_naming_the_limit(scenario: Scenario) -> None:
+def test_a_large_result_arrives_or_fails_naming_the_limit(harness: Harness) -> None:
     size = 5 * 1024 * 1024
 
     def large(_ctx: task.ActivityContext) -> str:
@@ -183,9 +183,9 @@ def test_a_large_result_arrives_or_fails_naming_the_limit(scenario: Scenario) ->
     def measures(ctx: task.OrchestrationContext) -> Steps:
         return len((yield ctx.call_activity(large)))
 
-    scenario.host(measures, activities=(large,))
+    harness.host(measures, activities=(large,))
 
-    assert scenario.run(measures).get_output() == size
+    assert harness.run(measures).get_output() == size
 
 
 def test_a_result_beyond_every_limit_fails_its_activity(failure: Any) -> None:
@@ -198,27 +198,27 @@ def test_a_result_beyond_every_limit_fails_its_activity(failure: Any) -> None:
     assert "limit" in failure(calls, activities=(enormous,)).message
 
 
-def test_the_state_of_an_unknown_id_is_none(scenario: Scenario) -> None:
-    assert scenario.client.get_orchestration_state("nobody") is None
+def test_the_state_of_an_unknown_id_is_none(harness: Harness) -> None:
+    assert harness.client.get_orchestration_state("nobody") is None
 
 
-def test_waiting_for_an_unknown_id_returns_none_at_once(scenario: Scenario) -> None:
-    assert scenario.client.wait_for_orchestration_completion("nobody", timeout=20) is None
+def test_waiting_for_an_unknown_id_returns_none_at_once(harness: Harness) -> None:
+    assert harness.client.wait_for_orchestration_completion("nobody", timeout=20) is None
 
 
-def test_an_event_for_an_unknown_id_names_it(scenario: Scenario) -> None:
+def test_an_event_for_an_unknown_id_names_it(harness: Harness) -> None:
     with pytest.raises(InstanceNotFoundError, match="nobody") as caught:
-        scenario.client.raise_orchestration_event("nobody", "go")
+        harness.client.raise_orchestration_event("nobody", "go")
 
     assert isinstance(caught.value, grpc.RpcError)
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-def test_a_duplicate_id_names_it(scenario: Scenario) -> None:
-    scenario.start("anything", instance_id="taken")
+def test_a_duplicate_id_names_it(harness: Harness) -> None:
+    harness.start("anything", instance_id="taken")
 
     with pytest.raises(InstanceExistsError, match="taken") as caught:
-        scenario.start("anything", instance_id="taken")
+        harness.start("anything", instance_id="taken")
 
     assert caught.value.code() is grpc.StatusCode.ALREADY_EXISTS
 
@@ -245,13 +245,13 @@ def send(channel: Any, method: Any) -> Any:
 
 
 @pytest.mark.parametrize("method", methods.of(TASKHUB), ids=lambda method: method.name)
-def test_malformed_bytes_are_refused_on_every_rpc(scenario: Scenario, method: Any) -> None:
+def test_malformed_bytes_are_refused_on_every_rpc(harness: Harness, method: Any) -> None:
     with (
-        grpc.insecure_channel(scenario.address) as channel,
+        grpc.insecure_channel(harness.address) as channel,
         pytest.raises(grpc.RpcError) as caught,
     ):
         send(channel, method)
 
     expected = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED}
     assert caught.value.code() in expected
-    assert scenario.client.get_orchestration_state("nobody") is None
+    assert harness.client.get_orchestration_state("nobody") is None

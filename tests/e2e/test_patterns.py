@@ -14,7 +14,7 @@ from durabletask import task
 from durabletask.client import OrchestrationStatus
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Scenario
+    from tests.e2e.conftest import Harness
 
 Steps = Generator[task.Task[Any], Any, Any]
 
@@ -44,67 +44,67 @@ def plain(_ctx: task.OrchestrationContext) -> str:
 
 
 @pytest.mark.parametrize("orchestrator", [chain, chain_async])
-def test_a_chain_returns_its_results_in_order(scenario: Scenario, orchestrator: Any) -> None:
-    scenario.host(orchestrator, activities=(hello, hello_async))
+def test_a_chain_returns_its_results_in_order(harness: Harness, orchestrator: Any) -> None:
+    harness.host(orchestrator, activities=(hello, hello_async))
 
-    state = scenario.run(orchestrator, input=["Tokyo", "Seattle", "London"])
+    state = harness.run(orchestrator, input=["Tokyo", "Seattle", "London"])
 
     assert state.serialized_output == '["Hello Tokyo!", "Hello Seattle!", "Hello London!"]'
 
 
-def test_a_plain_function_is_an_orchestrator(scenario: Scenario) -> None:
-    scenario.host(plain)
+def test_a_plain_function_is_an_orchestrator(harness: Harness) -> None:
+    harness.host(plain)
 
-    assert scenario.run(plain).get_output() == "done at once"
+    assert harness.run(plain).get_output() == "done at once"
 
 
-def test_fan_out_keeps_the_order_of_its_tasks(scenario: Scenario) -> None:
+def test_fan_out_keeps_the_order_of_its_tasks(harness: Harness) -> None:
     def square(_ctx: task.ActivityContext, number: int) -> int:
         return number * number
 
     async def squares(ctx: task.OrchestrationContext, count: int) -> list[int]:
         return await task.when_all([ctx.call_activity(square, input=n) for n in range(count)])
 
-    scenario.host(squares, activities=(square,))
+    harness.host(squares, activities=(square,))
 
-    assert scenario.run(squares, input=40).get_output() == [n * n for n in range(40)]
+    assert harness.run(squares, input=40).get_output() == [n * n for n in range(40)]
 
 
-def test_a_parent_gets_the_results_of_its_children(scenario: Scenario) -> None:
+def test_a_parent_gets_the_results_of_its_children(harness: Harness) -> None:
     async def parent(ctx: task.OrchestrationContext) -> list[list[str]]:
         children = [ctx.call_sub_orchestrator(chain_async, input=[n]) for n in ("Ada", "Alan")]
         return await task.when_all(children)
 
-    scenario.host(parent, chain_async, activities=(hello_async,))
+    harness.host(parent, chain_async, activities=(hello_async,))
 
-    assert scenario.run(parent).get_output() == [["Hello Ada!"], ["Hello Alan!"]]
+    assert harness.run(parent).get_output() == [["Hello Ada!"], ["Hello Alan!"]]
 
 
-def test_a_timer_fires(scenario: Scenario) -> None:
+def test_a_timer_fires(harness: Harness) -> None:
     async def nap(ctx: task.OrchestrationContext) -> float:
         before = ctx.current_utc_datetime
         await ctx.create_timer(timedelta(milliseconds=50))
         return (ctx.current_utc_datetime - before).total_seconds()
 
-    scenario.host(nap)
+    harness.host(nap)
 
-    assert scenario.run(nap).get_output() >= 0.05
+    assert harness.run(nap).get_output() >= 0.05
 
 
-def test_events_arrive_in_order_whatever_their_case(scenario: Scenario) -> None:
+def test_events_arrive_in_order_whatever_their_case(harness: Harness) -> None:
     async def collect(ctx: task.OrchestrationContext) -> list[int]:
         return [await ctx.wait_for_external_event("Number", data_type=int) for _ in range(3)]
 
-    scenario.host(collect)
+    harness.host(collect)
 
-    instance_id = scenario.start(collect)
+    instance_id = harness.start(collect)
     for number, name in enumerate(("number", "NUMBER", "Number")):
-        scenario.client.raise_orchestration_event(instance_id, name, data=number)
+        harness.client.raise_orchestration_event(instance_id, name, data=number)
 
-    assert scenario.wait(instance_id).get_output() == [0, 1, 2]
+    assert harness.wait(instance_id).get_output() == [0, 1, 2]
 
 
-def test_an_event_that_never_comes_times_out(scenario: Scenario) -> None:
+def test_an_event_that_never_comes_times_out(harness: Harness) -> None:
     async def impatient(ctx: task.OrchestrationContext) -> str:
         try:
             await ctx.wait_for_external_event("approval", timeout=timedelta(milliseconds=20))
@@ -112,41 +112,41 @@ def test_an_event_that_never_comes_times_out(scenario: Scenario) -> None:
             return "nobody came"
         return "somebody came"
 
-    scenario.host(impatient)
+    harness.host(impatient)
 
-    assert scenario.run(impatient).get_output() == "nobody came"
+    assert harness.run(impatient).get_output() == "nobody came"
 
 
-def test_the_first_of_an_event_and_a_timer_wins(scenario: Scenario) -> None:
+def test_the_first_of_an_event_and_a_timer_wins(harness: Harness) -> None:
     async def race(ctx: task.OrchestrationContext) -> str:
         approval = ctx.wait_for_external_event("approval", data_type=str)
         winner = await task.when_any([approval, ctx.create_timer(timedelta(hours=1))])
         return approval.get_result() if winner is approval else "too late"
 
-    scenario.host(race)
+    harness.host(race)
 
-    instance_id = scenario.start(race)
-    scenario.client.raise_orchestration_event(instance_id, "approval", data="Ada")
+    instance_id = harness.start(race)
+    harness.client.raise_orchestration_event(instance_id, "approval", data="Ada")
 
-    assert scenario.wait(instance_id).get_output() == "Ada"
+    assert harness.wait(instance_id).get_output() == "Ada"
 
 
-def test_one_orchestration_sends_an_event_to_another(scenario: Scenario) -> None:
+def test_one_orchestration_sends_an_event_to_another(harness: Harness) -> None:
     async def sender(ctx: task.OrchestrationContext, target: str) -> None:
         ctx.send_event(target, "ping", data={"from": ctx.instance_id})
 
     async def receiver(ctx: task.OrchestrationContext) -> Any:
         return await ctx.wait_for_external_event("ping")
 
-    scenario.host(sender, receiver)
+    harness.host(sender, receiver)
 
-    receiving = scenario.start(receiver)
-    scenario.start(sender, input=receiving, instance_id="the-sender")
+    receiving = harness.start(receiver)
+    harness.start(sender, input=receiving, instance_id="the-sender")
 
-    assert scenario.wait(receiving).get_output() == {"from": "the-sender"}
+    assert harness.wait(receiving).get_output() == {"from": "the-sender"}
 
 
-def test_a_failing_activity_is_tried_again(scenario: Scenario) -> None:
+def test_a_failing_activity_is_tried_again(harness: Harness) -> None:
     attempts: list[int] = []
 
     def flaky(_ctx: task.ActivityContext) -> int:
@@ -161,13 +161,13 @@ def test_a_failing_activity_is_tried_again(scenario: Scenario) -> None:
         )
         return await ctx.call_activity(flaky, retry_policy=policy)
 
-    scenario.host(stubborn, activities=(flaky,))
+    harness.host(stubborn, activities=(flaky,))
 
-    assert scenario.run(stubborn).get_output() == 3
+    assert harness.run(stubborn).get_output() == 3
     assert attempts == [1, 2, 3]
 
 
-def test_retries_of_a_child_reuse_its_id(scenario: Scenario) -> None:
+def test_retries_of_a_child_reuse_its_id(harness: Harness) -> None:
     attempts: list[str] = []
 
     def flaky_child(ctx: task.OrchestrationContext) -> str:
@@ -182,13 +182,13 @@ def test_retries_of_a_child_reuse_its_id(scenario: Scenario) -> None:
         )
         return await ctx.call_sub_orchestrator(flaky_child, retry_policy=policy)
 
-    scenario.host(stubborn, flaky_child)
+    harness.host(stubborn, flaky_child)
 
-    assert scenario.run(stubborn).get_output() == "at last"
+    assert harness.run(stubborn).get_output() == "at last"
     assert len(set(attempts)) == 1
 
 
-def test_failures_keep_their_type_across_activity_child_and_parent(scenario: Scenario) -> None:
+def test_failures_keep_their_type_across_activity_child_and_parent(harness: Harness) -> None:
     def broken(_ctx: task.ActivityContext) -> None:
         raise LookupError("no such order") from ValueError("bad key")
 
@@ -204,14 +204,14 @@ def test_failures_keep_their_type_across_activity_child_and_parent(scenario: Sce
             return f"{error.details.error_type} from {inner.error_type}: {inner.message}"
         return "nothing failed"
 
-    scenario.host(parent, child, activities=(broken,))
+    harness.host(parent, child, activities=(broken,))
 
-    assert scenario.run(parent).get_output() == (
+    assert harness.run(parent).get_output() == (
         "durabletask.task.TaskFailedError from builtins.LookupError: no such order"
     )
 
 
-def test_continue_as_new_carries_unread_events(scenario: Scenario) -> None:
+def test_continue_as_new_carries_unread_events(harness: Harness) -> None:
     async def tally(ctx: task.OrchestrationContext, seen: list[int]) -> list[int] | None:
         seen = [*seen, await ctx.wait_for_external_event("item", data_type=int)]
         if len(seen) == 5:
@@ -219,16 +219,16 @@ def test_continue_as_new_carries_unread_events(scenario: Scenario) -> None:
         ctx.continue_as_new(seen, save_events=True)
         return None
 
-    scenario.host(tally)
+    harness.host(tally)
 
-    instance_id = scenario.start(tally, input=[])
+    instance_id = harness.start(tally, input=[])
     for number in range(5):
-        scenario.client.raise_orchestration_event(instance_id, "item", data=number)
+        harness.client.raise_orchestration_event(instance_id, "item", data=number)
 
-    assert scenario.wait(instance_id).get_output() == [0, 1, 2, 3, 4]
+    assert harness.wait(instance_id).get_output() == [0, 1, 2, 3, 4]
 
 
-def test_nothing_moves_while_suspended(scenario: Scenario) -> None:
+def test_nothing_moves_while_suspended(harness: Harness) -> None:
     started, finish = threading.Event(), threading.Event()
     runs: list[int] = []
 
@@ -242,41 +242,41 @@ def test_nothing_moves_while_suspended(scenario: Scenario) -> None:
         first = await ctx.call_activity(slow)
         return [first, await ctx.call_activity(hello, input="Ada")]
 
-    scenario.host(worker_bee, activities=(slow, hello))
-    instance_id = scenario.start(worker_bee)
+    harness.host(worker_bee, activities=(slow, hello))
+    instance_id = harness.start(worker_bee)
     assert started.wait(timeout=20)
 
-    scenario.client.suspend_orchestration(instance_id)
+    harness.client.suspend_orchestration(instance_id)
     finish.set()
-    suspended = scenario.client.get_orchestration_state(instance_id)
-    scenario.client.resume_orchestration(instance_id)
+    suspended = harness.client.get_orchestration_state(instance_id)
+    harness.client.resume_orchestration(instance_id)
 
     assert suspended is not None
     assert suspended.runtime_status is OrchestrationStatus.SUSPENDED
-    assert scenario.wait(instance_id).get_output() == ["slow result", "Hello Ada!"]
+    assert harness.wait(instance_id).get_output() == ["slow result", "Hello Ada!"]
     assert runs == [1]
 
 
-def test_terminate_ends_a_waiting_instance_and_its_children(scenario: Scenario) -> None:
+def test_terminate_ends_a_waiting_instance_and_its_children(harness: Harness) -> None:
     async def waits(ctx: task.OrchestrationContext) -> None:
         await ctx.wait_for_external_event("never")
 
     async def parent(ctx: task.OrchestrationContext) -> None:
         await ctx.call_sub_orchestrator(waits, instance_id="the-child")
 
-    scenario.host(parent, waits)
-    instance_id = scenario.start(parent)
-    scenario.client.wait_for_orchestration_start(instance_id, timeout=20)
+    harness.host(parent, waits)
+    instance_id = harness.start(parent)
+    harness.client.wait_for_orchestration_start(instance_id, timeout=20)
 
-    scenario.client.terminate_orchestration(instance_id, output="enough")
+    harness.client.terminate_orchestration(instance_id, output="enough")
 
-    state = scenario.wait(instance_id)
+    state = harness.wait(instance_id)
     assert state.runtime_status is OrchestrationStatus.TERMINATED
     assert state.get_output() == "enough"
-    assert scenario.wait("the-child").runtime_status is OrchestrationStatus.TERMINATED
+    assert harness.wait("the-child").runtime_status is OrchestrationStatus.TERMINATED
 
 
-def test_custom_status_and_input_are_visible(scenario: Scenario) -> None:
+def test_custom_status_and_input_are_visible(harness: Harness) -> None:
     @dataclass
     class Progress:
         done: int
@@ -285,20 +285,20 @@ def test_custom_status_and_input_are_visible(scenario: Scenario) -> None:
         ctx.set_custom_status(Progress(total))
         await ctx.wait_for_external_event("go on")
 
-    scenario.host(reports)
-    instance_id = scenario.start(reports, input=7)
-    scenario.client.raise_orchestration_event(instance_id, "go on")
+    harness.host(reports)
+    instance_id = harness.start(reports, input=7)
+    harness.client.raise_orchestration_event(instance_id, "go on")
 
-    state = scenario.wait(instance_id)
+    state = harness.wait(instance_id)
 
     assert state.get_custom_status(Progress) == Progress(7)
     assert state.get_input() == 7
 
 
-def test_many_instances_run_side_by_side(scenario: Scenario) -> None:
-    scenario.host(chain_async, activities=(hello_async,))
+def test_many_instances_run_side_by_side(harness: Harness) -> None:
+    harness.host(chain_async, activities=(hello_async,))
 
-    ids = [scenario.start(chain_async, input=[str(n), "x"]) for n in range(50)]
+    ids = [harness.start(chain_async, input=[str(n), "x"]) for n in range(50)]
 
     for n, instance_id in enumerate(ids):
-        assert scenario.wait(instance_id).get_output() == [f"Hello {n}!", "Hello x!"]
+        assert harness.wait(instance_id).get_output() == [f"Hello {n}!", "Hello x!"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders.stages import MARKED, Stage, stage_on
+from tests.interop.harness import MARKED, Harness, harness_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +19,6 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def stage(engine: str, tmp_path: Path) -> Iterator[Stage]:
-    with stage_on(engine, tmp_path) as stage:
-        yield stage
+def harness(engine: str, tmp_path: Path) -> Iterator[Harness]:
+    with harness_on(engine, tmp_path) as harness:
+        yield harness

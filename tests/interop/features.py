@@ -1,8 +1,6 @@
 """What our SDK can do on which engine: every cell that is not simply passed, and why.
 
 `tests/interop/test_engines.py` holds the engines to it; the texts are what a user sees.
-
-Knows nothing about tests or their results.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ GO = "durabletask-go 0.14.0"
 
 @dataclass(frozen=True, slots=True)
 class NotPassed:
-    """A feature that an engine has not, or has not right; `seen` is what the user gets."""
+    """A feature that an engine does not offer, or with a defect; `seen` is what the user sees."""
 
     kind: str
     seen: str
@@ -75,13 +73,13 @@ UNPLAYED = (
         "Dapr 1.18 (daprd)",
         dialects.DAPR,
         "[daprd](https://github.com/dapr/dapr) needs Dapr's placement and scheduler services beside "
-        "it, which no package registry serves. It is built on durabletask-go and has its contract.",
+        "it, which no package registry has. It is built on durabletask-go and has the same contract.",
     ),
     Unplayed(
         "Durable Task Scheduler",
         dialects.TASKHUB,
-        "it is a service in Azure, whose emulator comes as a container image only. What "
-        "`durabletask-scheduler` sends is tested against a double in "
+        "it is a service in Azure, and its emulator is available as a container image only. What "
+        "`durabletask-scheduler` sends is tested with a fake scheduler in "
         "[tests/scheduler](../tests/scheduler).",
     ),
 )
@@ -90,20 +88,20 @@ NOT_PASSED: dict[tuple[str, str], NotPassed] = {
     ("entities", GO): NotPassed(
         NOT_OFFERED,
         "`UnsupportedByEngineError` in an orchestrator and `UnsupportedOperationError` from the "
-        "client, before anything is sent: the engine dies of an action that it does not know",
+        "client, before anything is sent: the engine crashes on an action that it does not know",
         source("runtimestate/applier.go"),
     ),
     ("versioning", GO): NotPassed(
         DEFECT,
-        "it drops the version, so `ctx.version` is None, and the client warns of that; versions by "
-        "name work, see patches",
+        "it drops the version, so `ctx.version` is None, and the client logs a warning; named "
+        "versions work, see patches",
         source("executor.go"),
     ),
     ("patches", OURS): NotPassed(
         NOT_OFFERED,
         '`UnsupportedByEngineError`, which says to compare `ctx.version`; under `dialect="dapr"` '
-        "it has them",
-        "Microsoft's contract has no place for them",
+        "they work",
+        "Microsoft's contract has no field for them",
     ),
     ("restart", GO): NotPassed(
         NOT_OFFERED,
@@ -117,12 +115,12 @@ NOT_PASSED: dict[tuple[str, str], NotPassed] = {
     ),
     ("rerun", GO): NotPassed(
         NOT_OFFERED,
-        "`UnsupportedOperationError`: the call is there, and its SQLite backend does not have it",
+        "`UnsupportedOperationError`: the method exists, but the SQLite backend does not support it",
         source("sqlite/sqlite.go"),
     ),
     ("queries", GO): NotPassed(
         NOT_OFFERED,
-        "`UnsupportedOperationError`, before anything is sent, which names `list_instance_ids`",
+        "`UnsupportedOperationError`, before anything is sent; it names `list_instance_ids`",
         "its contract has no QueryInstances",
     ),
 }

@@ -1,8 +1,6 @@
 """Lay out what runs on which engine as tables: each cell is a test, and how it ended.
 
 The page holds no figures, dates or paths, so it changes only when a result or a claim does.
-
-Knows nothing about pytest but the names that it gives to tests.
 """
 
 from __future__ import annotations
@@ -24,36 +22,36 @@ if TYPE_CHECKING:
 _HEAD = f"""\
 # Engines
 
-Our SDK runs on every engine of the Durable Task protocol with the same code. What it finds there
-is below. Written by `hatch run engines`, which plays `tests/interop`: each cell is a test, on a
-running engine, with our client and worker; a test that expects less than a feature claims what a
-user sees instead.
+Our SDK runs on every engine of the Durable Task protocol with the same code. This page shows which
+features work on which engine. It is written by `hatch run engines`, which runs `tests/interop`: each
+cell is a test with our client and worker on a running engine. Where a feature does not work, the
+test checks what the user sees instead.
 
 ## Features
 
-An engine has a feature, or has not, or has it with a defect that the SDK cannot make good.
+An engine offers a feature, does not offer it, or has a defect in it that the SDK cannot work around.
 {GO} is the head of its main branch, with a SQLite file.
 """
 
 _NOT_RUN = """\
-Not run means:
+Engines that are not run:
 """
 
 _SHIELDS = f"""\
-## What {GO} does otherwise, and our users do not feel
+## Differences of {GO} that our SDK hides
 
 The same test passes on {OURS}.
 """
 
 _DIFFERENCES = f"""\
-## What {GO} does otherwise, and is felt
+## Differences of {GO} that users see
 """
 
 _STRANGERS = f"""\
 ## Other SDKs on {OURS}
 
-Unchanged, all at the same time on one sidecar, each on a task hub of its own; Dapr's for Python,
-which cannot name one, is on the default.
+Unchanged, all at the same time on one sidecar, each in a task hub of its own. Dapr's SDK for Python
+cannot name a task hub, so it uses the default one.
 """
 
 

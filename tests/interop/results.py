@@ -1,7 +1,4 @@
-"""Run the interop tests and remember how each of them ended.
-
-Knows nothing about tables.
-"""
+"""Run the interop tests and remember how each of them ended."""
 
 from __future__ import annotations
 

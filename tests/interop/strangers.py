@@ -17,7 +17,7 @@ SCENARIOS = {
     "terminate": "what_is_terminated_ends_with_the_output_it_is_given",
     "failure details": "a_failure_tells_what_went_wrong",
 }
-"""What the SDKs of others are asked for, and its name in `tools/peer`."""
+"""What the SDKs of others are asked for, and its name in the programs of `tests/interop`."""
 
 STRANGERS = (
     "durabletask for Python (Microsoft)",

@@ -13,8 +13,8 @@ import pytest
 from durabletask import task
 from durabletask.client import OrchestrationStatus
 from durabletask.transport.errors import InstanceExistsError, InstanceStatusError
-from tests.builders.stages import Stage
 from tests.interop.features import GO, OURS
+from tests.interop.harness import Harness
 
 if TYPE_CHECKING:
     pass
@@ -27,7 +27,7 @@ def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:
     return (yield ctx.wait_for_external_event("end"))
 
 
-def test_the_id_of_what_has_ended_stays_taken(stage: Stage, engine: str) -> None:
+def test_the_id_of_an_ended_instance_stays_taken(harness: Harness, engine: str) -> None:
     def echo(_ctx: task.OrchestrationContext, value: Any) -> Any:
         return value
 
@@ -36,48 +36,48 @@ def test_the_id_of_what_has_ended_stays_taken(stage: Stage, engine: str) -> None
         OrchestrationStatus.FAILED,
         OrchestrationStatus.TERMINATED,
     ]
-    stage.host(echo)
-    stage.output(stage.start(echo, instance_id="one", input="first"))
+    harness.host(echo)
+    harness.output(harness.start(echo, instance_id="one", input="first"))
 
     if engine == GO:
         with pytest.raises(InstanceExistsError):
-            stage.start(echo, instance_id="one", input="second", reuse_id_policy=ended)
-        stage.client.purge_orchestration("one")
+            harness.start(echo, instance_id="one", input="second", reuse_id_policy=ended)
+        harness.client.purge_orchestration("one")
 
-    again = stage.start(echo, instance_id="one", input="second", reuse_id_policy=ended)
-    assert stage.output(again) == "second"
+    again = harness.start(echo, instance_id="one", input="second", reuse_id_policy=ended)
+    assert harness.output(again) == "second"
 
 
-def test_what_is_told_to_an_instance_without_a_worker_waits(
-    stage: Stage,
+def test_a_control_call_without_a_worker_takes_effect_later(
+    harness: Harness,
     engine: str,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Users wait for it longer; that it never answers is so at once.
     monkeypatch.setattr("durabletask.client._dapr.PATIENCE", 0.5)
-    instance_id = stage.start(waiting)
+    instance_id = harness.start(waiting)
 
-    stage.client.terminate_orchestration(instance_id, output="enough")
+    harness.client.terminate_orchestration(instance_id, output="enough")
 
     late = [text for text in caplog.messages if "takes effect when a worker runs" in text]
     if engine == OURS:
         assert not late
     else:
         assert late
-        assert stage.status(instance_id) is OrchestrationStatus.PENDING
-        stage.host(waiting)
-    assert stage.wait(instance_id).runtime_status is OrchestrationStatus.TERMINATED
+        assert harness.status(instance_id) is OrchestrationStatus.PENDING
+        harness.host(waiting)
+    assert harness.wait(instance_id).runtime_status is OrchestrationStatus.TERMINATED
 
 
-def test_what_runs_is_not_purged(stage: Stage, engine: str) -> None:
-    stage.host(waiting)
-    instance_id = stage.started(waiting)
+def test_a_running_instance_is_not_purged(harness: Harness, engine: str) -> None:
+    harness.host(waiting)
+    instance_id = harness.started(waiting)
 
     if engine == GO:
         with pytest.raises(InstanceStatusError):
-            stage.client.purge_orchestration(instance_id)
+            harness.client.purge_orchestration(instance_id)
     else:
-        assert stage.client.purge_orchestration(instance_id).deleted_instance_count == 0
+        assert harness.client.purge_orchestration(instance_id).deleted_instance_count == 0
 
-    assert stage.status(instance_id) is OrchestrationStatus.RUNNING
+    assert harness.status(instance_id) is OrchestrationStatus.RUNNING

@@ -14,11 +14,11 @@ from durabletask.client import OrchestrationStatus
 from durabletask.entities import EntityInstanceId
 from durabletask.protocol.dialects import DAPR, TASKHUB
 from durabletask.transport.errors import UnsupportedOperationError
-from tests.builders import engine_features, interop
-from tests.builders.engine_features import double
-from tests.builders.relay import relay
-from tests.builders.stages import ENGINES, MARKED, Stage, stage_at, stage_on
+from tests.interop import feature_claims, scenarios
+from tests.interop.feature_claims import double
 from tests.interop.features import FEATURES, GO, NOT_PASSED, OURS, PLAYED
+from tests.interop.harness import ENGINES, MARKED, Harness, harness_at, harness_on
+from tests.interop.proxy import proxied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,71 +30,77 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(600)
 
 
-def _entities_are_refused(stage: Stage) -> None:
+def _entities_are_refused(harness: Harness) -> None:
     entity = EntityInstanceId("counter", "one")
 
     def call(ctx: task.OrchestrationContext, _: Any) -> Any:
         yield ctx.call_entity(entity, "add", 1)
 
-    stage.host(call, activities=(double,))
+    harness.host(call, activities=(double,))
 
     with pytest.raises(UnsupportedOperationError, match="cannot keep entities") as refused:
-        stage.client.signal_entity(entity, "add", 1)
+        harness.client.signal_entity(entity, "add", 1)
     assert not refused.value.refusal.sent
-    details = stage.wait(stage.start(call)).failure_details
+    details = harness.wait(harness.start(call)).failure_details
     assert details is not None
     assert details.error_type.endswith("UnsupportedByEngineError")
     # An action that it does not know would have killed it.
-    assert stage.status("nobody") is None
+    assert harness.status("nobody") is None
 
 
-def _the_version_is_dropped(stage: Stage) -> None:
+def _the_version_is_dropped(harness: Harness) -> None:
     def versioned(ctx: task.OrchestrationContext, _: Any) -> Any:
         return ctx.version
 
-    stage.host(versioned)
+    harness.host(versioned)
 
-    assert stage.result(versioned, version="2.1") is None
+    assert harness.result(versioned, version="2.1") is None
 
 
-def _patches_are_refused(stage: Stage) -> None:
+def _patches_are_refused(harness: Harness) -> None:
     def patched(ctx: task.OrchestrationContext, _: Any) -> bool:
         return ctx.is_patched("anything")
 
-    stage.host(patched)
+    harness.host(patched)
 
-    details = stage.wait(stage.start(patched)).failure_details
+    details = harness.wait(harness.start(patched)).failure_details
     assert details is not None
     assert details.error_type.endswith("UnsupportedByEngineError")
     assert "ctx.version" in details.message
 
 
-def _is_refused(call: Callable[[Stage], Any], *, sent: bool, text: str) -> Callable[[Stage], None]:
-    def play(stage: Stage) -> None:
+def _is_refused(
+    call: Callable[[Harness], Any], *, sent: bool, text: str
+) -> Callable[[Harness], None]:
+    def play(harness: Harness) -> None:
         with pytest.raises(UnsupportedOperationError, match=text) as refused:
-            call(stage)
+            call(harness)
         assert refused.value.refusal.sent is sent
 
     return play
 
 
-INSTEAD: dict[tuple[str, str], Callable[[Stage], None]] = {
+INSTEAD: dict[tuple[str, str], Callable[[Harness], None]] = {
     ("entities", GO): _entities_are_refused,
     ("versioning", GO): _the_version_is_dropped,
     ("patches", OURS): _patches_are_refused,
     ("restart", GO): _is_refused(
-        lambda stage: stage.client.restart_orchestration("one"), sent=False, text="schedule a new"
+        lambda harness: harness.client.restart_orchestration("one"),
+        sent=False,
+        text="schedule a new",
     ),
     ("rewind", GO): _is_refused(
-        lambda stage: stage.client.rewind_orchestration("one"), sent=False, text="schedule a new"
+        lambda harness: harness.client.rewind_orchestration("one"),
+        sent=False,
+        text="schedule a new",
     ),
     ("rerun", GO): _is_refused(
-        lambda stage: stage.client.rerun_orchestration_from_event("one", 2),
+        lambda harness: harness.client.rerun_orchestration_from_event("one", 2),
         sent=True,
         text="cannot run an instance again from an event",
     ),
     ("queries", GO): _is_refused(
-        lambda stage: stage.client.get_all_orchestration_states(),
+        lambda harness: harness.client.get_all_orchestration_states(),
         sent=False,
         text="list_instance_ids",
     ),
@@ -102,17 +108,17 @@ INSTEAD: dict[tuple[str, str], Callable[[Stage], None]] = {
 
 
 def test_every_feature_of_the_table_is_played() -> None:
-    assert [*engine_features.FEATURES, "stateful history"] == list(FEATURES)
+    assert [*feature_claims.FEATURES, "stateful history"] == list(FEATURES)
     assert set(INSTEAD) == set(NOT_PASSED)
     assert set(ENGINES) == set(PLAYED)
 
 
-@pytest.mark.parametrize("feature", engine_features.FEATURES)
+@pytest.mark.parametrize("feature", feature_claims.FEATURES)
 @pytest.mark.parametrize("engine", MARKED)
 def test_a_feature_works(engine: str, feature: str, tmp_path: Path) -> None:
-    play = INSTEAD.get((feature, engine), engine_features.FEATURES[feature])
-    with stage_on(engine, tmp_path) as stage:
-        play(stage)
+    play = INSTEAD.get((feature, engine), feature_claims.FEATURES[feature])
+    with harness_on(engine, tmp_path) as harness:
+        play(harness)
 
 
 STEPS = 500
@@ -129,14 +135,14 @@ def test_late_turns_weigh_no_more_than_early_ones(engine: str, tmp_path: Path) -
         return steps
 
     with (
-        interop.needed(),
+        scenarios.needed(),
         ENGINES[engine](tmp_path) as address,
-        relay(address, DAPR if engine == GO else TASKHUB) as (relayed, turns),
-        stage_at(relayed) as stage,
+        proxied(address, DAPR if engine == GO else TASKHUB) as (address_of_proxy, turns),
+        harness_at(address_of_proxy) as harness,
     ):
-        stage.host(chain, activities=(double,))
-        state = stage.client.wait_for_orchestration_completion(
-            stage.start(chain, input=STEPS), timeout=300
+        harness.host(chain, activities=(double,))
+        state = harness.client.wait_for_orchestration_completion(
+            harness.start(chain, input=STEPS), timeout=300
         )
 
     assert state is not None

@@ -1,45 +1,47 @@
 """Microsoft's SDK for JavaScript, unchanged, on our sidecar.
 
-The scenarios lie in `tools/peers/js`: each is a claim, asserted there. One process of Node plays
-all of them at once.
+The scenarios are in `tests/interop/javascript`: each is a claim, asserted there. One process of
+Node runs all of them at once.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from tests.builders import interop
+from tests.interop import scenarios
 from tools.peers import javascript
 
 # The first run installs the SDK.
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(600), pytest.mark.xdist_group("javascript")]
 
-NAMES = interop.names([javascript.FOLDER / "scenarios.js"], r"^exports\.(\w+) = ")
+_PROGRAMS = Path(__file__).with_name("javascript")
+NAMES = scenarios.names([_PROGRAMS / "scenarios.js"], r"^exports\.(\w+) = ")
 
 
 @dataclass(frozen=True, slots=True)
 class Play:
     """How the scenarios went, and what our process logged meanwhile."""
 
-    ends: interop.Ends
+    ends: scenarios.Ends
     logged: list[str]
 
 
 @pytest.fixture(scope="module")
 def play(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Play:
     folder = tmp_path_factory.mktemp("javascript")
-    with interop.needed(), interop.listening_sidecar(folder) as (address, logged):
-        printed = javascript.run(javascript.FOLDER / "play.js", address, *interop.chosen(request))
-    return Play(interop.read(printed), logged)
+    with scenarios.needed(), scenarios.logged_sidecar(folder) as (address, logged):
+        printed = javascript.run(_PROGRAMS / "microsoft.js", address, *scenarios.chosen(request))
+    return Play(scenarios.read(printed), logged)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_javascript_sdk_finds_that(play: Play, name: str) -> None:
     """Fulfilled, and the SDK warns of nothing but the failures that the scenario provokes."""
     assert play.ends[name].error is None, play.ends[name].error
-    assert play.ends[name].heard == frozenset()
+    assert play.ends[name].warnings == frozenset()
 
 
 def test_our_sidecar_warns_of_nothing_while_the_javascript_sdk_uses_it(play: Play) -> None:
@@ -47,7 +49,7 @@ def test_our_sidecar_warns_of_nothing_while_the_javascript_sdk_uses_it(play: Pla
 
 
 def test_every_scenario_of_the_javascript_sdk_is_found() -> None:
-    source = (javascript.FOLDER / "scenarios.js").read_text()
+    source = (_PROGRAMS / "scenarios.js").read_text()
 
     assert len(set(NAMES)) == source.count("exports.") > 0
 

@@ -13,8 +13,8 @@ import pytest
 
 from durabletask import task
 from durabletask.client import OrchestrationStatus
-from tests.builders.stages import PATIENCE, Stage, stage_at, stage_on
 from tests.interop.features import GO, OURS
+from tests.interop.harness import PATIENCE, Harness, harness_at, harness_on
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,25 +31,25 @@ def waiting(ctx: task.OrchestrationContext, _: Any) -> Any:
     return (yield ctx.wait_for_external_event("end"))
 
 
-def test_a_sent_event_is_an_event_to_its_target(stage: Stage) -> None:
+def test_a_sent_event_is_received_as_an_event(harness: Harness) -> None:
     def sends(ctx: task.OrchestrationContext, target: str) -> Any:
         ctx.send_event(target, "end", data="another's")
         ctx.send_event(ctx.instance_id, "end", data="my own")
         return (yield ctx.wait_for_external_event("end"))
 
-    stage.host(sends, waiting)
-    target = stage.started(waiting)
+    harness.host(sends, waiting)
+    target = harness.started(waiting)
 
-    assert stage.result(sends, input=target) == "my own"
-    assert stage.output(target) == "another's"
+    assert harness.result(sends, input=target) == "my own"
+    assert harness.output(target) == "another's"
 
 
-def test_every_attempt_of_a_retried_call_has_its_answer(stage: Stage) -> None:
+def test_every_attempt_of_a_retried_call_has_its_answer(harness: Harness) -> None:
     def shaky(_ctx: task.ActivityContext, name: str) -> int:
-        stage.calls[name] += 1
-        if stage.calls[name] < 4:
+        harness.calls[name] += 1
+        if harness.calls[name] < 4:
             raise OSError("not yet")
-        return stage.calls[name]
+        return harness.calls[name]
 
     def child(ctx: task.OrchestrationContext, _: Any) -> int:
         return shaky(task.ActivityContext("", 0), ctx.instance_id)
@@ -66,65 +66,65 @@ def test_every_attempt_of_a_retried_call_has_its_answer(stage: Stage) -> None:
             )
         )
 
-    stage.host(persistent, child, activities=(shaky,))
+    harness.host(persistent, child, activities=(shaky,))
 
-    assert stage.result(persistent)[:2] == [4, 4]
-
-
-def test_a_start_does_not_wait_for_a_worker(stage: Stage) -> None:
-    instance_id = stage.start(waiting)
-
-    assert stage.status(instance_id) is OrchestrationStatus.PENDING
-    stage.host(waiting)
-    stage.client.wait_for_orchestration_start(instance_id, timeout=PATIENCE)
-    stage.client.raise_orchestration_event(instance_id, "end", data="begun after all")
-    assert stage.output(instance_id) == "begun after all"
+    assert harness.result(persistent)[:2] == [4, 4]
 
 
-def test_a_terminated_child_tells_its_parent_why(stage: Stage) -> None:
+def test_a_start_does_not_wait_for_a_worker(harness: Harness) -> None:
+    instance_id = harness.start(waiting)
+
+    assert harness.status(instance_id) is OrchestrationStatus.PENDING
+    harness.host(waiting)
+    harness.client.wait_for_orchestration_start(instance_id, timeout=PATIENCE)
+    harness.client.raise_orchestration_event(instance_id, "end", data="begun after all")
+    assert harness.output(instance_id) == "begun after all"
+
+
+def test_a_terminated_child_tells_its_parent_why(harness: Harness) -> None:
     def parent(ctx: task.OrchestrationContext, _: Any) -> Any:
         try:
             yield ctx.call_sub_orchestrator(waiting, instance_id="child")
         except task.TaskFailedError as failed:
             return str(failed)
 
-    stage.host(parent, waiting)
-    instance_id = stage.start(parent)
-    stage.reaches("child", OrchestrationStatus.RUNNING)
+    harness.host(parent, waiting)
+    instance_id = harness.start(parent)
+    harness.reaches("child", OrchestrationStatus.RUNNING)
 
-    stage.client.terminate_orchestration("child", output="because")
+    harness.client.terminate_orchestration("child", output="because")
 
-    assert "terminated" in stage.output(instance_id)
-
-
-def test_two_suspends_need_one_resume(stage: Stage) -> None:
-    stage.host(waiting)
-    instance_id = stage.started(waiting)
-
-    stage.client.suspend_orchestration(instance_id)
-    stage.client.suspend_orchestration(instance_id)
-    stage.client.raise_orchestration_event(instance_id, "end", data="over")
-    stage.reaches(instance_id, OrchestrationStatus.SUSPENDED)
-    stage.client.resume_orchestration(instance_id)
-
-    assert stage.output(instance_id) == "over"
+    assert "terminated" in harness.output(instance_id)
 
 
-def test_a_resume_of_what_runs_changes_nothing(stage: Stage) -> None:
-    stage.host(waiting)
-    instance_id = stage.started(waiting)
+def test_two_suspends_need_one_resume(harness: Harness) -> None:
+    harness.host(waiting)
+    instance_id = harness.started(waiting)
 
-    stage.client.resume_orchestration(instance_id)
-    stage.client.raise_orchestration_event(instance_id, "end", data="over")
+    harness.client.suspend_orchestration(instance_id)
+    harness.client.suspend_orchestration(instance_id)
+    harness.client.raise_orchestration_event(instance_id, "end", data="over")
+    harness.reaches(instance_id, OrchestrationStatus.SUSPENDED)
+    harness.client.resume_orchestration(instance_id)
 
-    assert stage.output(instance_id) == "over"
+    assert harness.output(instance_id) == "over"
 
 
-def test_work_that_ends_during_a_suspension_is_done_once(stage: Stage) -> None:
+def test_resuming_a_running_instance_changes_nothing(harness: Harness) -> None:
+    harness.host(waiting)
+    instance_id = harness.started(waiting)
+
+    harness.client.resume_orchestration(instance_id)
+    harness.client.raise_orchestration_event(instance_id, "end", data="over")
+
+    assert harness.output(instance_id) == "over"
+
+
+def test_an_activity_that_ends_during_a_suspension_runs_once(harness: Harness) -> None:
     begun, released = threading.Event(), threading.Event()
 
     def slow(_ctx: task.ActivityContext, name: str) -> str:
-        stage.calls[name] += 1
+        harness.calls[name] += 1
         begun.set()
         assert released.wait(PATIENCE)
         return name
@@ -133,36 +133,36 @@ def test_work_that_ends_during_a_suspension_is_done_once(stage: Stage) -> None:
         first = yield ctx.call_activity(slow, input="first")
         return first, (yield ctx.call_activity(slow, input="second"))
 
-    stage.host(two_steps, activities=(slow,))
-    instance_id = stage.started(two_steps)
+    harness.host(two_steps, activities=(slow,))
+    instance_id = harness.started(two_steps)
     assert begun.wait(PATIENCE)
-    stage.client.suspend_orchestration(instance_id)
-    stage.reaches(instance_id, OrchestrationStatus.SUSPENDED)
+    harness.client.suspend_orchestration(instance_id)
+    harness.reaches(instance_id, OrchestrationStatus.SUSPENDED)
 
     released.set()
     for _ in range(3):
-        stage.client.raise_orchestration_event(instance_id, "nobody waits for it")
-    stage.client.resume_orchestration(instance_id)
+        harness.client.raise_orchestration_event(instance_id, "nobody waits for it")
+    harness.client.resume_orchestration(instance_id)
 
-    assert stage.output(instance_id) == ["first", "second"]
-    assert stage.calls == {"first": 1, "second": 1}
+    assert harness.output(instance_id) == ["first", "second"]
+    assert harness.calls == {"first": 1, "second": 1}
 
 
-def test_a_loop_of_continue_as_new_has_no_end_but_its_own(stage: Stage) -> None:
+def test_an_orchestration_continues_as_new_without_a_limit(harness: Harness) -> None:
     def counts(ctx: task.OrchestrationContext, number: int) -> int | None:
         if number == 50:
             return number
         ctx.continue_as_new(number + 1)
         return None
 
-    stage.host(counts)
+    harness.host(counts)
 
-    assert stage.result(counts, input=0) == 50
+    assert harness.result(counts, input=0) == 50
 
 
-def test_what_is_asked_for_with_a_continuation_is_done(stage: Stage) -> None:
+def test_actions_requested_with_continue_as_new_are_carried_out(harness: Harness) -> None:
     def noted(_ctx: task.ActivityContext, number: int) -> None:
-        stage.calls[str(number)] += 1
+        harness.calls[str(number)] += 1
 
     def tells(ctx: task.OrchestrationContext, number: int) -> Any:
         if number == 3:
@@ -177,14 +177,14 @@ def test_what_is_asked_for_with_a_continuation_is_done(stage: Stage) -> None:
         counted = yield task.when_all([ctx.wait_for_external_event("count") for _ in range(3)])
         return counted, (yield ctx.wait_for_external_event("end"))
 
-    stage.host(tells, listener, activities=(noted,))
-    stage.started(listener, instance_id="listener")
-    stage.start(tells, input=0)
+    harness.host(tells, listener, activities=(noted,))
+    harness.started(listener, instance_id="listener")
+    harness.start(tells, input=0)
 
-    assert stage.output("listener") == [[0, 1, 2], "told by the last"]
+    assert harness.output("listener") == [[0, 1, 2], "told by the last"]
 
 
-def test_a_timer_of_an_older_execution_leaves_the_next_alone(stage: Stage) -> None:
+def test_a_timer_of_an_earlier_execution_does_not_fire_in_the_next(harness: Harness) -> None:
     def renewed(ctx: task.OrchestrationContext, generation: str) -> Any:
         timer = ctx.create_timer(timedelta(seconds=0.3 if generation == "old" else 1))
         if generation == "old":
@@ -195,15 +195,17 @@ def test_a_timer_of_an_older_execution_leaves_the_next_alone(stage: Stage) -> No
         yield timer
         return (ctx.current_utc_datetime - before).total_seconds()
 
-    stage.host(renewed)
-    instance_id = stage.started(renewed, input="old")
+    harness.host(renewed)
+    instance_id = harness.started(renewed, input="old")
 
-    stage.client.raise_orchestration_event(instance_id, "go")
+    harness.client.raise_orchestration_event(instance_id, "go")
 
-    assert stage.output(instance_id) >= 1
+    assert harness.output(instance_id) >= 1
 
 
-def test_a_result_of_an_older_execution_leaves_the_next_alone(stage: Stage, engine: str) -> None:
+def test_a_result_of_an_earlier_execution_does_not_reach_the_next(
+    harness: Harness, engine: str
+) -> None:
     begun, released = threading.Event(), threading.Event()
 
     def answers(_ctx: task.ActivityContext, generation: str) -> str:
@@ -221,21 +223,21 @@ def test_a_result_of_an_older_execution_leaves_the_next_alone(stage: Stage, engi
         yield ctx.wait_for_external_event("go")
         return (yield ctx.call_activity(answers, input=generation))
 
-    stage.host(renewed, activities=(answers,))
-    instance_id = stage.started(renewed, input="old")
+    harness.host(renewed, activities=(answers,))
+    instance_id = harness.started(renewed, input="old")
     assert begun.wait(PATIENCE)
-    stage.client.raise_orchestration_event(instance_id, "go")
-    stage.records(instance_id, "ExecutionStartedEvent", input='"new"')
+    harness.client.raise_orchestration_event(instance_id, "go")
+    harness.records(instance_id, "ExecutionStartedEvent", input='"new"')
 
     released.set()
     if engine == GO:
-        stage.records(instance_id, "TaskCompletedEvent", result='"old"')
-    stage.client.raise_orchestration_event(instance_id, "go")
+        harness.records(instance_id, "TaskCompletedEvent", result='"old"')
+    harness.client.raise_orchestration_event(instance_id, "go")
 
-    assert stage.output(instance_id) == "new"
+    assert harness.output(instance_id) == "new"
 
 
-def test_what_no_worker_has_the_version_for_waits(engine: str, tmp_path: Path) -> None:
+def test_an_instance_whose_version_no_worker_has_waits(engine: str, tmp_path: Path) -> None:
     def first(ctx: task.OrchestrationContext, _: Any) -> Any:
         yield ctx.wait_for_external_event("go")
         return "first", (yield ctx.wait_for_external_event("end"))
@@ -243,12 +245,12 @@ def test_what_no_worker_has_the_version_for_waits(engine: str, tmp_path: Path) -
     def second(_ctx: task.OrchestrationContext, _: Any) -> str:
         return "second"
 
-    with stage_on(engine, tmp_path, dialect="dapr") as stage:
-        stage.worker.orchestrator(name="versioned", version_name="1", is_latest=True)(first)
-        stage.worker.start()
-        instance_id = stage.started("versioned")
-        stage.worker.stop()
-        with stage_at(stage.address, dialect="dapr") as newer:
+    with harness_on(engine, tmp_path, dialect="dapr") as harness:
+        harness.worker.orchestrator(name="versioned", version_name="1", is_latest=True)(first)
+        harness.worker.start()
+        instance_id = harness.started("versioned")
+        harness.worker.stop()
+        with harness_at(harness.address, dialect="dapr") as newer:
             newer.worker.orchestrator(name="versioned", version_name="2", is_latest=True)(second)
             newer.worker.start()
             newer.client.raise_orchestration_event(instance_id, "go")
@@ -256,7 +258,7 @@ def test_what_no_worker_has_the_version_for_waits(engine: str, tmp_path: Path) -
             newer.records(instance_id, "EventRaisedEvent")
             assert newer.result("versioned") == "second"
 
-        stage.worker.start()
-        stage.client.raise_orchestration_event(instance_id, "end", data="over")
+        harness.worker.start()
+        harness.client.raise_orchestration_event(instance_id, "end", data="over")
 
-        assert stage.output(instance_id) == ["first", "over"]
+        assert harness.output(instance_id) == ["first", "over"]

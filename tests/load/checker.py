@@ -21,39 +21,39 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask import history
 
-from .faults import Fault, Kind
+from .expectations import Answer
 from .histories import faults_in
-from .ledger import Answer
+from .violations import Kind, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .effects import Effect
-    from .evidence import Evidence, Instance
-    from .ledger import Ledger, Start
+    from .expectations import Expectations, Start
+    from .observations import Instance, Observations
 
 _OVER = frozenset({"COMPLETED", "FAILED", "TERMINATED"})
 
 
-def check(ledger: Ledger, evidence: Evidence) -> list[Fault]:
+def check(expectations: Expectations, observations: Observations) -> list[Violation]:
     """Every promise that was broken."""
-    checker = _Checker(ledger, evidence, {each.id: each for each in evidence.effects})
-    return list(checker.faults())
+    checker = _Checker(expectations, observations, {each.id: each for each in observations.effects})
+    return list(checker.violations())
 
 
-def applied(evidence: Evidence) -> int:
+def applied(observations: Observations) -> int:
     """How many effects count, as results that an orchestrator was told of."""
-    return sum(len(_output(found).get("effects", ())) for found in evidence.instances.values())
+    return sum(len(_output(found).get("effects", ())) for found in observations.instances.values())
 
 
 @dataclass(frozen=True, slots=True)
 class _Checker:
-    ledger: Ledger
-    evidence: Evidence
+    expectations: Expectations
+    observations: Observations
     effects: dict[str, Effect]
 
-    def faults(self) -> Iterator[Fault]:
-        for id, found in self.evidence.instances.items():
+    def violations(self) -> Iterator[Violation]:
+        for id, found in self.observations.instances.items():
             yield from faults_in(id, found.history, has_ended=found.status in _OVER)
             yield from self._outputs(id, found)
             yield from self._children(id, found)
@@ -65,33 +65,33 @@ class _Checker:
 
     # What clients were told.
 
-    def _starts(self) -> Iterator[Fault]:
-        for id, start in self.ledger.starts.items():
-            found = self.evidence.instances.get(id)
+    def _starts(self) -> Iterator[Violation]:
+        for id, start in self.expectations.starts.items():
+            found = self.observations.instances.get(id)
             if found is None:
                 if start.answer is Answer.TOLD:
-                    yield Fault(Kind.LOST, id, "the instance, whose start was acknowledged")
+                    yield Violation(Kind.LOST, id, "the instance, whose start was acknowledged")
                 continue
             if found.status != "COMPLETED":
-                yield Fault(Kind.LOST, id, f"its completion: it is {found.status}")
+                yield Violation(Kind.LOST, id, f"its completion: it is {found.status}")
             yield from self._ending(id, found)
             yield from _size_of_output(id, found, start)
 
-    def _ending(self, id: str, found: Instance) -> Iterator[Fault]:
-        told = self.ledger.endings.get(id)
+    def _ending(self, id: str, found: Instance) -> Iterator[Violation]:
+        told = self.expectations.endings.get(id)
         if told is not None and (told.status, told.output) != (found.status, found.output):
-            yield Fault(Kind.LOST, id, f"the ending {told.status} that a client was told of")
+            yield Violation(Kind.LOST, id, f"the ending {told.status} that a client was told of")
 
-    def _strangers(self) -> Iterator[Fault]:
-        for id, found in self.evidence.instances.items():
-            if id not in self.ledger.starts and found.parent is None:
-                yield Fault(Kind.WRONG, id, "an instance that nobody asked for")
+    def _strangers(self) -> Iterator[Violation]:
+        for id, found in self.observations.instances.items():
+            if id not in self.expectations.starts and found.parent is None:
+                yield Violation(Kind.WRONG, id, "an instance that nobody asked for")
 
     # What activities did.
 
-    def _results(self) -> Iterator[Fault]:
+    def _results(self) -> Iterator[Violation]:
         used: Counter[str] = Counter()
-        for id, found in self.evidence.instances.items():
+        for id, found in self.observations.instances.items():
             for event in found.history:
                 if isinstance(event, history.TaskCompletedEvent):
                     effect = _value(event.result)
@@ -99,16 +99,18 @@ class _Checker:
                     yield from self._result(id, event.task_scheduled_id, str(effect))
         for effect, times in used.items():
             if times > 1:
-                yield Fault(Kind.DOUBLED, effect, f"an effect that is the result of {times} tasks")
+                yield Violation(
+                    Kind.DOUBLED, effect, f"an effect that is the result of {times} tasks"
+                )
 
-    def _result(self, id: str, task_id: int, result: str) -> Iterator[Fault]:
+    def _result(self, id: str, task_id: int, result: str) -> Iterator[Violation]:
         effect = self.effects.get(result)
         if effect is None:
-            yield Fault(Kind.WRONG, id, f"task {task_id} has a result that nobody produced")
+            yield Violation(Kind.WRONG, id, f"task {task_id} has a result that nobody produced")
         elif (effect.instance_id, effect.task_id) != (id, task_id):
-            yield Fault(Kind.WRONG, id, f"task {task_id} has the result of another task")
+            yield Violation(Kind.WRONG, id, f"task {task_id} has the result of another task")
 
-    def _outputs(self, id: str, found: Instance) -> Iterator[Fault]:
+    def _outputs(self, id: str, found: Instance) -> Iterator[Violation]:
         """An output carries the effects of all generations, so it tells more than a history."""
         if found.status != "COMPLETED":
             return
@@ -116,46 +118,46 @@ class _Checker:
         for effect, times in output.items():
             known = self.effects.get(effect)
             if times > 1:
-                yield Fault(Kind.DOUBLED, id, f"effect {effect} in its output")
+                yield Violation(Kind.DOUBLED, id, f"effect {effect} in its output")
             if known is None or known.instance_id != id:
-                yield Fault(Kind.WRONG, id, f"effect {effect} in its output is none of its own")
+                yield Violation(Kind.WRONG, id, f"effect {effect} in its output is none of its own")
         for event in found.history:
             if isinstance(event, history.TaskCompletedEvent) and not output[_value(event.result)]:
-                yield Fault(Kind.LOST, id, f"the result of task {event.task_scheduled_id}")
+                yield Violation(Kind.LOST, id, f"the result of task {event.task_scheduled_id}")
 
     # What was sent.
 
-    def _events(self) -> Iterator[Fault]:
+    def _events(self) -> Iterator[Violation]:
         raised = self._raised()
-        for id, event in self.ledger.events.items():
+        for id, event in self.expectations.events.items():
             times = raised.pop((event.instance_id, id), 0)
             if times == 0 and event.answer is Answer.TOLD:
-                yield Fault(Kind.LOST, event.instance_id, f"event {id}")
+                yield Violation(Kind.LOST, event.instance_id, f"event {id}")
             if times > 1:
-                yield Fault(Kind.DOUBLED, event.instance_id, f"event {id}")
+                yield Violation(Kind.DOUBLED, event.instance_id, f"event {id}")
         for instance_id, id in raised:
-            yield Fault(Kind.WRONG, instance_id, f"event {id}, which nobody sent there")
+            yield Violation(Kind.WRONG, instance_id, f"event {id}, which nobody sent there")
 
-        for instance_id, found in self.evidence.instances.items():
+        for instance_id, found in self.observations.instances.items():
             if "notes" in _output(found):
                 for id in _recorded(found) - _told(found):
-                    yield Fault(Kind.LOST, instance_id, f"event {id}, recorded but not told")
+                    yield Violation(Kind.LOST, instance_id, f"event {id}, recorded but not told")
 
     def _raised(self) -> Counter[tuple[str, str]]:
         """How often each event arrived, by history or by what the orchestrator was told of.
 
         A generation's history is gone with it, so the output counts as well; where both are
-        there, the higher count is the one that shows a fault.
+        there, the higher count is the one that shows a violation.
         """
         raised: Counter[tuple[str, str]] = Counter()
-        for instance_id, found in self.evidence.instances.items():
+        for instance_id, found in self.observations.instances.items():
             for id, times in (_recorded(found) | _told(found)).items():
                 raised[instance_id, id] = times
         return raised
 
     # What belongs together.
 
-    def _children(self, id: str, found: Instance) -> Iterator[Fault]:
+    def _children(self, id: str, found: Instance) -> Iterator[Violation]:
         asked: dict[int, str] = {}
         for event in found.history:
             match event:
@@ -163,63 +165,65 @@ class _Checker:
                     asked[event.event_id] = event.instance_id
                     yield from self._child(id, event.instance_id)
                 case history.SubOrchestrationInstanceCompletedEvent():
-                    child = self.evidence.instances.get(asked.get(event.task_scheduled_id, ""))
+                    child = self.observations.instances.get(asked.get(event.task_scheduled_id, ""))
                     if child is not None and child.output != event.result:
-                        yield Fault(Kind.WRONG, id, "its child ended otherwise than it was told")
+                        yield Violation(
+                            Kind.WRONG, id, "its child ended otherwise than it was told"
+                        )
         if found.parent is not None and not self._is_child_of(id, found.parent):
-            yield Fault(Kind.WRONG, id, "a child that its parent did not ask for")
+            yield Violation(Kind.WRONG, id, "a child that its parent did not ask for")
 
-    def _child(self, parent: str, id: str) -> Iterator[Fault]:
-        child = self.evidence.instances.get(id)
+    def _child(self, parent: str, id: str) -> Iterator[Violation]:
+        child = self.observations.instances.get(id)
         if child is None:
-            yield Fault(Kind.LOST, parent, f"its child {id}")
+            yield Violation(Kind.LOST, parent, f"its child {id}")
         elif child.parent != parent:
-            yield Fault(Kind.WRONG, id, f"a child of {child.parent}, not of {parent}")
+            yield Violation(Kind.WRONG, id, f"a child of {child.parent}, not of {parent}")
 
     def _is_child_of(self, id: str, parent: str) -> bool:
-        found = self.evidence.instances.get(parent)
+        found = self.observations.instances.get(parent)
         return found is not None and any(
             isinstance(event, history.SubOrchestrationInstanceCreatedEvent)
             and event.instance_id == id
             for event in found.history
         )
 
-    def _entities(self) -> Iterator[Fault]:
+    def _entities(self) -> Iterator[Violation]:
         made = Counter(
             (mover, entity, amount)
-            for entity, found in self.evidence.entities.items()
+            for entity, found in self.observations.entities.items()
             for mover, amount in found.moves
         )
-        for (mover, entity), move in self.ledger.moves.items():
+        for (mover, entity), move in self.expectations.moves.items():
             times = made.pop((mover, entity, move.amount), 0)
             if times == 0 and move.answer is Answer.TOLD:
-                yield Fault(Kind.LOST, entity, f"the move of {mover}")
+                yield Violation(Kind.LOST, entity, f"the move of {mover}")
             if times > 1:
-                yield Fault(Kind.DOUBLED, entity, f"the move of {mover}")
+                yield Violation(Kind.DOUBLED, entity, f"the move of {mover}")
         for mover, entity, _ in made:
-            yield Fault(Kind.WRONG, entity, f"a move of {mover} that nobody asked for")
-        for entity, found in self.evidence.entities.items():
+            yield Violation(Kind.WRONG, entity, f"a move of {mover} that nobody asked for")
+        for entity, found in self.observations.entities.items():
             if found.locked_by:
-                yield Fault(Kind.WRONG, entity, f"still locked by {found.locked_by}")
+                yield Violation(Kind.WRONG, entity, f"still locked by {found.locked_by}")
             if found.backlog:
-                yield Fault(Kind.LOST, entity, f"{found.backlog} messages that nobody serves")
+                yield Violation(Kind.LOST, entity, f"{found.backlog} messages that nobody serves")
         yield from self._balances()
 
-    def _balances(self) -> Iterator[Fault]:
+    def _balances(self) -> Iterator[Violation]:
         """What a transfer read under its locks must be what its moves found."""
-        for id, found in self.evidence.instances.items():
+        for id, found in self.observations.instances.items():
             read = _output(found).get("balances")
             if read is not None and (read[0] - 1, read[2] + 1) != (read[1], read[3]):
-                yield Fault(Kind.WRONG, id, "somebody else moved what it had locked")
+                yield Violation(Kind.WRONG, id, "somebody else moved what it had locked")
 
 
-def _size_of_output(id: str, found: Instance, start: Start) -> Iterator[Fault]:
+def _size_of_output(id: str, found: Instance, start: Start) -> Iterator[Violation]:
     if found.status != "COMPLETED":
         return
     size = len(_output(found).get("effects", ()))
     if size != start.effects:
         kind = Kind.LOST if size < start.effects else Kind.DOUBLED
-        yield Fault(kind, id, f"{size} effects in its output, not {start.effects}")
+        yield Violation(kind, id, f"{size} effects in its output, not {start.effects}")
 
 
 def _recorded(found: Instance) -> Counter[str]:

@@ -8,7 +8,7 @@
 
 The last half-line holds for orchestrators that await all that they ask for, as those here do.
 
-Knows nothing about engines, payloads or what clients were told: events in, faults out.
+Knows nothing about engines, payloads or what clients were told: events in, violations out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from durabletask import history
 
-from .faults import Fault, Kind
+from .violations import Kind, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,7 +45,7 @@ class _Reading:
     asked: dict[str, _Outcome] = field(default_factory=dict)
     due: dict[int, datetime] = field(default_factory=dict)
 
-    def read(self, event: HistoryEvent) -> Iterator[Fault]:
+    def read(self, event: HistoryEvent) -> Iterator[Violation]:
         """Go on by one event; yields what is wrong with it."""
         if self.ended and not isinstance(event, history.OrchestratorCompletedEvent):
             yield self._fault(_kind_after_end(event), f"{_name(event)} after the end")
@@ -59,7 +59,7 @@ class _Reading:
             case _:
                 yield from self._happen(event)
 
-    def close(self, *, has_ended: bool) -> Iterator[Fault]:
+    def close(self, *, has_ended: bool) -> Iterator[Violation]:
         """Take note that nothing follows; `has_ended` says what the instance's status says."""
         if not self.begun:
             yield self._fault(Kind.LOST, "ExecutionStarted")
@@ -71,19 +71,19 @@ class _Reading:
             if outcome is _Outcome.OPEN:
                 yield self._fault(Kind.LOST, f"the answer to {asked}")
 
-    def _turn(self, event: HistoryEvent) -> Iterator[Fault]:
+    def _turn(self, event: HistoryEvent) -> Iterator[Violation]:
         if self.turn is not None and event.timestamp < self.turn:
             yield self._fault(Kind.WRONG, "the clock of a turn goes back")
         self.turn = event.timestamp
 
-    def _begin(self) -> Iterator[Fault]:
+    def _begin(self) -> Iterator[Violation]:
         if self.turn is None:
             yield self._fault(Kind.WRONG, "ExecutionStarted before the first turn")
         if self.begun:
             yield self._fault(Kind.DOUBLED, "ExecutionStarted")
         self.begun = True
 
-    def _happen(self, event: HistoryEvent) -> Iterator[Fault]:
+    def _happen(self, event: HistoryEvent) -> Iterator[Violation]:
         if not self.begun:
             yield self._fault(Kind.WRONG, f"{_name(event)} before ExecutionStarted")
         asked, answered = _asked_by(event), _answered_by(event)
@@ -96,14 +96,14 @@ class _Reading:
         elif answered is not None:
             yield from self._answer(*answered)
 
-    def _ask(self, asked: str) -> Iterator[Fault]:
+    def _ask(self, asked: str) -> Iterator[Violation]:
         before = self.asked.get(asked, _Outcome.BAD)
         if before is not _Outcome.BAD:
             state = "is open" if before is _Outcome.OPEN else "has succeeded"
             yield self._fault(Kind.DOUBLED, f"{asked}, asked for again while it {state}")
         self.asked[asked] = _Outcome.OPEN
 
-    def _answer(self, asked: str, outcome: _Outcome) -> Iterator[Fault]:
+    def _answer(self, asked: str, outcome: _Outcome) -> Iterator[Violation]:
         before = self.asked.get(asked)
         if before is None:
             yield self._fault(Kind.WRONG, f"an answer to {asked}, which was not asked for")
@@ -111,16 +111,16 @@ class _Reading:
             yield self._fault(Kind.DOUBLED, f"the answer to {asked}")
         self.asked[asked] = outcome
 
-    def _fire(self, event: history.TimerFiredEvent) -> Iterator[Fault]:
+    def _fire(self, event: history.TimerFiredEvent) -> Iterator[Violation]:
         due = self.due.get(event.timer_id)
         if due is not None and self.turn is not None and self.turn < due:
             yield self._fault(Kind.WRONG, f"timer {event.timer_id} fired before it was due")
 
-    def _fault(self, kind: Kind, what: str) -> Fault:
-        return Fault(kind, self.of, what)
+    def _fault(self, kind: Kind, what: str) -> Violation:
+        return Violation(kind, self.of, what)
 
 
-def faults_in(of: str, events: Sequence[HistoryEvent], *, has_ended: bool) -> Iterator[Fault]:
+def faults_in(of: str, events: Sequence[HistoryEvent], *, has_ended: bool) -> Iterator[Violation]:
     """All that is wrong with the history of an instance, read by itself."""
     reading = _Reading(of)
     for event in events:

@@ -6,46 +6,46 @@ from dataclasses import replace
 
 import pytest
 
-from tests.builders.load import (
+from tests.load.checker import applied, check
+from tests.load.effects import Effect
+from tests.load.observations import Entity
+from tests.load.small_run import (
     LEAF,
     child,
     child_completed,
     completed,
     entities,
-    evidence,
+    expectations,
     instance,
-    ledger,
+    observations,
     raised,
     scheduled,
 )
-from tests.load.checker import applied, check
-from tests.load.effects import Effect
-from tests.load.evidence import Entity
-from tests.load.faults import Kind
+from tests.load.violations import Kind
 
 
 def test_a_run_in_which_all_went_well_has_no_fault() -> None:
-    assert check(ledger(), evidence()) == []
+    assert check(expectations(), observations()) == []
 
 
 def test_what_was_never_acknowledged_may_be_there_or_not() -> None:
     notes = {"effects": [], "notes": ["n1", "n2"]}
-    found = evidence(
+    found = observations(
         maybe=instance(), mailbox=instance(raised("n1"), raised("n2"), raised(None), output=notes)
     )
 
-    assert check(ledger(), found) == []
+    assert check(expectations(), found) == []
 
 
 def test_an_activity_may_be_carried_out_more_often_than_it_counts() -> None:
-    assert len(evidence().effects) == 3
-    assert applied(evidence()) == 2
+    assert len(observations().effects) == 3
+    assert applied(observations()) == 2
 
 
 NOTES = {"effects": [], "notes": ["n1"]}
 ONE = {"effects": ["e1"]}
 
-# What is found of one instance or another, the kind of fault, whose it is and its text.
+# What is found of one instance or another, the kind of violation, whose it is and its text.
 SPOILED = {
     "a start that was acknowledged": ({"order": None}, Kind.LOST, "order", "acknowledged"),
     "a completion": (
@@ -61,9 +61,9 @@ SPOILED = {
         "that a client was told of",
     ),
     "an instance that nobody asked for": (
-        {"stranger": instance()},
+        {"raw_client": instance()},
         Kind.WRONG,
-        "stranger",
+        "raw_client",
         "nobody asked for",
     ),
     "a result that nobody produced": (
@@ -198,10 +198,12 @@ SPOILED = {
 
 @pytest.mark.parametrize(("spoiled", "kind", "of", "text"), SPOILED.values(), ids=SPOILED)
 def test_what_is_found_and_was_not_promised_is_a_fault(spoiled, kind, of, text) -> None:
-    faults = check(ledger(), evidence(**spoiled))
+    violations = check(expectations(), observations(**spoiled))
 
     assert [
-        fault for fault in faults if fault.kind is kind and fault.of == of and text in str(fault)
+        violation
+        for violation in violations
+        if violation.kind is kind and violation.of == of and text in str(violation)
     ]
 
 
@@ -214,9 +216,9 @@ ENTITIES = {
     ),
     "a move by another amount": (Entity([("transfer", -2)]), Kind.WRONG, "nobody asked for"),
     "a move of nobody": (
-        Entity([("transfer", -1), ("stranger", 1)]),
+        Entity([("transfer", -1), ("raw_client", 1)]),
         Kind.WRONG,
-        "a move of stranger",
+        "a move of raw_client",
     ),
     "a lock that was left": (
         Entity([("transfer", -1)], locked_by="transfer"),
@@ -229,24 +231,26 @@ ENTITIES = {
 
 @pytest.mark.parametrize(("spoiled", "kind", "text"), ENTITIES.values(), ids=ENTITIES)
 def test_an_entity_that_is_not_what_it_was_made_is_a_fault(spoiled, kind, text) -> None:
-    found = replace(evidence(), entities=entities() | {"@account@a": spoiled})
+    found = replace(observations(), entities=entities() | {"@account@a": spoiled})
 
-    faults = check(ledger(), found)
+    violations = check(expectations(), found)
 
-    assert [fault for fault in faults if fault.kind is kind and text in fault.what]
-    assert {fault.of for fault in faults} == {"@account@a"}
+    assert [
+        violation for violation in violations if violation.kind is kind and text in violation.what
+    ]
+    assert {violation.of for violation in violations} == {"@account@a"}
 
 
 def test_an_unacknowledged_signal_that_counts_twice_is_a_fault() -> None:
     twice = Entity([("transfer", 1), ("signal", 1), ("signal", 1)])
-    found = replace(evidence(), entities=entities() | {"@account@b": twice})
+    found = replace(observations(), entities=entities() | {"@account@b": twice})
 
-    (fault,) = check(ledger(), found)
+    (violation,) = check(expectations(), found)
 
-    assert fault.kind is Kind.DOUBLED
+    assert violation.kind is Kind.DOUBLED
 
 
 def test_an_effect_that_is_in_no_log_is_a_fault() -> None:
-    found = replace(evidence(), effects=[Effect("e2", "child", 1, "w")])
+    found = replace(observations(), effects=[Effect("e2", "child", 1, "w")])
 
-    assert {fault.of for fault in check(ledger(), found)} == {"order"}
+    assert {violation.of for violation in check(expectations(), found)} == {"order"}

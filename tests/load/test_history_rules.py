@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.builders.load import (
+from tests.load.histories import faults_in
+from tests.load.small_run import (
     LATER,
     NOON,
     called,
@@ -26,8 +27,7 @@ from tests.builders.load import (
     timer,
     turn,
 )
-from tests.load.faults import Kind
-from tests.load.histories import faults_in
+from tests.load.violations import Kind
 
 BEGIN = (turn(), started())
 
@@ -131,11 +131,11 @@ def test_a_history_in_order_has_no_fault(events) -> None:
 
 @pytest.mark.parametrize(("events", "kind", "text"), BAD.values(), ids=BAD)
 def test_a_history_that_is_wrong_is_found_to_be(events, kind, text) -> None:
-    (fault,) = faults_in("order", events, has_ended=True)
+    (violation,) = faults_in("order", events, has_ended=True)
 
-    assert fault.kind is kind
-    assert fault.of == "order"
-    assert text in fault.what
+    assert violation.kind is kind
+    assert violation.of == "order"
+    assert text in violation.what
 
 
 def test_an_instance_that_runs_may_have_something_open() -> None:

@@ -20,7 +20,7 @@ class WorkerProcess:
     def start(self) -> None:
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.load.host", *self._arguments],
+                [sys.executable, "-m", "tests.load.worker_program", *self._arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

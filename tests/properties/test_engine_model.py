@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.builders.lives import Lives, LivesInAFile
+from tests.properties.lifecycle_machine import LifecycleMachine, LifecycleMachineOnFile
 from tests.prove.model import lead
 
 SEED = 6
 
 
-@pytest.mark.parametrize("lives", [Lives, pytest.param(LivesInAFile, marks=pytest.mark.slow)])
-def test_a_sidecar_differs_from_the_model_in_nothing(lives: type[Lives]) -> None:
-    lead(lives, SEED, examples=30)
+@pytest.mark.parametrize(
+    "machine", [LifecycleMachine, pytest.param(LifecycleMachineOnFile, marks=pytest.mark.slow)]
+)
+def test_a_sidecar_differs_from_the_model_in_nothing(machine: type[LifecycleMachine]) -> None:
+    lead(machine, SEED, examples=30)

@@ -29,7 +29,7 @@ from durabletask.sidecar.store import Key
 from tests.builders.engine import (
     EPOCH,
     HUB,
-    Hub,
+    EngineDriver,
     again,
     child,
     end,
@@ -40,7 +40,7 @@ from tests.builders.engine import (
     send,
     timer,
 )
-from tests.builders.mixing import mixed
+from tests.properties.strategies import weighted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -75,11 +75,11 @@ conclusions = st.one_of(
 answers = st.builds(
     lambda asked, last: [*asked, *last],
     st.lists(actions, min_size=1, max_size=4),
-    mixed((2, st.just([])), (1, st.lists(conclusions, max_size=1))),
+    weighted((2, st.just([])), (1, st.lists(conclusions, max_size=1))),
 )
 replaceable = st.sampled_from([frozenset(), frozenset({1, 3, 5}), frozenset(range(8))])
 
-commands = mixed(
+commands = weighted(
     (3, st.just(RaiseEvent("note"))),
     (1, st.just(Suspend())),
     (1, st.just(Resume())),
@@ -90,7 +90,7 @@ numbers = st.integers(0, 50)
 turns = st.tuples(st.just("turn"), numbers, answers)
 tasks = st.tuples(st.just("task"), numbers, st.booleans())
 # What makes things happen comes more often than what ends them.
-steps = mixed(
+steps = weighted(
     (4, turns),
     (2, tasks),
     (1, st.tuples(st.just("late_task"), numbers)),
@@ -108,7 +108,7 @@ class Player:
     """Carries out steps, and remembers what workers hold."""
 
     def __init__(self) -> None:
-        self.hub = Hub()
+        self.hub = EngineDriver()
         self.turns: list[tuple[str, DispatchedTurn]] = []
         self.notifications: list[Notifications] = []
 
@@ -218,7 +218,7 @@ def test_several_submissions_in_one_commit_mean_the_same_as_one_by_one(
     submissions: list[tuple[str, Command]],
 ) -> None:
     """Group commit decides when something is stored, never what."""
-    together, apart = Hub(), Hub()
+    together, apart = EngineDriver(), EngineDriver()
 
     replies = together.commit(*submissions).replies
     for submission, reply in zip(submissions, replies, strict=True):

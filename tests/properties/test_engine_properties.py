@@ -68,8 +68,8 @@ from tests.builders.engine import (
     timer,
 )
 from tests.builders.engine_entities import call, lock, raised, returned, signal, unlock
-from tests.builders.engine_histories import outstanding, rewinding, rewound, unanswered
-from tests.builders.mixing import mixed
+from tests.properties.history_reader import outstanding, rewinding, rewound, unanswered
+from tests.properties.strategies import weighted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,7 +111,7 @@ actions = st.one_of(
     st.builds(unlock, numbers, sections, entities),
 )
 carried = st.lists(st.just(events.event_raised("carried", "1", at=EPOCH)), max_size=2)
-conclusions = mixed(
+conclusions = weighted(
     (4, carried.map(lambda kept: again("2", carry=tuple(kept)))),
     (1, st.just(end(9, "1"))),
     (1, st.just(fail(9))),
@@ -121,7 +121,7 @@ conclusions = mixed(
     (1, st.builds(kill, numbers, ids, recurse=st.booleans())),
 )
 # Most turns end nothing, or there would be little to see.
-endings = mixed((2, st.just([])), (1, conclusions.map(lambda action: [action])))
+endings = weighted((2, st.just([])), (1, conclusions.map(lambda action: [action])))
 answers: st.SearchStrategy[list[Any]] = st.builds(
     lambda asked, ending: [*asked, *ending], st.lists(actions, max_size=5), endings
 )
@@ -136,7 +136,7 @@ starts = st.builds(
     tags=st.just({"made": "here"}),
     replaceable=st.sampled_from([frozenset(), frozenset({1, 3, 4, 5}), frozenset(range(8))]),
 )
-calls = mixed(
+calls = weighted(
     (1, starts),
     (5, st.builds(RaiseEvent, st.just("raised"))),
     (1, st.builds(Suspend, st.sampled_from([None, "wait"]))),
@@ -146,7 +146,7 @@ calls = mixed(
     (1, st.builds(Restart, st.sampled_from([None, "d"]))),
     (3, st.builds(Rewind, st.sampled_from([None, "again"]))),
 )
-entity_calls = mixed(
+entity_calls = weighted(
     (3, st.builds(SignalEntity, requests, st.just("add"))),
     (1, st.builds(SignalEntity, requests, st.just("add"), scheduled_at=moments)),
     (1, st.just(PurgeEntity())),
@@ -235,7 +235,7 @@ def comparable(notifications: Notifications) -> tuple[set[Any], ...]:
     )
 
 
-class Lives(RuleBasedStateMachine):
+class EngineMachine(RuleBasedStateMachine):
     """What callers and workers may do; `more` keeps it for the commit of what comes next."""
 
     def __init__(self) -> None:
@@ -600,5 +600,5 @@ def is_rewinding(instance: Instance) -> bool:
     return any(row.kind is RowKind.REWIND for row in instance.inbox)
 
 
-TestLives = pytest.mark.slow(Lives.TestCase)
-TestLives.settings = settings(max_examples=100, stateful_step_count=50)
+TestEngine = pytest.mark.slow(EngineMachine.TestCase)
+TestEngine.settings = settings(max_examples=100, stateful_step_count=50)

@@ -25,7 +25,7 @@ from durabletask.sidecar.engine.commands import (
 from durabletask.sidecar.store import StoreError
 from durabletask.sidecar.store.queries import InstanceQuery
 from durabletask.sidecar.store.sqlite import SqliteStore
-from tests.builders.engine import HUB, Hub, Status, again, child, end, fail, schedule
+from tests.builders.engine import HUB, EngineDriver, Status, again, child, end, fail, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,7 @@ class LiveCountMachine(RuleBasedStateMachine):
     def open(self, path: str) -> None:
         self.path = path
         self.store = FullDisk(path, synchronous="normal")
-        self.hub = Hub(self.store, instances=MOST)
+        self.hub = EngineDriver(self.store, instances=MOST)
 
     def teardown(self) -> None:
         self.store.close()

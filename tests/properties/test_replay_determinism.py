@@ -32,7 +32,7 @@ from durabletask.task import (
     when_all,
     when_any,
 )
-from tests.builders.core import ID, START, Event, Hub, failure, registry_of, without_traces
+from tests.builders.core import ID, START, Event, FakeEngine, failure, registry_of, without_traces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -347,7 +347,9 @@ def test_numbers_of_retries_are_those_of_history_whatever_the_engine_wants(
 ) -> None:
     """All that was asked for is recorded: nothing is contradicted, and nothing asked again."""
     flaky = Flaky(calls)
-    hub = Hub(flaky.together, flaky.child, activities=[flaky.step], settings=wrote, sessions="warm")
+    hub = FakeEngine(
+        flaky.together, flaky.child, activities=[flaky.step], settings=wrote, sessions="warm"
+    )
     instance = hub.run("together")
     hub.advance(timedelta(days=1))
 

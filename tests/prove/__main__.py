@@ -14,22 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .page import holds, page, row, table
-from .parts import Line, Options, parts
+from .suites import Options, Row, suites
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .parts import Part
+    from .suites import Suite
 
 PAGE = Path(__file__).parents[2] / "docs" / "internals" / "proof.md"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    known = parts()
+    known = suites()
     namespace = _parser(known).parse_args(argv)
-    unknown = [name for name in namespace.parts if name not in known]
+    unknown = [name for name in namespace.suites if name not in known]
     if unknown:
-        print(f"there is no part {', '.join(unknown)}; there is {', '.join(known)}")
+        print(f"there is no suite {', '.join(unknown)}; the suites are {', '.join(known)}")
         return 2
     options = Options(
         seed=namespace.seed or secrets.randbits(32),
@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         examples=namespace.examples,
     )
     print(f"seed {options.seed}")
-    chosen = {name: known[name] for name in namespace.parts or known}
-    results = {name: list(_lines(name, part, options)) for name, part in chosen.items()}
+    chosen = {name: known[name] for name in namespace.suites or known}
+    results = {name: list(_rows(name, suite, options)) for name, suite in chosen.items()}
     print(f"\n{table(results)}")
     if not holds(results):
         return 1
@@ -49,27 +49,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _lines(name: str, part: Part, options: Options) -> Iterator[Line]:
-    """The lines of a part, printed as they come; one that breaks off says so in the table."""
+def _rows(name: str, suite: Suite, options: Options) -> Iterator[Row]:
+    """The rows of a suite, printed as they come; a suite that raises says so in a row."""
     print(f"{name} ...", flush=True)
     try:
-        for line in part.prove(options):
-            print(row(line), flush=True)
-            yield line
+        for each in suite.prove(options):
+            print(row(each), flush=True)
+            yield each
     except Exception as error:
         traceback.print_exc()
-        yield Line("came to its end", type(error).__name__, holds=False)
+        yield Row("came to its end", type(error).__name__, holds=False)
 
 
-def _parser(known: Mapping[str, Part]) -> argparse.ArgumentParser:
-    summaries = [f"  {name:10}{_summary(part)}" for name, part in known.items()]
+def _parser(known: Mapping[str, Suite]) -> argparse.ArgumentParser:
+    summaries = [f"  {name:10}{_summary(suite)}" for name, suite in known.items()]
     parser = argparse.ArgumentParser(
         prog="hatch run prove",
         description=__doc__,
-        epilog="\n".join(["parts:", *summaries]),
+        epilog="\n".join(["suites:", *summaries]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help="all of them when none is named")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help="all of them when none is named")
     parser.add_argument("--seed", type=int, default=0, help="0, the default, draws one")
     parser.add_argument("--kills", type=int, default=100, help="of processes; %(default)s")
     parser.add_argument("--fuzz-seconds", type=float, default=60.0, help="%(default)s in all")
@@ -77,8 +77,8 @@ def _parser(known: Mapping[str, Part]) -> argparse.ArgumentParser:
     return parser
 
 
-def _summary(part: Part) -> str:
-    return (part.__doc__ or "").strip().splitlines()[0]
+def _summary(suite: Suite) -> str:
+    return (suite.__doc__ or "").strip().splitlines()[0]
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 from tools.bench.steady import Load, connected
 from tools.peers.sidecar_process import sidecar
 
-from .parts import Line
+from .suites import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .parts import Options
+    from .suites import Options
 
 NAME = "backups"
 
@@ -56,12 +56,12 @@ class Restored:
     """Lines that `check` printed about it, before and after."""
 
 
-def prove(options: Options) -> Iterator[Line]:
+def prove(options: Options) -> Iterator[Row]:
     """Take the backups, then restore each of them."""
     with tempfile.TemporaryDirectory() as folder:
         backups = take(Path(folder), BACKUPS, options.seed)
         restored = [restore(backup) for backup in backups]
-    yield from lines(backups, restored)
+    yield from rows(backups, restored)
 
 
 def take(folder: Path, count: int, seed: int) -> list[Backup]:
@@ -132,15 +132,15 @@ async def _run(*arguments: str) -> tuple[int, str]:
     return process.returncode or 0, printed.decode()
 
 
-def lines(backups: Sequence[Backup], restored: Sequence[Restored]) -> Iterator[Line]:
+def rows(backups: Sequence[Backup], restored: Sequence[Restored]) -> Iterator[Row]:
     """The table of it."""
     acknowledged = sum(len(backup.acknowledged) for backup in backups)
     later = sum(backup.later for backup in backups)
     missing = sum(each.missing for each in restored)
     findings = sum(each.findings for each in restored)
-    yield Line("backups taken under load", f"{len(backups)}", holds=bool(backups))
-    yield Line("starts acknowledged while they were made", f"{later}", holds=later > 0)
-    yield Line("orchestrations acknowledged before", f"{acknowledged}", holds=acknowledged > 0)
-    yield Line("of these, missing in their backup", f"{missing}", holds=missing == 0)
-    yield Line("of these, ended on their backup", f"{acknowledged - missing}", holds=True)
-    yield Line("findings of check in backups", f"{findings}", holds=findings == 0)
+    yield Row("backups taken under load", f"{len(backups)}", holds=bool(backups))
+    yield Row("starts acknowledged while they were made", f"{later}", holds=later > 0)
+    yield Row("orchestrations acknowledged before", f"{acknowledged}", holds=acknowledged > 0)
+    yield Row("of these, missing in their backup", f"{missing}", holds=missing == 0)
+    yield Row("of these, ended on their backup", f"{acknowledged - missing}", holds=True)
+    yield Row("findings of check in backups", f"{findings}", holds=findings == 0)

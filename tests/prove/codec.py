@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 from tools.peers.homes import ROOT, UnavailableError, are_required, home, install
 
 from . import codec_claims
-from .parts import Line, Options
 from .strange_messages import encoded
+from .suites import Options, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,18 +47,18 @@ class Findings:
     """The claim that does not hold, and the bytes it does not hold for."""
 
 
-def prove(options: Options) -> Iterator[Line]:
+def prove(options: Options) -> Iterator[Row]:
     """For as long as the methods are fuzzed."""
     try:
         python = environment()
     except UnavailableError as error:
         reason = str(error).strip().splitlines()[-1][:60]
-        yield Line(f"left out, {_ATHERIS} is not to be had here", reason, not are_required())
+        yield Row(f"left out, {_ATHERIS} is not to be had here", reason, not are_required())
         return
     found = fuzz(python, options.seed, f"-max_total_time={options.fuzz_seconds:.0f}")
-    yield Line(f"inputs tried, seed {options.seed}", str(found.inputs), found.inputs > 0)
-    yield Line("branches of the codec reached", str(found.covered), found.covered > 0)
-    yield Line("inputs that broke a claim", found.broken or "0", not found.broken)
+    yield Row(f"inputs tried, seed {options.seed}", str(found.inputs), found.inputs > 0)
+    yield Row("branches of the codec reached", str(found.covered), found.covered > 0)
+    yield Row("inputs that broke a claim", found.broken or "0", not found.broken)
 
 
 def environment() -> Path:

@@ -5,44 +5,44 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .parts import Line
+from .suites import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.builders.power_cuts import Stage
+    from tests.crash.power_cuts import CrashCase
 
-    from .parts import Options
+    from .suites import Options
 
 NAME = "crashes"
 
 
-def prove(_options: Options) -> Iterator[Line]:
-    from tests.builders.power_cuts import STAGES, Stage, quick_folder
+def prove(_options: Options) -> Iterator[Row]:
     from tests.builders.scenarios import SCENARIOS
+    from tests.crash.power_cuts import CASES, CrashCase, quick_folder
 
     points = 0
-    for name, grouped in STAGES:
+    for name, grouped in CASES:
         with quick_folder() as folder:
-            stage = Stage(SCENARIOS[name], folder, grouped=grouped)
-            tried, differing = crash_everywhere(stage)
+            case = CrashCase(SCENARIOS[name], folder, grouped=grouped)
+            tried, differing = crash_everywhere(case)
         points += tried
         if differing:
             what = f"{name}, grouped" if grouped else name
-            yield Line(f"{what}: ended differently after a crash at", ", ".join(differing), False)
-    yield Line("scenarios", str(len(STAGES)), holds=True)
-    yield Line("crash points tried (before and after each commit)", str(points), holds=points > 0)
+            yield Row(f"{what}: ended differently after a crash at", ", ".join(differing), False)
+    yield Row("scenarios", str(len(CASES)), holds=True)
+    yield Row("crash points tried (before and after each commit)", str(points), holds=points > 0)
 
 
-def crash_everywhere(stage: Stage) -> tuple[int, list[str]]:
+def crash_everywhere(case: CrashCase) -> tuple[int, list[str]]:
     """How many points were tried, and those after which it ended otherwise."""
-    from tests.builders.power_cuts import Moment
+    from tests.crash.power_cuts import Moment
 
-    smooth, commits = stage.undisturbed()
+    smooth, commits = case.undisturbed()
     points = [(survives, moment) for survives in range(commits) for moment in Moment]
     differing = []
     for survives, moment in points:
-        recovered, lost = stage.survive(survives, moment, smooth.endings)
+        recovered, lost = case.survive(survives, moment, smooth.endings)
         if recovered != replace(smooth, runs=smooth.runs + lost):
             differing.append(f"{moment.value} commit {survives}")
     return len(points), differing

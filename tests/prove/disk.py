@@ -26,9 +26,9 @@ from durabletask.sidecar.store.memory import MemoryStore
 from durabletask.sidecar.store.queries import EndedQuery, EntityQuery, InstanceQuery
 from durabletask.sidecar.store.sqlite import SqliteStore
 
-from .parts import Line, Options
-from .stranger import Stranger, connected
-from .victim import refusal, sidecar
+from .raw_client import RawClient, connected
+from .suites import Options, Row
+from .target import refusal, sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,12 +41,12 @@ _INPUT = "x" * 3000
 _PAGE = 4096
 
 
-def prove(options: Options) -> Iterator[Line]:
+def prove(options: Options) -> Iterator[Row]:
     """Every case once."""
     for what, case in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
             figure = case(Path(folder, "tasks.db"), options.seed)
-        yield Line(what, figure, holds=True)
+        yield Row(what, figure, holds=True)
 
 
 def full(file: Path, _seed: int) -> str:
@@ -55,21 +55,21 @@ def full(file: Path, _seed: int) -> str:
 
 
 async def _full(file: Path) -> str:
-    with sidecar(file=file) as victim:
-        async with connected(victim.address) as stranger:
-            acknowledged = await _start(stranger, range(20))
-            victim.may_write(5_000_000)
-            acknowledged += await _start(stranger, range(20, 2000))
-            refusals = [await _refusal(stranger, f"refused-{number}") for number in range(50)]
+    with sidecar(file=file) as target:
+        async with connected(target.address) as raw_client:
+            acknowledged = await _start(raw_client, range(20))
+            target.may_write(5_000_000)
+            acknowledged += await _start(raw_client, range(20, 2000))
+            refusals = [await _refusal(raw_client, f"refused-{number}") for number in range(50)]
             assert {code for code, _ in refusals} == {grpc.StatusCode.UNAVAILABLE}, refusals[0]
             assert all("cannot store" in text for _, text in refusals), refusals[0]
-            assert len(victim.logged) == 1, victim.logged
-            victim.may_write(None)
-            assert await stranger.completes_an_orchestration("other", "afterwards")
-            assert len(victim.logged) == 2, victim.logged
-    with sidecar(file=file) as victim:
-        async with connected(victim.address) as stranger:
-            there = await _there(stranger)
+            assert len(target.logged) == 1, target.logged
+            target.may_write(None)
+            assert await raw_client.completes_an_orchestration("other", "afterwards")
+            assert len(target.logged) == 2, target.logged
+    with sidecar(file=file) as target:
+        async with connected(target.address) as raw_client:
+            there = await _there(raw_client)
     lost = set(acknowledged) - there
     assert not lost, lost
     assert not {each for each in there if each.startswith("refused")}, there
@@ -85,15 +85,15 @@ def slow(_file: Path, _seed: int) -> str:
 
 
 async def _slow(store: _GatedStore, address: str) -> None:
-    async with connected(address) as stranger:
+    async with connected(address) as raw_client:
         store.gate.clear()
-        starting = asyncio.create_task(_start(stranger, [1]))
+        starting = asyncio.create_task(_start(raw_client, [1]))
         await asyncio.to_thread(store.entered.wait)
         assert not starting.done()
         assert store.load(Key(HUB, "kept-1")) is None
         store.gate.set()
         assert await starting == ["kept-1"]
-        assert await stranger.completes_an_orchestration(HUB, "afterwards")
+        assert await raw_client.completes_an_orchestration(HUB, "afterwards")
 
 
 class _GatedStore(MemoryStore):
@@ -231,39 +231,39 @@ def _read_everything(file: Path) -> None:
 
 async def _fill(file: Path) -> None:
     """Leave a file with some of everything in it."""
-    with sidecar(file=file) as victim:
-        async with connected(victim.address) as stranger:
-            assert await stranger.completes_an_orchestration(HUB, "ended")
-            await _start(stranger, range(20))
+    with sidecar(file=file) as target:
+        async with connected(target.address) as raw_client:
+            assert await raw_client.completes_an_orchestration(HUB, "ended")
+            await _start(raw_client, range(20))
             signal = messages.SignalEntityRequest(instance_id="@counter@a", name="add")
-            await stranger.ask(methods.SIGNAL_ENTITY, signal)
+            await raw_client.ask(methods.SIGNAL_ENTITY, signal)
 
 
-async def _start(stranger: Stranger, numbers: Any) -> list[str]:
+async def _start(raw_client: RawClient, numbers: Any) -> list[str]:
     """Start instances until one is refused; the ids of those that were acknowledged."""
     acknowledged = []
     for number in numbers:
         instance_id = f"kept-{number}"
-        if await _refusal(stranger, instance_id) is not None:
+        if await _refusal(raw_client, instance_id) is not None:
             break
         acknowledged.append(instance_id)
     return acknowledged
 
 
-async def _refusal(stranger: Stranger, instance_id: str) -> Any:
+async def _refusal(raw_client: RawClient, instance_id: str) -> Any:
     request = messages.CreateInstanceRequest(
         instance_id=instance_id, name="order", input=_INPUT, tags={"a": "b"}
     )
     try:
-        await stranger.ask(methods.START_INSTANCE, request)
+        await raw_client.ask(methods.START_INSTANCE, request)
     except grpc.aio.AioRpcError as error:
         return error.code(), error.details() or ""
     return None
 
 
-async def _there(stranger: Stranger) -> set[str]:
+async def _there(raw_client: RawClient) -> set[str]:
     request = messages.QueryInstancesRequest(query=messages.InstanceQuery())
-    found = await stranger.ask(methods.QUERY_INSTANCES, request)
+    found = await raw_client.ask(methods.QUERY_INSTANCES, request)
     return {state.instance_id for state in found.orchestration_state}
 
 

@@ -18,14 +18,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from .model import ALIKE, DIFFERENT
-from .parts import Line
 from .planted import FAULTS, SIDECAR
+from .suites import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .parts import Options
     from .planted import Fault
+    from .suites import Options
 
 NAME = "faults"
 
@@ -36,9 +36,9 @@ SOURCES = ROOT / "packages" / "durabletask-sidecar" / "src"
 _FEW = 10
 
 
-def prove(options: Options) -> Iterator[Line]:
+def prove(options: Options) -> Iterator[Row]:
     nothing_found = not is_found(None, replace(options, examples=_FEW))
-    yield Line(
+    yield Row(
         "found where none was planted",
         "nothing" if nothing_found else "a difference",
         nothing_found,
@@ -53,9 +53,9 @@ def prove(options: Options) -> Iterator[Line]:
                 f"  {number} of {len(FAULTS)} planted, {found} found", file=sys.stderr, flush=True
             )
             if not was_found:
-                yield Line(f"a fault: {fault.breaks}", "not found", holds=False)
+                yield Row(f"a fault: {fault.breaks}", "not found", holds=False)
     every = found == len(FAULTS)
-    yield Line("planted faults that were found", f"{found} of {len(FAULTS)}", holds=every)
+    yield Row("planted faults that were found", f"{found} of {len(FAULTS)}", holds=every)
 
 
 def is_found(fault: Fault | None, options: Options) -> bool:

@@ -19,10 +19,10 @@ import grpc
 
 from durabletask.protocol import codec, dialects, messages, methods, oneofs
 
-from .parts import Line, Options
+from .raw_client import PATIENCE, RawClient, connected
 from .strange_messages import StrangeMessages, encoded, spoiled
-from .stranger import PATIENCE, Stranger, connected
-from .victim import SIDECAR, sidecar
+from .suites import Options, Row
+from .target import SIDECAR, sidecar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
@@ -81,21 +81,21 @@ class Findings:
         return [method.name for method in methods.ALL if not self.sent[method.name]]
 
 
-def prove(options: Options) -> Iterator[Line]:
+def prove(options: Options) -> Iterator[Row]:
     """For so many seconds in all."""
     end = time.monotonic() + options.fuzz_seconds
     rounds = itertools.takewhile(lambda _: time.monotonic() < end, itertools.count())
     found = asyncio.run(fuzz(options.seed, rounds))
     sent = sum(found.sent.values())
     reached = len(methods.ALL) - len(found.unreached)
-    yield Line("methods reached", f"{reached}/{len(methods.ALL)}", not found.unreached)
-    yield Line(f"requests and answers sent, seed {options.seed}", str(sent), sent > 0)
-    yield Line("answers to work handed out", str(found.answers), found.answers > 0)
-    yield Line("refused as a defect of the sidecar's", _told(found.wrong), not found.wrong)
-    yield Line("lines in its log", _told(found.logged), not found.logged)
-    yield Line("instances that no worker gets any more", _told(found.stuck), not found.stuck)
-    yield Line("alive afterwards", str(found.is_alive), found.is_alive)
-    yield Line("completes an orchestration afterwards", str(found.completes), found.completes)
+    yield Row("methods reached", f"{reached}/{len(methods.ALL)}", not found.unreached)
+    yield Row(f"requests and answers sent, seed {options.seed}", str(sent), sent > 0)
+    yield Row("answers to work handed out", str(found.answers), found.answers > 0)
+    yield Row("refused as a defect of the sidecar's", _told(found.wrong), not found.wrong)
+    yield Row("lines in its log", _told(found.logged), not found.logged)
+    yield Row("instances that no worker gets any more", _told(found.stuck), not found.stuck)
+    yield Row("alive afterwards", str(found.is_alive), found.is_alive)
+    yield Row("completes an orchestration afterwards", str(found.completes), found.completes)
 
 
 def _told(complaints: list[str]) -> str:
@@ -110,25 +110,25 @@ async def fuzz(
 ) -> Findings:
     """Attack a sidecar of its own, once a round with every method."""
     found = Findings()
-    with sidecar(program) as victim:
-        async with connected(victim.address, patience) as stranger:
-            attack = _Attack(stranger, seed, found)
+    with sidecar(program) as target:
+        async with connected(target.address, patience) as raw_client:
+            attack = _Attack(raw_client, seed, found)
             async with attack.workers():
                 for _ in rounds:
                     await attack.round()
-                    if not victim.is_alive:
+                    if not target.is_alive:
                         break
-            found.is_alive = victim.is_alive
+            found.is_alive = target.is_alive
             if found.is_alive:
-                await _look_after(stranger, found)
-        found.logged = victim.logged
+                await _look_after(raw_client, found)
+        found.logged = target.logged
     return found
 
 
-async def _look_after(stranger: Stranger, found: Findings) -> None:
+async def _look_after(raw_client: RawClient, found: Findings) -> None:
     for hub in _HUBS:
-        found.stuck += await stranger.finish_everything(hub)
-        completes = await stranger.completes_an_orchestration(hub, "the-last")
+        found.stuck += await raw_client.finish_everything(hub)
+        completes = await raw_client.completes_an_orchestration(hub, "the-last")
         found.completes = found.completes and completes
 
 
@@ -147,8 +147,8 @@ class _Request:
 class _Attack:
     """One attacker: what he sends next is drawn, never what came back."""
 
-    def __init__(self, stranger: Stranger, seed: int, found: Findings) -> None:
-        self._stranger = stranger
+    def __init__(self, raw_client: RawClient, seed: int, found: Findings) -> None:
+        self._client = raw_client
         self._seed = seed
         self._rng = random.Random(seed)
         self._found = found
@@ -188,8 +188,8 @@ class _Attack:
         hub = self._rng.choice(_HUBS)
         start = messages.CreateInstanceRequest(instance_id=f"fed-{self._fed}", name="order")
         signal = messages.SignalEntityRequest(instance_id="@counter@a", name="add")
-        await self._stranger.ask(methods.START_INSTANCE, start, hub=hub)
-        await self._stranger.ask(methods.SIGNAL_ENTITY, signal, hub=hub)
+        await self._client.ask(methods.START_INSTANCE, start, hub=hub)
+        await self._client.ask(methods.SIGNAL_ENTITY, signal, hub=hub)
 
     def _draw(self, method: Method) -> _Request:
         raw = encoded(self._rng, method.request_class(), self._rng.choice(method.dialects))
@@ -200,11 +200,11 @@ class _Attack:
         if request.method.response_streaming:
             await self._judge(request.method, self._drain(request))
         else:
-            answer = self._stranger.send(request.method, request.raw, request.headers)
+            answer = self._client.send(request.method, request.raw, request.headers)
             await self._judge(request.method, answer)
 
     async def _drain(self, request: _Request) -> None:
-        call = self._stranger.listen(request.method, request.raw, request.headers)
+        call = self._client.listen(request.method, request.raw, request.headers)
         try:
             async for _ in call:
                 pass
@@ -230,7 +230,7 @@ class _Attack:
         """Take work, answer most of it absurdly, and be gone with the rest."""
         hub = (("taskhub", rng.choice(_HUBS)),)
         dialect = rng.choice((dialects.TASKHUB, dialects.TASKHUB, dialects.DAPR))
-        items = self._stranger.listen(methods.GET_WORK_ITEMS, _asks(dialect), hub)
+        items = self._client.listen(methods.GET_WORK_ITEMS, _asks(dialect), hub)
         try:
             for _ in range(rng.randrange(1, _MOST_ITEMS)):
                 raw = await items.read()
@@ -238,7 +238,7 @@ class _Attack:
                     return
                 item = codec.decode(messages.WorkItem, raw, dialect)
                 for method, answer in _answers(rng, item, dialect):
-                    await self._judge(method, self._stranger.send(method, answer, hub))
+                    await self._judge(method, self._client.send(method, answer, hub))
                     self._found.answers += 1
         finally:
             items.cancel()
@@ -268,7 +268,7 @@ def _answers(rng: random.Random, item: Any, dialect: Dialect) -> Iterator[tuple[
 
 def _asks(dialect: Dialect) -> bytes:
     # Each vendor's capability shows whose worker it is. One that does not show it is sent what
-    # is stored as it is, which a stranger of Dapr's may be unable to read.
+    # is stored as it is, which a client of Dapr's may be unable to read.
     kinds = messages.WorkerCapability
     is_daprs = dialect is dialects.DAPR
     request = messages.GetWorkItemsRequest(

@@ -47,7 +47,7 @@ def _headers(method: Method, stream: int, metadata: Mapping[str, str]) -> bytes:
         ":method": "POST",
         ":scheme": "http",
         ":path": method.path,
-        ":authority": "stranger",
+        ":authority": "somebody",
         "te": "trailers",
         "content-type": "application/grpc",
         **metadata,

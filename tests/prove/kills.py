@@ -15,22 +15,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.load.checker import applied, check
-from tests.load.faults import Kind
-from tests.load.ledger import Answer
-from tests.load.stage import stage
-from tests.load.traffic import KINDS, Traffic
+from tests.load.environment import environment
+from tests.load.expectations import Answer
+from tests.load.violations import Kind
+from tests.load.workload import KINDS, Workload
 
-from .parts import Line
+from .suites import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.load.evidence import Evidence
-    from tests.load.faults import Fault
-    from tests.load.ledger import Ledger
-    from tests.load.stage import Stage
+    from tests.load.environment import Environment
+    from tests.load.expectations import Expectations
+    from tests.load.observations import Observations
+    from tests.load.violations import Violation
 
-    from .parts import Options
+    from .suites import Options
 
 NAME = "kills"
 
@@ -51,73 +51,75 @@ class Run:
 
     kills: int
     worker_kills: int
-    ledger: Ledger
-    evidence: Evidence
-    faults: Sequence[Fault]
+    expectations: Expectations
+    observations: Observations
+    violations: Sequence[Violation]
 
 
-def prove(options: Options) -> Iterator[Line]:
+def prove(options: Options) -> Iterator[Row]:
     """Kill so many times; the lines say what was asked for, lost and doubled."""
     run = asyncio.run(run_of(options.kills, options.seed))
-    yield from lines(run)
+    yield from rows(run)
 
 
 async def run_of(kills: int, seed: int) -> Run:
     """Keep the load up until the sidecar has died so often, and let all of it come to its end."""
     chance = random.Random(seed)
-    async with stage(processes=_PROCESSES) as scene:
-        traffic = Traffic(scene.client, random.Random(chance.random()))
-        killing = asyncio.create_task(_keep_killing(scene, traffic, kills, chance))
-        traffic.keep_running(_ERRANDS_AT_ONCE, lambda: not killing.done())
+    async with environment(processes=_PROCESSES) as running:
+        workload = Workload(running.client, random.Random(chance.random()))
+        killing = asyncio.create_task(_keep_killing(running, workload, kills, chance))
+        workload.keep_running(_ERRANDS_AT_ONCE, lambda: not killing.done())
         async with asyncio.timeout(_PATIENCE_A_KILL * kills):
             await killing
-        await traffic.settle(_PATIENCE)
-        evidence = await scene.gather()
-    faults = check(traffic.ledger, evidence)
-    return Run(kills, killing.result(), traffic.ledger, evidence, faults)
+        await workload.settle(_PATIENCE)
+        observations = await running.gather()
+    violations = check(workload.expectations, observations)
+    return Run(kills, killing.result(), workload.expectations, observations, violations)
 
 
-async def _keep_killing(scene: Stage, traffic: Traffic, kills: int, chance: random.Random) -> int:
+async def _keep_killing(
+    running: Environment, workload: Workload, kills: int, chance: random.Random
+) -> int:
     """Kill the sidecar so often; returns how many worker processes died as well."""
     worker_kills = 0
     for number in range(kills):
         if number and number % _PACE == 0:
-            print(f"  killed {number} of {kills}, ended {traffic.ended.count}", flush=True)
-        await traffic.told.more(chance.randint(1, _MOST))
-        scene.sidecar.kill()
+            print(f"  killed {number} of {kills}, ended {workload.ended.count}", flush=True)
+        await workload.told.more(chance.randint(1, _MOST))
+        running.sidecar.kill()
         if number % 4 == 0:
-            victim = scene.workers[worker_kills % len(scene.workers)]
-            victim.kill()
-            victim.start()
+            target = running.workers[worker_kills % len(running.workers)]
+            target.kill()
+            target.start()
             worker_kills += 1
-        await asyncio.to_thread(scene.sidecar.start)
+        await asyncio.to_thread(running.sidecar.start)
     return worker_kills
 
 
-def lines(run: Run) -> Iterator[Line]:
+def rows(run: Run) -> Iterator[Row]:
     """The table of a run."""
-    found = Counter(fault.kind for fault in run.faults)
-    ledger, evidence = run.ledger, run.evidence
-    told = sum(event.answer is Answer.TOLD for event in ledger.events.values())
-    completed = sum(each.status == "COMPLETED" for each in evidence.instances.values())
-    results = applied(evidence)
-    yield Line("sidecar killed by SIGKILL", f"{run.kills}", holds=run.kills > 0)
+    found = Counter(violation.kind for violation in run.violations)
+    expectations, observations = run.expectations, run.observations
+    told = sum(event.answer is Answer.TOLD for event in expectations.events.values())
+    completed = sum(each.status == "COMPLETED" for each in observations.instances.values())
+    results = applied(observations)
+    yield Row("sidecar killed by SIGKILL", f"{run.kills}", holds=run.kills > 0)
     workers = run.worker_kills
-    yield Line("worker processes killed with it", f"{workers}", holds=workers > 0)
-    started = Counter(start.kind for start in ledger.starts.values())
-    yield Line(
+    yield Row("worker processes killed with it", f"{workers}", holds=workers > 0)
+    started = Counter(start.kind for start in expectations.starts.values())
+    yield Row(
         f"orchestrations started, of {len(KINDS)} kinds",
         f"{started.total()}",
         holds=started.keys() >= KINDS,
     )
-    yield Line(
+    yield Row(
         "completed, with their children",
-        f"{completed} of {len(evidence.instances)}",
-        holds=completed == len(evidence.instances) > 0,
+        f"{completed} of {len(observations.instances)}",
+        holds=completed == len(observations.instances) > 0,
     )
-    sent, effects = len(ledger.events), len(evidence.effects)
-    yield Line("events acknowledged, of those sent", f"{told} of {sent}", holds=told > 0)
-    yield Line("activities carried out", f"{effects}", holds=effects > 0)
-    yield Line("of their effects, results that count", f"{results}", holds=results > 0)
+    sent, effects = len(expectations.events), len(observations.effects)
+    yield Row("events acknowledged, of those sent", f"{told} of {sent}", holds=told > 0)
+    yield Row("activities carried out", f"{effects}", holds=effects > 0)
+    yield Row("of their effects, results that count", f"{results}", holds=results > 0)
     for kind in Kind:
-        yield Line(kind.value, f"{found[kind]}", holds=not found[kind])
+        yield Row(kind.value, f"{found[kind]}", holds=not found[kind])

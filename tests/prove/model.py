@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from .parts import Line
+from .suites import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.builders.lives import Lives
+    from tests.properties.lifecycle_machine import LifecycleMachine
 
-    from .parts import Options
+    from .suites import Options
 
 NAME = "model"
 
@@ -32,34 +32,36 @@ STEPS = 40
 ALIKE, NOT_TRIED, DIFFERENT = 0, 2, 3
 
 
-def prove(options: Options) -> Iterator[Line]:
-    from tests.builders.lives import Lives, LivesInAFile
+def prove(options: Options) -> Iterator[Row]:
+    from tests.properties.lifecycle_machine import LifecycleMachine, LifecycleMachineOnFile
 
-    for where, lives in (("in memory", Lives), ("in a file", LivesInAFile)):
+    for where, lives in (("in memory", LifecycleMachine), ("in a file", LifecycleMachineOnFile)):
         examples = options.examples // 2
-        before = Lives.compared
+        before = LifecycleMachine.compared
         differs = _differs(lives, options.seed, examples)
-        compared = Lives.compared - before
+        compared = LifecycleMachine.compared - before
         figure = f"{examples} ({compared} comparisons)"
         holds = compared > 0 and not differs
-        yield Line(f"lives {where}, none of which differs from the model", figure, holds)
+        yield Row(f"lives {where}, none of which differs from the model", figure, holds)
 
 
-def _differs(lives: type[Lives], first: int, examples: int) -> bool:
+def _differs(machine: type[LifecycleMachine], first: int, examples: int) -> bool:
     """Whether one of the lives does; what it did is printed."""
     try:
-        lead(lives, first, examples)
+        lead(machine, first, examples)
     except Exception:
         traceback.print_exc()
         return True
     return False
 
 
-def lead(lives: type[Lives], first: int, examples: int, *, shrinks: bool = True) -> None:
+def lead(
+    machine: type[LifecycleMachine], first: int, examples: int, *, shrinks: bool = True
+) -> None:
     """Lead so many lives; raises what the first that differs raises, shrunk if wished."""
     phases = [Phase.generate, Phase.shrink] if shrinks else [Phase.generate]
     run_state_machine_as_test(
-        seed(first)(type("SeededLives", (lives,), {})),
+        seed(first)(type("SeededMachine", (machine,), {})),
         settings=settings(
             max_examples=examples,
             stateful_step_count=STEPS,
@@ -75,13 +77,13 @@ def lead(lives: type[Lives], first: int, examples: int, *, shrinks: bool = True)
 def main(sources: str, first: str, examples: str) -> int:
     sys.path.insert(0, sources)
     from durabletask import sidecar
-    from tests.builders.lives import Lives
+    from tests.properties.lifecycle_machine import LifecycleMachine
 
     if not Path(sidecar.__path__[0]).is_relative_to(Path(sources)):
         print(f"this would check {sidecar.__path__[0]}, not the sidecar in {sources}")
         return NOT_TRIED
     try:
-        lead(Lives, int(first), int(examples), shrinks=False)
+        lead(LifecycleMachine, int(first), int(examples), shrinks=False)
     except Exception as error:
         print(f"{type(error).__name__}: {error}")
         return DIFFERENT

@@ -24,9 +24,9 @@ from durabletask.sidecar.clock import SystemClock
 from durabletask.sidecar.server import Server
 
 from . import http2
-from .parts import Line, Options
-from .stranger import PATIENCE, Stranger, connected
-from .victim import SIDECAR, Victim, sidecar
+from .raw_client import PATIENCE, RawClient, connected
+from .suites import Options, Row
+from .target import SIDECAR, TargetSidecar, sidecar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -50,26 +50,26 @@ _IMPATIENT = (
 )
 
 
-def prove(options: Options) -> Iterator[Line]:
+def prove(options: Options) -> Iterator[Row]:
     """Every case once."""
     for what, case in CASES.items():
-        yield Line(what, asyncio.run(case(options.seed)), holds=True)
+        yield Row(what, asyncio.run(case(options.seed)), holds=True)
 
 
 async def cut_frames(seed: int) -> str:
     """Connections that end anywhere in a call, in a lie about its length, or in nonsense."""
     rng = random.Random(seed)
-    async with _attacked(SIDECAR) as (victim, stranger):
-        before = victim.open_files()
+    async with _attacked(SIDECAR) as (target, raw_client):
+        before = target.open_files()
         for _ in range(_CUTS):
             said, resets = _cut(rng), rng.random() < 0.5
             try:
-                await _say(victim.address, said, resets=resets)
+                await _say(target.address, said, resets=resets)
             except ConnectionError:
                 # One before was a path that is no text.
-                await _is_back(stranger)
-        await _is_back(stranger)
-        await _settled(victim, stranger, before)
+                await _is_back(raw_client)
+        await _is_back(raw_client)
+        await _settled(target, raw_client, before)
     return f"{_CUTS} connections, none left open"
 
 
@@ -117,17 +117,17 @@ def _lies(rng: random.Random) -> bytes:
 async def path_that_is_no_text(_seed: int) -> str:
     """grpcio's server ends itself of a path that is no UTF-8; another takes its place."""
     times = 5
-    with sidecar() as victim:
-        async with connected(victim.address) as stranger:
+    with sidecar() as target:
+        async with connected(target.address) as raw_client:
             for number in range(times):
                 path = Method("Start\udcff", "Empty", "Empty")
-                reader, writer = await _dial(victim.address)
+                reader, writer = await _dial(target.address)
                 writer.write(http2.hello() + http2.call(path, b""))
                 await _end(reader)
                 await _hang_up(writer)
-                await _is_back(stranger)
-                assert await stranger.completes_an_orchestration(HUB, f"after-{number}")
-        assert victim.is_alive
+                await _is_back(raw_client)
+                assert await raw_client.completes_an_orchestration(HUB, f"after-{number}")
+        assert target.is_alive
     return f"{times} times, and served anew"
 
 
@@ -152,12 +152,12 @@ async def _hang_up(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
-async def _is_back(stranger: Stranger) -> None:
+async def _is_back(raw_client: RawClient) -> None:
     """Wait until the sidecar serves; it may have begun to anew."""
     async with asyncio.timeout(PATIENCE):
         while True:
             try:
-                await stranger.ask(methods.HELLO, messages.Empty())
+                await raw_client.ask(methods.HELLO, messages.Empty())
             except grpc.aio.AioRpcError:
                 continue
             return
@@ -165,19 +165,19 @@ async def _is_back(stranger: Stranger) -> None:
 
 async def silent_connections(_seed: int) -> str:
     """A thousand that never say a word, and as many that only say hello."""
-    async with _attacked(_IMPATIENT) as (victim, stranger):
-        before = victim.open_files()
+    async with _attacked(_IMPATIENT) as (target, raw_client):
+        before = target.open_files()
         with _many_files():
-            peers = [await _dial(victim.address) for _ in range(2 * _SILENT)]
+            peers = [await _dial(target.address) for _ in range(2 * _SILENT)]
             for _, writer in peers[:_SILENT]:
                 writer.write(http2.hello())
-            assert await stranger.completes_an_orchestration(HUB, "meanwhile")
-            held = victim.resident_mib()
+            assert await raw_client.completes_an_orchestration(HUB, "meanwhile")
+            held = target.resident_mib()
             async with asyncio.timeout(PATIENCE):
                 await asyncio.gather(*(_end(reader) for reader, _ in peers))
             for _, writer in peers:
                 await _hang_up(writer)
-        await _settled(victim, stranger, before)
+        await _settled(target, raw_client, before)
     return f"{2 * _SILENT} sent away, {held:.0f} MiB held"
 
 
@@ -203,25 +203,27 @@ def _many_files() -> Iterator[None]:
 async def peer_that_stops_reading(_seed: int) -> str:
     """Its link is alive, and it takes nothing off it: what it was to do goes to others."""
     clock = ManualClock()
-    async with _embedded(clock=clock) as stranger:
+    async with _embedded(clock=clock) as raw_client:
         for number in range(50):
             start = messages.CreateInstanceRequest(
                 instance_id=str(number), name="order", input=_BIG
             )
-            await stranger.ask(methods.START_INSTANCE, start)
-        async with connected(stranger.address) as deaf:
+            await raw_client.ask(methods.START_INSTANCE, start)
+        async with connected(raw_client.address) as deaf:
             request = messages.GetWorkItemsRequest(max_concurrent_orchestration_work_items=100)
             items = deaf.listen(methods.GET_WORK_ITEMS, codec.encode(request, dialects.TASKHUB))
             await items.read()
-            other = stranger.listen(methods.GET_WORK_ITEMS, codec.encode(request, dialects.TASKHUB))
+            other = raw_client.listen(
+                methods.GET_WORK_ITEMS, codec.encode(request, dialects.TASKHUB)
+            )
             offered = asyncio.create_task(_turn(other))
             async with asyncio.timeout(PATIENCE):
                 # It counts as deaf once its buffers are full, and not before.
                 while not offered.done():
                     clock.advance(timedelta(seconds=25))
-                    await stranger.ask(methods.HELLO, messages.Empty())
+                    await raw_client.ask(methods.HELLO, messages.Empty())
             other.cancel()
-            stuck = await stranger.finish_everything(HUB)
+            stuck = await raw_client.finish_everything(HUB)
             assert not stuck, stuck
             items.cancel()
     return "its work was done by others"
@@ -229,17 +231,17 @@ async def peer_that_stops_reading(_seed: int) -> str:
 
 async def half_open_stream(_seed: int) -> str:
     """The peer is gone, and nothing says so."""
-    async with _embedded(keepalive=timedelta(seconds=2)) as stranger:
-        relay = _Relay(stranger.address)
+    async with _embedded(keepalive=timedelta(seconds=2)) as raw_client:
+        relay = _Relay(raw_client.address)
         await relay.start()
         async with connected(relay.address) as doomed:
             request = messages.GetWorkItemsRequest(max_concurrent_orchestration_work_items=100)
             items = doomed.listen(methods.GET_WORK_ITEMS, codec.encode(request, dialects.TASKHUB))
             start = messages.CreateInstanceRequest(instance_id="a", name="order")
-            await stranger.ask(methods.START_INSTANCE, start)
+            await raw_client.ask(methods.START_INSTANCE, start)
             await items.read()
             relay.is_silent = True
-            stuck = await stranger.finish_everything(HUB)
+            stuck = await raw_client.finish_everything(HUB)
             assert not stuck, stuck
         await relay.close()
     return "its work was done by others"
@@ -301,12 +303,12 @@ async def jumping_clock(seed: int) -> str:
     wall = _Wall()
     clock = SystemClock(wall.now, longest_nap=timedelta(milliseconds=20))
     jumps = [timedelta(hours=rng.choice((-30, -2, 1, 3, 50))) for _ in range(20)]
-    async with _embedded(clock=clock) as stranger:
-        await stranger.ask(
+    async with _embedded(clock=clock) as raw_client:
+        await raw_client.ask(
             methods.START_INSTANCE, messages.CreateInstanceRequest(instance_id="a", name="order")
         )
         request = messages.GetWorkItemsRequest(max_concurrent_orchestration_work_items=100)
-        items = stranger.listen(methods.GET_WORK_ITEMS, codec.encode(request, dialects.TASKHUB))
+        items = raw_client.listen(methods.GET_WORK_ITEMS, codec.encode(request, dialects.TASKHUB))
         fired: list[int] = []
         for number, jump in enumerate(jumps):
             turn = await _turn(items)
@@ -316,17 +318,17 @@ async def jumping_clock(seed: int) -> str:
             assert times == sorted(set(times)), times
             wait = timedelta(milliseconds=rng.choice((0, 30)))
             action = _timer(number, turn.new_events[0].timestamp + max(jump, wait))
-            await _decide(stranger, turn, action)
+            await _decide(raw_client, turn, action)
             wall.set(clock.now() + jump)
         end = messages.CompleteOrchestrationAction()
         last = await _turn(items)
         fired += [each.timer_fired.timer_id for each in last.new_events if each.timer_fired]
         await _decide(
-            stranger, last, messages.OrchestratorAction(id=99, complete_orchestration=end)
+            raw_client, last, messages.OrchestratorAction(id=99, complete_orchestration=end)
         )
         items.cancel()
         assert fired == list(range(len(jumps))), fired
-        assert await stranger.completes_an_orchestration(HUB, "afterwards")
+        assert await raw_client.completes_an_orchestration(HUB, "afterwards")
     return f"{len(jumps)} jumps, {len(fired)} timers fired once"
 
 
@@ -351,44 +353,44 @@ def _timer(number: int, fire_at: datetime) -> Any:
     return messages.OrchestratorAction(id=number, create_timer=timer)
 
 
-async def _decide(stranger: Stranger, turn: _Turn, action: Any) -> None:
+async def _decide(raw_client: RawClient, turn: _Turn, action: Any) -> None:
     answer = messages.OrchestratorResponse(
         instance_id=turn.instance_id, completion_token=turn.token, actions=[action]
     )
-    await stranger.ask(methods.COMPLETE_ORCHESTRATOR_TASK, answer)
+    await raw_client.ask(methods.COMPLETE_ORCHESTRATOR_TASK, answer)
 
 
 @asynccontextmanager
-async def _attacked(program: tuple[str, ...]) -> AsyncIterator[tuple[Victim, Stranger]]:
+async def _attacked(program: tuple[str, ...]) -> AsyncIterator[tuple[TargetSidecar, RawClient]]:
     """A sidecar in its process; in the end it must be of use, and have nothing to complain of."""
-    with sidecar(program) as victim:
-        async with connected(victim.address) as stranger:
-            await stranger.ask(methods.HELLO, messages.Empty())
-            yield victim, stranger
-            stuck = await stranger.finish_everything(HUB)
+    with sidecar(program) as target:
+        async with connected(target.address) as raw_client:
+            await raw_client.ask(methods.HELLO, messages.Empty())
+            yield target, raw_client
+            stuck = await raw_client.finish_everything(HUB)
             assert not stuck, stuck
-            assert await stranger.completes_an_orchestration(HUB, "afterwards")
-        assert victim.is_alive
+            assert await raw_client.completes_an_orchestration(HUB, "afterwards")
+        assert target.is_alive
         # gRPC complains of headers that it cannot read, and of paths that it ends of.
-        complaints = [line for line in victim.logged if " durabletask.sidecar: " in line]
+        complaints = [line for line in target.logged if " durabletask.sidecar: " in line]
         defects = [line for line in complaints if "restarting it" not in line]
         assert not defects, defects
 
 
 @asynccontextmanager
-async def _embedded(**options: Any) -> AsyncIterator[Stranger]:
+async def _embedded(**options: Any) -> AsyncIterator[RawClient]:
     """A sidecar in this process; in the end it must be of use, and have no task too many."""
     embedded = Sidecar.of(lambda: Server(**options))
     address = await asyncio.to_thread(embedded.start)
     try:
-        async with connected(address) as stranger:
-            assert await stranger.completes_an_orchestration(HUB, "first")
+        async with connected(address) as raw_client:
+            assert await raw_client.completes_an_orchestration(HUB, "first")
             before = await asyncio.to_thread(embedded.run, _tasks())
-            yield stranger
-            assert await stranger.completes_an_orchestration(HUB, "last")
+            yield raw_client
+            assert await raw_client.completes_an_orchestration(HUB, "last")
             async with asyncio.timeout(PATIENCE):
                 while await asyncio.to_thread(embedded.run, _tasks()) > before:
-                    await stranger.ask(methods.HELLO, messages.Empty())
+                    await raw_client.ask(methods.HELLO, messages.Empty())
     finally:
         await asyncio.to_thread(embedded.close)
 
@@ -397,11 +399,11 @@ async def _tasks() -> int:
     return len(asyncio.all_tasks())
 
 
-async def _settled(victim: Victim, stranger: Stranger, files: int) -> None:
+async def _settled(target: TargetSidecar, raw_client: RawClient, files: int) -> None:
     """Wait until the sidecar has no more files open than that."""
     async with asyncio.timeout(PATIENCE):
-        while victim.open_files() > files:
-            await stranger.ask(methods.HELLO, messages.Empty())
+        while target.open_files() > files:
+            await raw_client.ask(methods.HELLO, messages.Empty())
 
 
 async def _dial(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

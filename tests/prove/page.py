@@ -1,8 +1,6 @@
-"""Lay the lines of all parts out as one table, for the terminal and for `docs/`.
+"""Lay the rows of all suites out as one table, for the terminal and for `docs/`.
 
-The page holds no times and no paths; its seed leads the same lives again.
-
-Knows nothing about how anything is proved.
+The page holds no times and no paths; its seed repeats the run.
 """
 
 from __future__ import annotations
@@ -12,50 +10,48 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .parts import Line
+    from .suites import Row
 
-    Results = Mapping[str, Sequence[Line]]
+    Results = Mapping[str, Sequence[Row]]
 
 _HEAD = """\
-# What was tried on the sidecar, and what came of it
+# Attempts to break the sidecar, and their results
 
 Written by `hatch run prove`, which tries to make the sidecar lose something, do something twice
-or fall over. The same attempts, in short versions, are among the tests of every commit.
-`hatch run prove --seed {seed}` begins every random choice where this run began.
+or crash. Shorter versions of the same attempts are among the tests of every commit.
+`hatch run prove --seed {seed}` repeats the random choices of this run.
 
-| part | what | figure | holds |
+| suite | what | figure | holds |
 |---|---|---|---|
 """
 
 
 def page(seed: int, results: Results) -> str:
     """The whole page, in Markdown."""
-    rows = [
-        f"| {part} | {line.what} | {line.figure} | {_verdict(line)} |"
-        for part, lines in results.items()
-        for line in lines
+    lines = [
+        f"| {suite} | {each.what} | {each.figure} | {_verdict(each)} |"
+        for suite, rows in results.items()
+        for each in rows
     ]
-    return _HEAD.format(seed=seed) + "\n".join(rows) + "\n"
+    return _HEAD.format(seed=seed) + "\n".join(lines) + "\n"
 
 
-def row(line: Line) -> str:
+def row(of: Row) -> str:
     """One line for the terminal."""
-    return f"  {line.what:60} {line.figure:>24}  {_verdict(line)}"
+    return f"  {of.what:60} {of.figure:>24}  {_verdict(of)}"
 
 
 def table(results: Results) -> str:
-    """All of it for the terminal, where the parts follow one another."""
-    return "\n".join(
-        text for part, lines in results.items() for text in (part, *(row(line) for line in lines))
-    )
+    """All of it for the terminal, one suite after the other."""
+    return "\n".join(text for suite, rows in results.items() for text in (suite, *map(row, rows)))
 
 
 def holds(results: Results) -> bool:
-    """Whether every part found something to say, and nothing to complain about."""
+    """Whether every suite has rows, and all of them hold."""
     return bool(results) and all(
-        lines and all(line.holds for line in lines) for lines in results.values()
+        rows and all(each.holds for each in rows) for rows in results.values()
     )
 
 
-def _verdict(line: Line) -> str:
-    return "yes" if line.holds else "**NO**"
+def _verdict(of: Row) -> str:
+    return "yes" if of.holds else "**NO**"

@@ -266,7 +266,7 @@ FAULTS = (
     Fault(
         "two workers have a turn of one instance",
         "work/dispatcher.py",
-        "lease = self._leases.of(work.key)",
+        "lease = self.leases.of(work.key)",
         "lease = None",
     ),
     Fault(
@@ -278,7 +278,7 @@ FAULTS = (
     Fault(
         "the work of a worker that has gone goes to nobody",
         "work/dispatcher.py",
-        "for lease in self._leases.held_by(stream):",
+        "for lease in self.leases.held_by(stream):",
         "for lease in ():",
     ),
     Fault(

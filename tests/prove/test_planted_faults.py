@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.prove.faults import is_found
-from tests.prove.parts import Options
 from tests.prove.planted import FAULTS, SIDECAR, Fault, FaultLostError
+from tests.prove.suites import Options
 
 SOURCES = Path(__file__).parents[2] / "packages" / "durabletask-sidecar" / "src"
 

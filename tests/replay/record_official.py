@@ -3,7 +3,7 @@
     python -m tests.replay.record_official [SCENARIO...]
 
 Runs the orchestrators of `tests/replay/orchestrators.py` on the official in-memory backend, in
-an environment of its own (`tools/peer`), and writes one file an instance to
+an environment of its own (`tools/peers/pythons.py`), and writes one file an instance to
 `tests/replay/histories/official/`:
 
     name                            of the scenario; `.suffix` for instances it started
@@ -25,22 +25,26 @@ import json
 import sys
 from pathlib import Path
 
-from tools import peers
+from tools.peers import homes, pythons
 
-_REPLAY = peers.ROOT / "tests" / "replay"
+_REPLAY = homes.ROOT / "tests" / "replay"
 _HISTORIES = _REPLAY / "histories" / "official"
 
 
 def main(wanted: list[str]) -> None:
     script = Path(__file__).with_name("official_recorder.py")
-    printed = peers.run(script, str(_REPLAY / "orchestrators.py"), *wanted)
+    printed = pythons.run(pythons.OFFICIAL, script, str(_REPLAY / "orchestrators.py"), *wanted)
     _HISTORIES.mkdir(parents=True, exist_ok=True)
     for recording in json.loads(printed):
         name = recording.pop("name")
-        told = {"name": name, "recorded_with": f"durabletask {peers.VERSION}", **recording}
+        told = {
+            "name": name,
+            "recorded_with": f"durabletask {pythons.OFFICIAL_VERSION}",
+            **recording,
+        }
         file = _HISTORIES / f"{name}.json"
         file.write_text(json.dumps(told, indent=1) + "\n")
-        print(f"{file.relative_to(peers.ROOT)}: {len(told['turns'])} turns")
+        print(f"{file.relative_to(homes.ROOT)}: {len(told['turns'])} turns")
 
 
 if __name__ == "__main__":

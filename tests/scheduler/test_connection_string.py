@@ -11,9 +11,10 @@ from durabletask.azuremanaged._connection_string import (
     REQUIRED,
     SETTINGS_OF,
     ConnectionString,
+    arguments_for,
+    credential_for,
     parse,
 )
-from durabletask.azuremanaged._credentials import arguments_for, credential_for
 
 EMULATOR = "Endpoint=http://localhost:8080;TaskHub=default;Authentication=None"
 

@@ -1,4 +1,4 @@
-"""Waiters come and go without leaving anything behind."""
+"""ChangeWaiters come and go without leaving anything behind."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from durabletask.sidecar.change_waiters import Waiters
 from durabletask.sidecar.errors import ShuttingDownError
+from durabletask.sidecar.host import ChangeWaiters
 
 
 async def test_only_those_who_wait_for_the_instance_are_woken() -> None:
-    waiters = Waiters()
+    waiters = ChangeWaiters()
     first = asyncio.create_task(waiters.wait_changed("hub", "a"))
     second = asyncio.create_task(waiters.wait_changed("hub", "b"))
     await asyncio.sleep(0)
@@ -25,7 +25,7 @@ async def test_only_those_who_wait_for_the_instance_are_woken() -> None:
 
 
 async def test_who_stops_waiting_is_forgotten() -> None:
-    waiters = Waiters()
+    waiters = ChangeWaiters()
     waiting = asyncio.create_task(waiters.wait_changed("hub", "a"))
     await asyncio.sleep(0)
 
@@ -36,7 +36,7 @@ async def test_who_stops_waiting_is_forgotten() -> None:
 
 
 async def test_who_waits_again_at_once_is_woken_again() -> None:
-    waiters = Waiters()
+    waiters = ChangeWaiters()
 
     async def wait_twice() -> None:
         await waiters.wait_changed("hub", "a")
@@ -51,7 +51,7 @@ async def test_who_waits_again_at_once_is_woken_again() -> None:
 
 
 async def test_closing_sends_everybody_away() -> None:
-    waiters = Waiters()
+    waiters = ChangeWaiters()
     waiting = asyncio.create_task(waiters.wait_changed("hub", "a"))
     await asyncio.sleep(0)
 

@@ -18,7 +18,7 @@ from durabletask.sidecar.errors import CommitFailedError, ShuttingDownError
 from durabletask.sidecar.host import Host
 from durabletask.sidecar.store import Change, EntityChange, Key, StoreError
 from durabletask.sidecar.store.memory import MemoryStore
-from durabletask.sidecar.work.streams import Appetite, Filter, WorkStream
+from durabletask.sidecar.work.streams import Filter, Subscription, WorkStream
 from tests.builders.sidecar import complete, schedule
 
 if TYPE_CHECKING:
@@ -45,20 +45,20 @@ class FailingStore(MemoryStore):
         return super().history(key)
 
 
-class AskedCommitter(Committer):
+class CountingCommitter(Committer):
     """Counts how often an instance was looked up, as it is for each work item of it."""
 
-    asked = 0
+    lookups = 0
 
     def instance(self, hub: str, instance_id: str) -> Instance | None:
-        self.asked += 1
+        self.lookups += 1
         return super().instance(hub, instance_id)
 
 
-class Desk:
+class HostFixture:
     def __init__(self) -> None:
         self.store = FailingStore()
-        self.committer = AskedCommitter(self.store)
+        self.committer = CountingCommitter(self.store)
         self.clock = ManualClock()
         numbers = itertools.count(1)
         self.host = Host(self.committer, self.clock, lambda: f"id{next(numbers)}")
@@ -67,8 +67,8 @@ class Desk:
     async def start(self) -> None:
         await self.host.execute("default", "a", StartInstance("order"))
 
-    def worker(self, **appetite: Any) -> WorkStream:
-        return self.host.dispatcher.open(Appetite("default", **appetite))
+    def worker(self, **subscription: Any) -> WorkStream:
+        return self.host.dispatcher.open(Subscription("default", **subscription))
 
 
 async def taken(stream: WorkStream) -> messages.WorkItem:
@@ -86,34 +86,36 @@ def answer(item: messages.WorkItem, *actions: Any) -> messages.OrchestratorRespo
 
 
 async def test_a_turn_that_could_not_be_stored_can_be_completed_again() -> None:
-    desk = Desk()
-    await desk.start()
-    item = await taken(desk.worker())
-    desk.store.fails = True
+    fixture = HostFixture()
+    await fixture.start()
+    item = await taken(fixture.worker())
+    fixture.store.fails = True
 
     with pytest.raises(CommitFailedError, match="disk full"):
-        await desk.host.completions.complete_turn("default", answer(item, complete(1, '"done"')))
-    desk.store.fails = False
-    await desk.host.completions.complete_turn("default", answer(item, complete(1, '"done"')))
+        await fixture.host.completions.complete_turn("default", answer(item, complete(1, '"done"')))
+    fixture.store.fails = False
+    await fixture.host.completions.complete_turn("default", answer(item, complete(1, '"done"')))
 
-    instance = desk.host.instance("default", "a")
+    instance = fixture.host.instance("default", "a")
     assert instance is not None
     assert instance.progress.output == '"done"'
 
 
 async def test_a_result_that_could_not_be_stored_can_be_delivered_again() -> None:
-    desk = Desk()
-    await desk.start()
-    worker = desk.worker()
-    await desk.host.completions.complete_turn("default", answer(await taken(worker), schedule(1)))
+    fixture = HostFixture()
+    await fixture.start()
+    worker = fixture.worker()
+    await fixture.host.completions.complete_turn(
+        "default", answer(await taken(worker), schedule(1))
+    )
     activity = await taken(worker)
     result = messages.ActivityResponse(completion_token=activity.completion_token, result='"hi"')
-    desk.store.fails = True
+    fixture.store.fails = True
 
     with pytest.raises(CommitFailedError):
-        await desk.host.completions.complete_activity("default", result)
-    desk.store.fails = False
-    await desk.host.completions.complete_activity("default", result)
+        await fixture.host.completions.complete_activity("default", result)
+    fixture.store.fails = False
+    await fixture.host.completions.complete_activity("default", result)
 
     turn = (await taken(worker)).orchestrator_request
     assert turn is not None
@@ -123,14 +125,14 @@ async def test_a_result_that_could_not_be_stored_can_be_delivered_again() -> Non
 
 
 async def test_an_answer_that_comes_twice_at_once_is_told_what_became_of_the_first() -> None:
-    desk = Desk()
-    await desk.start()
-    response = answer(await taken(desk.worker()), complete(1, '"done"'))
-    desk.store.failures = 1
+    fixture = HostFixture()
+    await fixture.start()
+    response = answer(await taken(fixture.worker()), complete(1, '"done"'))
+    fixture.store.failures = 1
 
     outcomes = await asyncio.gather(
-        desk.host.completions.complete_turn("default", response),
-        desk.host.completions.complete_turn("default", response),
+        fixture.host.completions.complete_turn("default", response),
+        fixture.host.completions.complete_turn("default", response),
         return_exceptions=True,
     )
 
@@ -138,17 +140,19 @@ async def test_an_answer_that_comes_twice_at_once_is_told_what_became_of_the_fir
 
 
 async def test_a_result_that_comes_twice_at_once_is_told_what_became_of_the_first() -> None:
-    desk = Desk()
-    await desk.start()
-    worker = desk.worker()
-    await desk.host.completions.complete_turn("default", answer(await taken(worker), schedule(1)))
+    fixture = HostFixture()
+    await fixture.start()
+    worker = fixture.worker()
+    await fixture.host.completions.complete_turn(
+        "default", answer(await taken(worker), schedule(1))
+    )
     activity = await taken(worker)
     result = messages.ActivityResponse(completion_token=activity.completion_token)
-    desk.store.failures = 1
+    fixture.store.failures = 1
 
     outcomes = await asyncio.gather(
-        desk.host.completions.complete_activity("default", result),
-        desk.host.completions.complete_activity("default", result),
+        fixture.host.completions.complete_activity("default", result),
+        fixture.host.completions.complete_activity("default", result),
         return_exceptions=True,
     )
 
@@ -156,72 +160,76 @@ async def test_a_result_that_comes_twice_at_once_is_told_what_became_of_the_firs
 
 
 async def test_who_gives_up_on_an_answer_does_not_take_it_from_who_sends_it_again() -> None:
-    desk = Desk()
-    await desk.start()
-    response = answer(await taken(desk.worker()), complete(1, '"done"'))
-    impatient = asyncio.create_task(desk.host.completions.complete_turn("default", response))
-    patient = asyncio.create_task(desk.host.completions.complete_turn("default", response))
+    fixture = HostFixture()
+    await fixture.start()
+    response = answer(await taken(fixture.worker()), complete(1, '"done"'))
+    impatient = asyncio.create_task(fixture.host.completions.complete_turn("default", response))
+    patient = asyncio.create_task(fixture.host.completions.complete_turn("default", response))
 
     # Both have begun, and nothing is stored before the loop's next round.
     asyncio.get_running_loop().call_soon(impatient.cancel)
     await patient
 
-    instance = desk.host.instance("default", "a")
+    instance = fixture.host.instance("default", "a")
     assert instance is not None
     assert instance.progress.output == '"done"'
 
 
 async def test_work_that_is_being_stored_cannot_be_abandoned() -> None:
-    desk = Desk()
-    await desk.start()
-    worker = desk.worker()
+    fixture = HostFixture()
+    await fixture.start()
+    worker = fixture.worker()
     item = await taken(worker)
     storing = asyncio.create_task(
-        desk.host.completions.complete_turn("default", answer(item, complete(1, '"done"')))
+        fixture.host.completions.complete_turn("default", answer(item, complete(1, '"done"')))
     )
     await asyncio.sleep(0)
 
-    desk.host.completions.abandon("default", Kind.TURN, item.completion_token)
+    fixture.host.completions.abandon("default", Kind.TURN, item.completion_token)
     await storing
 
-    assert desk.committer.asked == 1
+    assert fixture.committer.lookups == 1
 
 
 async def test_nobody_is_asked_for_the_activities_of_an_instance_that_has_ended() -> None:
-    desk = Desk()
-    await desk.start()
-    turns = desk.worker(filters={Kind.TURN: Filter({"order": frozenset()}), Kind.ACTIVITY: NOTHING})
-    await desk.host.completions.complete_turn("default", answer(await taken(turns), schedule(1)))
-    await desk.host.execute("default", "a", Terminate())
-    asked = desk.committer.asked
+    fixture = HostFixture()
+    await fixture.start()
+    turns = fixture.worker(
+        filters={Kind.TURN: Filter({"order": frozenset()}), Kind.ACTIVITY: NOTHING}
+    )
+    await fixture.host.completions.complete_turn("default", answer(await taken(turns), schedule(1)))
+    await fixture.host.execute("default", "a", Terminate())
+    before = fixture.committer.lookups
 
-    desk.worker()
+    fixture.worker()
 
-    assert desk.committer.asked == asked
+    assert fixture.committer.lookups == before
 
 
 async def test_a_turn_of_an_instance_that_gave_way_is_not_offered_any_more() -> None:
-    desk = Desk()
-    await desk.start()
-    tomorrow = desk.clock.now() + timedelta(days=1)
+    fixture = HostFixture()
+    await fixture.start()
+    tomorrow = fixture.clock.now() + timedelta(days=1)
     pending = frozenset({int(messages.OrchestrationStatus.PENDING)})
     later = StartInstance("order", scheduled_start=tomorrow, replaceable=pending)
-    await desk.host.execute("default", "a", later)
+    await fixture.host.execute("default", "a", later)
 
-    desk.worker()
+    fixture.worker()
 
-    assert desk.committer.asked == 0
+    assert fixture.committer.lookups == 0
 
 
 async def test_a_new_instance_need_not_sit_out_the_pause_of_the_old_one() -> None:
-    desk = Desk()
-    await desk.start()
-    worker = desk.worker()
+    fixture = HostFixture()
+    await fixture.start()
+    worker = fixture.worker()
     for _ in range(2):
-        desk.host.completions.abandon("default", Kind.TURN, (await taken(worker)).completion_token)
+        fixture.host.completions.abandon(
+            "default", Kind.TURN, (await taken(worker)).completion_token
+        )
 
     pending = frozenset({int(messages.OrchestrationStatus.PENDING)})
-    await desk.host.execute("default", "a", StartInstance("other", replaceable=pending))
+    await fixture.host.execute("default", "a", StartInstance("other", replaceable=pending))
 
     turn = (await taken(worker)).orchestrator_request
     assert turn is not None
@@ -231,26 +239,26 @@ async def test_a_new_instance_need_not_sit_out_the_pause_of_the_old_one() -> Non
 
 
 async def test_work_that_cannot_be_read_is_offered_again_after_a_pause() -> None:
-    desk = Desk()
-    await desk.start()
-    desk.store.fails = True
-    worker = desk.worker()
+    fixture = HostFixture()
+    await fixture.start()
+    fixture.store.fails = True
+    worker = fixture.worker()
 
-    desk.store.fails = False
-    due = desk.clock.next_alarm()
+    fixture.store.fails = False
+    due = fixture.clock.next_alarm()
     assert due is not None
-    desk.clock.advance(due - desk.clock.now())
+    fixture.clock.advance(due - fixture.clock.now())
 
     assert (await taken(worker)).orchestrator_request is not None
 
 
 async def test_work_that_is_too_large_fails_once_that_can_be_stored() -> None:
-    desk = Desk()
-    await desk.start()
-    desk.worker(max_message=10)
-    desk.store.failures = 1
+    fixture = HostFixture()
+    await fixture.start()
+    fixture.worker(max_message=10)
+    fixture.store.failures = 1
 
-    instance = await desk.host.wait("default", "a", lambda seen: seen.progress.is_terminal)
+    instance = await fixture.host.wait("default", "a", lambda seen: seen.progress.is_terminal)
 
     assert instance is not None
     assert instance.progress.failure is not None
@@ -258,13 +266,13 @@ async def test_work_that_is_too_large_fails_once_that_can_be_stored() -> None:
 
 
 async def test_who_waits_when_it_drains_is_sent_away_and_so_is_who_comes_later() -> None:
-    desk = Desk()
-    await desk.start()
-    waiting = asyncio.create_task(desk.host.wait("default", "a", lambda _: False))
+    fixture = HostFixture()
+    await fixture.start()
+    waiting = asyncio.create_task(fixture.host.wait("default", "a", lambda _: False))
     await asyncio.sleep(0)
 
-    desk.host.drain()
+    fixture.host.disconnect()
 
-    for wait in (waiting, desk.host.wait("default", "a", lambda _: False)):
+    for wait in (waiting, fixture.host.wait("default", "a", lambda _: False)):
         with pytest.raises(ShuttingDownError):
             await wait

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from tests.prove.page import holds, table
 
 from .run import Plan, soak
-from .table import lines
+from .table import rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,9 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     plan = _plan(_parser().parse_args(argv))
     print(f"seed {plan.seed}", flush=True)
     result = asyncio.run(soak(plan, tell=lambda line: print(line, flush=True)))
-    for fault in result.faults[:_MOST_FAULTS_SHOWN]:
-        print(fault)
-    figures = {"soak": list(lines(result, plan))}
+    for violation in result.violations[:_MOST_FAULTS_SHOWN]:
+        print(violation)
+    figures = {"soak": list(rows(result, plan))}
     print(table(figures))
     return 0 if holds(figures) else 1
 

@@ -18,16 +18,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.load.checker import check
-from tests.load.stage import stage
-from tests.load.traffic import Traffic
+from tests.load.environment import environment
+from tests.load.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from tests.load.evidence import Evidence
-    from tests.load.faults import Fault
-    from tests.load.ledger import Ledger
-    from tests.load.stage import Stage
+    from tests.load.environment import Environment
+    from tests.load.expectations import Expectations
+    from tests.load.observations import Observations
+    from tests.load.violations import Violation
 
 _ERRANDS_AT_ONCE = 100
 _STRETCH_OF_KILLS = 0.6
@@ -56,7 +56,7 @@ class Plan:
 class Soak:
     """What was done, and what came of it."""
 
-    ledger: Ledger
+    expectations: Expectations
     sidecar_kills: int = 0
     worker_kills: int = 0
     seconds: float = 0.0
@@ -68,14 +68,14 @@ class Soak:
     """Workers that had a stream of work items in the end."""
     heard: int = 0
     """Workers that carried something out when there was something for everybody."""
-    evidence: Evidence | None = None
-    faults: Sequence[Fault] = ()
+    observations: Observations | None = None
+    violations: Sequence[Violation] = ()
 
 
 async def soak(plan: Plan, tell: Callable[[str], None]) -> Soak:
     """Run the plan to its end; `tell` gets a line now and then."""
-    async with stage(processes=plan.processes, workers=plan.workers) as scene:
-        running = _Running(plan, scene, random.Random(plan.seed))
+    async with environment(processes=plan.processes, workers=plan.workers) as processes:
+        running = _Running(plan, processes, random.Random(plan.seed))
         telling = asyncio.create_task(running.keep_telling(tell))
         try:
             await running.run()
@@ -83,8 +83,8 @@ async def soak(plan: Plan, tell: Callable[[str], None]) -> Soak:
             telling.cancel()
         tell("reading everything back")
         result = running.result
-        result.evidence = await scene.gather()
-    result.faults = check(result.ledger, result.evidence)
+        result.observations = await processes.gather()
+    result.violations = check(result.expectations, result.observations)
     result.processor_seconds = _processor_seconds()
     return result
 
@@ -98,12 +98,12 @@ def _processor_seconds() -> float:
 class _Running:
     """A soak under way."""
 
-    def __init__(self, plan: Plan, scene: Stage, chance: random.Random) -> None:
+    def __init__(self, plan: Plan, processes: Environment, chance: random.Random) -> None:
         self._plan = plan
-        self._scene = scene
+        self._processes = processes
         self._chance = chance
-        self._traffic = Traffic(scene.client, random.Random(chance.random()))
-        self.result = Soak(self._traffic.ledger)
+        self._workload = Workload(processes.client, random.Random(chance.random()))
+        self.result = Soak(self._workload.expectations)
         self._began = self._now
 
     @property
@@ -111,11 +111,11 @@ class _Running:
         return asyncio.get_running_loop().time()
 
     async def run(self) -> None:
-        self.result.memory_at_start = self._scene.sidecar.resident_bytes()
-        self._traffic.keep_running(_ERRANDS_AT_ONCE, self._is_more_to_start)
+        self.result.memory_at_start = self._processes.sidecar.resident_bytes()
+        self._workload.keep_running(_ERRANDS_AT_ONCE, self._is_more_to_start)
         await self._until(_STRETCH_OF_KILLS, self._keep_killing)
         await self._until(1.0, self._watch_memory)
-        await self._traffic.settle(_PATIENCE)
+        await self._workload.settle(_PATIENCE)
         self.result.seconds = self._now - self._began
         await self._call_the_roll()
 
@@ -126,17 +126,17 @@ class _Running:
             tell(self._line())
 
     def _line(self) -> str:
-        result, ledger = self.result, self._traffic.ledger
+        result, expectations = self.result, self._workload.expectations
         memory = f", sidecar {result.samples[-1] / 2**20:.0f} MiB" if result.samples else ""
         return (
-            f"{self._now - self._began:4.0f} s: started {len(ledger.starts)} of "
-            f"{self._plan.orchestrations}, ended {len(ledger.endings)}, "
+            f"{self._now - self._began:4.0f} s: started {len(expectations.starts)} of "
+            f"{self._plan.orchestrations}, ended {len(expectations.endings)}, "
             f"killed {result.sidecar_kills} + {result.worker_kills}{memory}"
         )
 
     def _is_more_to_start(self) -> bool:
         is_time = self._now - self._began < self._plan.seconds
-        return is_time and len(self._traffic.ledger.starts) < self._plan.orchestrations
+        return is_time and len(self._workload.expectations.starts) < self._plan.orchestrations
 
     async def _until(self, share: float, act: Callable[[], Awaitable[None]]) -> None:
         """Do it, but no longer than to that share of the time."""
@@ -151,41 +151,41 @@ class _Running:
         self._chance.shuffle(victims)
         step = _STRETCH_OF_KILLS * plan.orchestrations / len(victims)
         for number, kill in enumerate(victims):
-            await self._traffic.ended.reach(int((number + self._chance.random()) * step))
+            await self._workload.ended.reach(int((number + self._chance.random()) * step))
             await kill()
 
     async def _kill_sidecar(self) -> None:
-        self._scene.sidecar.kill()
+        self._processes.sidecar.kill()
         # Shielded: the time may be over, but without a sidecar nothing would go on.
-        await asyncio.shield(asyncio.to_thread(self._scene.sidecar.start))
+        await asyncio.shield(asyncio.to_thread(self._processes.sidecar.start))
         self.result.sidecar_kills += 1
 
     async def _kill_worker(self) -> None:
-        victim = self._chance.choice(self._scene.workers)
-        victim.kill()
-        victim.start()
+        target = self._chance.choice(self._processes.workers)
+        target.kill()
+        target.start()
         self.result.worker_kills += 1
 
     async def _call_the_roll(self) -> None:
         """Give everybody something to do: idle workers are served in turn, unless they are deaf."""
-        asked = (asyncio.to_thread(worker.ready) for worker in self._scene.workers)
+        asked = (asyncio.to_thread(worker.ready) for worker in self._processes.workers)
         self.result.streams = sum(await asyncio.gather(*asked))
         before = self._done_by_worker()
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
-                await self._traffic.fan_out(2 * self._plan.workers * self._plan.processes)
+                await self._workload.fan_out(2 * self._plan.workers * self._plan.processes)
         self.result.heard = len(self._done_by_worker() - before)
 
     async def _watch_memory(self) -> None:
         """Read it whenever another share of the stretch's orchestrations has ended."""
-        begin = self._traffic.ended.count
+        begin = self._workload.ended.count
         step = (self._plan.orchestrations - begin) / _SAMPLES
         if step <= 0:
             # All is over: thirty looks at a sidecar at rest would say that it does not grow.
             return
         for number in range(1, _SAMPLES + 1):
-            await self._traffic.ended.reach(begin + int(number * step))
-            self.result.samples.append(self._scene.sidecar.resident_bytes())
+            await self._workload.ended.reach(begin + int(number * step))
+            self.result.samples.append(self._processes.sidecar.resident_bytes())
 
     def _done_by_worker(self) -> Counter[str]:
-        return Counter(effect.worker for effect in self._scene.effects())
+        return Counter(effect.worker for effect in self._processes.effects())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.soak.run import Plan, soak
-from tests.soak.table import lines
+from tests.soak.table import rows
 
 # The time is no part of it: on a slow machine it takes as long as it takes.
 PLAN = Plan(
@@ -21,11 +21,11 @@ async def test_a_soak_loses_nothing_and_brings_every_worker_back() -> None:
 
     result = await soak(PLAN, told.append)
 
-    assert result.faults == []
+    assert result.violations == []
     assert (result.sidecar_kills, result.worker_kills) == (1, 2)
     assert result.streams == result.heard == 6
-    assert len(result.ledger.endings) == len(result.ledger.starts) >= PLAN.orchestrations
+    assert (
+        len(result.expectations.endings) == len(result.expectations.starts) >= PLAN.orchestrations
+    )
     assert told[-1] == "reading everything back"
-    assert [
-        each for each in lines(result, PLAN) if not each.holds and each.what not in MEMORY
-    ] == []
+    assert [each for each in rows(result, PLAN) if not each.holds and each.what not in MEMORY] == []

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask.client import TaskHubGrpcClient
 from durabletask.worker import TaskHubGrpcWorker
-from tools import peers
+from tools.peers import pythons
 from tools.peers.sidecar_process import sidecar
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _timed(client: TaskHubGrpcClient, length: int) -> float:
 def theirs(lengths: tuple[int, ...]) -> list[float]:
     """The same with the official SDK on its in-memory backend."""
     script = Path(__file__).with_name("_official_chain.py")
-    output = peers.run(script, *map(str, lengths))
+    output = pythons.run(pythons.OFFICIAL, script, *map(str, lengths))
     return [float(seconds) for seconds in json.loads(output)]
 
 

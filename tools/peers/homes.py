@@ -1,8 +1,6 @@
 """Where the peers' environments are kept: each is made once, on first use.
 
 They lie in `.peer/` at the root, which tells git to ignore itself. Delete it to start anew.
-
-Knows nothing about what is in them.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 They claim the same import names as our packages or the same names of messages, so none can
 share an environment with ours: scripts that use one run there, and hand back what they print.
-
-Knows nothing about what is in them.
 """
 
 from __future__ import annotations
@@ -17,6 +15,13 @@ from .homes import home, install, output
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+OFFICIAL_VERSION = "1.12.0"
+OFFICIAL = f"durabletask=={OFFICIAL_VERSION}"
+"""Microsoft's SDK, which our packages replace."""
+
+DAPR = "dapr[workflow]==1.19.0"
+"""Dapr's workflow SDK."""
 
 
 def python(requirement: str) -> Path:
@@ -33,7 +38,7 @@ def python(requirement: str) -> Path:
     )
 
 
-def run(requirement: str, script: Path, *arguments: str, timeout: float) -> str:
+def run(requirement: str, script: Path, *arguments: str, timeout: float = 600) -> str:
     """Run a script in that environment; returns what it printed, raises if it failed.
 
     It is killed after `timeout` seconds: a script that fails while a peer's worker runs would

@@ -1,9 +1,7 @@
-"""A durable sidecar in a process of its own: the command that users run, and mortal.
+"""A durable sidecar in a process of its own: the command that users run; it can be killed.
 
 Killed and started again it comes back to its file and its port, as one does that a service
 manager restarts: whoever was connected finds it where it was.
-
-Knows nothing about what is asked of it.
 """
 
 from __future__ import annotations

@@ -176,4 +176,4 @@ def test_no_patience_means_no_repetition(safety: Safety) -> None:
 def test_a_reset_at_the_deadline_is_the_deadline(
     status: str, details: str, left: float, *, expected: bool
 ) -> None:
-    assert Failure(status, details).is_end_of_time(left) is expected
+    assert Failure(status, details).is_deadline(left) is expected

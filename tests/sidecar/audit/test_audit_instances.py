@@ -18,7 +18,7 @@ from durabletask.sidecar.store import Key
 from tests.builders.engine import (
     EPOCH,
     HUB,
-    Hub,
+    EngineDriver,
     Status,
     again,
     child,
@@ -37,14 +37,16 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 
 
-def stored(hub: Hub, instance_id: str = "a") -> Instance:
+def stored(hub: EngineDriver, instance_id: str = "a") -> Instance:
     """The instance as the store has it, for the test to spoil."""
     instance = hub.store.load(Key(HUB, instance_id))
     assert instance is not None
     return instance
 
 
-def record(hub: Hub, spoil: Callable[[Instance], None] = lambda _: None, **fields: Any) -> Record:
+def record(
+    hub: EngineDriver, spoil: Callable[[Instance], None] = lambda _: None, **fields: Any
+) -> Record:
     instance = stored(hub)
     events = events_in(hub.store.history(Key(HUB, "a")))
     due_at = instance.due_at()
@@ -88,9 +90,9 @@ def emptied(rows: str) -> Callable[[Instance], None]:
     return spoil
 
 
-def waiting() -> Hub:
+def waiting() -> EngineDriver:
     """One that waits for one of everything."""
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(
         *(schedule(1), timer(2, EPOCH + DAY), child(3, "kid")),
@@ -99,61 +101,61 @@ def waiting() -> Hub:
     return hub
 
 
-def begun() -> Hub:
-    hub = Hub()
+def begun() -> EngineDriver:
+    hub = EngineDriver()
     hub.start()
     hub.decide()
     return hub
 
 
-def over(*actions: Any) -> Hub:
-    hub = Hub()
+def over(*actions: Any) -> EngineDriver:
+    hub = EngineDriver()
     hub.start()
     hub.decide(*actions, end(result='"done"'))
     return hub
 
 
-def pending() -> Hub:
-    hub = Hub()
+def pending() -> EngineDriver:
+    hub = EngineDriver()
     hub.start()
     hub.do(RaiseEvent("go"))
     return hub
 
 
-def with_an_answer() -> Hub:
+def with_an_answer() -> EngineDriver:
     hub = waiting()
     hub.finish_next()
     return hub
 
 
-def suspended() -> Hub:
+def suspended() -> EngineDriver:
     hub = with_an_answer()
     hub.do(Suspend(None))
     return hub
 
 
-def renewed() -> Hub:
+def renewed() -> EngineDriver:
     hub = begun()
     hub.do(RaiseEvent("go"))
     hub.decide(schedule(1), again())
     return hub
 
 
-def terminated() -> Hub:
+def terminated() -> EngineDriver:
     hub = waiting()
     hub.do(Terminate("enough"))
     return hub
 
 
-def rewinding() -> Hub:
-    hub = Hub()
+def rewinding() -> EngineDriver:
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1), child(2, "kid"), end(status=Status.FAILED))
     hub.do(Rewind())
     return hub
 
 
-def kept_promise() -> Hub:
+def kept_promise() -> EngineDriver:
     return over(schedule(1))
 
 
@@ -164,7 +166,7 @@ RIGHT = [
 
 
 @pytest.mark.parametrize("make", RIGHT)
-def test_what_the_engine_makes_is_right(make: Callable[[], Hub]) -> None:
+def test_what_the_engine_makes_is_right(make: Callable[[], EngineDriver]) -> None:
     assert list(instances.findings(record(make()))) == []
 
 
@@ -260,7 +262,7 @@ def test_a_lock_that_history_does_not_know_of_is_found_out() -> None:
 
 
 def linked(
-    hub: Hub,
+    hub: EngineDriver,
     spoil: Callable[[Instance], None] = lambda _: None,
     *,
     others: dict[str, Any] | None = None,
@@ -279,7 +281,7 @@ def linked(
 
 
 @pytest.mark.parametrize("make", RIGHT)
-def test_all_that_the_engine_waits_for_knows_of_it(make: Callable[[], Hub]) -> None:
+def test_all_that_the_engine_waits_for_knows_of_it(make: Callable[[], EngineDriver]) -> None:
     assert linked(make()) == []
 
 
@@ -329,7 +331,7 @@ def test_a_request_for_a_lock_that_no_entity_knows_of_is_found_out() -> None:
     assert [finding.rule for finding in found] == ["locks"]
 
 
-def counter() -> tuple[Hub, Any]:
+def counter() -> tuple[EngineDriver, Any]:
     """An entity that has a message, and is locked."""
     hub = waiting()
     hub.start("b")

@@ -19,7 +19,7 @@ from durabletask.protocol import messages
 from durabletask.sidecar.command import main
 from durabletask.sidecar.store import Key, StoreError, backups
 from durabletask.sidecar.store.sqlite import SqliteStore
-from tests.builders.engine import HUB, Hub
+from tests.builders.engine import HUB, EngineDriver
 from tests.builders.sidecar import complete, serving
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def source(tmp_path: Path) -> Path:
     """A file with one instance, which no sidecar uses."""
     path = tmp_path / "tasks.db"
     with closing(SqliteStore(path)) as store:
-        Hub(store).start("a")
+        EngineDriver(store).start("a")
     return path
 
 
@@ -168,7 +168,7 @@ def test_what_a_killed_sidecar_left_in_the_log_is_read_and_left_there(
     link, log = tmp_path / "link.db", tmp_path / "tasks.db-wal"
     link.symlink_to(source)
     with closing(SqliteStore(source)) as store:
-        Hub(store).start("b")
+        EngineDriver(store).start("b")
         left, whole = log.read_bytes(), source.read_bytes()
     log.write_bytes(left)
     source.write_bytes(whole)
@@ -227,7 +227,7 @@ def test_what_the_log_has_grown_by_while_a_backup_was_made_is_given_back(
 ) -> None:
     log, large = tmp_path / "tasks.db-wal", 65 * MIB
     with closing(SqliteStore(source, synchronous="normal")) as store:
-        hub = Hub(store)
+        hub = EngineDriver(store)
 
         def write(_done: int, _total: int) -> None:
             while (size := log.stat().st_size) < large:

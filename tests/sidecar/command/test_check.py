@@ -11,8 +11,8 @@ import pytest
 
 from durabletask.sidecar.command import main
 from durabletask.sidecar.store.sqlite import SqliteStore
-from tests.builders import hub as real
-from tests.builders.engine import Hub, child, end, schedule
+from tests.builders import inline_sidecar as real
+from tests.builders.engine import EngineDriver, child, end, schedule
 from tests.builders.engine_entities import COUNTER, lock
 from tests.builders.scenarios import SCENARIOS
 from tests.builders.sidecar import serving
@@ -20,7 +20,7 @@ from tests.builders.sidecar import serving
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.builders.hub import Scenario
+    from tests.builders.inline_sidecar import Scenario
 
 # The page size of our files.
 PAGE = 4096
@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
     """A file with an instance that waits, one that has ended, and an entity that is locked."""
     path = tmp_path / "tasks.db"
     with closing(SqliteStore(path)) as store:
-        hub = Hub(store)
+        hub = EngineDriver(store)
         hub.start("a")
         hub.decide(schedule(1), child(2, "kid"), lock(3, "s", COUNTER))
         hub.start("b")
@@ -76,7 +76,7 @@ def test_no_scenario_leaves_a_problem(
 ) -> None:
     path = tmp_path / "tasks.db"
     with closing(SqliteStore(path, synchronous="normal")) as store:
-        real.Hub(store, scenario, real.Outside.of(scenario)).run()
+        real.InlineSidecar(store, scenario, real.Outside.of(scenario)).run()
 
     assert check(path, capsys)[0] == 0
 
@@ -98,7 +98,7 @@ def test_what_a_killed_sidecar_left_in_the_log_is_checked_and_kept(
 ) -> None:
     killed = tmp_path / "killed.db"
     with closing(SqliteStore(file)) as store:
-        Hub(store).start("c")
+        EngineDriver(store).start("c")
         killed.write_bytes(file.read_bytes())
         log = killed.with_name("killed.db-wal")
         log.write_bytes(file.with_name("tasks.db-wal").read_bytes())

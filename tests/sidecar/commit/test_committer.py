@@ -27,7 +27,7 @@ from tests.builders.engine import (
     EPOCH,
     HUB,
     ROOMY,
-    Hub,
+    EngineDriver,
     Status,
     again,
     child,
@@ -72,7 +72,7 @@ def ids(found: Any) -> list[str]:
 
 
 def test_the_replies_are_in_the_order_of_the_submissions() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start("b")
 
     commit = hub.commit(
@@ -88,7 +88,7 @@ def test_the_replies_are_in_the_order_of_the_submissions() -> None:
 
 
 def test_a_later_submission_sees_what_an_earlier_one_did() -> None:
-    hub = Hub()
+    hub = EngineDriver()
 
     commit = hub.commit(("a", StartInstance("order")), ("a", StartInstance("order")))
 
@@ -97,7 +97,7 @@ def test_a_later_submission_sees_what_an_earlier_one_did() -> None:
 
 def test_submissions_and_all_that_follows_are_one_transaction() -> None:
     store = Watched()
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     hub.start("b")
     hub.start("c")
@@ -115,7 +115,7 @@ def test_submissions_and_all_that_follows_are_one_transaction() -> None:
 
 def test_commands_that_change_nothing_reach_no_store() -> None:
     store = Watched()
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     hub.decide(end())
     store.commits.clear()
@@ -127,7 +127,7 @@ def test_commands_that_change_nothing_reach_no_store() -> None:
 
 def test_what_follows_is_carried_out_breadth_first() -> None:
     """The second action comes before what the first one leads to."""
-    hub = Hub()
+    hub = EngineDriver()
     hub.start("b")
     hub.decide(child(1, "c"), to="b")
     hub.start()
@@ -141,8 +141,8 @@ def test_what_follows_is_carried_out_breadth_first() -> None:
     assert details.error_type == "OrchestrationAlreadyExists"
 
 
-def test_each_generation_of_a_family_is_reached_before_the_next_one() -> None:
-    hub = Hub()
+def test_all_children_are_reached_before_the_first_grandchild() -> None:
+    hub = EngineDriver()
     for parent, kid in (("b", "d"), ("c", "e")):
         hub.start(parent)
         hub.decide(child(1, kid), to=parent)
@@ -157,7 +157,7 @@ def test_each_generation_of_a_family_is_reached_before_the_next_one() -> None:
 
 def test_termination_knows_the_children_that_the_same_commit_has_moved() -> None:
     """The store still has the child as it was before: alive, and of another parent."""
-    hub = Hub()
+    hub = EngineDriver()
     hub.start("a")
     hub.start("b")
     hub.decide(child(1, "kid"), to="a")
@@ -174,7 +174,7 @@ def test_termination_knows_the_children_that_the_same_commit_has_moved() -> None
 
 
 def test_an_instance_with_something_to_do_is_named_once_however_often_it_was_touched() -> None:
-    hub = Hub()
+    hub = EngineDriver()
 
     commit = hub.commit(
         ("a", StartInstance("order", version="2")), ("a", RaiseEvent("x")), ("a", RaiseEvent("y"))
@@ -186,7 +186,7 @@ def test_an_instance_with_something_to_do_is_named_once_however_often_it_was_tou
 
 
 def test_new_activities_are_named_with_what_a_worker_is_chosen_by() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     turn = hub.taken().prepared.turn
 
@@ -198,7 +198,7 @@ def test_new_activities_are_named_with_what_a_worker_is_chosen_by() -> None:
 
 
 def test_an_activity_that_the_same_commit_takes_back_is_not_offered() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     turn = hub.taken().prepared.turn
 
@@ -208,7 +208,7 @@ def test_an_activity_that_the_same_commit_takes_back_is_not_offered() -> None:
 
 
 def test_an_activity_with_an_outcome_is_withdrawn_from_whoever_has_it() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1), schedule(2))
     first, _ = hub.tasks
@@ -222,7 +222,7 @@ def test_an_activity_with_an_outcome_is_withdrawn_from_whoever_has_it() -> None:
 def test_the_activities_of_an_execution_are_withdrawn_when_another_begins(
     *, is_replaced: bool
 ) -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1))
     [task] = hub.tasks
@@ -241,8 +241,8 @@ def test_the_activities_of_an_execution_are_withdrawn_when_another_begins(
     assert commit.notifications.ended == ()
 
 
-def test_an_end_voids_the_turn_that_is_out() -> None:
-    hub = Hub()
+def test_an_end_voids_the_leased_turn() -> None:
+    hub = EngineDriver()
     hub.start()
 
     commit = hub.commit(("a", Terminate()))
@@ -252,7 +252,7 @@ def test_an_end_voids_the_turn_that_is_out() -> None:
 
 
 def test_an_ordinary_turn_voids_nothing() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     turn = hub.taken().prepared.turn
 
@@ -267,8 +267,8 @@ def test_an_ordinary_turn_voids_nothing() -> None:
     )
 
 
-def test_those_whom_a_command_reaches_through_others_are_in_the_notices_too() -> None:
-    hub = Hub()
+def test_instances_that_a_command_reaches_through_others_are_in_the_notifications_too() -> None:
+    hub = EngineDriver()
     hub.start()
     hub.decide(child(1, "kid"))
     turn = hub.taken("kid").prepared.turn
@@ -280,8 +280,8 @@ def test_those_whom_a_command_reaches_through_others_are_in_the_notices_too() ->
     assert ids(commit.notifications.turns) == ["a"]
 
 
-def test_what_a_sidecar_begins_with_is_all_that_waits_for_a_worker() -> None:
-    hub = Hub()
+def test_a_sidecar_starts_with_all_that_waits_for_a_worker() -> None:
+    hub = EngineDriver()
     for instance_id in ("new", "working", "asleep", "over"):
         hub.start(instance_id)
     hub.decide(schedule(7), to="working")
@@ -296,7 +296,7 @@ def test_what_a_sidecar_begins_with_is_all_that_waits_for_a_worker() -> None:
 
 
 def test_each_instance_that_becomes_due_is_named_by_the_first_who_asks() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     committer = hub.committer
     for number, instance_id in enumerate("abc", start=1):
         hub.start(instance_id, scheduled_start=EPOCH + number * SECOND)
@@ -310,7 +310,7 @@ def test_each_instance_that_becomes_due_is_named_by_the_first_who_asks() -> None
 
 
 def test_the_history_counts_against_the_room_for_events() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(input="x" * 50_000)
     hub.decide()
     hub.commit(*(("a", RaiseEvent("big", "x" * 10_000)) for _ in range(5)))
@@ -323,7 +323,7 @@ def test_the_history_counts_against_the_room_for_events() -> None:
 
 
 def test_a_work_item_is_a_whole_message_with_its_token() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(execution_id="run-1")
     hub.decide(schedule(1))
     hub.finish_next("1")
@@ -345,7 +345,7 @@ def test_a_work_item_is_a_whole_message_with_its_token() -> None:
 
 
 def test_there_is_no_work_item_for_what_is_not_there() -> None:
-    hub = Hub()
+    hub = EngineDriver()
 
     assert hub.turn("nobody") is None
     assert hub.items.activity_work_item(HUB, "nobody", "x:1", token="t") is None
@@ -353,8 +353,8 @@ def test_there_is_no_work_item_for_what_is_not_there() -> None:
 
 
 @pytest.mark.parametrize("most_bytes", [0, 3_000, 9_000])
-def test_instances_that_are_put_away_are_found_again(most_bytes: int) -> None:
-    hub = Hub(store := Watched())
+def test_evicted_instances_are_found_again(most_bytes: int) -> None:
+    hub = EngineDriver(store := Watched())
     hub.committer = Committer(store, most_bytes=most_bytes)
     family = [child(number, f"kid-{number}") for number in range(10)]
     hub.start()
@@ -368,8 +368,8 @@ def test_instances_that_are_put_away_are_found_again(most_bytes: int) -> None:
     assert store.loads["kid-0"] > 1
 
 
-def test_the_instance_that_was_not_used_for_longest_is_put_away_first() -> None:
-    hub = Hub(store := Watched())
+def test_the_instance_that_was_used_longest_ago_is_evicted_first() -> None:
+    hub = EngineDriver(store := Watched())
     hub.committer = Committer(store, most_bytes=7_000)
     hub.start("a")
     hub.start("b")
@@ -383,8 +383,8 @@ def test_the_instance_that_was_not_used_for_longest_is_put_away_first() -> None:
     assert store.loads == {"b": 1}
 
 
-def test_a_hot_instance_is_not_loaded_again() -> None:
-    hub = Hub(store := Watched())
+def test_an_instance_that_is_in_use_is_not_loaded_again() -> None:
+    hub = EngineDriver(store := Watched())
     hub.start()
     store.loads.clear()
 
@@ -396,7 +396,7 @@ def test_a_hot_instance_is_not_loaded_again() -> None:
 
 
 def test_of_instances_that_have_ended_only_the_last_stay_in_memory() -> None:
-    hub = Hub(store := Watched())
+    hub = EngineDriver(store := Watched())
     hub.start("waits")
     for number in range(ENDED_KEPT + 1):
         hub.start(f"ends-{number}")
@@ -410,7 +410,7 @@ def test_of_instances_that_have_ended_only_the_last_stay_in_memory() -> None:
 
 
 def test_a_commit_that_fails_has_not_happened() -> None:
-    hub = Hub(store := Watched())
+    hub = EngineDriver(store := Watched())
     hub.start()
     hub.decide(schedule(1))
     turn_due = hub.finish_next("1")
@@ -433,7 +433,7 @@ def test_a_commit_that_fails_has_not_happened() -> None:
 
 
 def test_an_error_in_the_midst_of_a_commit_undoes_its_beginning() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     no_command: Any = object()
 
@@ -445,7 +445,7 @@ def test_an_error_in_the_midst_of_a_commit_undoes_its_beginning() -> None:
 
 
 def test_the_orchestrators_clock_does_not_run_backwards_when_the_hubs_is_set_back() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     first = hub.taken()
     hub.now = EPOCH - timedelta(hours=1)

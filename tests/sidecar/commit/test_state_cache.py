@@ -28,7 +28,7 @@ class Stored:
 A, B, C = (Key("hub", name) for name in "abc")
 
 
-def test_what_is_kept_is_not_read_again() -> None:
+def test_a_state_that_is_held_is_not_read_again() -> None:
     stored = Stored(a=10)
     cache = StateCache(stored.load, 100)
 
@@ -36,7 +36,7 @@ def test_what_is_kept_is_not_read_again() -> None:
     assert stored.reads == ["a"]
 
 
-def test_what_was_not_used_for_longest_goes_first() -> None:
+def test_the_state_that_was_used_longest_ago_is_evicted_first() -> None:
     stored = Stored(a=40, b=40, c=40)
     cache = StateCache(stored.load, 100)
     for key in (A, B, A, C):
@@ -49,7 +49,7 @@ def test_what_was_not_used_for_longest_goes_first() -> None:
     assert cache.peek(C) is not None
 
 
-def test_what_has_grown_counts_for_what_it_is_now() -> None:
+def test_a_state_that_has_grown_counts_with_its_new_size() -> None:
     stored = Stored(a=10, b=10)
     cache = StateCache(stored.load, 100)
     cache.get(A)
@@ -64,7 +64,7 @@ def test_what_has_grown_counts_for_what_it_is_now() -> None:
     assert cache.peek(B) is grown
 
 
-def test_what_is_forgotten_makes_room() -> None:
+def test_a_discarded_state_makes_room() -> None:
     stored = Stored(a=60, b=60)
     cache = StateCache(stored.load, 100)
     cache.get(A)
@@ -76,7 +76,7 @@ def test_what_is_forgotten_makes_room() -> None:
     assert cache.peek(B) is not None
 
 
-def test_one_hub_is_forgotten_and_the_others_are_not() -> None:
+def test_one_hub_is_discarded_and_the_others_are_not() -> None:
     cache: StateCache[State] = StateCache(lambda _: None, 100)
     cache.put(A, State(1))
     cache.put(Key("other", "a"), State(1))
@@ -87,7 +87,7 @@ def test_one_hub_is_forgotten_and_the_others_are_not() -> None:
     assert cache.peek(Key("other", "a")) is not None
 
 
-def test_of_the_cool_only_those_that_cooled_last_are_kept() -> None:
+def test_of_the_ended_only_those_that_ended_last_are_held() -> None:
     cache = StateCache(Stored(a=1, b=1, c=1).load, 100, most_ended=1)
     for key in (A, B, C):
         cache.get(key)
@@ -100,7 +100,7 @@ def test_of_the_cool_only_those_that_cooled_last_are_kept() -> None:
     assert cache.peek(C) is not None
 
 
-def test_what_has_changed_or_is_new_is_cool_no_more() -> None:
+def test_what_has_changed_or_is_new_does_not_count_as_ended() -> None:
     cache = StateCache(Stored(a=1, b=1, c=1).load, 100, most_ended=1)
     for key in (A, B, C):
         cache.get(key)

@@ -7,16 +7,26 @@ from datetime import timedelta
 from durabletask.protocol import codec, messages
 from durabletask.sidecar.engine.commands import CompleteActivity, RaiseEvent, Terminate
 from durabletask.sidecar.engine.transition import Accepted, Stale
-from tests.builders.engine import HUB, Hub, Status, again, end, failure, kinds, schedule, timer
+from tests.builders.engine import (
+    HUB,
+    EngineDriver,
+    Status,
+    again,
+    end,
+    failure,
+    kinds,
+    schedule,
+    timer,
+)
 
 
-def work_item(hub: Hub, task_key: str) -> messages.WorkItem | None:
+def work_item(hub: EngineDriver, task_key: str) -> messages.WorkItem | None:
     raw = hub.items.activity_work_item(HUB, "a", task_key, token="act")
     return None if raw is None else codec.decode(messages.WorkItem, raw)
 
 
 def test_a_scheduled_activity_is_handed_out_with_all_that_its_worker_needs() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(execution_id="run-1")
     trace = messages.TraceContext(trace_parent="00-1-2-01")
 
@@ -47,7 +57,7 @@ def test_a_scheduled_activity_is_handed_out_with_all_that_its_worker_needs() -> 
 
 
 def test_a_result_reaches_the_orchestrator_under_its_action_id() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(4))
 
@@ -61,7 +71,7 @@ def test_a_result_reaches_the_orchestrator_under_its_action_id() -> None:
 
 
 def test_no_result_is_not_an_empty_one() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1), schedule(2))
 
@@ -72,7 +82,7 @@ def test_no_result_is_not_an_empty_one() -> None:
 
 
 def test_failure_details_are_passed_on_unchanged() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1))
     details = failure(
@@ -91,7 +101,7 @@ def test_failure_details_are_passed_on_unchanged() -> None:
 
 
 def test_the_first_outcome_counts() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1))
     [task] = hub.tasks
@@ -105,7 +115,7 @@ def test_the_first_outcome_counts() -> None:
 
 
 def test_an_action_that_repeats_an_outstanding_activity_changes_nothing() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1), timer(2, hub.now + timedelta(milliseconds=2)))
     hub.pass_time()
@@ -118,7 +128,7 @@ def test_an_action_that_repeats_an_outstanding_activity_changes_nothing() -> Non
 
 def test_a_retry_under_the_same_id_is_an_attempt_of_its_own() -> None:
     """The official SDK gives all attempts of one activity the same action id."""
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1))
     [first] = hub.tasks
@@ -136,7 +146,7 @@ def test_a_retry_under_the_same_id_is_an_attempt_of_its_own() -> None:
 
 
 def test_a_result_that_has_arrived_but_was_not_seen_keeps_nobody_from_scheduling_again() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1), schedule(2))
     hub.finish(hub.tasks[0], failure=failure())
@@ -152,7 +162,7 @@ def test_a_result_that_has_arrived_but_was_not_seen_keeps_nobody_from_scheduling
 def test_activities_of_an_orchestration_that_completed_still_run_and_their_results_are_dropped() -> (
     None
 ):
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1), end())
     [task] = hub.tasks
@@ -165,7 +175,7 @@ def test_activities_of_an_orchestration_that_completed_still_run_and_their_resul
 
 
 def test_termination_takes_activities_back() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1))
     [task] = hub.tasks
@@ -178,7 +188,7 @@ def test_termination_takes_activities_back() -> None:
 
 
 def test_a_result_for_an_older_execution_is_dropped() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1))
     hub.do(RaiseEvent("go"))
@@ -192,7 +202,7 @@ def test_a_result_for_an_older_execution_is_dropped() -> None:
 
 
 def test_keys_that_nobody_issued_name_no_activity() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(execution_id="run-1")
     hub.decide(schedule(1))
     number = hub.tasks[0].task_key.rpartition(":")[2]

@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 
 from durabletask.protocol import messages
-from durabletask.sidecar.engine.commands import ChildFinished, RaiseEvent, Terminate
+from durabletask.sidecar.engine.commands import ChildCompleted, RaiseEvent, Terminate
 from durabletask.sidecar.engine.transition import Accepted
-from tests.builders.engine import Hub, Status, child, end, fail, failure, kinds, schedule
+from tests.builders.engine import EngineDriver, Status, child, end, fail, failure, kinds, schedule
 
 
-def parent_of_kid() -> Hub:
-    hub = Hub()
+def parent_of_kid() -> EngineDriver:
+    hub = EngineDriver()
     hub.start(name="order", version="7", tags={"team": "red"})
     hub.decide(child(1, "kid"))
     return hub
 
 
 def test_a_child_begins_in_the_commit_that_asks_for_it() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(name="order", version="7", tags={"team": "red", "k": "old"}, execution_id="run-1")
     trace = messages.TraceContext(trace_parent="00-1-2-01")
 
@@ -45,7 +45,7 @@ def test_a_child_begins_in_the_commit_that_asks_for_it() -> None:
 
 
 def test_a_child_without_an_id_is_named_after_its_parent_and_the_action() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     hub.decide(child(10), child(0x12345))
@@ -107,7 +107,7 @@ def test_a_child_that_fails_without_details_still_gives_its_parent_some() -> Non
 
 
 def test_an_id_that_is_in_use_fails_the_call_and_leaves_its_owner_alone() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start("kid", input="mine")
     hub.start()
 
@@ -133,7 +133,7 @@ def test_a_retry_replaces_the_child_that_failed() -> None:
 
 
 def test_two_calls_of_one_id_in_one_turn_are_one_child_and_one_failure() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     hub.decide(child(1, "kid"), child(2, "kid"))
@@ -186,7 +186,7 @@ def test_a_child_may_report_while_its_parents_turn_is_out() -> None:
 
 
 def test_a_failure_travels_up_a_family_of_three() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start("a")
     hub.decide(child(1, "b"), to="a")
     hub.decide(child(1, "c"), to="b")
@@ -201,7 +201,7 @@ def test_a_failure_travels_up_a_family_of_three() -> None:
 
 
 def test_an_orchestration_that_calls_itself_by_its_own_id_is_told_so() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     hub.decide(child(1, "a"))
@@ -214,13 +214,13 @@ def test_an_orchestration_that_calls_itself_by_its_own_id_is_told_so() -> None:
 @pytest.mark.parametrize(
     "report",
     [
-        pytest.param(ChildFinished("another run", 1, "kid"), id="execution"),
-        pytest.param(ChildFinished("run-1", 2, "kid"), id="call"),
-        pytest.param(ChildFinished("run-1", 1, "stranger"), id="child"),
+        pytest.param(ChildCompleted("another run", 1, "kid"), id="execution"),
+        pytest.param(ChildCompleted("run-1", 2, "kid"), id="call"),
+        pytest.param(ChildCompleted("run-1", 1, "stranger"), id="child"),
     ],
 )
-def test_a_report_that_nobody_waits_for_changes_nothing(report: ChildFinished) -> None:
-    hub = Hub()
+def test_a_report_that_nobody_waits_for_changes_nothing(report: ChildCompleted) -> None:
+    hub = EngineDriver()
     hub.start(execution_id="run-1")
     hub.decide(child(1, "kid"))
 
@@ -228,12 +228,12 @@ def test_a_report_that_nobody_waits_for_changes_nothing(report: ChildFinished) -
     hub.do(report, "nobody")
 
     assert hub.turn() is None
-    hub.do(ChildFinished("run-1", 1, "kid", "1"))
+    hub.do(ChildCompleted("run-1", 1, "kid", "1"))
     assert kinds(hub.taken().new) == ["sub_orchestration_instance_completed"]
 
 
-def finished(**fields: Any) -> ChildFinished:
-    return ChildFinished(
+def finished(**fields: Any) -> ChildCompleted:
+    return ChildCompleted(
         **{
             "parent_execution_id": "run-1",
             "task_id": 1,
@@ -252,8 +252,8 @@ def finished(**fields: Any) -> ChildFinished:
         pytest.param(finished(child_id="other"), id="of-another-child"),
     ],
 )
-def test_a_report_that_nobody_waits_for_is_dropped(report: ChildFinished) -> None:
-    hub = Hub()
+def test_a_report_that_nobody_waits_for_is_dropped(report: ChildCompleted) -> None:
+    hub = EngineDriver()
     hub.start(execution_id="run-1")
     hub.decide(child(1, "kid"))
     before = hub.state().progress
@@ -266,7 +266,7 @@ def test_a_report_that_nobody_waits_for_is_dropped(report: ChildFinished) -> Non
 
 
 def test_a_report_to_nobody_is_dropped() -> None:
-    hub = Hub()
+    hub = EngineDriver()
 
     assert isinstance(hub.do(finished(), to="nobody"), Accepted)
 

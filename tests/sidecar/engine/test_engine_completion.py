@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 
 from durabletask.sidecar.engine.commands import RaiseEvent, Resume, Suspend, Terminate
-from tests.builders.engine import Hub, Status, child, end, fail, timer
+from tests.builders.engine import EngineDriver, Status, child, end, fail, timer
 
 
 @pytest.mark.parametrize("ending", [end(), fail(), end(status=Status.CANCELED)])
 def test_what_waits_goes_when_an_orchestration_ends(ending: object) -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(timer(1, hub.now + timedelta(hours=1)), child(2, "kid"))
     hub.do(RaiseEvent("go"))
@@ -28,7 +28,7 @@ def test_what_waits_goes_when_an_orchestration_ends(ending: object) -> None:
 
 
 def test_an_instance_that_was_terminated_is_not_suspended_any_more() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(timer(1, hub.now + timedelta(hours=1)))
     hub.do(Suspend("tea"))

@@ -6,16 +6,27 @@ from datetime import timedelta
 
 from durabletask.protocol import events, messages
 from durabletask.sidecar.engine.commands import CompleteTurn, RaiseEvent
-from tests.builders.engine import HUB, Hub, Status, again, child, end, kinds, schedule, send, timer
+from tests.builders.engine import (
+    HUB,
+    EngineDriver,
+    Status,
+    again,
+    child,
+    end,
+    kinds,
+    schedule,
+    send,
+    timer,
+)
 
 
-def names(hub: Hub, instance_id: str = "a") -> list[str]:
+def names(hub: EngineDriver, instance_id: str = "a") -> list[str]:
     raised = [event.event_raised for event in hub.taken(instance_id).new]
     return [event.name for event in raised if event is not None]
 
 
 def test_the_next_execution_begins_with_the_new_input_and_no_history() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(input="1", version="1", tags={"k": "v"})
     old = hub.state().origin
 
@@ -37,7 +48,7 @@ def test_the_next_execution_begins_with_the_new_input_and_no_history() -> None:
 
 
 def test_the_worker_may_choose_a_new_version() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(version="1")
 
     hub.decide(again(new_version="2"))
@@ -47,7 +58,7 @@ def test_the_worker_may_choose_a_new_version() -> None:
 
 
 def test_the_parents_span_and_the_custom_status_stay() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     trace = messages.TraceContext(trace_parent="00-1-2-01")
     hub.start(parent_trace_context=trace)
 
@@ -58,7 +69,7 @@ def test_the_parents_span_and_the_custom_status_stay() -> None:
 
 
 def test_carried_events_come_first_then_those_that_came_in_since() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.do(RaiseEvent("one"))
     hub.do(RaiseEvent("two"))
@@ -73,7 +84,7 @@ def test_carried_events_come_first_then_those_that_came_in_since() -> None:
 
 
 def test_carried_events_keep_their_order_though_one_turn_cannot_hold_them() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(
         again(carry=tuple(events.event_raised(f"e{number}", None) for number in range(1500)))
@@ -90,7 +101,7 @@ def test_carried_events_keep_their_order_though_one_turn_cannot_hold_them() -> N
 
 
 def test_what_else_was_asked_for_in_the_same_turn_goes_out() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start("b")
     hub.decide(to="b")
     hub.start()
@@ -102,7 +113,7 @@ def test_what_else_was_asked_for_in_the_same_turn_goes_out() -> None:
 
 
 def test_an_event_that_an_orchestration_sends_itself_reaches_its_next_execution() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     hub.decide(send(1, "a", "note"), again())
@@ -111,7 +122,7 @@ def test_an_event_that_an_orchestration_sends_itself_reaches_its_next_execution(
 
 
 def test_results_that_were_not_read_are_dropped() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1), child(2, "kid"), timer(3, hub.now + timedelta(seconds=1)))
     hub.do(RaiseEvent("go"))
@@ -126,7 +137,7 @@ def test_results_that_were_not_read_are_dropped() -> None:
 
 
 def test_a_child_of_the_old_execution_goes_on_and_its_result_reaches_nobody() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(child(1, "kid"))
     hub.do(RaiseEvent("go"))
@@ -140,7 +151,7 @@ def test_a_child_of_the_old_execution_goes_on_and_its_result_reaches_nobody() ->
 
 
 def test_the_ids_of_outstanding_work_are_free_again() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1), timer(2, hub.now + timedelta(hours=1)), child(3, "kid"))
     hub.do(RaiseEvent("go"))
@@ -153,7 +164,7 @@ def test_the_ids_of_outstanding_work_are_free_again() -> None:
 
 
 def test_a_child_that_continues_as_new_still_reports_to_its_parent() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(child(1, "kid"))
     hub.decide(again("2"), to="kid")
@@ -165,7 +176,7 @@ def test_a_child_that_continues_as_new_still_reports_to_its_parent() -> None:
 
 
 def test_a_thousand_executions_leave_no_more_behind_than_one() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(input="0")
 
     for number in range(1000):
@@ -178,7 +189,7 @@ def test_a_thousand_executions_leave_no_more_behind_than_one() -> None:
 
 
 def test_a_new_execution_voids_the_turns_of_the_old_one() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     commit = hub.commit(("a", CompleteTurn(hub.taken().prepared.turn, [again()])))
@@ -189,7 +200,7 @@ def test_a_new_execution_voids_the_turns_of_the_old_one() -> None:
 
 
 def test_only_the_first_execution_was_scheduled_for_later() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(scheduled_start=hub.now + timedelta(hours=1))
     hub.pass_time(timedelta(hours=1))
 

@@ -11,7 +11,7 @@ from durabletask.sidecar.engine.commands import Purge, RaiseEvent, StartInstance
 from durabletask.sidecar.engine.entities.commands import CleanEntity, PurgeEntity, SignalEntity
 from durabletask.sidecar.engine.transition import Purged, Stale
 from durabletask.sidecar.store import Key
-from tests.builders.engine import HUB, Hub, Status, again, end, fail, kinds
+from tests.builders.engine import HUB, EngineDriver, Status, again, end, fail, kinds
 from tests.builders.engine_entities import (
     COUNTER,
     answer,
@@ -29,9 +29,9 @@ from tests.builders.engine_entities import (
 HOUR = timedelta(hours=1)
 
 
-def asking(*actions: object) -> Hub:
+def asking(*actions: object) -> EngineDriver:
     """A hub whose orchestration 'a' has asked for these in its first turn."""
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(*actions)
     return hub
@@ -98,7 +98,7 @@ def test_operations_that_were_not_run_stand_first_in_the_queue_still() -> None:
 
 
 def test_a_delayed_signal_waits_and_holds_no_other() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(signal(1, "late", scheduled_time=hub.now + HOUR), signal(2, "soon"))
 
@@ -110,7 +110,7 @@ def test_a_delayed_signal_waits_and_holds_no_other() -> None:
 
 
 def test_a_request_that_comes_again_while_it_waits_counts_once() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.do(SignalEntity("r1", "add"), COUNTER)
     hub.do(SignalEntity("r1", "add"), COUNTER)
 
@@ -118,7 +118,7 @@ def test_a_request_that_comes_again_while_it_waits_counts_once() -> None:
 
 
 def test_senders_that_give_no_ids_repeat_nothing() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     hub.decide(signal(1, ""), signal(2, ""))
@@ -127,7 +127,7 @@ def test_senders_that_give_no_ids_repeat_nothing() -> None:
 
 
 def test_two_orchestrations_may_have_the_same_id_for_their_calls() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     for instance_id in ("a", "b"):
         hub.start(instance_id)
         hub.decide(call(1, "r1"), to=instance_id)
@@ -222,7 +222,7 @@ def test_an_orchestration_that_cannot_be_started_is_left_out(instance_id: str) -
 
 
 def test_a_batch_of_an_entity_that_was_purged_and_made_anew_is_stale() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.do(SignalEntity("r1", "add"), COUNTER)
     old = taken(hub)
     hub.do(PurgeEntity(), COUNTER)
@@ -244,7 +244,7 @@ def test_an_entity_that_somebody_waits_for_is_not_purged() -> None:
 
 
 def test_only_an_empty_entity_is_cleaned_away() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.do(SignalEntity("r1", "add"), COUNTER)
     assert hub.do(CleanEntity(), COUNTER) == Purged(0)
     run(hub, state="1")
@@ -257,7 +257,7 @@ def test_only_an_empty_entity_is_cleaned_away() -> None:
 
 
 def test_a_batch_takes_no_more_than_there_is_room_for_but_always_one() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     for number in range(3):
         hub.do(SignalEntity(f"r{number}", "add", '"' + 1000 * "x" + '"'), COUNTER)
 
@@ -277,7 +277,7 @@ def test_a_batch_ends_before_a_lock_request() -> None:
 
 
 def test_the_last_modification_is_that_of_the_last_batch() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.do(SignalEntity("r1", "add"), COUNTER)
     run(hub, state="1")
     modified_at = hub.now
@@ -297,7 +297,7 @@ def test_purging_an_orchestration_leaves_entities_alone() -> None:
 
 
 def test_the_room_for_a_batch_is_counted_in_bytes() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.do(SignalEntity("r0", "add"), COUNTER)
     run(hub, state='"' + 1000 * "\u6f22" + '"')
     for number in range(3):

@@ -6,16 +6,16 @@ from datetime import timedelta
 
 from durabletask.sidecar.engine.commands import DeliverEvent, RaiseEvent
 from durabletask.sidecar.engine.transition import Accepted, NotFound
-from tests.builders.engine import Hub, Status, end, kinds, send
+from tests.builders.engine import EngineDriver, Status, end, kinds, send
 
 
-def names(hub: Hub, instance_id: str = "a") -> list[str]:
+def names(hub: EngineDriver, instance_id: str = "a") -> list[str]:
     events = hub.taken(instance_id).new
     return [event.event_raised.name for event in events if event.event_raised is not None]
 
 
 def test_an_event_arrives_as_it_was_sent() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide()
 
@@ -28,7 +28,7 @@ def test_an_event_arrives_as_it_was_sent() -> None:
 
 
 def test_events_raised_before_the_first_turn_follow_the_start() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.do(RaiseEvent("early"))
 
@@ -36,7 +36,7 @@ def test_events_raised_before_the_first_turn_follow_the_start() -> None:
 
 
 def test_events_of_one_commit_keep_their_order() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide()
 
@@ -46,7 +46,7 @@ def test_events_of_one_commit_keep_their_order() -> None:
 
 
 def test_a_clock_that_was_set_back_does_not_lose_events() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide()
     hub.do(RaiseEvent("first"))
@@ -60,7 +60,7 @@ def test_a_clock_that_was_set_back_does_not_lose_events() -> None:
 
 
 def test_an_event_for_nobody_is_refused() -> None:
-    hub = Hub()
+    hub = EngineDriver()
 
     reply = hub.do(RaiseEvent("hello"), "nobody")
 
@@ -70,7 +70,7 @@ def test_an_event_for_nobody_is_refused() -> None:
 
 
 def test_an_event_for_nobody_is_not_kept_for_whoever_comes_later() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.do(RaiseEvent("orphan"))
     hub.do(DeliverEvent("orphan"))
 
@@ -80,7 +80,7 @@ def test_an_event_for_nobody_is_not_kept_for_whoever_comes_later() -> None:
 
 
 def test_an_event_from_an_orchestration_arrives_as_event_raised() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start("b")
     hub.decide(to="b")
     hub.start()
@@ -96,7 +96,7 @@ def test_an_event_from_an_orchestration_arrives_as_event_raised() -> None:
 
 
 def test_sending_to_nobody_or_to_one_that_has_ended_does_no_harm() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start("b")
     hub.decide(end(), to="b")
     hub.start()
@@ -109,7 +109,7 @@ def test_sending_to_nobody_or_to_one_that_has_ended_does_no_harm() -> None:
 
 
 def test_an_orchestration_may_send_an_event_to_itself() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     hub.decide(send(1, "a", "note"))

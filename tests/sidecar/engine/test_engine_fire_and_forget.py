@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from durabletask.sidecar.engine.commands import Terminate
-from tests.builders.engine import Hub, Status, child, end
+from tests.builders.engine import EngineDriver, Status, child, end
 
 DETACHED = {"FireAndForget": ""}
 
 
 def test_a_child_that_nobody_waits_for_has_no_parent() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     hub.decide(child(1, "kid", tags=DETACHED))
@@ -19,7 +19,7 @@ def test_a_child_that_nobody_waits_for_has_no_parent() -> None:
 
 
 def test_its_end_is_no_news_to_who_started_it() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(child(1, "kid", tags=DETACHED))
 
@@ -29,7 +29,7 @@ def test_its_end_is_no_news_to_who_started_it() -> None:
 
 
 def test_it_outlives_the_recursive_termination_of_who_started_it() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(child(1, "kid", tags=DETACHED))
 
@@ -39,7 +39,7 @@ def test_it_outlives_the_recursive_termination_of_who_started_it() -> None:
 
 
 def test_an_id_that_is_taken_is_left_alone() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start("kid", "other")
     hub.start()
 

@@ -29,7 +29,18 @@ from durabletask.sidecar.engine.transition import (
 )
 from durabletask.sidecar.store import Key
 from durabletask.sidecar.store.memory import MemoryStore
-from tests.builders.engine import HUB, Hub, Status, again, child, end, fail, failure, schedule, send
+from tests.builders.engine import (
+    HUB,
+    EngineDriver,
+    Status,
+    again,
+    child,
+    end,
+    fail,
+    failure,
+    schedule,
+    send,
+)
 from tests.builders.engine_entities import (
     COUNTER,
     answer,
@@ -60,7 +71,7 @@ def rewinding(history: list[Any]) -> Any:
     return messages.OrchestratorAction(id=-1, rewind_orchestration=action)
 
 
-def failed_with(hub: Hub, instance_id: str = "a") -> messages.TaskFailureDetails:
+def failed_with(hub: EngineDriver, instance_id: str = "a") -> messages.TaskFailureDetails:
     """Why the instance has failed."""
     assert hub.status(instance_id) is Status.FAILED
     found = hub.state(instance_id).progress.failure
@@ -68,7 +79,7 @@ def failed_with(hub: Hub, instance_id: str = "a") -> messages.TaskFailureDetails
     return found
 
 
-def sole_task(hub: Hub) -> Work:
+def sole_task(hub: EngineDriver) -> Work:
     (task,) = hub.tasks
     return task
 
@@ -109,7 +120,7 @@ def test_ids_can_be_no_longer_than_keys() -> None:
     ids=lambda it: type(it).__name__,
 )
 def test_a_payload_that_is_too_large_is_refused_and_nothing_has_happened(command: Command) -> None:
-    hub = Hub(payload_bytes=10)
+    hub = EngineDriver(payload_bytes=10)
     is_start = isinstance(command, StartInstance)
     is_signal = isinstance(command, SignalEntity)
     if not is_start:
@@ -126,14 +137,14 @@ def test_a_payload_that_is_too_large_is_refused_and_nothing_has_happened(command
 
 
 def test_a_payload_of_just_that_size_is_taken() -> None:
-    hub = Hub(payload_bytes=10)
+    hub = EngineDriver(payload_bytes=10)
 
     assert hub.start("a", input=TEN) == ACCEPTED
     assert hub.state().origin.input == TEN
 
 
 def test_without_a_limit_everything_is_taken() -> None:
-    hub = Hub(payload_bytes=None)
+    hub = EngineDriver(payload_bytes=None)
 
     assert hub.start("a", input="x" * 20_000_000) == ACCEPTED
 
@@ -142,7 +153,7 @@ def test_without_a_limit_everything_is_taken() -> None:
 
 
 def test_an_activity_whose_result_is_too_large_has_failed() -> None:
-    hub = Hub(payload_bytes=10)
+    hub = EngineDriver(payload_bytes=10)
     hub.start()
     hub.decide(schedule(1))
 
@@ -171,7 +182,7 @@ def test_an_activity_whose_result_is_too_large_has_failed() -> None:
 def test_an_orchestration_that_passes_on_too_much_fails_once_and_does_nothing_else(
     action: Any, what: str
 ) -> None:
-    hub = Hub(payload_bytes=10)
+    hub = EngineDriver(payload_bytes=10)
     hub.start()
 
     assert hub.answer(hub.taken(), schedule(7), action) == ACCEPTED
@@ -186,7 +197,7 @@ def test_an_orchestration_that_passes_on_too_much_fails_once_and_does_nothing_el
 def test_a_custom_status_that_is_too_large_fails_its_orchestration_which_keeps_the_old_one() -> (
     None
 ):
-    hub = Hub(payload_bytes=10)
+    hub = EngineDriver(payload_bytes=10)
     hub.start()
     hub.decide(schedule(1), custom_status="fine")
     hub.finish_next()
@@ -202,7 +213,7 @@ def test_of_a_failure_that_is_too_large_the_kind_and_the_beginning_are_kept(
     *, is_final: bool
 ) -> None:
     """What retries go by must not depend on how long a text is."""
-    hub = Hub(payload_bytes=1000)
+    hub = EngineDriver(payload_bytes=1000)
     hub.start()
     hub.decide(schedule(1))
     details = failure(
@@ -222,7 +233,7 @@ def test_of_a_failure_that_is_too_large_the_kind_and_the_beginning_are_kept(
 
 
 def test_an_orchestration_that_fails_with_too_much_fails_with_the_beginning_of_it() -> None:
-    hub = Hub(payload_bytes=1000)
+    hub = EngineDriver(payload_bytes=1000)
     hub.start()
 
     hub.decide(fail(text="x" * 2000))
@@ -233,7 +244,7 @@ def test_an_orchestration_that_fails_with_too_much_fails_with_the_beginning_of_i
 
 
 def test_an_operation_whose_result_is_too_large_has_failed_and_the_others_have_not() -> None:
-    hub = Hub(payload_bytes=10)
+    hub = EngineDriver(payload_bytes=10)
     hub.start()
     hub.decide(call(1, "r1"), call(2, "r2"), call(3, "r3"))
 
@@ -250,7 +261,7 @@ def test_an_operation_whose_result_is_too_large_has_failed_and_the_others_have_n
 
 
 def test_operations_that_leave_too_large_a_state_have_failed_and_left_the_old_one() -> None:
-    hub = Hub(payload_bytes=10)
+    hub = EngineDriver(payload_bytes=10)
     hub.start()
     hub.decide(call(1, "r1"))
     answer(hub, taken(hub), state="old")
@@ -268,7 +279,7 @@ def test_operations_that_leave_too_large_a_state_have_failed_and_left_the_old_on
 
 
 def test_an_id_that_is_too_long_is_refused() -> None:
-    hub = Hub(id_length=3)
+    hub = EngineDriver(id_length=3)
 
     reply = hub.start("abcd")
 
@@ -278,7 +289,7 @@ def test_an_id_that_is_too_long_is_refused() -> None:
 
 
 def test_a_child_whose_id_is_too_long_has_failed() -> None:
-    hub = Hub(id_length=3)
+    hub = EngineDriver(id_length=3)
     hub.start()
 
     hub.decide(child(1, "abcd"))
@@ -292,7 +303,7 @@ def test_a_child_whose_id_is_too_long_has_failed() -> None:
 
 
 def test_an_orchestration_whose_history_grows_too_long_fails_and_is_told_what_to_do() -> None:
-    hub = Hub(history_events=6)
+    hub = EngineDriver(history_events=6)
     hub.start()
     hub.decide(schedule(1))
     hub.finish_next()
@@ -311,7 +322,7 @@ def test_an_orchestration_whose_history_grows_too_long_fails_and_is_told_what_to
 
 
 def test_a_history_of_just_that_length_goes_on() -> None:
-    hub = Hub(history_events=6)
+    hub = EngineDriver(history_events=6)
     hub.start()
     hub.decide(schedule(1))
     hub.finish_next()
@@ -323,8 +334,8 @@ def test_a_history_of_just_that_length_goes_on() -> None:
 
 
 def test_bytes_are_counted_as_they_are_stored() -> None:
-    def goes_on(most_bytes: int | None) -> Hub:
-        hub = Hub(history_bytes=most_bytes)
+    def goes_on(most_bytes: int | None) -> EngineDriver:
+        hub = EngineDriver(history_bytes=most_bytes)
         hub.start()
         hub.decide(schedule(1))
         hub.finish_next("x" * 100)
@@ -349,7 +360,7 @@ def test_bytes_are_counted_as_they_are_stored() -> None:
 def test_an_orchestration_of_any_length_may_end_or_continue_as_new(
     action: Any, status: Status
 ) -> None:
-    hub = Hub(history_events=3, history_bytes=200)
+    hub = EngineDriver(history_events=3, history_bytes=200)
     hub.start()
 
     hub.decide(schedule(1), schedule(2), action)
@@ -360,14 +371,14 @@ def test_an_orchestration_of_any_length_may_end_or_continue_as_new(
 
 def test_one_that_outgrew_a_limit_goes_on_when_that_is_raised_and_it_is_rewound() -> None:
     store = MemoryStore()
-    narrow = Hub(store, history_events=6)
+    narrow = EngineDriver(store, history_events=6)
     narrow.start()
     narrow.decide(schedule(1))
     narrow.finish_next("one")
     narrow.decide(schedule(2), schedule(3))
     assert narrow.status() is Status.FAILED
 
-    wide = Hub(store, history_events=7)
+    wide = EngineDriver(store, history_events=7)
     wide.do(Rewind())
     past = wide.taken().request.past_events
     wide.decide(rewinding([event for event in past if event.execution_completed is None]))
@@ -379,7 +390,7 @@ def test_one_that_outgrew_a_limit_goes_on_when_that_is_raised_and_it_is_rewound(
 
 def test_a_rewound_history_is_counted_once() -> None:
     """The new one takes the place of the old one, and is not added to it."""
-    hub = Hub(history_bytes=600)
+    hub = EngineDriver(history_bytes=600)
     hub.start()
     hub.decide(schedule(1, input="x" * 200), fail())
 
@@ -392,7 +403,7 @@ def test_a_rewound_history_is_counted_once() -> None:
 
 
 def test_a_parent_hears_of_a_child_that_grew_too_long() -> None:
-    hub = Hub(history_events=4)
+    hub = EngineDriver(history_events=4)
     hub.start()
     hub.decide(child(1, "b"))
 
@@ -405,7 +416,7 @@ def test_a_parent_hears_of_a_child_that_grew_too_long() -> None:
 
 def test_events_that_outgrow_a_history_are_consumed_by_the_turn_that_fails() -> None:
     """Nothing is left that would bring the turn again."""
-    hub = Hub(history_events=10)
+    hub = EngineDriver(history_events=10)
     hub.start()
     hub.decide()
     for number in range(20):
@@ -424,7 +435,7 @@ def test_events_that_outgrow_a_history_are_consumed_by_the_turn_that_fails() -> 
 
 
 def test_an_event_for_an_orchestration_that_has_too_many_is_refused_until_it_catches_up() -> None:
-    hub = Hub(waiting=2)
+    hub = EngineDriver(waiting=2)
     hub.start()
     hub.decide()
     hub.do(RaiseEvent("tick", "1"))
@@ -441,7 +452,7 @@ def test_an_event_for_an_orchestration_that_has_too_many_is_refused_until_it_cat
 
 def test_what_other_orchestrations_send_is_taken_however_much_waits() -> None:
     """The sender's turn is committed, and has been told that it was sent."""
-    hub = Hub(waiting=1)
+    hub = EngineDriver(waiting=1)
     hub.start("a")
     hub.decide(to="a")
     hub.start("b")
@@ -452,7 +463,7 @@ def test_what_other_orchestrations_send_is_taken_however_much_waits() -> None:
 
 
 def test_an_event_for_what_has_ended_is_dropped_and_not_refused() -> None:
-    hub = Hub(waiting=1)
+    hub = EngineDriver(waiting=1)
     hub.start()
     hub.decide(end())
 
@@ -461,7 +472,7 @@ def test_an_event_for_what_has_ended_is_dropped_and_not_refused() -> None:
 
 
 def test_a_signal_for_an_entity_that_has_too_many_is_refused_until_it_catches_up() -> None:
-    hub = Hub(waiting=2)
+    hub = EngineDriver(waiting=2)
     for number in ("1", "2"):
         hub.do(SignalEntity(number, "add"), COUNTER)
 
@@ -478,7 +489,7 @@ def test_a_signal_for_an_entity_that_has_too_many_is_refused_until_it_catches_up
 
 
 def test_one_orchestration_too_many_is_refused_until_another_has_ended() -> None:
-    hub = Hub(instances=2)
+    hub = EngineDriver(instances=2)
     hub.start("a")
     hub.start("b")
 
@@ -492,7 +503,7 @@ def test_one_orchestration_too_many_is_refused_until_another_has_ended() -> None
 
 
 def test_starts_in_one_commit_are_counted_one_by_one() -> None:
-    hub = Hub(instances=2)
+    hub = EngineDriver(instances=2)
 
     replies = hub.commit(*((name, StartInstance("order")) for name in "abc")).replies
 
@@ -500,7 +511,7 @@ def test_starts_in_one_commit_are_counted_one_by_one() -> None:
 
 
 def test_a_start_that_would_make_none_is_answered_as_ever_though_there_is_no_room() -> None:
-    hub = Hub(instances=1)
+    hub = EngineDriver(instances=1)
     hub.start("a", execution_id="e")
 
     assert hub.start("a", execution_id="e") == ACCEPTED
@@ -512,7 +523,7 @@ def test_a_start_that_would_make_none_is_answered_as_ever_though_there_is_no_roo
 
 @pytest.mark.parametrize("command", [Restart(), Restart("c"), Rewind()])
 def test_what_brings_another_to_life_is_refused_too(command: Command) -> None:
-    hub = Hub(instances=1)
+    hub = EngineDriver(instances=1)
     hub.start("a")
     hub.decide(fail(), to="a")
     hub.start("b")
@@ -525,7 +536,7 @@ def test_what_brings_another_to_life_is_refused_too(command: Command) -> None:
 
 
 def test_a_child_too_many_has_failed_and_may_be_tried_again() -> None:
-    hub = Hub(instances=1)
+    hub = EngineDriver(instances=1)
     hub.start()
 
     hub.decide(child(1, "b"))
@@ -540,7 +551,7 @@ def test_a_child_too_many_has_failed_and_may_be_tried_again() -> None:
 
 def test_a_detached_one_too_many_is_there_and_has_failed() -> None:
     """Nobody waits for it, so it must not vanish without a word."""
-    hub = Hub(instances=1)
+    hub = EngineDriver(instances=1)
     hub.start()
 
     hub.decide(detached(1, "b"))
@@ -553,7 +564,7 @@ def test_a_detached_one_too_many_is_there_and_has_failed() -> None:
 
 
 def test_a_child_that_takes_the_place_of_one_that_has_ended_is_one_more() -> None:
-    hub = Hub(instances=2)
+    hub = EngineDriver(instances=2)
     hub.start("a")
     hub.decide(child(1, "c"), to="a")
     hub.decide(fail(), to="c")
@@ -567,7 +578,7 @@ def test_a_child_that_takes_the_place_of_one_that_has_ended_is_one_more() -> Non
 
 
 def test_a_task_hub_that_is_wiped_has_room_again() -> None:
-    hub = Hub(instances=1)
+    hub = EngineDriver(instances=1)
     hub.start()
 
     hub.committer.wipe(HUB)
@@ -576,7 +587,7 @@ def test_a_task_hub_that_is_wiped_has_room_again() -> None:
 
 
 def test_those_that_continue_as_new_are_counted_once() -> None:
-    hub = Hub(instances=2)
+    hub = EngineDriver(instances=2)
     hub.start("a")
     for _ in range(5):
         hub.pass_time(timedelta(seconds=1))

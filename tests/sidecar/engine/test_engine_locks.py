@@ -15,7 +15,7 @@ from durabletask.sidecar.engine.commands import (
 )
 from durabletask.sidecar.engine.entities.commands import PurgeEntity, SignalEntity
 from durabletask.sidecar.engine.transition import Purged, Stale
-from tests.builders.engine import HUB, Hub, Status, again, child, end, fail, kill, kinds
+from tests.builders.engine import HUB, EngineDriver, Status, again, child, end, fail, kill, kinds
 from tests.builders.engine_entities import (
     answer,
     batch,
@@ -33,9 +33,9 @@ from tests.builders.engine_entities import (
 A, B, C = "@counter@a", "@counter@b", "@counter@c"
 
 
-def holding(*entities: str) -> Hub:
+def holding(*entities: str) -> EngineDriver:
     """A hub whose orchestration 'a' has these locked, and knows it."""
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(lock(1, "s", *entities))
     assert kinds(hub.taken().new) == ["entity_lock_granted"]
@@ -59,7 +59,7 @@ def test_all_of_the_set_is_locked_before_anybody_is_told() -> None:
 
 
 def test_the_set_is_taken_in_one_order_whoever_asks_and_each_entity_once() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     hub.decide(lock(1, "s", B, A, "@COUNTER@b"))
@@ -81,7 +81,7 @@ def test_a_locked_entity_serves_its_holder_alone_and_the_others_after_it() -> No
 
 
 def test_a_request_waits_for_what_is_before_it_in_the_queue() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(signal(1, "r1", A), lock(2, "s", A))
     assert holder(hub, A) is None
@@ -114,7 +114,7 @@ def test_one_unlock_gives_back_all_of_its_section() -> None:
 
 def test_a_grant_that_was_not_read_does_not_hide_the_next_grant_of_its_section() -> None:
     """A worker may leave a section before it reads the grant, and request it again."""
-    hub = Hub()
+    hub = EngineDriver()
     for instance_id, section in (("b", "t"), ("a", "s"), ("c", "u")):
         hub.start(instance_id)
         hub.decide(lock(1, section, A), to=instance_id)
@@ -171,7 +171,7 @@ def test_a_lock_ends_when_its_holder_is_replaced() -> None:
 
 
 def test_a_lock_ends_when_its_holder_is_purged_with_its_parent() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start("parent")
     hub.decide(child(1, "kid"), end(result="1"), to="parent")
     hub.decide(lock(1, "s", A), to="kid")
@@ -248,7 +248,7 @@ def test_a_grant_that_nobody_waits_for_gives_the_entities_back() -> None:
 
 
 def test_a_lock_that_is_asked_for_again_is_not_asked_for_again() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(lock(1, "s", A))
     hub.do(RaiseEvent("go"))
@@ -263,7 +263,7 @@ def test_a_lock_that_is_asked_for_again_is_not_asked_for_again() -> None:
 def test_a_set_that_cannot_be_locked_fails_the_orchestration_once(
     entities: tuple[str, ...],
 ) -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     hub.decide(lock(1, "s", *entities))
@@ -286,7 +286,7 @@ sections = st.lists(
 @given(sections, st.randoms(use_true_random=False))
 def test_whoever_asks_for_what_everybody_gets_it_in_the_end(sets: list[list[str]], chance) -> None:
     """At most one holds an entity at a time, and who is told holds all that it asked for."""
-    hub = Hub()
+    hub = EngineDriver()
     waiting = [f"o{number}" for number in range(len(sets))]
     wanted = dict(zip(waiting, sets, strict=True))
     for instance_id in waiting:
@@ -311,7 +311,7 @@ def test_whoever_asks_for_what_everybody_gets_it_in_the_end(sets: list[list[str]
 @given(sections, st.randoms(use_true_random=False))
 def test_only_who_lives_and_wants_it_ever_holds_a_lock(sets: list[list[str]], chance) -> None:
     """Whoever ends, in whatever way and at whatever moment, leaves nothing locked."""
-    hub = Hub()
+    hub = EngineDriver()
     wanted = {f"o{number}": entities for number, entities in enumerate(sets)}
     for instance_id in wanted:
         hub.start(instance_id)
@@ -338,7 +338,7 @@ def test_only_who_lives_and_wants_it_ever_holds_a_lock(sets: list[list[str]], ch
     assert [holder(hub, each) for each in (A, B, C)] == [None, None, None]
 
 
-def check_holders(hub: Hub, instance_ids: list[str]) -> None:
+def check_holders(hub: EngineDriver, instance_ids: list[str]) -> None:
     for entity_id in (A, B, C):
         found = hub.committer.entity(HUB, entity_id)
         if found is None or found.progress.holder is None:

@@ -7,18 +7,18 @@ import pytest
 from durabletask.sidecar.engine.commands import Purge, RaiseEvent, Restart, StartInstance, Terminate
 from durabletask.sidecar.engine.transition import ACCEPTED, FailedPrecondition, NotFound, Purged
 from durabletask.sidecar.store import Key
-from tests.builders.engine import HUB, Hub, Status, child, end, schedule
+from tests.builders.engine import HUB, EngineDriver, Status, child, end, schedule
 from tests.builders.engine_entities import call, run
 
 RECURSIVELY = Purge(recursive=True)
 
 
-def exists(hub: Hub, instance_id: str = "a") -> bool:
+def exists(hub: EngineDriver, instance_id: str = "a") -> bool:
     return hub.committer.instance(HUB, instance_id) is not None
 
 
-def ended() -> Hub:
-    hub = Hub()
+def ended() -> EngineDriver:
+    hub = EngineDriver()
     hub.start(tags={"team": "red"}, version="7", input="1")
     hub.decide(end(result="1"))
     return hub
@@ -41,7 +41,7 @@ def test_there_is_nothing_to_purge_twice() -> None:
 
 
 def test_a_live_instance_stays() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     assert hub.do(RECURSIVELY) == Purged(0)
@@ -49,7 +49,7 @@ def test_a_live_instance_stays() -> None:
 
 
 def test_the_children_of_whatever_execution_go_too_and_are_counted() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(child(1, "kid"), child(2, "gone"))
     hub.decide(child(1, "grandkid"), to="kid")
@@ -63,7 +63,7 @@ def test_the_children_of_whatever_execution_go_too_and_are_counted() -> None:
 
 
 def test_a_child_that_lives_under_an_ended_parent_goes_with_it() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(child(1, "kid"), end(result="1"))
     turn = hub.taken("kid")
@@ -75,7 +75,7 @@ def test_a_child_that_lives_under_an_ended_parent_goes_with_it() -> None:
 
 
 def test_without_recursion_children_stay() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(child(1, "kid"), end(result="1"))
 
@@ -84,7 +84,7 @@ def test_without_recursion_children_stay() -> None:
 
 
 def test_the_result_of_a_task_of_a_purged_instance_reaches_nobody() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1), end(result="1"))
     (task,) = hub.tasks
@@ -126,7 +126,7 @@ def test_it_begins_again_under_another_id_and_stays_what_it_was() -> None:
 
 
 def test_a_child_that_is_restarted_has_no_parent() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(child(1, "kid"))
     hub.do(Terminate(), "kid")
@@ -138,7 +138,7 @@ def test_a_child_that_is_restarted_has_no_parent() -> None:
 
 @pytest.mark.parametrize("again", [Restart(), Restart("b")])
 def test_only_what_has_ended_is_restarted(again: Restart) -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     assert isinstance(hub.do(again), FailedPrecondition)
@@ -147,7 +147,7 @@ def test_only_what_has_ended_is_restarted(again: Restart) -> None:
 
 
 def test_the_answer_of_an_entity_to_a_purged_instance_is_dropped() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(call(1, "r1"), end(result="1"))
     hub.do(Purge())

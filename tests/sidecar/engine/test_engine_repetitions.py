@@ -7,15 +7,15 @@ from typing import Any
 
 from durabletask.protocol import messages
 from durabletask.sidecar.engine.commands import RaiseEvent
-from tests.builders.engine import Hub, Turn, child, end, kinds, schedule, timer
+from tests.builders.engine import EngineDriver, Turn, child, end, kinds, schedule, timer
 
 HOUR = timedelta(hours=1)
 BROKEN = messages.TaskFailureDetails(error_message="no")
 
 
-def turn_with_an_answer_to_come(*actions: Any) -> tuple[Hub, Turn]:
+def turn_with_an_answer_to_come(*actions: Any) -> tuple[EngineDriver, Turn]:
     """A hub, and a turn that was handed out before what these ask for was answered."""
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(*actions)
     hub.do(RaiseEvent("go"))
@@ -43,7 +43,7 @@ def test_a_child_whose_result_waits_unread_is_not_started_again() -> None:
 
 
 def test_a_timer_that_fired_unread_does_not_fire_again() -> None:
-    hub, turn = turn_with_an_answer_to_come(timer(1, Hub().now + HOUR))
+    hub, turn = turn_with_an_answer_to_come(timer(1, EngineDriver().now + HOUR))
     hub.pass_time(HOUR)
 
     hub.answer(turn, timer(1, hub.now + HOUR))
@@ -53,7 +53,7 @@ def test_a_timer_that_fired_unread_does_not_fire_again() -> None:
 
 
 def test_the_second_attempt_of_a_retry_has_the_id_of_the_first() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1))
     first = hub.tasks.pop()

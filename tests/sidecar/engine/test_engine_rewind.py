@@ -10,15 +10,15 @@ import pytest
 from durabletask.protocol import events, messages
 from durabletask.sidecar.engine.commands import Purge, RaiseEvent, Rewind, Terminate
 from durabletask.sidecar.engine.transition import ACCEPTED, FailedPrecondition, NotFound
-from tests.builders.engine import Hub, Status, child, end, fail, kinds, schedule, timer
+from tests.builders.engine import EngineDriver, Status, child, end, fail, kinds, schedule, timer
 from tests.builders.engine_entities import answer, call, holder, lock, returned, run, taken
 
 HOUR = timedelta(hours=1)
 
 
-def failed(*actions: Any) -> Hub:
+def failed(*actions: Any) -> EngineDriver:
     """A hub whose orchestration asked for these and then failed on an activity."""
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(execution_id="first")
     hub.decide(*actions, schedule(50, "fragile"))
     hub.finish(hub.tasks.pop(), failure=messages.TaskFailureDetails(error_message="no"))
@@ -26,7 +26,7 @@ def failed(*actions: Any) -> Hub:
     return hub
 
 
-def rewound(hub: Hub, to: str = "a", *, execution_id: str = "second") -> Any:
+def rewound(hub: EngineDriver, to: str = "a", *, execution_id: str = "second") -> Any:
     """Let a worker rewind the instance, by the official rules."""
     turn = hub.taken(to)
     failures = {
@@ -120,7 +120,7 @@ def test_a_turn_is_due_though_nothing_has_happened() -> None:
 
 @pytest.mark.parametrize("ending", [end(result="1"), None], ids=["completed", "running"])
 def test_only_what_has_failed_is_rewound(ending: Any) -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(*([] if ending is None else [ending]))
 
@@ -131,7 +131,7 @@ def test_only_what_has_failed_is_rewound(ending: Any) -> None:
 
 
 def test_nobody_is_rewound_who_does_not_exist() -> None:
-    assert isinstance(Hub().do(Rewind(), "nobody"), NotFound)
+    assert isinstance(EngineDriver().do(Rewind(), "nobody"), NotFound)
 
 
 def test_an_activity_that_a_worker_is_still_at_is_not_run_again() -> None:
@@ -161,7 +161,7 @@ def test_an_activity_whose_result_was_dropped_is_run_again() -> None:
 
 
 def test_a_timer_that_was_under_way_fires() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     fire_at = hub.now + HOUR
     hub.start()
     hub.decide(timer(1, fire_at), fail())
@@ -218,8 +218,8 @@ def test_a_critical_section_that_was_not_left_is_entered_again() -> None:
     assert holder(hub) == "a"
 
 
-def family_that_failed() -> Hub:
-    hub = Hub()
+def family_that_failed() -> EngineDriver:
+    hub = EngineDriver()
     hub.start(name="parent", execution_id="first")
     hub.decide(child(1, "kid"))
     hub.decide(fail(text="kid's"), to="kid")
@@ -252,7 +252,7 @@ def test_a_child_that_was_purged_is_made_again() -> None:
 
 
 def test_a_child_that_ended_while_nobody_waited_reports_now() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(execution_id="first")
     hub.decide(child(1, "kid"), fail())
     hub.decide(end(result='"early"'), to="kid")
@@ -264,7 +264,7 @@ def test_a_child_that_ended_while_nobody_waited_reports_now() -> None:
 
 
 def test_a_child_that_lives_is_left_alone_and_reports_to_the_new_execution() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(execution_id="first")
     hub.decide(child(1, "kid"), fail())
     hub.do(Rewind())
@@ -303,7 +303,7 @@ def test_a_worker_that_cannot_rewind_fails_the_instance_and_says_so() -> None:
 
 
 def test_a_rewind_that_nobody_asked_for_fails_the_instance_once() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     hub.decide(rewinding([]))

@@ -9,14 +9,14 @@ import pytest
 from durabletask.protocol import messages
 from durabletask.sidecar.engine.commands import RaiseEvent, StartInstance, Terminate
 from durabletask.sidecar.engine.transition import Accepted, AlreadyExists, Stale
-from tests.builders.engine import EPOCH, HUB, Hub, Status, child, end, kinds, schedule
+from tests.builders.engine import EPOCH, HUB, EngineDriver, Status, child, end, kinds, schedule
 
 TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.TERMINATED})
 HOUR = timedelta(hours=1)
 
 
 def test_a_started_instance_is_pending_and_its_first_turn_begins_with_the_start() -> None:
-    hub = Hub()
+    hub = EngineDriver()
 
     hub.start(input='"x"', version="2", tags={"team": "red"}, execution_id="run-1")
 
@@ -33,7 +33,7 @@ def test_a_started_instance_is_pending_and_its_first_turn_begins_with_the_start(
 
 
 def test_the_state_tells_what_the_instance_was_started_with() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     trace = messages.TraceContext(trace_parent="00-1-2-01")
 
     hub.start(input="1", version="2", tags={"k": "v"}, parent_trace_context=trace)
@@ -47,7 +47,7 @@ def test_the_state_tells_what_the_instance_was_started_with() -> None:
 
 
 def test_instances_get_execution_ids_of_their_own() -> None:
-    hub = Hub()
+    hub = EngineDriver()
 
     hub.start("a")
     hub.start("b")
@@ -57,7 +57,7 @@ def test_instances_get_execution_ids_of_their_own() -> None:
 
 @pytest.mark.parametrize("replaceable", [frozenset(), TERMINAL])
 def test_a_live_id_is_taken(replaceable: frozenset[int]) -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(input="old")
 
     reply = hub.start(input="new", replaceable=replaceable)
@@ -68,7 +68,7 @@ def test_a_live_id_is_taken(replaceable: frozenset[int]) -> None:
 
 
 def test_an_id_of_the_past_is_taken_too_unless_its_status_may_be_replaced() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(end())
 
@@ -79,7 +79,7 @@ def test_an_id_of_the_past_is_taken_too_unless_its_status_may_be_replaced() -> N
 
 
 def test_a_replaced_live_instance_leaves_nothing_to_the_new_one() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     turn = hub.decide(schedule(1))
     hub.do(RaiseEvent("late"))
@@ -94,7 +94,7 @@ def test_a_replaced_live_instance_leaves_nothing_to_the_new_one() -> None:
 
 
 def test_two_executions_under_one_execution_id_do_not_mix_up_their_turns() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(execution_id="same", input="old")
     turn = hub.taken()
     hub.start(execution_id="same", input="new", replaceable=frozenset({Status.PENDING}))
@@ -106,7 +106,7 @@ def test_two_executions_under_one_execution_id_do_not_mix_up_their_turns() -> No
 
 
 def test_a_scheduled_start_waits_for_its_time() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(scheduled_start=EPOCH + HOUR)
 
     assert hub.turn() is None
@@ -119,7 +119,7 @@ def test_a_scheduled_start_waits_for_its_time() -> None:
 
 
 def test_an_event_does_not_start_an_instance_before_its_time_nor_keep_it_from_starting() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(scheduled_start=EPOCH + HOUR)
     hub.committer.ready(hub.now)
 
@@ -134,7 +134,7 @@ def test_an_event_does_not_start_an_instance_before_its_time_nor_keep_it_from_st
 
 
 def test_a_start_time_in_the_past_is_now() -> None:
-    hub = Hub()
+    hub = EngineDriver()
 
     hub.start(scheduled_start=EPOCH - HOUR)
 
@@ -143,7 +143,7 @@ def test_a_start_time_in_the_past_is_now() -> None:
 
 
 def test_an_instance_that_waits_for_its_start_can_be_terminated() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(scheduled_start=EPOCH + HOUR)
 
     hub.do(Terminate())
@@ -155,7 +155,7 @@ def test_an_instance_that_waits_for_its_start_can_be_terminated() -> None:
 
 
 def test_a_parent_learns_that_a_caller_has_replaced_its_child() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(child(1, "kid"))
 
@@ -168,7 +168,7 @@ def test_a_parent_learns_that_a_caller_has_replaced_its_child() -> None:
 
 
 def test_starting_says_that_the_instance_is_ready() -> None:
-    hub = Hub()
+    hub = EngineDriver()
 
     commit = hub.commit(("a", StartInstance("order", version="2")))
 
@@ -178,7 +178,7 @@ def test_starting_says_that_the_instance_is_ready() -> None:
 
 def test_a_start_that_is_repeated_makes_one_instance_whatever_it_may_replace() -> None:
     """Its answer may have been lost, and who repeats it names the same execution."""
-    hub = Hub()
+    hub = EngineDriver()
     anything = frozenset(int(status) for status in Status)
     hub.start(execution_id="mine", input="1", replaceable=anything)
     hub.decide(end(result="1"))

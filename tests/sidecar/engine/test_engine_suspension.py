@@ -15,13 +15,13 @@ from durabletask.sidecar.engine.commands import (
     Terminate,
 )
 from durabletask.sidecar.engine.transition import NotFound
-from tests.builders.engine import EPOCH, Hub, Status, again, end, kinds, schedule, timer
+from tests.builders.engine import EPOCH, EngineDriver, Status, again, end, kinds, schedule, timer
 
 HOUR = timedelta(hours=1)
 
 
-def running() -> Hub:
-    hub = Hub()
+def running() -> EngineDriver:
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1))
     return hub
@@ -132,7 +132,7 @@ def test_a_reason_that_is_empty_is_none() -> None:
 
 
 def test_a_pending_instance_is_held_and_starts_as_if_nothing_had_been() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.do(Suspend())
     assert (hub.status(), hub.turn()) == (Status.SUSPENDED, None)
@@ -144,7 +144,7 @@ def test_a_pending_instance_is_held_and_starts_as_if_nothing_had_been() -> None:
 
 
 def test_a_first_turn_that_is_out_while_the_instance_is_held_and_released_counts() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     turn = hub.taken()
     hub.do(Suspend())
@@ -156,7 +156,7 @@ def test_a_first_turn_that_is_out_while_the_instance_is_held_and_released_counts
 
 
 def test_timers_that_come_due_meanwhile_fire_when_the_instance_is_resumed() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.committer.ready(hub.now)
     hub.decide(timer(1, EPOCH + HOUR))
@@ -171,7 +171,7 @@ def test_timers_that_come_due_meanwhile_fire_when_the_instance_is_resumed() -> N
 
 
 def test_timers_that_are_not_due_yet_fire_in_their_time_after_all() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(timer(1, EPOCH + HOUR))
     hub.do(Suspend())
@@ -221,14 +221,14 @@ def test_suspended_and_resumed_are_never_parted() -> None:
     "command", [Suspend(), Resume(), Terminate()], ids=["suspend", "resume", "terminate"]
 )
 def test_nobody_cannot_be_managed(command: Suspend | Resume | Terminate) -> None:
-    reply = Hub().do(command, "nobody")
+    reply = EngineDriver().do(command, "nobody")
 
     assert isinstance(reply, NotFound)
     assert "nobody" in reply.text
 
 
 def test_all_in_one_commit_means_the_same_as_one_by_one() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.commit(("a", StartInstance("order")))
     first = hub.taken().prepared.turn
 

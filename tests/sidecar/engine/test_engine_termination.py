@@ -6,10 +6,10 @@ import pytest
 
 from durabletask.sidecar.engine.commands import CompleteTurn, RaiseEvent, Terminate
 from durabletask.sidecar.engine.transition import Accepted, Stale
-from tests.builders.engine import HUB, Hub, Status, again, child, end, kill, schedule
+from tests.builders.engine import HUB, EngineDriver, Status, again, child, end, kill, schedule
 
 
-def family(hub: Hub) -> None:
+def family(hub: EngineDriver) -> None:
     """a -> b -> c, all of them running."""
     hub.start("a")
     hub.decide(child(1, "b"), to="a")
@@ -18,7 +18,7 @@ def family(hub: Hub) -> None:
 
 
 def test_the_output_is_what_the_caller_says_and_history_tells_who_ended_it() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1))
 
@@ -32,7 +32,7 @@ def test_the_output_is_what_the_caller_says_and_history_tells_who_ended_it() -> 
 
 
 def test_a_turn_that_is_out_comes_too_late() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     turn = hub.taken()
     hub.do(Terminate())
@@ -42,7 +42,7 @@ def test_a_turn_that_is_out_comes_too_late() -> None:
 
 
 def test_a_termination_that_comes_after_the_completion_changes_nothing() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(end(result="1"))
     before = hub.state().progress
@@ -53,7 +53,7 @@ def test_a_termination_that_comes_after_the_completion_changes_nothing() -> None
 
 
 def test_termination_beats_continue_as_new() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     turn = hub.taken()
     hub.do(Terminate())
@@ -65,7 +65,7 @@ def test_termination_beats_continue_as_new() -> None:
 
 
 def test_the_next_execution_can_be_terminated() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(again("2"))
 
@@ -76,7 +76,7 @@ def test_the_next_execution_can_be_terminated() -> None:
 
 @pytest.mark.parametrize("recursive", [False, True])
 def test_children_end_with_their_parent_only_when_asked(recursive: bool) -> None:
-    hub = Hub()
+    hub = EngineDriver()
     family(hub)
 
     hub.do(Terminate('"out"', recursive=recursive))
@@ -89,7 +89,7 @@ def test_children_end_with_their_parent_only_when_asked(recursive: bool) -> None
 
 
 def test_children_of_an_older_execution_end_too() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     family(hub)
     hub.do(RaiseEvent("go"))
     hub.decide(again(), to="a")
@@ -100,7 +100,7 @@ def test_children_of_an_older_execution_end_too() -> None:
 
 
 def test_children_end_though_their_parent_has_ended_before() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     family(hub)
     hub.do(RaiseEvent("go"))
     hub.decide(end(), to="a")
@@ -112,7 +112,7 @@ def test_children_end_though_their_parent_has_ended_before() -> None:
 
 
 def test_children_that_the_same_commit_creates_end_too() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     turn = hub.taken().prepared.turn
 
@@ -125,7 +125,7 @@ def test_children_that_the_same_commit_creates_end_too() -> None:
 
 
 def test_children_that_have_ended_are_left_as_they_are() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     family(hub)
     hub.finish_next()
     hub.decide(end(result="1"), to="c")
@@ -137,7 +137,7 @@ def test_children_that_have_ended_are_left_as_they_are() -> None:
 
 
 def test_an_instance_that_became_its_own_child_can_be_terminated() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(child(1, "a"), end())
     assert hub.state().origin.parent is not None
@@ -148,7 +148,7 @@ def test_an_instance_that_became_its_own_child_can_be_terminated() -> None:
 
 
 def test_a_circle_of_parents_is_walked_once() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start("a")
     hub.decide(child(1, "b"), to="a")
     hub.do(RaiseEvent("go"))
@@ -162,7 +162,7 @@ def test_a_circle_of_parents_is_walked_once() -> None:
 
 
 def test_an_orchestration_can_terminate_another_one() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     family(hub)
     hub.start("killer")
 
@@ -173,7 +173,7 @@ def test_an_orchestration_can_terminate_another_one() -> None:
 
 
 def test_an_orchestration_that_terminates_nobody_goes_on() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     assert isinstance(hub.answer(hub.taken(), kill(1, "nobody")), Accepted)
@@ -182,7 +182,7 @@ def test_an_orchestration_that_terminates_nobody_goes_on() -> None:
 
 
 def test_an_orchestration_may_terminate_itself() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     hub.decide(kill(1, "a"))
@@ -193,7 +193,7 @@ def test_an_orchestration_may_terminate_itself() -> None:
 @pytest.mark.parametrize("together", [False, True])
 def test_it_does_not_reach_past_a_child_that_has_ended(together: bool) -> None:
     """Whether that was long ago or in the same commit: commits decide when, never what."""
-    hub = Hub()
+    hub = EngineDriver()
     family(hub)
     steps = [("b", Terminate()), ("a", Terminate(recursive=True))]
 

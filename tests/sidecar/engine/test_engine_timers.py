@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from durabletask.sidecar.engine.commands import RaiseEvent
-from tests.builders.engine import EPOCH, Hub, again, end, timer
+from tests.builders.engine import EPOCH, EngineDriver, again, end, timer
 
 SECOND = timedelta(seconds=1)
 
 
-def fired(hub: Hub) -> list[int]:
+def fired(hub: EngineDriver) -> list[int]:
     return [event.timer_fired.timer_id for event in hub.taken().new]
 
 
 def test_a_timer_fires_at_its_time() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.committer.ready(hub.now)
     hub.decide(timer(1, EPOCH + SECOND))
@@ -31,7 +31,7 @@ def test_a_timer_fires_at_its_time() -> None:
 
 
 def test_what_became_due_is_told_once() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.committer.ready(hub.now)
     hub.decide(timer(1, EPOCH + SECOND))
@@ -43,7 +43,7 @@ def test_what_became_due_is_told_once() -> None:
 
 def test_the_time_is_passed_on_exactly() -> None:
     """The official worker chains long timers by comparing it."""
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     fire_at = EPOCH + timedelta(seconds=1, microseconds=7)
     hub.decide(timer(1, fire_at))
@@ -57,7 +57,7 @@ def test_the_time_is_passed_on_exactly() -> None:
 
 
 def test_a_timer_of_the_past_fires_now() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     hub.decide(timer(1, EPOCH - SECOND))
@@ -66,7 +66,7 @@ def test_a_timer_of_the_past_fires_now() -> None:
 
 
 def test_timers_fire_in_the_order_of_their_times() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(timer(1, EPOCH + 3 * SECOND), timer(2, EPOCH + SECOND), timer(3, EPOCH + SECOND))
     hub.pass_time(5 * SECOND)
@@ -75,7 +75,7 @@ def test_timers_fire_in_the_order_of_their_times() -> None:
 
 
 def test_a_timer_takes_its_place_among_events_by_time() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(timer(1, EPOCH + SECOND))
     hub.do(RaiseEvent("before"))
@@ -88,7 +88,7 @@ def test_a_timer_takes_its_place_among_events_by_time() -> None:
 
 
 def test_an_action_that_repeats_a_timer_under_way_changes_nothing() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(timer(1, EPOCH + SECOND), timer(1, EPOCH + SECOND))
     hub.do(RaiseEvent("go"))
@@ -99,7 +99,7 @@ def test_an_action_that_repeats_a_timer_under_way_changes_nothing() -> None:
 
 
 def test_the_turn_that_sees_a_timer_fire_may_set_it_again() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(timer(1, EPOCH + SECOND))
     hub.pass_time(SECOND)
@@ -112,7 +112,7 @@ def test_the_turn_that_sees_a_timer_fire_may_set_it_again() -> None:
 
 
 def test_timers_in_the_far_future_are_kept() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     hub.decide(timer(1, datetime.max.replace(tzinfo=UTC)))
@@ -122,7 +122,7 @@ def test_timers_in_the_far_future_are_kept() -> None:
 
 
 def test_an_ended_execution_takes_its_timers_with_it() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start("a")
     hub.start("b")
     hub.decide(timer(1, EPOCH + SECOND), end(), to="a")

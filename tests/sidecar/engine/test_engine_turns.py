@@ -15,7 +15,7 @@ from tests.builders.engine import (
     EPOCH,
     HUB,
     ROOMY,
-    Hub,
+    EngineDriver,
     Status,
     again,
     end,
@@ -31,7 +31,7 @@ ENDINGS = [Status.COMPLETED, Status.FAILED, Status.TERMINATED, Status.CANCELED]
 
 
 def test_the_first_committed_turn_makes_the_instance_running() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     hub.decide(schedule(1))
@@ -41,7 +41,7 @@ def test_the_first_committed_turn_makes_the_instance_running() -> None:
 
 
 def test_preparing_a_turn_changes_nothing() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     assert hub.taken().request == hub.taken().request
@@ -50,7 +50,7 @@ def test_preparing_a_turn_changes_nothing() -> None:
 
 
 def test_a_turn_carries_the_committed_history_and_only_what_is_new() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1))
     hub.finish_next('"hi"')
@@ -62,7 +62,7 @@ def test_a_turn_carries_the_committed_history_and_only_what_is_new() -> None:
 
 
 def test_the_history_holds_what_the_worker_was_shown() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     first = hub.decide(schedule(1))
     hub.finish_next()
@@ -75,7 +75,7 @@ def test_the_history_holds_what_the_worker_was_shown() -> None:
 
 
 def test_without_news_there_is_no_turn() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1))
 
@@ -83,7 +83,7 @@ def test_without_news_there_is_no_turn() -> None:
 
 
 def test_events_that_come_in_during_a_turn_are_seen_by_the_next_one_in_order() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     turn = hub.taken()
     for name in ("one", "two", "three"):
@@ -95,7 +95,7 @@ def test_events_that_come_in_during_a_turn_are_seen_by_the_next_one_in_order() -
 
 
 def test_completing_a_turn_tells_that_there_is_more_to_do() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     turn = hub.taken()
     hub.do(RaiseEvent("more"))
@@ -106,7 +106,7 @@ def test_completing_a_turn_tells_that_there_is_more_to_do() -> None:
 
 
 def test_a_turn_counts_once() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     turn = hub.decide(schedule(1))
     before = hub.history()
@@ -119,7 +119,7 @@ def test_a_turn_counts_once() -> None:
 
 
 def test_of_two_answers_in_one_commit_the_first_counts() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     taken = hub.taken().prepared.turn
 
@@ -132,7 +132,7 @@ def test_of_two_answers_in_one_commit_the_first_counts() -> None:
 
 
 def test_a_refused_turn_still_tells_that_the_instance_has_something_to_do() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     stale = hub.taken().prepared.turn
     hub.decide()
@@ -144,7 +144,7 @@ def test_a_refused_turn_still_tells_that_the_instance_has_something_to_do() -> N
 
 
 def test_a_turn_of_no_instance_is_stale() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     turn = hub.taken()
 
@@ -152,7 +152,7 @@ def test_a_turn_of_no_instance_is_stale() -> None:
 
 
 def test_the_orchestrators_clock_never_runs_backwards() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     first = hub.decide()
     hub.do(RaiseEvent("go"))
@@ -167,7 +167,7 @@ def test_the_orchestrators_clock_never_runs_backwards() -> None:
 
 
 def test_a_turn_takes_a_thousand_events_and_leaves_the_rest_to_the_next() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide()
     hub.commit(*(("a", RaiseEvent(f"e{number}")) for number in range(1500)))
@@ -181,7 +181,7 @@ def test_a_turn_takes_a_thousand_events_and_leaves_the_rest_to_the_next() -> Non
 
 
 def test_a_turn_takes_no_more_bytes_than_there_is_room_for_but_always_one_event() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide()
     for name in ("one", "two", "three"):
@@ -199,7 +199,7 @@ def test_a_turn_takes_no_more_bytes_than_there_is_room_for_but_always_one_event(
 
 @pytest.mark.parametrize("status", ENDINGS)
 def test_a_completion_ends_the_instance(status: messages.OrchestrationStatus) -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     details = failure() if status is Status.FAILED else None
 
@@ -216,7 +216,7 @@ def test_a_completion_ends_the_instance(status: messages.OrchestrationStatus) ->
 
 
 def test_what_comes_along_with_the_completion_is_carried_out_first() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start("b")
     hub.decide(to="b")
     hub.start()
@@ -229,7 +229,7 @@ def test_what_comes_along_with_the_completion_is_carried_out_first() -> None:
 
 
 def test_the_first_completion_counts() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     hub.decide(end(1, "1"), end(2, "2"), again("3"))
@@ -239,7 +239,7 @@ def test_the_first_completion_counts() -> None:
 
 
 def test_nothing_happens_to_an_instance_that_has_ended() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(schedule(1), timer(2, hub.now + timedelta(seconds=1)), end())
     before, history = hub.state().progress, hub.history()
@@ -273,7 +273,7 @@ def test_nothing_happens_to_an_instance_that_has_ended() -> None:
 def test_an_action_that_cannot_be_carried_out_fails_the_orchestration_once(
     action: messages.OrchestratorAction,
 ) -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     hub.decide(schedule(1), action)
@@ -288,8 +288,23 @@ def test_an_action_that_cannot_be_carried_out_fails_the_orchestration_once(
     assert hub.turn() is None
 
 
+def test_a_worker_without_the_version_stalls_the_orchestration_and_does_nothing_else() -> None:
+    hub = EngineDriver()
+    hub.start()
+    lacking = messages.OrchestratorAction(
+        id=2,
+        orchestration_version_not_available=messages.OrchestrationVersionNotAvailableAction(),
+    )
+
+    hub.decide(schedule(1), lacking, end(3))
+
+    assert hub.status() is Status.STALLED
+    assert hub.tasks == []
+    assert hub.history_kinds() == ["orchestrator_started", "execution_started", "execution_stalled"]
+
+
 def test_the_custom_status_is_the_workers_word_each_turn() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     hub.decide(custom_status='"packing"')
@@ -301,7 +316,7 @@ def test_the_custom_status_is_the_workers_word_each_turn() -> None:
 
 
 def test_the_workers_trace_context_comes_back_with_the_next_turn() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     trace = messages.OrchestrationTraceContext(span_id="1", span_start_time=EPOCH)
     hub.decide(trace_context=trace)
@@ -312,7 +327,7 @@ def test_the_workers_trace_context_comes_back_with_the_next_turn() -> None:
 
 def test_a_turn_is_stale_once_another_was_committed_though_its_events_still_wait() -> None:
     """Suspended and resumed overtake them, and a stream may have room for no more."""
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide()
     hub.do(RaiseEvent("go"))
@@ -330,7 +345,7 @@ def test_a_turn_is_stale_once_another_was_committed_though_its_events_still_wait
 
 
 def test_a_turn_of_another_execution_is_stale() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     turn = replace(hub.taken().prepared.turn, execution_id="another")
 
@@ -339,7 +354,7 @@ def test_a_turn_of_another_execution_is_stale() -> None:
 
 
 def test_a_worker_that_ends_as_terminated_takes_back_what_it_scheduled_on_the_way() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
 
     hub.decide(schedule(1), end(status=Status.TERMINATED))
@@ -350,7 +365,7 @@ def test_a_worker_that_ends_as_terminated_takes_back_what_it_scheduled_on_the_wa
 
 def test_the_clock_of_an_orchestrator_does_not_stand_still_between_turns() -> None:
     """Workers make ids of it, and a new execution counts its ids from the start."""
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     first = hub.taken()
     command = CompleteTurn(first.prepared.turn, [again("1")])

@@ -12,7 +12,7 @@ import pytest
 from durabletask.protocol import dialects
 from durabletask.sidecar import ManualClock
 from durabletask.sidecar.service.work_items import Pings
-from durabletask.sidecar.work.streams import Appetite, WorkStream
+from durabletask.sidecar.work.streams import Subscription, WorkStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ class Watched:
     """A stream that is pinged, and how often its worker was given up."""
 
     def __init__(self) -> None:
-        self.stream = WorkStream(Appetite("h", dialect=dialects.DAPR))
+        self.stream = WorkStream(Subscription("h", dialect=dialects.DAPR))
         self.items = self.stream.items()
         self.given_up = 0
         self._clock = ManualClock()

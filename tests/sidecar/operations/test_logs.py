@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import io
 import json
@@ -9,11 +10,13 @@ import logging
 import sys
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 
+import durabletask.sidecar
 from durabletask.protocol import messages, methods
 from durabletask.sidecar.operations.logs import JsonLines, TextLines
 from durabletask.sidecar.store import StoreError
@@ -116,6 +119,24 @@ def test_a_field_that_is_not_listed_is_not_written() -> None:
     assert "hunter2" not in JsonLines().format(record("it failed", password="hunter2"))
 
 
+def logged_fields() -> set[str]:
+    """The keys of every `extra` that the sidecar's source passes to a logger as a literal."""
+    folder = Path(durabletask.sidecar.__file__).parent
+    trees = [ast.parse(each.read_text()) for each in folder.rglob("*.py")]
+    calls = (each for tree in trees for each in ast.walk(tree) if isinstance(each, ast.Call))
+    extras = (each.value for call in calls for each in call.keywords if each.arg == "extra")
+    keys = (key for extra in extras if isinstance(extra, ast.Dict) for key in extra.keys)
+    return {str(key.value) for key in keys if isinstance(key, ast.Constant)}
+
+
+def test_every_field_that_the_sidecar_logs_is_written() -> None:
+    fields = logged_fields()
+
+    line = json.loads(JsonLines().format(record("it failed", **dict.fromkeys(fields, "x"))))
+
+    assert {"hub", "address", "storage"} <= fields <= line.keys()
+
+
 async def test_a_change_that_cannot_be_stored_is_an_error() -> None:
     class Full(MemoryStore):
         def commit(self, changes: Any) -> None:
@@ -165,8 +186,8 @@ async def test_connecting_and_disconnecting_workers_are_logged() -> None:
     told = [(line["message"], line.get("hub")) for line in lines(log.getvalue())]
     assert told == [
         ("Serving", None),
-        ("a worker came", "h"),
-        ("a worker left", "h"),
+        ("Worker connected", "h"),
+        ("Worker disconnected", "h"),
         ("Stopped", None),
     ]
 

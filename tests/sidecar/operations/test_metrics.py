@@ -251,7 +251,7 @@ async def test_commits_are_timed(peer: Peer) -> None:
 
 async def test_submissions_that_share_a_commit_are_counted_together() -> None:
     host = Host(Committer(MemoryStore()), ManualClock(), lambda: "id")
-    counts = PrometheusInstrumentation(host.stats)
+    counts = PrometheusInstrumentation(host.dispatcher.stats)
     host.instrument(counts)
 
     await asyncio.gather(*(host.execute("h", str(each), StartInstance("x")) for each in range(3)))

@@ -17,7 +17,7 @@ from durabletask.sidecar.engine.commands import Purge
 from durabletask.sidecar.engine.transition import Purged
 from durabletask.sidecar.store import StoreError, UnreadableError
 from durabletask.sidecar.store.memory import MemoryStore
-from tests.builders.engine import Hub, child, end
+from tests.builders.engine import EngineDriver, child, end
 from tests.builders.sidecar import Peer, serving
 
 if TYPE_CHECKING:
@@ -324,7 +324,7 @@ async def test_the_file_shrinks_after_a_purge(tmp_path: Path) -> None:
 
 
 def test_a_purge_by_age_spares_younger_instances() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start()
     hub.decide(end())
     ended_at = hub.state().progress.completed_at
@@ -334,7 +334,7 @@ def test_a_purge_by_age_spares_younger_instances() -> None:
 
 
 def test_a_running_child_outlives_its_purged_parent() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(name="parent")
     hub.decide(child(1, "kid"), end())
     hub.taken("kid")
@@ -347,7 +347,7 @@ def test_a_running_child_outlives_its_purged_parent() -> None:
 
 
 def test_a_parent_goes_on_after_its_child_is_purged() -> None:
-    hub = Hub()
+    hub = EngineDriver()
     hub.start(name="parent")
     hub.decide(child(1, "kid"))
     hub.decide(end(result='"good"'), to="kid")

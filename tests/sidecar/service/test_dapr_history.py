@@ -11,7 +11,7 @@ from durabletask.protocol import messages, methods
 from durabletask.sidecar.store import Key
 from durabletask.sidecar.store.encoded_events import repeated_field
 from durabletask.sidecar.work import dapr_histories
-from durabletask.sidecar.work.dapr_histories import Transcripts
+from durabletask.sidecar.work.dapr_histories import DaprHistories
 from tests.builders.dapr import DaprItems, DaprPeer, child, kinds, scheduled, serving_dapr
 from tests.builders.sidecar import complete
 
@@ -163,7 +163,7 @@ def stored(*names: str) -> bytes:
 
 @pytest.mark.parametrize("most_bytes", [1 << 20, 0], ids=["kept", "never kept"])
 def test_a_history_that_grew_is_transcribed_as_if_anew(most_bytes: int) -> None:
-    kept = Transcripts(most_bytes)
+    kept = DaprHistories(most_bytes)
     key = Key("hub", "a")
     kept.of(key, stored("one"))
 
@@ -173,7 +173,7 @@ def test_a_history_that_grew_is_transcribed_as_if_anew(most_bytes: int) -> None:
 
 
 def test_a_history_that_is_another_ones_is_not_continued() -> None:
-    kept = Transcripts()
+    kept = DaprHistories()
     key = Key("hub", "a")
     kept.of(key, stored("one", "two"))
 

@@ -11,7 +11,7 @@ from durabletask.sidecar.engine.commands import Purge, StartInstance
 from durabletask.sidecar.engine.entities.commands import PurgeEntity, SignalEntity
 from durabletask.sidecar.store.memory import MemoryStore
 from durabletask.sidecar.store.queries import EndedQuery, EntityQuery
-from tests.builders.engine import HUB, Hub, end
+from tests.builders.engine import HUB, EngineDriver, end
 
 if TYPE_CHECKING:
     from durabletask.sidecar.engine.state import Progress
@@ -41,16 +41,16 @@ class CountingEntityQuery(EntityQuery):
 
 
 @pytest.fixture
-def hub() -> Hub:
+def hub() -> EngineDriver:
     """A hub with many instances that have ended, one after the other."""
-    hub = Hub(MemoryStore())
+    hub = EngineDriver(MemoryStore())
     for number in range(MANY):
         hub.start(f"{number:02}")
         hub.decide(end(), to=f"{number:02}")
     return hub
 
 
-def test_a_page_of_what_has_ended_costs_no_look_at_the_rest(hub: Hub) -> None:
+def test_a_page_of_what_has_ended_costs_no_look_at_the_rest(hub: EngineDriver) -> None:
     query = CountingEndedQuery()
 
     first = list(islice(hub.store.ended(HUB, query), 10))
@@ -60,7 +60,7 @@ def test_a_page_of_what_has_ended_costs_no_look_at_the_rest(hub: Hub) -> None:
     assert query.count == 20
 
 
-def test_what_ended_too_late_or_too_early_is_not_looked_at(hub: Hub) -> None:
+def test_what_ended_too_late_or_too_early_is_not_looked_at(hub: EngineDriver) -> None:
     times = [ended_at for ended_at, _ in hub.store.ended(HUB, EndedQuery())]
     query = CountingEndedQuery(completed_from=times[20], completed_to=times[23])
 
@@ -71,7 +71,7 @@ def test_what_ended_too_late_or_too_early_is_not_looked_at(hub: Hub) -> None:
 
 
 def test_a_page_of_entities_costs_no_look_at_the_rest() -> None:
-    hub = Hub(MemoryStore())
+    hub = EngineDriver(MemoryStore())
     for number in reversed(range(MANY)):
         hub.do(SignalEntity("", "add"), f"@counter@{number:02}")
     query = CountingEntityQuery()
@@ -84,7 +84,7 @@ def test_a_page_of_entities_costs_no_look_at_the_rest() -> None:
     assert query.count == 20
 
 
-def test_what_is_read_may_be_purged_meanwhile(hub: Hub) -> None:
+def test_what_is_read_may_be_purged_meanwhile(hub: EngineDriver) -> None:
     found = []
     for _, instance_id in hub.store.ended(HUB, EndedQuery()):
         found.append(instance_id)
@@ -94,14 +94,14 @@ def test_what_is_read_may_be_purged_meanwhile(hub: Hub) -> None:
     assert list(hub.store.ended(HUB, EndedQuery())) == []
 
 
-def test_what_begins_again_is_not_among_what_has_ended(hub: Hub) -> None:
+def test_what_begins_again_is_not_among_what_has_ended(hub: EngineDriver) -> None:
     hub.do(StartInstance("order", replaceable=frozenset(range(8))), "00")
 
     assert next(iter(hub.store.ended(HUB, EndedQuery())))[1] == "01"
 
 
 def test_an_entity_that_was_purged_is_found_no_more() -> None:
-    hub = Hub(MemoryStore())
+    hub = EngineDriver(MemoryStore())
     for key in "ab":
         hub.do(SignalEntity("", "add"), f"@counter@{key}")
 

@@ -12,7 +12,7 @@ from durabletask.sidecar.engine.commands import StartInstance
 from durabletask.sidecar.store import Key, StoreError, UnreadableError
 from durabletask.sidecar.store.queries import InstanceQuery
 from durabletask.sidecar.store.sqlite import SqliteStore
-from tests.builders.engine import HUB, Hub
+from tests.builders.engine import HUB, EngineDriver
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
     """A file with two instances in it."""
     path = tmp_path / "tasks.db"
     with closing(SqliteStore(path)) as store:
-        Hub(store).commit(("a", StartInstance("order")), ("b", StartInstance("order")))
+        EngineDriver(store).commit(("a", StartInstance("order")), ("b", StartInstance("order")))
     return path
 
 
@@ -65,7 +65,7 @@ def test_a_half_written_page_is_no_damage_while_the_log_can_make_it_good(tmp_pat
     """As a process leaves it that is killed in the middle of a checkpoint."""
     path, copy = tmp_path / "tasks.db", tmp_path / "copy.db"
     with closing(SqliteStore(path)) as store:
-        Hub(store).commit(("a", StartInstance("order")))
+        EngineDriver(store).commit(("a", StartInstance("order")))
         copy.write_bytes(path.read_bytes() + b"half a page")
         log = path.with_name("tasks.db-wal")
         copy.with_name("copy.db-wal").write_bytes(log.read_bytes())

@@ -12,7 +12,7 @@ from durabletask.sidecar.commit.committer import Committer
 from durabletask.sidecar.engine.commands import RaiseEvent
 from durabletask.sidecar.store import ForeignFileError, Key
 from durabletask.sidecar.store.sqlite import SqliteStore
-from tests.builders.engine import HUB, Hub, child, end, schedule, timer
+from tests.builders.engine import HUB, EngineDriver, child, end, schedule, timer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def store(path: Path) -> Iterator[SqliteStore]:
 
 def test_everything_is_there_after_the_file_was_opened_anew(path: Path) -> None:
     first = SqliteStore(path)
-    hub = Hub(first)
+    hub = EngineDriver(first)
     hub.start()
     hub.decide(schedule(1))
     hub.finish_next("1")
@@ -43,7 +43,7 @@ def test_everything_is_there_after_the_file_was_opened_anew(path: Path) -> None:
     first.close()
 
     second = SqliteStore(path)
-    reopened = Hub(second, now=hub.now)
+    reopened = EngineDriver(second, now=hub.now)
 
     assert second.history(A) == history
     assert reopened.taken().request == turn.request
@@ -54,14 +54,14 @@ def test_everything_is_there_after_the_file_was_opened_anew(path: Path) -> None:
 
 def test_activities_and_timers_survive_too(path: Path) -> None:
     first = SqliteStore(path)
-    hub = Hub(first)
+    hub = EngineDriver(first)
     hub.start()
     fire_at = hub.now.replace(year=2030)
     hub.decide(schedule(1), timer(2, fire_at))
     first.close()
 
     second = SqliteStore(path)
-    reopened = Hub(second, now=hub.now)
+    reopened = EngineDriver(second, now=hub.now)
     ready = reopened.committer.ready(reopened.now)
 
     assert [task.task_key for task in ready.tasks] == [hub.tasks[0].task_key]
@@ -73,7 +73,7 @@ def test_activities_and_timers_survive_too(path: Path) -> None:
 
 
 def test_the_file_can_be_backed_up_while_in_use(store: SqliteStore, path: Path) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     copy = path.with_name("copy.db")
 
@@ -88,9 +88,9 @@ def test_the_file_can_be_backed_up_while_in_use(store: SqliteStore, path: Path) 
     restored.close()
 
 
-def test_the_kept_history_is_the_stored_one_whatever_was_committed(path: Path) -> None:
+def test_the_cached_history_is_the_stored_one_whatever_was_committed(path: Path) -> None:
     store = SqliteStore(path)
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     for number in range(1, 20):
         hub.decide(schedule(number))
@@ -108,7 +108,7 @@ def test_the_kept_history_is_the_stored_one_whatever_was_committed(path: Path) -
 def test_a_committer_that_keeps_nothing_in_memory_finds_everything_in_the_file(
     store: SqliteStore,
 ) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.committer = Committer(store, most_bytes=0)
     hub.start()
     hub.decide(schedule(1), child(2, "kid"))

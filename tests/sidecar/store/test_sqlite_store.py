@@ -14,7 +14,7 @@ import pytest
 from durabletask.sidecar.engine.commands import CompleteTurn, RaiseEvent, StartInstance
 from durabletask.sidecar.store import ForeignFileError, Key, StoreError, StoreLockedError
 from durabletask.sidecar.store.sqlite import SqliteStore
-from tests.builders.engine import HUB, Hub, child, schedule
+from tests.builders.engine import HUB, EngineDriver, child, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ def test_an_empty_file_is_as_good_as_none(path: Path) -> None:
 
 def test_the_file_is_written_ahead_so_that_others_can_read_it_meanwhile(path: Path) -> None:
     with closing(SqliteStore(path)) as store:
-        Hub(store).start()
+        EngineDriver(store).start()
 
         assert look(path, "PRAGMA journal_mode") == "wal"
         assert look(path, "SELECT count(*) FROM origins") == 1
@@ -131,7 +131,7 @@ def test_a_database_in_memory_needs_no_lock_and_leaves_no_file(
     monkeypatch.chdir(path.parent)
 
     with closing(SqliteStore(":memory:")) as store, closing(SqliteStore(":memory:")) as other:
-        Hub(store).start()
+        EngineDriver(store).start()
 
         assert store.load(KEY) is not None
         assert other.load(KEY) is None
@@ -264,10 +264,10 @@ def test_other_ways_to_flush_are_refused_before_the_file_is_touched(path: Path) 
 
 
 @pytest.fixture
-def hub(path: Path) -> Iterator[Hub]:
+def hub(path: Path) -> Iterator[EngineDriver]:
     """A hub on a file, with an instance whose first turn was taken."""
     store = SqliteStore(path)
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     hub.decide(schedule(1))
     yield hub
@@ -286,14 +286,14 @@ def mend(path: Path) -> None:
     look(path, "DROP TRIGGER full_disk")
 
 
-def in_memory(hub: Hub) -> Any:
+def in_memory(hub: EngineDriver) -> Any:
     """What the committer works with; copies, since a commit changes states in place."""
     state = hub.state()
     numbers = sorted(row.number for row in state.inbox)
     return state.origin, state.progress, numbers, dict(state.tasks), dict(state.children)
 
 
-def everything(hub: Hub) -> Any:
+def everything(hub: EngineDriver) -> Any:
     """All that can be seen from outside."""
     store, now = hub.store, hub.now
     return (
@@ -310,7 +310,7 @@ def everything(hub: Hub) -> Any:
 
 @pytest.mark.parametrize("table", ["origins", "progress", "history", "inbox", "tasks", "children"])
 def test_a_commit_that_fails_has_not_happened_neither_in_the_file_nor_in_memory(
-    hub: Hub, path: Path, table: str
+    hub: EngineDriver, path: Path, table: str
 ) -> None:
     hub.finish_next("1")
     turn = hub.taken()
@@ -333,19 +333,19 @@ def test_a_commit_that_fails_has_not_happened_neither_in_the_file_nor_in_memory(
     assert hub.history_kinds()[-2:] == ["task_scheduled", "sub_orchestration_instance_created"]
     hub.store.close()
     with closing(SqliteStore(path)) as reopened:
-        assert in_memory(Hub(reopened)) == in_memory(hub)
+        assert in_memory(EngineDriver(reopened)) == in_memory(hub)
 
 
-def test_a_store_that_cannot_be_read_says_so(hub: Hub, path: Path) -> None:
+def test_a_store_that_cannot_be_read_says_so(hub: EngineDriver, path: Path) -> None:
     look(path, "ALTER TABLE tasks RENAME TO mugs")
 
     with pytest.raises(StoreError, match="cannot be read"):
         hub.store.load(KEY)
 
 
-def test_each_step_gives_back_what_it_is_told_and_the_last_says_so(path: Path) -> None:
+def test_each_trim_returns_as_much_space_as_asked_and_the_last_says_so(path: Path) -> None:
     with closing(SqliteStore(path)) as store:
-        hub = Hub(store)
+        hub = EngineDriver(store)
         for name in "ab":
             hub.start(name, input="x" * 200_000)
         store.wipe(HUB)

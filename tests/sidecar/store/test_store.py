@@ -39,7 +39,7 @@ from durabletask.sidecar.work.items import WorkItemSource
 from tests.builders.engine import (
     EPOCH,
     HUB,
-    Hub,
+    EngineDriver,
     Status,
     again,
     child,
@@ -129,7 +129,7 @@ def parts(instance: Instance | None) -> Any:
     )
 
 
-def assert_stored(hub: Hub, *instance_ids: str) -> None:
+def assert_stored(hub: EngineDriver, *instance_ids: str) -> None:
     """What the store gives back is what the committer works with."""
     for instance_id in instance_ids:
         state = hub.state(instance_id)
@@ -271,7 +271,7 @@ def test_what_was_committed_no_longer_belongs_to_who_committed_it(store: Store) 
 
 
 def test_a_history_that_was_read_does_not_change_with_the_next_commit(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     hub.decide(schedule(1))
     before = store.history(KEY)
@@ -286,7 +286,7 @@ def test_a_history_that_was_read_does_not_change_with_the_next_commit(store: Sto
 
 @pytest.mark.parametrize("is_read_between", [False, True], ids=["unread", "read"])
 def test_history_grows_in_the_order_of_the_turns(store: Store, *, is_read_between: bool) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     expected: list[Any] = []
     for number in range(12):
@@ -307,7 +307,7 @@ def test_history_grows_in_the_order_of_the_turns(store: Store, *, is_read_betwee
 
 
 def test_a_turn_and_what_is_told_to_others_is_stored_as_it_is(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     hub.decide(schedule(1), timer(2, EPOCH + SECOND), child(3, "kid"))
     hub.do(RaiseEvent("paid", "1"))
@@ -324,8 +324,8 @@ def test_a_turn_and_what_is_told_to_others_is_stored_as_it_is(store: Store) -> N
     assert_stored(hub, "a", "kid")
 
 
-def test_a_new_generation_begins_with_an_empty_history_and_the_rows_it_keeps(store: Store) -> None:
-    hub = Hub(store)
+def test_a_new_execution_begins_with_an_empty_history_and_the_rows_it_keeps(store: Store) -> None:
+    hub = EngineDriver(store)
     hub.start()
     hub.decide(schedule(1), timer(2, EPOCH + SECOND), child(3, "kid"))
     hub.finish_next()
@@ -343,8 +343,8 @@ def test_a_new_generation_begins_with_an_empty_history_and_the_rows_it_keeps(sto
     assert names == ["carried", "late"]
 
 
-def test_many_generations_leave_nothing_behind(store: Store) -> None:
-    hub = Hub(store)
+def test_many_executions_leave_nothing_behind(store: Store) -> None:
+    hub = EngineDriver(store)
     hub.start()
     for _ in range(20):
         hub.decide(schedule(1), again())
@@ -356,7 +356,7 @@ def test_many_generations_leave_nothing_behind(store: Store) -> None:
 
 
 def test_a_commit_may_add_to_an_execution_and_then_begin_another(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     hub.decide()
     hub.do(RaiseEvent("go"))
@@ -401,7 +401,7 @@ def test_events_that_follow_a_beginning_in_its_commit_stand_before_those_of_late
 
 
 def test_a_commit_may_end_an_execution_and_replace_it_twice(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     hub.decide(schedule(1), child(2, "kid"))
     store.history(KEY)
@@ -422,7 +422,7 @@ def test_a_commit_may_end_an_execution_and_replace_it_twice(store: Store) -> Non
 
 
 def test_a_commit_may_create_an_instance_and_end_it(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
 
     hub.commit(("a", StartInstance("order")), ("a", RaiseEvent("go")), ("a", Terminate("no")))
 
@@ -433,7 +433,7 @@ def test_a_commit_may_create_an_instance_and_end_it(store: Store) -> None:
 
 
 def test_the_history_of_an_ended_instance_can_still_be_read(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     hub.decide(schedule(1))
     before = store.history(KEY)
@@ -478,7 +478,7 @@ def test_the_next_time_is_the_first_after_the_one_asked_for(store: Store) -> Non
 
 
 def test_an_instance_is_due_when_its_first_row_is_visible(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     hub.decide(timer(1, EPOCH + 5 * SECOND), timer(2, EPOCH + 9 * SECOND))
     assert due(store, None, DOOMSDAY) == ["a"]
@@ -491,7 +491,7 @@ def test_an_instance_is_due_when_its_first_row_is_visible(store: Store) -> None:
 
 
 def test_a_time_that_moves_back_and_forth_is_not_lost(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     hub.decide(timer(1, EPOCH + 5 * SECOND))
     hub.do(RaiseEvent("go"))
@@ -504,7 +504,7 @@ def test_a_time_that_moves_back_and_forth_is_not_lost(store: Store) -> None:
 
 
 def test_what_is_held_or_over_is_not_due(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     for instance_id in ("held", "over", "done"):
         hub.start(instance_id)
     hub.do(Suspend(), to="held")
@@ -520,7 +520,7 @@ def test_what_is_held_or_over_is_not_due(store: Store) -> None:
 
 
 def test_a_ready_turn_says_what_a_worker_is_chosen_by(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start("a", "order", version="2")
     hub.start("b", "order", version=None)
 
@@ -530,7 +530,7 @@ def test_a_ready_turn_says_what_a_worker_is_chosen_by(store: Store) -> None:
 
 
 def test_live_children_are_found_by_their_parent_of_whatever_execution(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     hub.decide(child(1, "first"), child(2, "over"))
     hub.decide(end(), to="over")
@@ -544,7 +544,7 @@ def test_live_children_are_found_by_their_parent_of_whatever_execution(store: St
 
 
 def test_an_id_that_was_taken_over_belongs_to_its_new_parent_or_to_none(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start("a")
     hub.start("b")
     hub.decide(child(1, "kid"), child(2, "orphan"), to="a")
@@ -557,7 +557,7 @@ def test_an_id_that_was_taken_over_belongs_to_its_new_parent_or_to_none(store: S
 
 
 def test_the_outstanding_tasks_of_an_instance_come_oldest_first(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start("a")
     hub.start("b")
     hub.decide(*(schedule(number) for number in range(12, 0, -1)))
@@ -582,7 +582,7 @@ def named(task: ScheduledTask) -> tuple[Any, ...]:
 
 def test_to_name_the_outstanding_tasks_their_inputs_are_not_read(store: Store) -> None:
     size = 4_000_000
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     hub.decide(schedule(1, "pack", "x" * size))
 
@@ -598,7 +598,7 @@ def test_to_name_the_outstanding_tasks_their_inputs_are_not_read(store: Store) -
 
 
 def test_those_that_have_not_ended_are_counted_by_task_hub(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     for id in ("a", "b", "c"):
         hub.start(id)
     hub.decide(end(), to="a")
@@ -615,7 +615,7 @@ def test_those_that_have_not_ended_are_counted_by_task_hub(store: Store) -> None
     assert dict(store.live_counts()) == {}
 
 
-def test_task_hubs_know_nothing_of_each_other(store: Store) -> None:
+def test_task_hubs_are_separate(store: Store) -> None:
     committer = Committer(store)
     ids = iter("123456789")
 
@@ -654,7 +654,7 @@ def test_task_hubs_know_nothing_of_each_other(store: Store) -> None:
     ],
 )
 def test_texts_come_back_whatever_they_hold(store: Store, text: str) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     short = text[:50]
     hub.start(short, short, input=text, version=short, tags={short: text})
     hub.decide(schedule(1, short, text), to=short, custom_status=text)

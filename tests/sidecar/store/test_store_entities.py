@@ -22,7 +22,7 @@ from durabletask.sidecar.store import Change, Due, EntityChange, Key
 from durabletask.sidecar.store.memory import MemoryStore
 from durabletask.sidecar.store.queries import EndedQuery, EntityQuery, InstanceQuery
 from durabletask.sidecar.store.sqlite import SqliteStore
-from tests.builders.engine import EPOCH, HUB, Hub, child, end, schedule
+from tests.builders.engine import EPOCH, HUB, EngineDriver, child, end, schedule
 from tests.builders.engine_entities import call, lock, run
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def test_an_entity_may_be_removed_and_made_in_one_commit(store: Store) -> None:
 
 
 def test_turns_and_batches_become_due_in_one_order(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start("late", scheduled_start=EPOCH + 3 * SECOND)
     hub.do(SignalEntity("r1", "add", scheduled_at=EPOCH + 2 * SECOND), "@counter@b")
     hub.start("soon", scheduled_start=EPOCH + SECOND)
@@ -142,7 +142,7 @@ def test_turns_and_batches_become_due_in_one_order(store: Store) -> None:
 
 
 def test_a_locked_entity_is_due_when_its_holder_has_asked_for_something(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     hub.decide(lock(1, "s", "@counter@a"))
     hub.do(SignalEntity("r1", "add"), "@counter@a")
@@ -154,7 +154,7 @@ def test_a_locked_entity_is_due_when_its_holder_has_asked_for_something(store: S
 
 
 def test_calls_and_locks_of_an_orchestration_come_back(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
 
     hub.decide(call(1, "r1", "@counter@a"), lock(2, "s", "@counter@b", "@counter@a"))
@@ -171,7 +171,7 @@ def test_calls_and_locks_of_an_orchestration_come_back(store: Store) -> None:
 
 
 def test_a_child_may_be_linked_to_another_execution_of_its_parent(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     hub.decide(child(1, "kid"))
     kid = hub.state("kid")
@@ -188,7 +188,7 @@ def test_a_child_may_be_linked_to_another_execution_of_its_parent(store: Store) 
 
 
 def test_a_purged_instance_leaves_nothing_behind(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     hub.decide(schedule(1), child(2, "kid"), call(3, "r1"), end(result="1"))
 
@@ -202,7 +202,7 @@ def test_a_purged_instance_leaves_nothing_behind(store: Store) -> None:
 
 
 def test_an_instance_may_be_purged_and_made_in_one_commit(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     hub.decide(end(result="1"))
 
@@ -216,7 +216,7 @@ def test_an_instance_may_be_purged_and_made_in_one_commit(store: Store) -> None:
 
 
 def test_a_wiped_hub_is_empty_and_others_are_as_they_were(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start()
     hub.do(SignalEntity("r1", "add"), "@counter@a")
     store.commit([change(PROGRESS, message(1), key=Key("other", "@counter@a"))])
@@ -230,9 +230,9 @@ def test_a_wiped_hub_is_empty_and_others_are_as_they_were(store: Store) -> None:
     assert store.load_entity(Key("other", "@counter@a")) is not None
 
 
-def fleet(store: Store) -> Hub:
+def fleet(store: Store) -> EngineDriver:
     """Instances a to e, one a second, of which b and d have ended."""
-    hub = Hub(store)
+    hub = EngineDriver(store)
     for instance_id in "abcde":
         hub.pass_time(SECOND - timedelta(milliseconds=1))
         hub.start(instance_id)
@@ -253,7 +253,7 @@ def test_instances_are_found_in_the_order_of_their_creation(store: Store) -> Non
     assert ids(store.instances("other", InstanceQuery())) == []
 
 
-def test_a_page_begins_behind_the_last_one_whatever_has_come_and_gone(store: Store) -> None:
+def test_a_page_begins_after_the_last_one_whatever_was_added_and_removed(store: Store) -> None:
     hub = fleet(store)
     first = list(store.instances(HUB, InstanceQuery()))[1]
     hub.do(Purge(), "b")
@@ -275,7 +275,7 @@ def test_instances_are_filtered_by_status_time_and_prefix(store: Store) -> None:
 
 @pytest.mark.parametrize("prefix", ["50%", "a_b", "*", "[a]", "größe", "'", "\U0001f600"])
 def test_a_prefix_means_what_it_says(store: Store, prefix: str) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.start(f"{prefix}-1")
     hub.start("500")
     hub.start("axb")
@@ -296,7 +296,7 @@ def test_what_has_ended_is_listed_by_when_it_did(store: Store) -> None:
 
 
 def test_entities_are_found_by_id_with_their_backlog(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     for entity_id in ("@counter@b", "@counter@a", "@other@a"):
         hub.do(SignalEntity("r1", "add"), entity_id)
     run(hub, "@counter@b", state="1")
@@ -314,7 +314,7 @@ def test_entities_are_found_by_id_with_their_backlog(store: Store) -> None:
 
 
 def test_a_purged_entity_is_not_found(store: Store) -> None:
-    hub = Hub(store)
+    hub = EngineDriver(store)
     hub.do(SignalEntity("r1", "add"), "@counter@a")
 
     hub.do(PurgeEntity(), "@counter@a")

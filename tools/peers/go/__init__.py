@@ -1,6 +1,6 @@
-"""The engine durabletask-go, and Dapr's SDK for Go of the same module, built from `go.mod`.
+"""The engine durabletask-go, and programs that use Dapr's SDK for Go of the same module.
 
-Both binaries are built at once, one environment for each content of this folder. The module
+Built from `go.mod`, one environment for each content of it and of the program. The module
 requires exactly one version of durabletask-go, and `go.sum` fixes what is built.
 """
 
@@ -18,16 +18,18 @@ from typing import TYPE_CHECKING
 from tools.peers.homes import UnavailableError, home, install, output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 FOLDER = Path(__file__).resolve().parent
+"""Where `go.mod` and `go.sum` lie."""
 
 _ENGINE = "github.com/dapr/durabletask-go"
 
 
-def run(address: str, *names: str, timeout: float = 300) -> str:
-    """Play these scenarios, or all, on the engine at this address; returns what is printed."""
-    return output([str(_built() / "peer"), address, *names], timeout=timeout)
+def run(program: Path, *arguments: str, timeout: float = 300) -> str:
+    """Run the program of that folder with the SDK; returns what it printed."""
+    built = _built("durabletask-go-program", ".", sorted(program.glob("*.go")))
+    return output([str(built), *arguments], timeout=timeout)
 
 
 @contextmanager
@@ -36,7 +38,7 @@ def engine(folder: Path, port: int = 0) -> Iterator[str]:
 
     On a free port if none is given. What it logs goes to a file of the folder, which is kept.
     """
-    command = [str(_built() / "durabletask-go"), "--port", str(port)]
+    command = [str(_built("durabletask-go", _ENGINE)), "--port", str(port)]
     command += ["--host", "127.0.0.1", "--db", str(folder / "durabletask-go.db")]
     with (
         (folder / "durabletask-go.log").open("ab") as log,
@@ -57,23 +59,20 @@ def _address(process: subprocess.Popen[str]) -> str:
     return found[1]
 
 
-def _sources() -> list[Path]:
-    return sorted([*FOLDER.glob("go.*"), *FOLDER.glob("*.go")])
+def _built(name: str, package: str, sources: Sequence[Path] = ()) -> Path:
+    """The binary of this package, which the sources are if it is "."."""
+    files = [FOLDER / "go.mod", FOLDER / "go.sum", *sources]
+    content = b"\0".join(file.name.encode() + file.read_bytes() for file in files)
 
-
-def _built() -> Path:
-    content = b"\0".join(file.name.encode() + file.read_bytes() for file in _sources())
-    return home(f"durabletask-go-{hashlib.sha256(content).hexdigest()[:16]}", _make)
-
-
-def _make(there: Path) -> None:
-    if shutil.which("go") is None:
-        raise UnavailableError("go is not on the path")
-    # Elsewhere than here: -mod=mod may write to go.mod.
-    for file in _sources():
-        shutil.copy(file, there)
-    # An older Go is to say so, and not to fetch a newer one.
-    environment = {**os.environ, "GOTOOLCHAIN": "local"}
-    for name, package in (("durabletask-go", _ENGINE), ("peer", ".")):
-        build = ("go", "build", "-mod=mod", "-o", name, package)
+    def make(there: Path) -> None:
+        if shutil.which("go") is None:
+            raise UnavailableError("go is not on the path")
+        # Elsewhere than here: -mod=mod may write to go.mod.
+        for file in files:
+            shutil.copy(file, there)
+        # An older Go is to say so, and not to fetch a newer one.
+        environment = {**os.environ, "GOTOOLCHAIN": "local"}
+        build = ("go", "build", "-mod=mod", "-o", "program", package)
         install(*build, folder=there, environment=environment)
+
+    return home(f"{name}-{hashlib.sha256(content).hexdigest()[:16]}", make) / "program"

@@ -1,6 +1,6 @@
-"""Dapr's Durable Task SDK for Java, installed from `pom.xml`, to run against ours.
+"""Dapr's Durable Task SDK for Java, installed from `pom.xml`, and programs compiled against it.
 
-One environment for each content of this folder. `checksums.txt` names every file that may be
+One environment for each program and content of this folder. `checksums.txt` names every file that may be
 there; where it comes from, Maven decides.
 """
 
@@ -19,20 +19,20 @@ FOLDER = Path(__file__).resolve().parent
 OLDEST_JAVA = 17
 
 
-def run(address: str, *names: str, timeout: float = 300) -> str:
-    """Play these scenarios, or all, on the engine at this address; returns what is printed."""
-    there = _compiled()
+def run(source: Path, *arguments: str, timeout: float = 300) -> str:
+    """Run the program of one file with the SDK; returns what it printed, raises if it failed."""
+    there = _compiled(source)
     classes = os.pathsep.join([str(there / "classes"), str(there / "jars" / "*")])
-    return output(["java", "-cp", classes, "Peer", address, *names], timeout=timeout)
+    return output(["java", "-cp", classes, source.stem, *arguments], timeout=timeout)
 
 
-def _compiled() -> Path:
-    sources = [FOLDER / name for name in ("pom.xml", "checksums.txt", "Peer.java")]
-    content = hashlib.sha256(b"\0".join(file.read_bytes() for file in sources))
-    return home(f"durabletask-java-{content.hexdigest()[:16]}", _make)
+def _compiled(source: Path) -> Path:
+    files = [FOLDER / "pom.xml", FOLDER / "checksums.txt", source]
+    content = hashlib.sha256(b"\0".join(file.read_bytes() for file in files))
+    return home(f"durabletask-java-{content.hexdigest()[:16]}", lambda there: _make(there, source))
 
 
-def _make(there: Path) -> None:
+def _make(there: Path, source: Path) -> None:
     for program in ("mvn", "javac"):
         if shutil.which(program) is None:
             raise UnavailableError(f"{program} is not on the path")
@@ -45,8 +45,8 @@ def _make(there: Path) -> None:
     )
     install("mvn", "-q", "-B", "-f", str(FOLDER / "pom.xml"), *copying, folder=there)
     _verify(jars)
-    source, classes = str(FOLDER / "Peer.java"), str(there / "classes")
-    install("javac", "-d", classes, "-cp", str(jars / "*"), source, folder=there)
+    compiling = ("-d", str(there / "classes"), "-cp", str(jars / "*"), str(source))
+    install("javac", *compiling, folder=there)
 
 
 def _demand_java(folder: Path) -> None:

@@ -146,7 +146,7 @@ class AsyncTaskHubGrpcClient:
         only one policy: to replace an instance that is COMPLETED, FAILED or TERMINATED.
 
         Raises:
-            InstanceExistsError: An instance has the id, and `reuse_id_policy` keeps it.
+            InstanceExistsError: An instance already has the id, and `reuse_id_policy` does not replace it.
             UnsupportedOperationError: The engine does not have such a policy.
         """
         flow = self._flows.instances.schedule(
@@ -253,8 +253,8 @@ class AsyncTaskHubGrpcClient:
         """Start an instance that has ended from the beginning, and return its id.
 
         It keeps its name, input, version and tags, and its id too unless
-        `restart_with_new_instance_id`.
-        The call is not repeated after a failure that leaves open whether it arrived.
+        `restart_with_new_instance_id`. The call is not repeated after a failure that leaves open
+        whether it arrived.
 
         Raises:
             InstanceNotFoundError: There is no such instance.

@@ -210,7 +210,7 @@ class OutgoingCall:
             instance_id=self._instance_id,
             timeout=self._timeout,
         )
-        if failure_of(cause).is_end_of_time(self.left()):
+        if failure_of(cause).is_deadline(self.left()):
             refusal = replace(refusal, status="DEADLINE_EXCEEDED")
         self._record(refusal.status)
         return self._transport.error(self._named_by_question(refusal))

@@ -83,7 +83,7 @@ _NAMED_LIMIT = "--max-"
 # advice is the one for an address where nothing listens.
 _CONNECTION_REFUSED = ("handshake failed", "Socket closed")
 _CHECK_TLS = (
-    "A server listens there but closed the connection. Check that both sides use TLS (https:// "
+    "A server listens there but closed the connection. Check that both sides speak TLS (https:// "
     "before the address, or secure_channel) or neither does, and that each trusts the other's "
     "certificate."
 )

@@ -105,7 +105,7 @@ class Failure:
         """True only if the request cannot have reached a sidecar."""
         return self.status == "UNAVAILABLE" and self.details.startswith(_NEVER_SENT)
 
-    def is_end_of_time(self, left: float) -> bool:
+    def is_deadline(self, left: float) -> bool:
         """True if the call ended because of its deadline; `left` is the time that remained.
 
         The sidecar has the same deadline. If its reset of the stream arrives before our own

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from durabletask.client import AsyncTaskHubGrpcClient
 
 from . import _authorization as authorization
-from ._connection_string import parse
-from ._credentials import credential_for
+from ._connection_string import credential_for, parse
 from ._headers import client_headers
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from durabletask.grpc_options import GrpcChannelOptions, GrpcClientResiliencyOptions
     from durabletask.serialization import DataConverter
 
-    from ._options import ClientOptions
+    from ._connection_string import ClientOptions
 
 
 class AsyncDurableTaskSchedulerClient(AsyncTaskHubGrpcClient):

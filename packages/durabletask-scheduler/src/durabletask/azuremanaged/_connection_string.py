@@ -1,16 +1,32 @@
-"""Read a connection string: `Endpoint=…;TaskHub=…;Authentication=…` and what goes with it.
+"""Connection strings: `Endpoint=…;TaskHub=…;Authentication=…` with the settings of the last.
 
 The names and values are those of the scheduler's other SDKs; case and order do not matter.
 An error names the part that is wrong but repeats no value, which may be a secret.
+
+azure-identity is imported only when a credential is made. The credentials are those for
+threads: those for asyncio need aiohttp as well, and both the worker and the asynchronous client
+can ask one for threads on a thread.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    import logging
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from azure.core.credentials import TokenCredential
+
+    from durabletask.exception_properties import ExceptionPropertiesProvider
+    from durabletask.grpc_options import (
+        GrpcChannelOptions,
+        GrpcClientResiliencyOptions,
+        GrpcWorkerResiliencyOptions,
+    )
+    from durabletask.serialization import DataConverter
+    from durabletask.worker import ConcurrencyOptions
 
 REQUIRED = ("Endpoint", "TaskHub", "Authentication")
 
@@ -26,6 +42,24 @@ SETTINGS_OF: Mapping[str, tuple[str, ...]] = {
 }
 """The kinds of authentication, and the settings that each of them has."""
 
+# The classes of azure-identity, and their arguments.
+_CLASSES = {
+    "DefaultAzure": "DefaultAzureCredential",
+    "ManagedIdentity": "ManagedIdentityCredential",
+    "WorkloadIdentity": "WorkloadIdentityCredential",
+    "Environment": "EnvironmentCredential",
+    "AzureCLI": "AzureCliCredential",
+    "AzurePowerShell": "AzurePowerShellCredential",
+    "InteractiveBrowser": "InteractiveBrowserCredential",
+}
+
+_ARGUMENTS = {
+    "ClientID": "client_id",
+    "TenantID": "tenant_id",
+    "TokenFilePath": "token_file_path",
+    "AdditionallyAllowedTenants": "additionally_allowed_tenants",
+}
+
 _SETTINGS = tuple(dict.fromkeys(name for names in SETTINGS_OF.values() for name in names))
 _KNOWN = {name.lower(): name for name in (*REQUIRED, *_SETTINGS)}
 _AUTHENTICATIONS = {name.lower(): name for name in SETTINGS_OF}
@@ -39,6 +73,34 @@ class ConnectionString:
     taskhub: str
     authentication: str
     settings: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Options(TypedDict, total=False):
+    """The options of `from_connection_string`: the constructor's arguments of those names."""
+
+    resource_id: str | None
+    interceptors: Sequence[Any] | None
+    channel_options: GrpcChannelOptions | None
+    payload_store: Any
+    data_converter: DataConverter | None
+    log_handler: logging.Handler | None
+    log_formatter: logging.Formatter | None
+    logger: logging.Logger | None
+
+
+class ClientOptions(_Options, total=False):
+    """The options of a client."""
+
+    resiliency_options: GrpcClientResiliencyOptions | None
+    default_version: str | None
+
+
+class WorkerOptions(_Options, total=False):
+    """The options of a worker."""
+
+    resiliency_options: GrpcWorkerResiliencyOptions | None
+    concurrency_options: ConcurrencyOptions | None
+    exception_properties_provider: ExceptionPropertiesProvider | None
 
 
 def parse(text: str) -> ConnectionString:
@@ -72,6 +134,29 @@ def parse(text: str) -> ConnectionString:
                 "remove it or choose another Authentication."
             )
     return ConnectionString(endpoint, taskhub, kind, values)
+
+
+def credential_for(connection: ConnectionString) -> TokenCredential | None:
+    """The credential; None for `Authentication=None`."""
+    kind = connection.authentication
+    if kind == "None":
+        return None
+    import azure.identity
+
+    make = getattr(azure.identity, _CLASSES[kind])
+    credential: TokenCredential = make(**arguments_for(kind, connection.settings))
+    return credential
+
+
+def arguments_for(kind: str, settings: Mapping[str, str]) -> dict[str, Any]:
+    """The settings as azure-identity's arguments."""
+    arguments: dict[str, Any] = {_ARGUMENTS[name]: value for name, value in settings.items()}
+    # DefaultAzureCredential tries several credentials; the id is that of the managed identity.
+    if kind == "DefaultAzure" and "client_id" in arguments:
+        arguments["managed_identity_client_id"] = arguments.pop("client_id")
+    if tenants := arguments.get("additionally_allowed_tenants"):
+        arguments["additionally_allowed_tenants"] = [each.strip() for each in tenants.split(",")]
+    return arguments
 
 
 def _parts(text: str) -> Iterator[tuple[str, str]]:

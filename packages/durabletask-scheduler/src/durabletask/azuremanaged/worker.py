@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from durabletask.worker import TaskHubGrpcWorker
 
 from . import _authorization as authorization
-from ._connection_string import parse
-from ._credentials import credential_for
+from ._connection_string import credential_for, parse
 from ._headers import worker_headers
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from durabletask.serialization import DataConverter
     from durabletask.worker import ConcurrencyOptions
 
-    from ._options import WorkerOptions
+    from ._connection_string import WorkerOptions
 
 __all__ = ["DurableTaskSchedulerWorker"]
 

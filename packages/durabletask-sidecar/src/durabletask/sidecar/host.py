@@ -1,18 +1,19 @@
-"""Everything that lives on the sidecar's event loop, tied together.
+"""Connect what runs on the sidecar's event loop: commits, workers and callers that wait.
 
-    service --command--> group commit --notifications--> dispatcher, waiters
+    service --command--> group commit --notifications--> dispatcher, change waiters
 
-Knows nothing about gRPC, and decides nothing: the engine does.
+Nothing is decided here: commands are carried out by the engine.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
-from .change_waiters import Waiters
 from .commit.committer import Submission
 from .commit.group_commit import GroupCommit
 from .commit.notifications import Kind
+from .errors import ShuttingDownError
 from .work import completion_tokens
 from .work.completions import Completions
 from .work.dispatcher import Dispatcher
@@ -29,26 +30,26 @@ if TYPE_CHECKING:
     from .engine.entities.state import Entity
     from .engine.state import Instance
     from .engine.transition import Reply
-    from .instrumentation import Instrumentation, WorkStats
+    from .instrumentation import Instrumentation
     from .store import Reader
 
 
 class Host:
-    """One engine at work, for any number of task hubs."""
+    """One running engine, for any number of task hubs."""
 
     def __init__(self, committer: Committer, clock: Clock, new_id: Callable[[], str]) -> None:
         self.clock = clock
         self.link_clock: Clock = clock
-        """What the life of a connection is measured by."""
+        """The clock for pings, which go on while another clock stands still."""
         self.new_id = new_id
-        self._waiters = Waiters()
+        self._waiters = ChangeWaiters()
         self._committer = committer
         self._commits = GroupCommit(committer, clock, new_id, self._publish)
         self.items = WorkItemSource(committer)
         self.dispatcher = Dispatcher(
             self.items.load,
-            # Not there yet: completions end what the dispatcher hands out.
-            lambda lease, size: self.completions.refuse(lease, size),  # noqa: PLW0108
+            # A lambda, because the completions need the dispatcher first.
+            lambda lease, size: self.completions.fail_too_large(lease, size),  # noqa: PLW0108
             clock,
             lambda work: completion_tokens.make(work, new_id()),
             committer.limits,
@@ -56,32 +57,21 @@ class Host:
         self.completions = Completions(self.dispatcher, self._commits, committer)
 
     def instrument(self, instrumentation: Instrumentation) -> None:
-        """Let somebody count what happens from now on."""
+        """Report to it what happens from now on."""
         for each in (self._commits, self.dispatcher, self.completions):
             each.instrumentation = instrumentation
 
-    def stats(self) -> WorkStats:
-        """How much work waits, and how much is out."""
-        return self.dispatcher.stats()
-
     def start(self) -> None:
-        """Take up what the store remembers."""
+        """Offer the work that the store has, and set the timers."""
         self._commits.start()
 
-    def retire(self) -> None:
-        """Hand no more work out; everything else goes on."""
-        self.dispatcher.retire()
-
-    async def wait_returned(self) -> None:
-        """Return once no worker owes an answer."""
-        await self.dispatcher.wait_returned()
-
-    def drain(self) -> None:
-        """Send workers and waiters away; what is under way is still stored."""
-        self.dispatcher.drain()
+    def disconnect(self) -> None:
+        """End the streams of workers and the waits of callers; commits go on."""
+        self.dispatcher.disconnect()
         self._waiters.close()
 
     def close(self) -> None:
+        """Store what is pending, and stop the timers."""
         self._commits.close()
 
     async def execute(self, hub: str, instance_id: str, command: Command) -> Reply:
@@ -90,7 +80,7 @@ class Host:
 
     @property
     def reader(self) -> Reader:
-        """All that is committed."""
+        """The committed state of all instances and entities."""
         return self._committer.reader
 
     def instance(self, hub: str, instance_id: str) -> Instance | None:
@@ -102,7 +92,7 @@ class Host:
     async def wait(
         self, hub: str, instance_id: str, is_reached: Callable[[Instance], bool]
     ) -> Instance | None:
-        """Wait until the instance is as wished; None as soon as there is no such instance."""
+        """Wait until `is_reached` is true of the instance; None as soon as there is none."""
         while True:
             instance = self._committer.instance(hub, instance_id)
             if instance is None or is_reached(instance):
@@ -110,11 +100,11 @@ class Host:
             await self._waiters.wait_changed(hub, instance_id)
 
     def trim(self, most_bytes: int) -> bool:
-        """Give up to so much unused space of the store back; whether there is more."""
+        """Free at most this much unused space of the store; returns whether there is more."""
         return self._committer.trim(most_bytes)
 
     def wipe(self, hub: str) -> None:
-        """Forget everything in the task hub; workers stay connected."""
+        """Delete everything in the task hub; workers stay connected."""
         self._committer.wipe(hub)
         self.dispatcher.revoke_all(hub)
         self.dispatcher.forget_sessions(hub)
@@ -130,19 +120,66 @@ class Host:
         for hub, instance_id, task_key in notifications.withdrawn:
             self.dispatcher.revoke((Kind.ACTIVITY, hub, instance_id, task_key))
         for hub, instance_id in notifications.ended:
-            self.dispatcher.forget(hub, instance_id)
+            self.dispatcher.forget_affinity(hub, instance_id)
         for work in notifications.ready:
             self.dispatcher.offer(work)
         for hub, instance_id in notifications.changed:
             self._waiters.wake(hub, instance_id)
-        self.dispatcher.pump()
+        self.dispatcher.dispatch()
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing happens any more until somebody calls, or time passes."""
+        """Whether nothing happens until the next call or timer."""
         return self._commits.is_idle and self.dispatcher.is_idle
 
     def next_due(self) -> datetime | None:
-        """When time alone makes something happen; None when it never does."""
+        """When something happens by the passing of time alone; None for never."""
         due = (self._committer.next_due(self.clock.now()), self.dispatcher.next_due())
         return min((each for each in due if each is not None), default=None)
+
+
+class ChangeWaiters:
+    """Callers that wait for an instance to change.
+
+    Each costs one future. The commit that changes its instance wakes it; it looks at the
+    state again, and waits again or returns.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[str, str], set[asyncio.Future[None]]] = {}
+        self._is_closed = False
+
+    def __len__(self) -> int:
+        """How many instances callers wait for."""
+        return len(self._waiting)
+
+    async def wait_changed(self, hub: str, instance_id: str) -> None:
+        """Return after the next commit that changes the instance."""
+        if self._is_closed:
+            raise ShuttingDownError
+        future = asyncio.get_running_loop().create_future()
+        futures = self._waiting.setdefault((hub, instance_id), set())
+        futures.add(future)
+        try:
+            await future
+        finally:
+            futures.discard(future)
+            if not futures and self._waiting.get((hub, instance_id)) is futures:
+                del self._waiting[hub, instance_id]
+
+    def wake(self, hub: str, instance_id: str) -> None:
+        for future in self._waiting.pop((hub, instance_id), ()):
+            if not future.done():
+                future.set_result(None)
+
+    def wake_all(self, hub: str) -> None:
+        for waiting_hub, instance_id in [key for key in self._waiting if key[0] == hub]:
+            self.wake(waiting_hub, instance_id)
+
+    def close(self) -> None:
+        """End all waits with ShuttingDownError, also those that begin later."""
+        self._is_closed = True
+        for futures in self._waiting.values():
+            for future in futures:
+                if not future.done():
+                    future.set_exception(ShuttingDownError())

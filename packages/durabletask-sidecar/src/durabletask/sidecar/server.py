@@ -33,7 +33,7 @@ from .network.http_page import HttpPage
 from .network.listening import check_free, free_port, hosts, is_loopback, target
 from .network.restarting_server import RestartingServer
 from .operations.logs import drop_grpc_metadata
-from .operations.metrics import Meter, Metrics
+from .operations.metrics import Metrics, make_instrumentation
 from .operations.retention import Retention, check_retention
 from .security import Security
 from .service import Service
@@ -273,10 +273,10 @@ class Server:
             return
         _log.info("Draining", extra={"address": self.address})
         self._health.drain()
-        self._host.retire()
+        self._host.dispatcher.drain()
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                await self._host.wait_returned()
+                await self._host.dispatcher.wait_leases_ended()
 
     async def stop(self, grace: float = GRACE_SECONDS) -> None:
         """End streams and waiting calls, stop listening, and close the store.
@@ -288,7 +288,7 @@ class Server:
         self._health.close()
         if self._retention is not None:
             await self._retention.close()
-        self._host.drain()
+        self._host.disconnect()
         await self._grpc.stop(grace)
         await self._stop_metrics()
         self._host.close()
@@ -300,11 +300,11 @@ class Server:
         metrics = self._options.metrics
         if metrics is None:
             return NO_INSTRUMENTATION
-        meter = Meter(host.stats)
-        host.instrument(meter.instrumentation)
-        self._metrics_page = HttpPage(metrics.host, metrics.port, meter.page)
+        instrumentation = make_instrumentation(host.dispatcher.stats)
+        host.instrument(instrumentation)
+        self._metrics_page = HttpPage(metrics.host, metrics.port, instrumentation.page)
         await self._metrics_page.start()
-        return meter.instrumentation
+        return instrumentation
 
     async def _stop_metrics(self) -> None:
         if self._metrics_page is not None:

@@ -140,7 +140,7 @@ def _begins(events: Sequence[HistoryEvent]) -> Iterator[Finding]:
 def _starts_once(events: Sequence[HistoryEvent]) -> Iterator[Finding]:
     count = sum(event.execution_started is not None for event in events)
     if count > 1:
-        yield Finding("starts-once", f"execution_started is there {count} times")
+        yield Finding("starts-once", f"execution_started occurs {count} times")
 
 
 def _ends_once(events: Sequence[HistoryEvent]) -> Iterator[Finding]:

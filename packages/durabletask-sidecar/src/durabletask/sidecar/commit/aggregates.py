@@ -1,6 +1,6 @@
 """What a commit in progress has done to the two kinds of states that commands change.
 
-    Aggregate --+-- Orchestrations: instances, with their live counts, children and activities
+    Aggregate --+-- Orchestrations: instances, with live counts, children and withdrawn activities
                 +-- Entities
 
 States are changed in place, in the cache. So every unit of work ends with `keep`, once its
@@ -11,6 +11,7 @@ has them as they were.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from durabletask.sidecar import engine
@@ -26,7 +27,7 @@ from durabletask.sidecar.store import Change, EntityChange, Key
 from . import notifications
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from durabletask.sidecar.engine.commands import Command
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from durabletask.sidecar.engine.transition import Refusal
     from durabletask.sidecar.store import Reader
 
-    from .live_counts import LiveCounts
     from .notifications import Work
     from .state_cache import StateCache
 
@@ -86,7 +86,7 @@ class Aggregate(ABC, Generic[S, T]):
         return transition
 
     def changes(self) -> list[Change | EntityChange]:
-        """All that is to be stored."""
+        """What the commit has to store."""
         return [
             self._change(key, self.find(key), tuple(transitions))
             for key, transitions in self._transitions.items()
@@ -135,6 +135,51 @@ class Aggregate(ABC, Generic[S, T]):
 
     @abstractmethod
     def _work(self, key: Key, state: S) -> Work: ...
+
+
+class LiveCounts:
+    """How many orchestrations of each task hub have not ended.
+
+    The counts are not stored: they begin with what the store says at the start, and follow
+    each commit.
+    """
+
+    def __init__(self, committed: Mapping[str, int]) -> None:
+        self._committed = Counter(committed)
+        self._added: Counter[str] = Counter()
+        """By the commit in progress."""
+
+    def __len__(self) -> int:
+        """How many task hubs are remembered."""
+        return len(self._committed)
+
+    def of(self, hub: str) -> int:
+        return self._committed[hub] + self._added[hub]
+
+    def note(self, hub: str, before: Instance | None, transition: Transition) -> None:
+        """Count what the commit in progress does to an instance."""
+        was_live = is_live = before is not None and before.is_live
+        if transition.removes:
+            is_live = False
+        elif transition.progress is not None:
+            is_live = not transition.progress.is_terminal
+        self._added[hub] += is_live - was_live
+
+    def commit(self) -> None:
+        """Keep what was counted since the last commit."""
+        for hub, added in self._added.items():
+            self._committed[hub] += added
+            if not self._committed[hub]:
+                # Clients make up names of task hubs: empty ones are not remembered.
+                del self._committed[hub]
+        self._added.clear()
+
+    def roll_back(self) -> None:
+        """Drop what was counted since the last commit."""
+        self._added.clear()
+
+    def forget(self, hub: str) -> None:
+        del self._committed[hub]
 
 
 class Orchestrations(Aggregate[Instance, Transition]):

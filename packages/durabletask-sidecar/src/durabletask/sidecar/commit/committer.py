@@ -13,8 +13,7 @@ from durabletask.sidecar.engine import limits
 from durabletask.sidecar.store import Key
 
 from . import notifications
-from .aggregates import Entities, Orchestrations
-from .live_counts import LiveCounts
+from .aggregates import Entities, LiveCounts, Orchestrations
 from .state_cache import StateCache
 from .unit_of_work import Submission, UnitOfWork
 

@@ -58,14 +58,17 @@ LaneKey = tuple[Kind, str, str, str]
 
 
 def turn(key: Key, name: str, version: str | None) -> Work:
+    """A turn of an orchestration of this name and version."""
     return Work(Kind.TURN, *key, name, version)
 
 
 def batch(key: Key) -> Work:
+    """A batch of the operations of an entity."""
     return Work(Kind.ENTITY, *key, ids.entity_name(key.instance_id))
 
 
 def activity(key: Key, task: ScheduledTask) -> Work:
+    """An activity that an instance has scheduled."""
     return Work(Kind.ACTIVITY, *key, task.name, task.version, task.key, task.task_id)
 
 
@@ -139,6 +142,7 @@ def of_ready(due: Iterable[Due], tasks: Iterable[tuple[Key, ScheduledTask]] = ()
 
 
 def _due(key: Key, name: str | None, version: str | None) -> Work:
+    """A turn of an orchestration of this name and version."""
     return batch(key) if name is None else turn(key, name, version)
 
 

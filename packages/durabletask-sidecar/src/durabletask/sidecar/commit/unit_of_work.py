@@ -78,7 +78,7 @@ class UnitOfWork:
         return Purged(removed) if isinstance(first.reply, Purged) else first.reply
 
     def changes(self) -> list[Change | EntityChange]:
-        """All that is to be stored."""
+        """What the commit has to store."""
         return [*self._orchestrations.changes(), *self._entities.changes()]
 
     def keep(self) -> None:

@@ -1,7 +1,8 @@
 """Create instances: for callers, as sub-orchestrations, and as fire-and-forget ones.
 
-An instance may take the place of another one of its id, which has ended or gives way. Those
-who wait for the replaced instance are told, and the locks that it held are released.
+A new instance may replace another one with its id: one that has ended, or whose status the
+caller allows to be replaced. The parent of the replaced instance is told, and its locks are
+released.
 """
 
 from __future__ import annotations

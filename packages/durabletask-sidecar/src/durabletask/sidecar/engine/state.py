@@ -57,7 +57,7 @@ class ParentLink:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What an execution began with."""
+    """What an execution was started with; it does not change while the execution lasts."""
 
     execution_id: str
     name: str

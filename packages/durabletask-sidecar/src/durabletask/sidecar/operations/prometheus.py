@@ -10,7 +10,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Info,
+    ProcessCollector,
+    exposition,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
 
     from durabletask.sidecar.instrumentation import Completion, WorkStats
 
+_OPENMETRICS = "application/openmetrics-text"
 _OUTCOMES = ("completed", "failed", "abandoned", "lost")
 
 # From the time of a commit in memory to more than callers wait for.
@@ -80,6 +88,13 @@ class PrometheusInstrumentation:
             buckets=_SECONDS,
             registry=self.registry,
         )
+
+    def page(self, accept: str) -> tuple[bytes, str]:
+        """The counts as text and its content type, for an HTTP client with this Accept header."""
+        # Only the media type is passed on: the library fails on a malformed version.
+        accepted = _OPENMETRICS if _OPENMETRICS in accept else ""
+        write, content_type = exposition.choose_encoder(accepted)
+        return write(self.registry), content_type
 
     def ticks(self) -> float:
         return time.perf_counter()

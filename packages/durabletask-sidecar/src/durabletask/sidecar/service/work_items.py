@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from durabletask.protocol import codec, dialect_detection, dialects, messages
 from durabletask.sidecar.commit.notifications import Kind
 from durabletask.sidecar.engine.transition import InvalidArgument
-from durabletask.sidecar.work.streams import DEFAULT_MAX_MESSAGE, Appetite, Filter, Versions
+from durabletask.sidecar.work.streams import DEFAULT_MAX_MESSAGE, Filter, Subscription, Versions
 
 from .errors import RefusedError
 
@@ -67,7 +67,7 @@ class WorkItems:
         itself may show it.
         """
         lease = self._lease_of(raw, caller)
-        dialect = None if lease is None else lease.stream.appetite.dialect
+        dialect = None if lease is None else lease.stream.subscription.dialect
         if dialect is None:
             rewinds = lease is not None and lease.turn is not None and lease.turn.rewinds
             dialect = dialect_detection.of_completion(raw, rewinds=rewinds)
@@ -90,16 +90,16 @@ class WorkItems:
         """Serve the lease's worker in this dialect from now on, unless its dialect is known."""
         if lease is None or dialect is None:
             return
-        appetite = lease.stream.appetite
-        if appetite.dialect is None:
-            self._host.dispatcher.restate(lease.stream, replace(appetite, dialect=dialect))
-            self._hub_dialects.record(appetite.hub, dialect)
+        subscription = lease.stream.subscription
+        if subscription.dialect is None:
+            self._host.dispatcher.resubscribe(lease.stream, replace(subscription, dialect=dialect))
+            self._hub_dialects.record(subscription.hub, dialect)
 
     @asynccontextmanager
     async def get_work_items(
         self, request: messages.GetWorkItemsRequest, caller: Caller
     ) -> AsyncGenerator[AsyncIterator[bytes], None]:
-        stream = self._host.dispatcher.open(_appetite(request, caller))
+        stream = self._host.dispatcher.open(_subscription(request, caller))
         self._hub_dialects.record(caller.hub, caller.dialect)
         pings = Pings(stream, self._host.link_clock, _end_of_call())
         try:
@@ -177,12 +177,12 @@ class Pings:
             _log.warning(
                 "Worker has read nothing for %d seconds, so its work goes to other workers",
                 self._stuck * _PING_INTERVAL.total_seconds(),
-                extra={"hub": stream.appetite.hub},
+                extra={"hub": stream.subscription.hub},
             )
             self._end()
             return
         # Dapr's dialect has no such message, and some of its workers fail on it.
-        if stream.appetite.dialect is dialects.TASKHUB:
+        if stream.subscription.dialect is dialects.TASKHUB:
             stream.send(self._ping)
         self._set()
 
@@ -197,7 +197,7 @@ def _end_of_call() -> Callable[[], object]:
     return task.cancel
 
 
-def _appetite(request: messages.GetWorkItemsRequest, caller: Caller) -> Appetite:
+def _subscription(request: messages.GetWorkItemsRequest, caller: Caller) -> Subscription:
     slots = {
         Kind.TURN: request.max_concurrent_orchestration_work_items,
         Kind.ACTIVITY: request.max_concurrent_activity_work_items,
@@ -205,7 +205,7 @@ def _appetite(request: messages.GetWorkItemsRequest, caller: Caller) -> Appetite
     }
     capabilities = messages.WorkerCapability
     keeps_history = capabilities.STATEFUL_HISTORY in request.capabilities
-    return Appetite(
+    return Subscription(
         caller.hub,
         slots,
         _filters(request),

@@ -1,11 +1,8 @@
-"""Make completion tokens, and read what they stand for.
+"""Make completion tokens, and read which activity they stand for.
 
-To workers a token is an opaque string. A turn's, and an entity's, means nothing without its
-lease. An
-activity's names the task itself, so that a result which arrives after the sidecar was
-started anew still finds its place, and the work need not be done again.
-
-Knows nothing about leases.
+To workers a token is an opaque string. The token of a turn or of a batch has no meaning
+without its lease. The token of an activity names the task, so that a result that arrives
+after a restart of the sidecar is stored and the work is not done again.
 """
 
 from __future__ import annotations
@@ -20,8 +17,8 @@ from durabletask.sidecar.engine import ids
 if TYPE_CHECKING:
     from durabletask.sidecar.commit.notifications import Work
 
-# Hubs and ids are at most half as long; a key is an id and a number.
-_LONGEST_PART = 2 * ids.MAX_LENGTH
+# Names of task hubs and ids are at most half as long; a task key is an id and a number.
+_MAX_PART = 2 * ids.MAX_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +45,11 @@ def task_of(token: str) -> Task | None:
         return None
     match parts:
         case [str(), str(hub), str(instance_id), str(key)]:
-            if all(map(_may_be_ours, (hub, instance_id, key))):
+            if all(map(_is_valid, (hub, instance_id, key))):
                 return Task(hub, instance_id, key)
     return None
 
 
-def _may_be_ours(part: str) -> bool:
-    # JSON can write half of a surrogate pair, which is no text and which no store takes.
-    return len(part) <= _LONGEST_PART and not any("\ud800" <= char <= "\udfff" for char in part)
+def _is_valid(part: str) -> bool:
+    # JSON can hold half of a surrogate pair, which no store takes.
+    return len(part) <= _MAX_PART and not any("\ud800" <= char <= "\udfff" for char in part)

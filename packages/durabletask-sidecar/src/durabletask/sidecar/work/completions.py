@@ -1,8 +1,6 @@
-"""Take what workers answer to their work, and commit it.
+"""Commit the completions of work, and end the leases that they complete.
 
-An answer that comes too late, twice, or for work that is gone changes nothing.
-
-Knows nothing about gRPC, and decides nothing: the engine does.
+A completion that comes too late, twice, or for work that is gone changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from durabletask.sidecar.engine.transition import ACCEPTED, Accepted, InvalidArg
 from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION
 
 from . import completion_tokens, responses
-from .sessions import Known
+from .sessions import KnownHistory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,10 +34,11 @@ if TYPE_CHECKING:
 
 
 class Completions:
-    """Everything that ends a lease, or refuses to."""
+    """Completes, abandons and fails work that is leased."""
 
     def __init__(self, dispatcher: Dispatcher, commits: GroupCommit, committer: Committer) -> None:
         self._dispatcher = dispatcher
+        self._leases = dispatcher.leases
         self._commits = commits
         self._committer = committer
         self.instrumentation: Instrumentation = NO_INSTRUMENTATION
@@ -48,11 +47,11 @@ class Completions:
         """The lease that a completion of a turn is for; None when it is over."""
         if token:
             return self._find(hub, token)
-        return self._dispatcher.find_sole(Kind.TURN, hub, instance_id)
+        return self._leases.find_only(Kind.TURN, hub, instance_id)
 
     def _find(self, hub: str, token: str) -> Lease | None:
-        """The lease of that token, as far as callers of this task hub are concerned."""
-        lease = self._dispatcher.find(token)
+        """The lease with that token, unless it is of another task hub."""
+        lease = self._leases.find(token)
         return lease if lease is not None and lease.work.hub == hub else None
 
     async def complete_turn(
@@ -67,13 +66,13 @@ class Completions:
         if lease is None or lease.turn is None:
             return
         if response.is_partial:
-            lease.parts.add(response, self._committer.limits)
+            lease.chunks.add(response, self._committer.limits)
             return
-        response = lease.parts.joined(response, self._committer.limits)
-        if response.requires_history and not response.actions and lease.settling is None:
-            self._send_whole(lease)
+        response = lease.chunks.joined(response, self._committer.limits)
+        if response.requires_history and not response.actions and lease.committing is None:
+            self._redeliver_with_history(lease)
             return
-        await self._settle(
+        await self._commit(
             lease,
             CompleteTurn(
                 lease.turn,
@@ -81,15 +80,15 @@ class Completions:
                 response.custom_status,
                 response.orchestration_trace_context,
                 response.version,
-                keeps_status=lease.stream.appetite.is_daprs,
+                keeps_status=lease.stream.subscription.is_dapr,
             ),
         )
 
-    def _send_whole(self, lease: Lease) -> None:
+    def _redeliver_with_history(self, lease: Lease) -> None:
         """Send the turn again with its history, to a worker that has lost its session."""
         lease.stream.sessions.forget(lease.work.instance_id)
         if lease.has_history:
-            # Sent again at once, it would be asked for again at once, for ever.
+            # Redelivered at once, it would come back at once, forever.
             self._dispatcher.abandon(lease)
         else:
             self._dispatcher.redeliver(lease)
@@ -97,14 +96,14 @@ class Completions:
     async def complete_activity(self, hub: str, response: messages.ActivityResponse) -> None:
         """Commit an activity's outcome, if its task is still outstanding.
 
-        The lease need not be live: a worker that finished while its stream broke, or while
-        the sidecar was started anew, must not do the work a second time.
+        The lease may be over: a worker that finished while its stream broke, or while the
+        sidecar restarted, must not do the work a second time.
         """
         token = response.completion_token
         if token:
             lease = self._find(hub, token)
         else:
-            lease = self._dispatcher.find_sole(
+            lease = self._leases.find_only(
                 Kind.ACTIVITY, hub, response.instance_id, response.task_id
             )
         if lease is None:
@@ -112,7 +111,7 @@ class Completions:
         elif lease.work.kind is Kind.ACTIVITY:
             task_key = lease.work.task_key
             command = CompleteActivity(task_key, response.result, response.failure_details)
-            await self._settle(lease, command)
+            await self._commit(lease, command)
 
     async def _complete_unleased(self, hub: str, response: messages.ActivityResponse) -> None:
         task = completion_tokens.task_of(response.completion_token)
@@ -122,23 +121,26 @@ class Completions:
         command = CompleteActivity(task.key, response.result, response.failure_details)
         await self._commits.submit(
             Submission(task.hub, task.instance_id, command),
-            stored=lambda reply: self._tell(Kind.ACTIVITY, command, reply),
+            stored=lambda reply: self._report(Kind.ACTIVITY, command, reply),
         )
 
     async def complete_batch(self, hub: str, result: messages.EntityBatchResult) -> Reply:
         """Commit what the operations of an entity did; nothing when the lease is over."""
         token = result.completion_token
-        lease = self._find(hub, token) if token else self._dispatcher.find_sole(Kind.ENTITY, hub)
+        lease = self._find(hub, token) if token else self._leases.find_only(Kind.ENTITY, hub)
         if lease is None and not token:
-            # Dropped in silence, the batch would be out for ever.
-            return InvalidArgument("the result has no completion token, and nothing else names it")
+            # Ignored silently, the batch would be leased forever.
+            return InvalidArgument(
+                "the result has no completion token, and more or less than one batch is leased; "
+                "send the completion token of the work item"
+            )
         if lease is None or lease.batch is None:
             return ACCEPTED
         if not result.results and result.failure_details is None:
-            # Nothing was run. Sent again at once, it would come back for ever.
+            # Nothing was run. Redelivered at once, it would come back forever.
             self._abandon(lease)
             return ACCEPTED
-        await self._settle(
+        await self._commit(
             lease,
             CompleteBatch(
                 lease.batch,
@@ -151,18 +153,18 @@ class Completions:
         return ACCEPTED
 
     def abandon(self, hub: str, kind: Kind, token: str) -> None:
-        """Take back work that its worker does not want."""
+        """Take work back from its worker, to offer it again."""
         lease = self._find(hub, token)
         if lease is not None and lease.work.kind is kind:
             self._abandon(lease)
 
     def _abandon(self, lease: Lease) -> None:
-        if lease.settling is None:
+        if lease.committing is None:
             self._dispatcher.abandon(lease)
 
-    def refuse(self, lease: Lease, size: int) -> asyncio.Future[Reply]:
-        """Fail work that its worker could not receive; sent, it would break the stream."""
-        failure = responses.too_large(size, lease.stream.appetite.max_message)
+    def fail_too_large(self, lease: Lease, size: int) -> asyncio.Future[Reply]:
+        """Fail work that its worker cannot receive; sending it would break the stream."""
+        failure = responses.too_large(size, lease.stream.subscription.max_message)
         command: Completion
         if lease.turn is not None:
             command = CompleteTurn(lease.turn, [fail_orchestration(failure)])
@@ -172,12 +174,12 @@ class Completions:
             command = CompleteActivity(lease.work.task_key, failure=failure)
         return self._submit(lease, command, failed=self._dispatcher.abandon)
 
-    async def _settle(self, lease: Lease, command: Completion) -> None:
-        """Store a completion; one that comes twice shares the fate of the first."""
-        if lease.settling is None:
-            lease.settling = self._submit(lease, command, failed=self._dispatcher.unsettle)
-        # Who gives up waiting must not take the outcome from the others.
-        await asyncio.shield(lease.settling)
+    async def _commit(self, lease: Lease, command: Completion) -> None:
+        """Store a completion; a second one waits for the outcome of the first."""
+        if lease.committing is None:
+            lease.committing = self._submit(lease, command, failed=self._dispatcher.commit_failed)
+        # A caller that stops waiting must not cancel it for the others.
+        await asyncio.shield(lease.committing)
 
     def _submit(
         self, lease: Lease, command: Completion, *, failed: Callable[[Lease], None]
@@ -188,26 +190,26 @@ class Completions:
             failed=lambda: failed(lease),
         )
 
-    def _tell(self, kind: Kind, completion: Completion, reply: Reply) -> None:
+    def _report(self, kind: Kind, completion: Completion, reply: Reply) -> None:
         if isinstance(reply, Accepted):
             self.instrumentation.work_completed(kind.value, completion)
 
     def _stored(self, lease: Lease, completion: Completion, reply: Reply) -> None:
-        self._tell(lease.work.kind, completion, reply)
-        is_taken = isinstance(reply, Accepted)
-        if lease.turn is not None and is_taken and lease.stream.appetite.keeps_sessions:
-            self._note_session(lease, lease.turn)
-        self._dispatcher.settle(lease)
+        self._report(lease.work.kind, completion, reply)
+        is_accepted = isinstance(reply, Accepted)
+        if lease.turn is not None and is_accepted and lease.stream.subscription.keeps_sessions:
+            self._record_session(lease, lease.turn)
+        self._dispatcher.finish(lease)
 
-    def _note_session(self, lease: Lease, turn: DispatchedTurn) -> None:
-        """Take note of what the worker has warm now, or has not any more."""
+    def _record_session(self, lease: Lease, turn: DispatchedTurn) -> None:
+        """Record how much of the history the worker has cached after its turn."""
         work, sessions = lease.work, lease.stream.sessions
         instance = self._committer.instance(work.hub, work.instance_id)
         is_live = instance is not None and instance.is_live
         if instance is not None and is_live and instance.origin.execution_id == turn.execution_id:
-            # Dapr's workers keep what they were told is committed, ours what they decided too.
+            # Dapr's workers keep the history they were sent, this SDK's the new events too.
             length = instance.progress.history_length
-            known = lease.committed if lease.stream.appetite.is_daprs else Known(length)
-            sessions.note(work.instance_id, turn.execution_id, known)
+            known = lease.committed if lease.stream.subscription.is_dapr else KnownHistory(length)
+            sessions.record(work.instance_id, turn.execution_id, known)
         else:
             sessions.forget(work.instance_id)

@@ -1,10 +1,8 @@
-"""Hand ready work to the workers that wait for it.
+"""Hand ready work to the workers that are connected.
 
-Commits offer work, streams take it; nothing polls. Of one instance at most one turn is
-out at any time. Work whose stream ends, or whose worker gives it back, is offered
-again: at once, and after a growing pause when it keeps coming back.
-
-Knows nothing about gRPC and nothing about what a completion means.
+Commits offer work, and streams receive it; nothing polls. At most one turn of an instance is
+leased at any time. Work whose stream ends or whose worker abandons it is offered again: at
+once, and after a delay that doubles while it keeps being abandoned.
 """
 
 from __future__ import annotations
@@ -21,8 +19,8 @@ from durabletask.sidecar.errors import ResourceExhaustedError, ShuttingDownError
 from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION, FailureLog, WorkStats
 
 from .leases import Lease, Leases
-from .queue import Backlog
-from .streams import Appetite, WorkStream
+from .queue import WorkQueue
+from .streams import Subscription, WorkStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,75 +32,76 @@ if TYPE_CHECKING:
     from durabletask.sidecar.instrumentation import Instrumentation
 
     Load = Callable[[Lease, datetime], bytes | None]
-    Refuse = Callable[[Lease, int], asyncio.Future[Reply]]
+    FailTooLarge = Callable[[Lease, int], asyncio.Future[Reply]]
 
 _log = logging.getLogger("durabletask.sidecar")
 
-_LONGEST_REST = timedelta(minutes=1)
+_MAX_DELAY = timedelta(minutes=1)
 
 
-def _about(work: Work) -> dict[str, str]:
+def _log_fields(work: Work) -> dict[str, str]:
     return {"hub": work.hub, "instance_id": work.instance_id, "kind": work.kind.value}
 
 
 @dataclass(slots=True)
-class _Rest:
-    """Work that is left alone for a while."""
+class _Delayed:
+    """Work that is redelivered later."""
 
     work: Work
-    shunned: WorkStream
+    avoided: WorkStream
     alarm: Alarm
 
 
 class Dispatcher:
-    """Ready work on one side, streams on the other, leases between them."""
+    """Brings queued work and streams together, and keeps the leases."""
 
     def __init__(
         self,
         load: Load,
-        refuse: Refuse,
+        fail_too_large: FailTooLarge,
         clock: Clock,
         new_token: Callable[[Work], str],
         limits: Limits = DEFAULT,
     ) -> None:
         """A dispatcher without work and workers.
 
-        `load` makes the work item of a lease; None when there is nothing to do any more.
-        `refuse` fails work whose item is larger than its worker accepts, given that size; its
-        future is done once the failure is stored, or cannot be.
+        `load` makes the work item of a lease, or returns None when there is nothing to do any
+        more. `fail_too_large` fails work whose item has more bytes than its worker accepts; its
+        future is done once the failure is stored, or cannot be stored.
         """
         self._load = load
-        self._refuse = refuse
+        self._fail_too_large = fail_too_large
         self._clock = clock
         self._new_token = new_token
         self._limits = limits
-        self._backlog = Backlog()
+        self._queue = WorkQueue()
         self._streams: set[WorkStream] = set()
-        self._leases = Leases()
-        self._returns: dict[WorkKey, int] = {}
-        self._resting: dict[WorkKey, _Rest] = {}
-        self._is_retiring = False
+        self.leases = Leases()
+        self._abandon_counts: dict[WorkKey, int] = {}
+        self._delayed: dict[WorkKey, _Delayed] = {}
         self._is_draining = False
-        self._reading = FailureLog("prepare work items")
-        self._came_back = asyncio.Event()
+        self._is_disconnected = False
+        self._load_failures = FailureLog("prepare work items")
+        self._lease_ended = asyncio.Event()
         self.instrumentation: Instrumentation = NO_INSTRUMENTATION
 
-    def open(self, appetite: Appetite) -> WorkStream:
-        """Admit a worker, and give it what it has room for.
+    def open(self, subscription: Subscription) -> WorkStream:
+        """Connect a worker, and hand it what it has free slots for.
 
-        Raises ResourceExhaustedError when there are enough of them, ShuttingDownError at the end.
+        Raises ResourceExhaustedError when too many are connected, and ShuttingDownError while
+        the sidecar drains.
         """
-        if self._is_retiring:
+        if self._is_draining:
             raise ShuttingDownError
-        self._check_room()
-        stream = WorkStream(appetite)
+        self._check_limit()
+        stream = WorkStream(subscription)
         self._streams.add(stream)
-        _log.info("a worker came", extra={"hub": appetite.hub})
-        self._backlog.join(stream)
-        self.pump()
+        _log.info("Worker connected", extra={"hub": subscription.hub})
+        self._queue.join(stream)
+        self.dispatch()
         return stream
 
-    def _check_room(self) -> None:
+    def _check_limit(self) -> None:
         limit = self._limits.exceeded("streams", len(self._streams) + 1)
         if limit is not None:
             found = f"{len(self._streams)} streams of work items are open"
@@ -110,187 +109,177 @@ class Dispatcher:
             raise ResourceExhaustedError(error_text(found, limit, "streams", advice))
 
     def close(self, stream: WorkStream) -> None:
-        """Part with a worker; what it holds goes to others at once."""
+        """Disconnect a worker; what it holds goes to others at once."""
         self._streams.discard(stream)
-        _log.info("a worker left", extra={"hub": stream.appetite.hub})
-        self._backlog.leave(stream)
+        _log.info("Worker disconnected", extra={"hub": stream.subscription.hub})
+        self._queue.leave(stream)
         stream.close()
-        if self._is_draining:
-            # Nobody else gets the work now, and the worker may still deliver it.
+        if self._is_disconnected:
+            # No other worker gets the work now, and this one may still complete it.
             return
-        for lease in self._leases.held_by(stream):
-            if lease.settling is None:
+        for lease in self.leases.held_by(stream):
+            if lease.committing is None:
                 self.instrumentation.work_lost(lease.work.kind.value)
-                self._take_back(lease)
-        self.pump()
+                self._requeue(lease)
+        self.dispatch()
 
-    def restate(self, stream: WorkStream, appetite: Appetite) -> None:
-        """Take note of what a worker has shown about itself since it came."""
+    def resubscribe(self, stream: WorkStream, subscription: Subscription) -> None:
+        """Replace the subscription of a worker that has shown more about itself."""
         if stream.is_closed:
             return
-        self._backlog.leave(stream)
-        stream.appetite = appetite
-        self._backlog.join(stream)
-
-    def retire(self) -> None:
-        """Hand nothing out any more and admit nobody; what is out may still be completed."""
-        self._is_retiring = True
-
-    async def wait_returned(self) -> None:
-        """Return once no worker owes an answer."""
-        while self._leases.is_any_out():
-            self._came_back.clear()
-            await self._came_back.wait()
+        self._queue.leave(stream)
+        stream.subscription = subscription
+        self._queue.join(stream)
 
     def drain(self) -> None:
-        """End every stream; completions under way still count."""
-        self.retire()
+        """Hand nothing out and connect no worker any more; leases may still be completed."""
         self._is_draining = True
-        for rest in self._resting.values():
-            rest.alarm.cancel()
+
+    async def wait_leases_ended(self) -> None:
+        """Return once no worker holds a lease."""
+        while self.leases.is_any_out():
+            self._lease_ended.clear()
+            await self._lease_ended.wait()
+
+    def disconnect(self) -> None:
+        """End every stream; completions under way are still stored."""
+        self.drain()
+        self._is_disconnected = True
+        for delayed in self._delayed.values():
+            delayed.alarm.cancel()
         for stream in self._streams:
             stream.close()
 
     def offer(self, work: Work) -> None:
-        """Queue work that a commit made ready; the next `pump` hands it out."""
-        lease = self._leases.of(work.key)
-        rest = self._resting.get(work.key)
+        """Queue work that a commit made ready; the next `dispatch` hands it out."""
+        lease = self.leases.of(work.key)
+        delayed = self._delayed.get(work.key)
         if lease is not None:
-            lease.again = work
-        elif rest is not None:
-            rest.work = work
+            lease.next_work = work
+        elif delayed is not None:
+            delayed.work = work
         else:
-            self._backlog.add(work)
+            self._queue.add(work)
 
-    def pump(self) -> None:
-        """Hand out all that there is room for."""
-        if self._is_retiring:
+    def dispatch(self) -> None:
+        """Hand out all work that a worker has a free slot for."""
+        if self._is_draining:
             return
-        for work, stream in self._backlog.assignments():
+        for work, stream in self._queue.assignments():
             self._hand_out(work, stream)
 
-    def find(self, token: str) -> Lease | None:
-        """The lease with this token, unless it is over."""
-        return self._leases.find(token)
-
-    def find_sole(
-        self, kind: Kind, hub: str, instance_id: str | None = None, task_id: int | None = None
-    ) -> Lease | None:
-        """What `find` finds, for a worker that does not echo tokens."""
-        return self._leases.sole(kind, hub, instance_id, task_id)
-
-    def settle(self, lease: Lease) -> None:
-        """End the lease of work that is done."""
-        self._returns.pop(lease.work.key, None)
+    def finish(self, lease: Lease) -> None:
+        """End the lease of work that is completed."""
+        self._abandon_counts.pop(lease.work.key, None)
         self._release(lease)
-        if lease.again is not None:
-            self.offer(lease.again)
+        if lease.next_work is not None:
+            self.offer(lease.next_work)
 
-    def unsettle(self, lease: Lease) -> None:
-        """Take note that the completion could not be stored: the lease goes on."""
-        lease.settling = None
-        if lease.stream.is_closed and not self._is_draining:
+    def commit_failed(self, lease: Lease) -> None:
+        """Continue a lease whose completion could not be stored."""
+        lease.committing = None
+        if lease.stream.is_closed and not self._is_disconnected:
             self.redeliver(lease)
 
     def redeliver(self, lease: Lease) -> None:
-        """Offer the work anew at once, without anything held against it or its worker."""
-        self._take_back(lease)
-        self.pump()
+        """Offer the work again at once, to the same worker too."""
+        self._requeue(lease)
+        self.dispatch()
 
     def abandon(self, lease: Lease) -> None:
-        """Offer work anew that its worker does not want, to others first."""
+        """Offer work again that its worker does not want, to other workers first."""
         self.instrumentation.work_abandoned(lease.work.kind.value)
-        _log.debug("a worker gave work back", extra=_about(lease.work))
+        _log.debug("Worker abandoned a work item", extra=_log_fields(lease.work))
         if not self._release(lease):
             return
         key = lease.work.key
-        returns = self._returns[key] = self._returns.get(key, 0) + 1
-        if returns == 1:
-            self._backlog.add(lease.again or lease.work, shunned=lease.stream)
-            self.pump()
+        count = self._abandon_counts[key] = self._abandon_counts.get(key, 0) + 1
+        if count == 1:
+            self._queue.add(lease.next_work or lease.work, avoided=lease.stream)
+            self.dispatch()
         else:
-            self._rest(lease, returns - 2)
+            self._redeliver_later(lease, doublings=count - 2)
 
     def revoke(self, key: WorkKey) -> None:
-        """Forget void work, wherever it is; work of that key may be offered anew at once.
+        """Drop void work, wherever it is; work of that key may be offered anew at once.
 
-        A worker that holds it keeps its slot for it until it has answered.
+        A worker that holds it keeps its slot until it has answered.
         """
-        self._backlog.drop(key)
-        self._reading.recovered(key)
-        self._returns.pop(key, None)
-        rest = self._resting.pop(key, None)
-        if rest is not None:
-            rest.alarm.cancel()
-        lease = self._leases.of(key)
+        self._queue.drop(key)
+        self._load_failures.recovered(key)
+        self._abandon_counts.pop(key, None)
+        delayed = self._delayed.pop(key, None)
+        if delayed is not None:
+            delayed.alarm.cancel()
+        lease = self.leases.of(key)
         if lease is not None:
-            lease.again = None
-            self._leases.forget_work(lease)
-
-    def forget_sessions(self, hub: str, instance_id: str | None = None) -> None:
-        """Take note that what workers have warm of the instance, or of all, is void."""
-        for stream in self._streams:
-            if stream.appetite.hub == hub:
-                stream.sessions.forget(instance_id)
-
-    def forget(self, hub: str, instance_id: str) -> None:
-        """Take note that the instance has ended."""
-        self._backlog.unsettle(hub, instance_id)
+            lease.next_work = None
+            self.leases.forget_work(lease)
 
     def revoke_all(self, hub: str) -> None:
-        """Forget all work of the task hub."""
-        resting = [key for key in self._resting if key[1] == hub]
-        for key in (*self._backlog.keys_of(hub), *resting, *self._leases.keys_of(hub)):
+        """Drop all work of the task hub."""
+        delayed = [key for key in self._delayed if key[1] == hub]
+        for key in (*self._queue.keys_of(hub), *delayed, *self.leases.keys_of(hub)):
             self.revoke(key)
 
+    def forget_sessions(self, hub: str, instance_id: str | None = None) -> None:
+        """Void the sessions that workers have of the instance, or of all instances."""
+        for stream in self._streams:
+            if stream.subscription.hub == hub:
+                stream.sessions.forget(instance_id)
+
+    def forget_affinity(self, hub: str, instance_id: str) -> None:
+        """Forget which worker had the last turn of an instance, which has ended."""
+        self._queue.forget_affinity(hub, instance_id)
+
     def _hand_out(self, work: Work, stream: WorkStream) -> None:
-        lease = self._leases.grant(self._new_token(work), work, stream)
+        lease = self.leases.grant(self._new_token(work), work, stream)
         try:
             item = self._load(lease, self._clock.now())
         except Exception as error:  # noqa: BLE001 - one unreadable instance must not stop all others
-            self._reading.record(error, work.key, _about(work))
-            self._leases.release(lease)
-            self._rest(lease, doublings=3)
+            self._load_failures.record(error, work.key, _log_fields(work))
+            self.leases.release(lease)
+            self._redeliver_later(lease, doublings=3)
             return
-        self._reading.recovered(work.key)
+        self._load_failures.recovered(work.key)
         if item is None:
-            self._returns.pop(work.key, None)
-            self._leases.release(lease)
-        elif len(item) > stream.appetite.max_message:
-            lease.settling = self._refuse(lease, len(item))
+            self._abandon_counts.pop(work.key, None)
+            self.leases.release(lease)
+        elif len(item) > stream.subscription.max_message:
+            lease.committing = self._fail_too_large(lease, len(item))
         else:
             if work.kind is Kind.TURN:
-                self._backlog.settle(work, stream)
+                self._queue.set_affinity(work, stream)
             stream.send(item)
 
-    def _take_back(self, lease: Lease) -> None:
+    def _requeue(self, lease: Lease) -> None:
         if self._release(lease):
-            self._backlog.add(lease.again or lease.work)
+            self._queue.add(lease.next_work or lease.work)
 
     def _release(self, lease: Lease) -> bool:
         """End the lease; true when the work was not revoked or leased anew meanwhile."""
-        is_current = self._leases.of(lease.work.key) is lease
-        self._leases.release(lease)
-        self._came_back.set()
+        is_current = self.leases.of(lease.work.key) is lease
+        self.leases.release(lease)
+        self._lease_ended.set()
         return is_current
 
-    def _rest(self, lease: Lease, doublings: int) -> None:
-        pause = min(timedelta(seconds=2 ** min(doublings, 10)), _LONGEST_REST)
-        work = lease.again or lease.work
+    def _redeliver_later(self, lease: Lease, doublings: int) -> None:
+        delay = min(timedelta(seconds=2 ** min(doublings, 10)), _MAX_DELAY)
+        work = lease.next_work or lease.work
 
-        def end() -> None:
-            rest = self._resting.pop(work.key)
-            self._backlog.add(rest.work, shunned=rest.shunned)
-            self.pump()
+        def redeliver() -> None:
+            delayed = self._delayed.pop(work.key)
+            self._queue.add(delayed.work, avoided=delayed.avoided)
+            self.dispatch()
 
-        alarm = self._clock.call_at(self._clock.now() + pause, end)
-        self._resting[work.key] = _Rest(work, lease.stream, alarm)
+        alarm = self._clock.call_at(self._clock.now() + delay, redeliver)
+        self._delayed[work.key] = _Delayed(work, lease.stream, alarm)
 
     def stats(self) -> WorkStats:
-        """How much waits, and how much is out."""
-        waiting = self._backlog.counts()
-        waiting.update(kind for kind, *_ in self._resting)
-        leased = self._leases.counts()
+        """How many work items wait and are leased, and how many workers are connected."""
+        waiting = self._queue.counts()
+        waiting.update(kind for kind, *_ in self._delayed)
+        leased = self.leases.counts()
         return WorkStats(
             {kind.value: count for kind, count in waiting.items()},
             {kind.value: count for kind, count in leased.items()},
@@ -299,9 +288,9 @@ class Dispatcher:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no work is out or queued; what rests waits for time to pass."""
-        return self._backlog.is_empty() and not self._leases.is_any_out()
+        """Whether no work is leased or queued; delayed work waits for time to pass."""
+        return self._queue.is_empty() and not self.leases.is_any_out()
 
     def next_due(self) -> datetime | None:
-        """When the first of the work that rests is offered anew; None when none does."""
-        return min((rest.alarm.when for rest in self._resting.values()), default=None)
+        """When the first delayed work is redelivered; None without any."""
+        return min((delayed.alarm.when for delayed in self._delayed.values()), default=None)

@@ -18,8 +18,8 @@ from durabletask.sidecar.store import Key
 from durabletask.sidecar.store.encoded_events import NEW_EVENTS, repeated_field
 
 from . import dapr_histories
-from .dapr_histories import Transcripts
-from .sessions import NOTHING, Known
+from .dapr_histories import DaprHistories
+from .sessions import NOTHING_KNOWN, KnownHistory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,35 +46,35 @@ _ENTITY_REQUEST_V2 = 5
 # EntityRequest.operation_requests
 _OPERATION_REQUESTS = 4
 
-# From so many bytes of history on, workers that can fetch it are told to (as in .NET's
-# sidecar), instead of being sent it in one message.
+# Workers that can fetch a history are not sent a longer one with the turn, as in .NET's
+# sidecar.
 _LONG_HISTORY = 1024 * 1024
 
 
 class HistoryForm(enum.Enum):
-    """How a worker gets at what is committed of an orchestration."""
+    """How a worker gets the committed history of an orchestration."""
 
     WHOLE = "whole"
-    """All of it comes with the turn."""
+    """All of it is sent with the turn."""
     FETCHED = "fetched"
-    """It can fetch a long one by StreamInstanceHistory."""
+    """A long one is left out: the worker can fetch it by StreamInstanceHistory."""
     LEFT_OUT = "left out"
-    """It knows it from the turns before."""
+    """The worker has it from the turns before."""
     CONTINUED = "continued"
-    """It knows the beginning; the rest comes with the turn."""
+    """The worker has the beginning; the rest is sent with the turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnForm:
-    """How a worker takes a turn."""
+    """The form of the work item of a turn."""
 
     dialect: Dialect = dialects.TASKHUB
     history: HistoryForm = HistoryForm.WHOLE
-    known: Known = NOTHING
+    known: KnownHistory = NOTHING_KNOWN
     """The beginning that CONTINUED leaves out."""
 
     def past(self, history: bytes) -> bytes:
-        """As much of what is committed as comes with the turn."""
+        """The part of the committed history that is sent with the turn."""
         match self.history:
             case HistoryForm.WHOLE:
                 return history
@@ -91,28 +91,28 @@ WHOLE = TurnForm()
 
 @dataclass(frozen=True, slots=True)
 class PreparedTurn:
-    """A work item, and what committing the answer to it will need."""
+    """The work item of a turn, and what committing its completion will need."""
 
     turn: DispatchedTurn
     work_item: bytes
-    committed: Known
-    """The history before the turn; the worker has all of it now."""
+    committed: KnownHistory
+    """The history before the turn, which the worker has once it receives the item."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedBatch:
-    """The same for the operations of an entity."""
+    """The work item of a batch of operations, and what committing its completion will need."""
 
     batch: DispatchedBatch
     work_item: bytes
 
 
 class WorkItemSource:
-    """Makes work items of what is committed."""
+    """Makes work items from the committed states."""
 
     def __init__(self, committer: Committer) -> None:
         self._committer = committer
-        self._transcripts = Transcripts()
+        self._dapr_histories = DaprHistories()
 
     def load(self, lease: Lease, now: datetime) -> bytes | None:
         """Make the work item for a lease; None when there is nothing to do any more."""
@@ -136,8 +136,8 @@ class WorkItemSource:
     ) -> PreparedTurn | None:
         """The next turn of an orchestration; None when it has nothing to do.
 
-        `room` is how many bytes the work item may have. Events wait for the turn after when
-        they do not fit beside the history; the first is sent whatever its size.
+        `room` is how many bytes the work item may have. Events that do not fit beside the
+        history wait for the next turn; the first is sent whatever its size.
         """
         instance = self._committer.instance(hub, instance_id)
         if instance is None:
@@ -194,7 +194,7 @@ class WorkItemSource:
             form,
             token=lease.token,
             now=now,
-            room=stream.appetite.max_message,
+            room=stream.subscription.max_message,
         )
         if prepared is None:
             return None
@@ -203,14 +203,14 @@ class WorkItemSource:
         return prepared.work_item
 
     def _load_batch(self, lease: Lease, now: datetime) -> bytes | None:
-        work, appetite = lease.work, lease.stream.appetite
+        work, subscription = lease.work, lease.stream.subscription
         prepared = self.prepare_batch(
             work.hub,
             work.instance_id,
             token=lease.token,
             now=now,
-            room=appetite.max_message,
-            in_older_form=appetite.older_batches,
+            room=subscription.max_message,
+            in_older_form=subscription.older_batches,
         )
         if prepared is None:
             return None
@@ -224,7 +224,7 @@ class WorkItemSource:
             work.instance_id,
             work.task_key,
             token=lease.token,
-            dialect=dialects.DAPR if lease.stream.appetite.is_daprs else dialects.TASKHUB,
+            dialect=dialects.DAPR if lease.stream.subscription.is_dapr else dialects.TASKHUB,
         )
 
     def _prepare_turn(
@@ -240,24 +240,24 @@ class WorkItemSource:
             return None
         if form.dialect is dialects.DAPR:
             is_whole = len(past) == len(history)
-            past = self._transcripts.of(key, past) if is_whole else dapr_histories.events(past)
+            past = self._dapr_histories.of(key, past) if is_whole else dapr_histories.events(past)
             item = dapr_turn_item(instance, turn, past, token, form)
         else:
             item = turn_item(instance, turn, past, token, form)
-        return PreparedTurn(turn, item, Known(turn.history_length, len(history)))
+        return PreparedTurn(turn, item, KnownHistory(turn.history_length, len(history)))
 
 
 def _form(instance: Instance, stream: WorkStream) -> TurnForm:
-    """How the worker wants the history: whole, not what it knows, or to fetch by itself."""
+    """The form of a turn for this worker: with the history that it lacks and cannot fetch."""
     length = instance.progress.history_length
     known = stream.sessions.known(instance.instance_id, instance.origin.execution_id)
-    if stream.appetite.is_daprs:
+    if stream.subscription.is_dapr:
         is_known = 0 < known.events <= length
         form = HistoryForm.CONTINUED if is_known else HistoryForm.WHOLE
-        return TurnForm(dialects.DAPR, form, known if is_known else NOTHING)
+        return TurnForm(dialects.DAPR, form, known if is_known else NOTHING_KNOWN)
     if known.events and known.events == length:
         return TurnForm(dialects.TASKHUB, HistoryForm.LEFT_OUT)
-    if stream.appetite.fetches_history:
+    if stream.subscription.fetches_history:
         return TurnForm(dialects.TASKHUB, HistoryForm.FETCHED)
     return WHOLE
 
@@ -286,7 +286,7 @@ def turn_item(
 def dapr_turn_item(
     instance: Instance, turn: DispatchedTurn, past: bytes, token: str, form: TurnForm
 ) -> bytes:
-    """The same for one of Dapr's workers; the `past` events are transcribed already."""
+    """The same for one of Dapr's workers; the `past` events are in its numbering already."""
     known = form.known.events
     request = messages.OrchestratorRequest(
         instance_id=instance.instance_id,
@@ -299,7 +299,7 @@ def dapr_turn_item(
 
 
 def _session_properties(history_length: int) -> dict[str, str]:
-    """What tells a worker that the past events are left out; each value is JSON text."""
+    """Tell a worker that the past events are left out; each value is JSON text."""
     return {
         "IsExtendedSession": "true",
         "IncludeState": "false",
@@ -330,7 +330,7 @@ def batch_item(entity: Entity, rows: Sequence[MessageRow], token: str) -> bytes:
 
 
 def old_batch_item(entity: Entity, rows: Sequence[MessageRow], token: str) -> bytes:
-    """The same in the older form, for workers that asked for it."""
+    """The same in the older form, for workers that announced it."""
     request = messages.EntityBatchRequest(
         instance_id=entity.entity_id,
         entity_state=entity.progress.state,

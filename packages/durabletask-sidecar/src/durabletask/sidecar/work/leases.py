@@ -1,9 +1,7 @@
 """Remember which worker holds which work, and under which token.
 
-A lease lasts as long as the stream it was handed to: no clock ends it. At most one is
-out for a turn of an instance. A restart of the sidecar voids them all.
-
-Knows nothing about what a worker does with the work, or how it is sent.
+A lease lasts as long as the stream it was handed to; it does not expire. At most one is
+out for a turn of an instance. A restart of the sidecar ends all of them.
 """
 
 from __future__ import annotations
@@ -12,8 +10,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .responses import Parts
-from .sessions import NOTHING, Known
+from .responses import ResponseChunks
+from .sessions import NOTHING_KNOWN, KnownHistory
 
 if TYPE_CHECKING:
     import asyncio
@@ -29,25 +27,25 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """One piece of work in the hands of one worker."""
+    """One piece of work that one worker holds."""
 
     token: str
     work: Work
     stream: WorkStream
-    again: Work | None = None
-    """The next turn, when more came in for the instance while this one was out."""
-    settling: asyncio.Future[Reply] | None = None
-    """Its completion, while that is being stored; nobody else may complete or release it."""
+    next_work: Work | None = None
+    """The next turn, if more arrived for the instance while this one was out."""
+    committing: asyncio.Future[Reply] | None = None
+    """Its completion while that is being stored; no other call may complete or release it."""
     turn: DispatchedTurn | None = None
-    """What the worker was given of an inbox; None for activities and entities."""
-    committed: Known = NOTHING
+    """The inbox rows that the worker was given; None for activities and entities."""
+    committed: KnownHistory = NOTHING_KNOWN
     """The history before the turn."""
     has_history: bool = True
-    """Whether the worker was sent all that is committed."""
+    """Whether the worker was sent the whole history."""
     batch: DispatchedBatch | None = None
-    """What the worker was given of an entity's queue."""
-    parts: Parts = field(default_factory=Parts)
-    """What came so far of a response that comes in several messages."""
+    """The messages of an entity that the worker was given."""
+    chunks: ResponseChunks = field(default_factory=ResponseChunks)
+    """The chunks received so far of a response that comes in several messages."""
 
 
 class Leases:
@@ -63,11 +61,11 @@ class Leases:
         self._by_token[token] = lease
         self._by_work[work.key] = lease
         self._by_stream.setdefault(stream, {})[token] = lease
-        stream.occupy(work.kind)
+        stream.take_slot(work.kind)
         return lease
 
     def release(self, lease: Lease) -> None:
-        """End a lease and free its slot; harmless when it ended before."""
+        """End a lease and free its slot; does nothing when it has ended before."""
         if self._by_token.pop(lease.token, None) is None:
             return
         self.forget_work(lease)
@@ -75,7 +73,7 @@ class Leases:
         del held[lease.token]
         if not held:
             del self._by_stream[lease.stream]
-        lease.stream.vacate(lease.work.kind)
+        lease.stream.free_slot(lease.work.kind)
 
     def forget_work(self, lease: Lease) -> None:
         """Let the work be leased anew, while this lease keeps its slot until it is answered."""
@@ -83,11 +81,11 @@ class Leases:
             del self._by_work[lease.work.key]
 
     def is_any_out(self) -> bool:
-        """Whether some worker still owes an answer."""
+        """Whether some worker has yet to answer."""
         return bool(self._by_token)
 
     def counts(self) -> Counter[Kind]:
-        """How much of each kind is out."""
+        """How much of each kind is leased."""
         return Counter(lease.work.kind for lease in self._by_token.values())
 
     def find(self, token: str) -> Lease | None:
@@ -100,11 +98,11 @@ class Leases:
     def held_by(self, stream: WorkStream) -> list[Lease]:
         return list(self._by_stream.get(stream, {}).values())
 
-    def sole(
+    def find_only(
         self, kind: Kind, hub: str, instance_id: str | None = None, task_id: int | None = None
     ) -> Lease | None:
-        """The only lease that can be meant by a worker that does not echo tokens."""
-        # A scan over what is in flight, for the few old workers that need it.
+        """The lease of such work if exactly one is out, for workers that do not echo tokens."""
+        # Scans all leases, for the few old workers that need it.
         found = list(self._matching(kind, hub, instance_id, task_id))
         return found[0] if len(found) == 1 else None
 

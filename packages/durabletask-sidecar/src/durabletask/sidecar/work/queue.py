@@ -1,11 +1,9 @@
-"""Queue the work that is ready, and say whose turn it is to take the next piece.
+"""Queue the work that is ready, and choose the worker for each piece.
 
-Work of one kind, hub, name and version stands in one lane, because the same workers
-accept all of it. Within a lane first come, first served; between lanes the piece that
-waits longest goes first; between workers round robin, unless the worker that had the
-instance last has room.
-
-Knows nothing about leases, bytes or time.
+Work of one kind, hub, name and version waits in one lane, because the same workers accept
+all of it. Within a lane it is first come, first served; among lanes the work that waits
+longest goes first; among workers it is round robin, except that an instance goes to the
+worker that had its last turn if that one has a free slot.
 """
 
 from __future__ import annotations
@@ -16,178 +14,181 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from durabletask.sidecar.commit.notifications import Kind, LaneKey, Work, WorkKey
+from durabletask.sidecar.lru import Lru
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .streams import WorkStream
 
-# Instances whose last worker is remembered. Forgetting costs that worker's cached
+# Instances whose last worker is remembered. Forgetting one costs that worker's cached
 # session, never correctness.
-_HOMES_KEPT = 100_000
-# Empty lanes that are kept, for the sake of whose turn it is. There are as many as names
-# and versions, and those may be anything.
-_LANES_KEPT = 1_000
+_MAX_AFFINITIES = 100_000
+# Empty lanes that are kept, because they know which worker was served last. There are as many
+# as names and versions, and those may be anything.
+_MAX_EMPTY_LANES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A piece of work in the queue."""
+    """One piece of work in the queue."""
 
     order: int
     work: Work
-    shunned: WorkStream | None = None
-    """The worker that gave it back, and gets it again only when no other has room."""
+    avoided: WorkStream | None = None
+    """The worker that abandoned it; it gets it again only when no other has a free slot."""
 
 
 @dataclass(slots=True)
 class _Lane:
-    takers: list[WorkStream]
-    queue: OrderedDict[WorkKey, Waiting] = field(default_factory=OrderedDict)
-    next_taker: int = 0
+    streams: list[WorkStream]
+    waiting: OrderedDict[WorkKey, Waiting] = field(default_factory=OrderedDict)
+    next_stream: int = 0
 
     def head(self) -> Waiting:
-        return next(iter(self.queue.values()))
+        return next(iter(self.waiting.values()))
 
-    def with_room(self, kind: Kind) -> Iterator[WorkStream]:
-        """Those that can take one more, beginning behind the one that was served last."""
-        count = len(self.takers)
+    def with_free_slot(self, kind: Kind) -> Iterator[WorkStream]:
+        """The streams that can take one more, beginning behind the one served last."""
+        count = len(self.streams)
         for step in range(count):
-            stream = self.takers[(self.next_taker + step) % count]
-            if stream.has_room(kind):
+            stream = self.streams[(self.next_stream + step) % count]
+            if stream.has_free_slot(kind):
                 yield stream
 
-    def serve(self, stream: WorkStream) -> None:
-        self.next_taker = self.takers.index(stream) + 1
+    def served(self, stream: WorkStream) -> None:
+        self.next_stream = self.streams.index(stream) + 1
 
 
-class Backlog:
-    """Ready work, and the streams that want it."""
+class WorkQueue:
+    """Ready work, and the streams that it can go to."""
 
     def __init__(self) -> None:
         self._streams: list[WorkStream] = []
         self._lanes: dict[LaneKey, _Lane] = {}
+        """All lanes: those with work, and some of the empty ones."""
         self._busy: dict[LaneKey, _Lane] = {}
+        """The lanes with work."""
         self._queued: dict[WorkKey, LaneKey] = {}
-        self._homes: OrderedDict[tuple[str, str], WorkStream] = OrderedDict()
+        self._affinity: Lru[tuple[str, str], WorkStream] = Lru(_MAX_AFFINITIES)
         self._order = 0
 
     def join(self, stream: WorkStream) -> None:
         self._streams.append(stream)
         self._lanes = dict(self._busy)
         for (kind, hub, name, version), lane in self._lanes.items():
-            if stream.appetite.accepts(Work(kind, hub, "", name, version)):
-                lane.takers.append(stream)
+            if stream.subscription.accepts(Work(kind, hub, "", name, version)):
+                lane.streams.append(stream)
 
     def leave(self, stream: WorkStream) -> None:
         self._streams.remove(stream)
         self._lanes = dict(self._busy)
         for lane in self._lanes.values():
-            if stream in lane.takers:
-                lane.takers.remove(stream)
+            if stream in lane.streams:
+                lane.streams.remove(stream)
 
-    def add(self, work: Work, *, shunned: WorkStream | None = None) -> None:
+    def add(self, work: Work, *, avoided: WorkStream | None = None) -> None:
         """Queue the work, unless it is queued already."""
         queued_in = self._queued.get(work.key)
         if queued_in == work.lane:
             return
         if queued_in is not None:
-            # A new generation or a new instance of that id, with another name or version.
-            self._take_out(queued_in, work.key)
+            # A new execution or a new instance of that id, with another name or version.
+            self._remove(queued_in, work.key)
         self._order += 1
         lane = self._lane(work)
-        lane.queue[work.key] = Waiting(self._order, work, shunned)
+        lane.waiting[work.key] = Waiting(self._order, work, avoided)
         self._busy[work.lane] = lane
         self._queued[work.key] = work.lane
 
     def drop(self, key: WorkKey) -> None:
-        """Take the work out, if it is queued."""
+        """Remove the work, if it is queued."""
         lane = self._queued.get(key)
         if lane is not None:
-            self._take_out(lane, key)
+            self._remove(lane, key)
 
     def keys_of(self, hub: str) -> list[WorkKey]:
         """All work of the task hub that is queued."""
         return [key for key in self._queued if key[1] == hub]
 
     def assignments(self) -> Iterator[tuple[Work, WorkStream]]:
-        """Take out one after the other what a stream has room for.
+        """Remove, one after the other, the work that a stream has a free slot for.
 
-        The taker of each must have been given the work before the next is asked for.
+        Each must have been sent to its stream before the next is asked for.
         """
-        heap = [(lane.head().order, key) for key, lane in self._busy.items() if lane.takers]
+        heap = [(lane.head().order, key) for key, lane in self._busy.items() if lane.streams]
         heapq.heapify(heap)
         while heap:
             _, key = heapq.heappop(heap)
             lane = self._busy[key]
             waiting = lane.head()
-            stream = self._taker(lane, waiting)
+            stream = self._stream_for(lane, waiting)
             if stream is None:
                 continue
-            self._take_out(key, waiting.work.key)
+            self._remove(key, waiting.work.key)
             yield waiting.work, stream
-            if lane.queue:
+            if lane.waiting:
                 heapq.heappush(heap, (lane.head().order, key))
 
-    def settle(self, work: Work, stream: WorkStream) -> None:
-        """Remember the stream as the home of the instance: its worker has the session warm."""
-        instance = (work.hub, work.instance_id)
-        self._homes[instance] = stream
-        self._homes.move_to_end(instance)
-        if len(self._homes) > _HOMES_KEPT:
-            self._homes.popitem(last=False)
+    def set_affinity(self, work: Work, stream: WorkStream) -> None:
+        """Prefer the stream for the next turns of the instance: its worker has the session."""
+        self._affinity.put((work.hub, work.instance_id), stream)
 
-    def unsettle(self, hub: str, instance_id: str) -> None:
-        """Forget the home of an instance that has ended."""
-        self._homes.pop((hub, instance_id), None)
+    def forget_affinity(self, hub: str, instance_id: str) -> None:
+        self._affinity.pop((hub, instance_id))
 
     def _lane(self, work: Work) -> _Lane:
         lane = self._lanes.get(work.lane)
         if lane is None:
-            self._forget_empty_lanes()
-            takers = [stream for stream in self._streams if stream.appetite.accepts(work)]
-            lane = self._lanes[work.lane] = _Lane(takers)
+            self._drop_empty_lanes()
+            streams = [stream for stream in self._streams if stream.subscription.accepts(work)]
+            lane = self._lanes[work.lane] = _Lane(streams)
         return lane
 
-    def _forget_empty_lanes(self) -> None:
-        # Twice as many as are busy, so that most calls have nothing to do.
-        if len(self._lanes) > max(_LANES_KEPT, 2 * len(self._busy)):
+    def _drop_empty_lanes(self) -> None:
+        # Allowing twice as many as are busy, so that most calls have nothing to do.
+        if len(self._lanes) > max(_MAX_EMPTY_LANES, 2 * len(self._busy)):
             self._lanes = dict(self._busy)
 
-    def _take_out(self, lane_key: LaneKey, key: WorkKey) -> None:
+    def _remove(self, lane_key: LaneKey, key: WorkKey) -> None:
         lane = self._busy[lane_key]
-        del lane.queue[key]
+        del lane.waiting[key]
         del self._queued[key]
-        if not lane.queue:
+        if not lane.waiting:
             del self._busy[lane_key]
 
-    def _taker(self, lane: _Lane, waiting: Waiting) -> WorkStream | None:
+    def _stream_for(self, lane: _Lane, waiting: Waiting) -> WorkStream | None:
         kind = waiting.work.kind
-        home = self._home(waiting.work)
-        if home is not None and home is not waiting.shunned and home.has_room(kind):
-            return home
+        preferred = self._preferred(waiting.work)
+        if (
+            preferred is not None
+            and preferred is not waiting.avoided
+            and preferred.has_free_slot(kind)
+        ):
+            return preferred
         last_resort = None
-        for stream in lane.with_room(kind):
-            if stream is not waiting.shunned:
-                lane.serve(stream)
+        for stream in lane.with_free_slot(kind):
+            if stream is not waiting.avoided:
+                lane.served(stream)
                 return stream
             last_resort = stream
         return last_resort
 
-    def _home(self, work: Work) -> WorkStream | None:
+    def _preferred(self, work: Work) -> WorkStream | None:
+        """The stream that had the last turn of the instance, if it can take another."""
         if work.kind is not Kind.TURN:
             return None
-        home = self._homes.get((work.hub, work.instance_id))
+        stream = self._affinity.peek((work.hub, work.instance_id))
         # Continue-as-new can change the version, and with it who accepts the instance.
-        if home is None or home.is_closed or not home.appetite.accepts(work):
+        if stream is None or stream.is_closed or not stream.subscription.accepts(work):
             return None
-        return home
+        return stream
 
     def counts(self) -> Counter[Kind]:
         """How much of each kind is queued."""
         counts: Counter[Kind] = Counter()
         for (kind, *_), lane in self._busy.items():
-            counts[kind] += len(lane.queue)
+            counts[kind] += len(lane.waiting)
         return counts
 
     def is_empty(self) -> bool:

@@ -1,7 +1,4 @@
-"""Put responses together that came in parts, and write those that nobody sends.
-
-Knows nothing about leases or commits.
-"""
+"""Join responses that come in chunks, and make the failures of work that cannot be sent."""
 
 from __future__ import annotations
 
@@ -16,47 +13,45 @@ if TYPE_CHECKING:
     from durabletask.sidecar.engine.limits import Limits
 
 _LIMIT = "history_bytes"
-_ADVICE = "Let the orchestration ask for less in one turn, or raise the limit."
+_ADVICE = "Let the orchestration schedule less in one turn, or raise the limit."
 
 
-class Parts:
-    """What came so far of a response that comes in several messages.
+class ResponseChunks:
+    """The chunks received so far of one large response, as .NET workers send it.
 
-    Large responses come in parts from .NET workers. Those that could not become history are not
-    kept: there is no end to what a worker may send before it sends the last.
+    Chunks that exceed the limit on a history are dropped: a worker could send any number of
+    them.
     """
 
     def __init__(self) -> None:
-        self._by_number: dict[int, messages.OrchestratorResponse] = {}
+        self._by_index: dict[int, messages.OrchestratorResponse] = {}
         self._bytes = 0
 
-    def add(self, part: messages.OrchestratorResponse, limits: Limits) -> None:
-        # A part may come twice, when its worker did not hear that it arrived.
-        number = len(self._by_number) if part.chunk_index is None else part.chunk_index
-        self._bytes += _size(part) - _size(self._by_number.get(number))
-        self._by_number[number] = part
+    def add(self, chunk: messages.OrchestratorResponse, limits: Limits) -> None:
+        # A chunk comes twice when its worker did not learn that it arrived.
+        index = len(self._by_index) if chunk.chunk_index is None else chunk.chunk_index
+        self._bytes += _size(chunk) - _size(self._by_index.get(index))
+        self._by_index[index] = chunk
         if self._exceeded(limits) is not None:
-            self._by_number.clear()
+            self._by_index.clear()
 
     def joined(
         self, last: messages.OrchestratorResponse, limits: Limits
     ) -> messages.OrchestratorResponse:
-        """One response of all its parts, in the order of their numbers; a failure of too many.
-
-        Only the first part carries the trace context.
-        """
+        """One response of all chunks, in the order of their indexes; a failure if too large."""
         limit = self._exceeded(limits)
         if limit is not None:
-            return replace(last, actions=[fail_orchestration(self._too_many(last, limit))])
-        if not self._by_number:
+            return replace(last, actions=[fail_orchestration(self._too_large(last, limit))])
+        if not self._by_index:
             return last
-        parts = [self._by_number[number] for number in sorted(self._by_number)] + [last]
+        chunks = [self._by_index[index] for index in sorted(self._by_index)] + [last]
         return messages.OrchestratorResponse(
             instance_id=last.instance_id,
-            actions=[action for part in parts for action in part.actions],
+            actions=[action for chunk in chunks for action in chunk.actions],
             custom_status=last.custom_status,
             completion_token=last.completion_token,
-            orchestration_trace_context=parts[0].orchestration_trace_context,
+            # Only the first chunk carries it.
+            orchestration_trace_context=chunks[0].orchestration_trace_context,
             requires_history=last.requires_history,
             version=last.version,
         )
@@ -64,10 +59,10 @@ class Parts:
     def _exceeded(self, limits: Limits) -> int | None:
         return limits.exceeded(_LIMIT, self._bytes)
 
-    def _too_many(
+    def _too_large(
         self, last: messages.OrchestratorResponse, limit: int
     ) -> messages.TaskFailureDetails:
-        found = f"A turn of '{last.instance_id}' was answered in parts of {self._bytes} bytes"
+        found = f"A turn of '{last.instance_id}' was completed with chunks of {self._bytes} bytes"
         return messages.TaskFailureDetails(
             error_type="HistoryTooLong",
             error_message=error_text(found, limit, _LIMIT, _ADVICE),
@@ -75,12 +70,12 @@ class Parts:
         )
 
 
-def _size(part: messages.OrchestratorResponse | None) -> int:
-    return 0 if part is None else len(codec.encode(part))
+def _size(chunk: messages.OrchestratorResponse | None) -> int:
+    return 0 if chunk is None else len(codec.encode(chunk))
 
 
 def too_large(size: int, limit: int) -> messages.TaskFailureDetails:
-    """Why work was failed instead of sent."""
+    """The failure of work whose item is larger than its worker accepts."""
     return messages.TaskFailureDetails(
         error_type="WorkItemTooLarge",
         error_message=(

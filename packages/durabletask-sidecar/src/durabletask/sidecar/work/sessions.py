@@ -1,51 +1,49 @@
-"""Remember which orchestrations a worker has warm, and how much of each it has seen.
+"""Remember how much of each orchestration's history a worker has cached.
 
-A worker that keeps sessions need not be sent the history it took part in. It may have
+A worker that keeps sessions need not be sent the history that it took part in. It may have
 dropped a session all the same, and asks for the history then.
-
-Knows nothing about turns.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import NamedTuple
 
-# What is forgotten costs the sending of a history, never correctness.
-_MOST = 10_000
+from durabletask.sidecar.lru import Lru
+
+# Forgetting a session costs sending a history once more, never correctness.
+_MAX_SESSIONS = 10_000
 
 
-class Known(NamedTuple):
-    """The beginning of a history that a worker has: so many events, in so many bytes."""
+class KnownHistory(NamedTuple):
+    """The beginning of a history that a worker has: its number of events and of bytes."""
 
     events: int = 0
     size: int = 0
 
 
-NOTHING = Known()
+NOTHING_KNOWN = KnownHistory()
 
 
 class Sessions:
-    """The sessions of one worker, as far as the sidecar knows them."""
+    """The sessions of one worker."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[str, Known]] = OrderedDict()
+        self._known: Lru[str, tuple[str, KnownHistory]] = Lru(_MAX_SESSIONS)
 
-    def note(self, instance_id: str, execution_id: str, known: Known) -> None:
-        """Take note that the worker has this much of the history."""
-        self._known[instance_id] = (execution_id, known)
-        self._known.move_to_end(instance_id)
-        if len(self._known) > _MOST:
-            self._known.popitem(last=False)
+    def record(self, instance_id: str, execution_id: str, known: KnownHistory) -> None:
+        """Store how much of the execution's history the worker has."""
+        self._known.put(instance_id, (execution_id, known))
 
     def forget(self, instance_id: str | None) -> None:
-        """Forget one instance; None: all of them."""
+        """Forget one instance; None for all of them."""
         if instance_id is None:
             self._known.clear()
         else:
-            self._known.pop(instance_id, None)
+            self._known.pop(instance_id)
 
-    def known(self, instance_id: str, execution_id: str) -> Known:
+    def known(self, instance_id: str, execution_id: str) -> KnownHistory:
         """How much of this execution's history the worker has."""
-        noted = self._known.get(instance_id)
-        return noted[1] if noted is not None and noted[0] == execution_id else NOTHING
+        session = self._known.peek(instance_id)
+        if session is None or session[0] != execution_id:
+            return NOTHING_KNOWN
+        return session[1]

@@ -1,8 +1,6 @@
-"""What one connected worker takes, and what waits to be written to it.
+"""The stream of work items to one connected worker, and what the worker subscribed to.
 
-A stream never takes more work of a kind than the worker said it can run at once.
-
-Knows nothing about gRPC: the service writes what `next_batch` returns.
+A stream never holds more work of a kind than the worker said it can run at once.
 """
 
 from __future__ import annotations
@@ -21,10 +19,10 @@ if TYPE_CHECKING:
 
     from durabletask.protocol.dialects import Dialect
 
-# gRPC's own default, which every worker has that did not say otherwise.
+# gRPC's default, which holds for every worker that does not announce another limit.
 DEFAULT_MAX_MESSAGE = 4 * 1024 * 1024
-# For workers that state no limit. Enough to keep one busy, and few enough that the
-# rest of a backlog is still there when a second worker comes to help.
+# For workers that announce no number. Enough to keep one busy, and few enough to leave a
+# part of a backlog to a second worker.
 DEFAULT_SLOTS = 100
 
 Versions = frozenset[str]
@@ -44,35 +42,35 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Appetite:
-    """What a worker announced when it asked for work."""
+class Subscription:
+    """What a worker announced when it connected."""
 
     hub: str
     slots: dict[Kind, int] = field(default_factory=dict)
     filters: dict[Kind, Filter] | None = None
-    """None when the worker takes everything."""
+    """None when the worker accepts everything."""
     max_message: int = DEFAULT_MAX_MESSAGE
-    """The most bytes of one work item."""
+    """How many bytes a work item may have."""
     fetches_history: bool = False
-    """Whether the worker fetches a long history by itself when it is told to."""
+    """Whether the worker can fetch a long history with a call of its own."""
     keeps_sessions: bool = False
-    """Whether turns may come without the history that the worker knows already."""
+    """Whether turns may be sent without the history that the worker has cached."""
     older_batches: bool = False
-    """Whether the worker takes operations of entities in the older form only."""
+    """Whether the worker knows the older form of entity batches only."""
     dialect: Dialect | None = None
-    """None until the worker has shown it; what both vendors read alike is all it gets."""
+    """None until the worker has shown it; it is sent only what both vendors read alike."""
 
     @property
-    def is_daprs(self) -> bool:
+    def is_dapr(self) -> bool:
         return self.dialect is DAPR
 
     def slots_for(self, kind: Kind) -> int:
-        """How many the worker runs at once; the default where it stated nothing sensible."""
-        stated = self.slots.get(kind, 0)
-        return stated if stated > 0 else DEFAULT_SLOTS
+        """How many the worker runs at once; the default without a positive number."""
+        announced = self.slots.get(kind, 0)
+        return announced if announced > 0 else DEFAULT_SLOTS
 
     def accepts(self, work: Work) -> bool:
-        if work.hub != self.hub or (self.is_daprs and work.kind is Kind.ENTITY):
+        if work.hub != self.hub or (self.is_dapr and work.kind is Kind.ENTITY):
             return False
         return self.filters is None or self.filters[work.kind].accepts(work)
 
@@ -80,25 +78,25 @@ class Appetite:
 class WorkStream:
     """One worker's stream of work items."""
 
-    def __init__(self, appetite: Appetite) -> None:
-        self.appetite = appetite
+    def __init__(self, subscription: Subscription) -> None:
+        self.subscription = subscription
         self.is_closed = False
         self.sessions = Sessions()
         self.written = 0
-        """How many items its worker has taken off the link, or off what buffers there."""
+        """How many items gRPC has taken over: the worker, or its connection's buffer, has them."""
         self.writing = 0
-        """Bytes of the item that its worker takes off the link now; 0 while there is none."""
-        self._free = {kind: appetite.slots_for(kind) for kind in Kind}
+        """Bytes of the item that is being written now; 0 while there is none."""
+        self._free = {kind: subscription.slots_for(kind) for kind in Kind}
         self._outbox: list[bytes] = []
         self._wake = asyncio.Event()
 
-    def has_room(self, kind: Kind) -> bool:
+    def has_free_slot(self, kind: Kind) -> bool:
         return self._free[kind] > 0
 
-    def occupy(self, kind: Kind) -> None:
+    def take_slot(self, kind: Kind) -> None:
         self._free[kind] -= 1
 
-    def vacate(self, kind: Kind) -> None:
+    def free_slot(self, kind: Kind) -> None:
         self._free[kind] += 1
 
     def send(self, item: bytes) -> None:
@@ -106,13 +104,13 @@ class WorkStream:
         self._wake.set()
 
     def close(self) -> None:
-        """Let the reader finish; what it has not read is not sent any more."""
+        """End the stream; items that were not written yet are dropped."""
         self.is_closed = True
         self._outbox.clear()
         self._wake.set()
 
     async def items(self) -> AsyncIterator[bytes]:
-        """What there is to write, as it comes; whoever asks for the next has written the last."""
+        """The items to write, as they come; asking for the next says that the last is written."""
         while batch := await self.next_batch():
             for item in batch:
                 self.writing = len(item)
