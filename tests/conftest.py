@@ -13,8 +13,16 @@ settings.register_profile("ci", settings.get_profile("local"), derandomize=True,
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+# Many slow tests start processes and build peers; the others that last as long are stuck.
+_SLOW_SECONDS = 900
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give slow tests more time before they count as stuck than `timeout` gives the others."""
+    """Give slow tests time, and run tests with peers one after the other in one process."""
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(900))
+            item.add_marker(pytest.mark.timeout(_SLOW_SECONDS))
+        if item.get_closest_marker("peers"):
+            # Each has processes of its own; several at once would starve each other.
+            item.add_marker(pytest.mark.xdist_group("peers"))

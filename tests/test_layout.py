@@ -1,7 +1,9 @@
-"""Is the house tidy? Claims about the tree itself."""
+"""Claims about the tree itself: what belongs to whom, and who may import whom."""
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -109,3 +111,34 @@ def test_the_readme_holds_each_command_on_a_line_of_its_own() -> None:
 
     assert readme.count(f"{prefix} demo") == 1
     assert readme.count(f"{prefix} test") == 1
+
+
+@pytest.mark.parametrize("folder", ["tools", "packages"])
+def test_nothing_but_tests_imports_tests(folder: str) -> None:
+    importing = re.compile(r"^\s*(?:from|import) tests\b", re.MULTILINE)
+    found = sorted((ROOT / folder).rglob("*.py"))
+
+    assert found
+    assert [str(file) for file in found if importing.search(file.read_text(encoding="utf-8"))] == []
+
+
+def test_the_index_of_the_builders_names_each_of_them() -> None:
+    folder = ROOT / "tests" / "builders"
+    index = (folder / "__init__.py").read_text(encoding="utf-8")
+
+    named = set(re.findall(r"^    (\w+)  ", index, re.MULTILINE))
+
+    assert named == {file.stem for file in folder.glob("*.py")} - {"__init__"}
+
+
+def test_what_is_installed_of_peers_is_fixed_by_its_content() -> None:
+    """No committed file says where a peer comes from; each says what it has to be."""
+    peers = ROOT / "tools" / "peers"
+    lock = json.loads((peers / "javascript" / "package-lock.json").read_text(encoding="utf-8"))
+    packages = [package for name, package in lock["packages"].items() if name]
+    checksums = (peers / "java" / "checksums.txt").read_text(encoding="utf-8").splitlines()
+
+    assert "github.com/dapr/durabletask-go v0.14.0 h1:" in (peers / "go" / "go.sum").read_text()
+    assert all(len(line.split()[0]) == 64 for line in checksums)
+    assert packages
+    assert all("integrity" in package and "resolved" not in package for package in packages)

@@ -14,7 +14,7 @@ import re
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from durabletask.protocol import codec, dialects, messages, methods, oneofs
 from durabletask.sidecar.clock import ManualClock
@@ -100,7 +100,7 @@ class InProcess(EngineAdapter):
     async def connected(self, task_hub: str) -> AsyncIterator[Peer]:
         channel = DirectChannel(self._service)
         self._channels.append(channel)
-        yield Peer(channel, task_hub)
+        yield Peer(cast("Any", channel), task_hub)
         await channel.close()
 
 

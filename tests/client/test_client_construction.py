@@ -189,3 +189,8 @@ def test_importing_the_client_loads_neither_grpc_nor_messages_nor_the_worker() -
     ).stdout
 
     assert printed.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", [TaskHubGrpcClient, AsyncTaskHubGrpcClient])
+def test_a_client_says_the_module_that_users_import_it_from(kind: type) -> None:
+    assert kind.__module__ == "durabletask.client"

@@ -2,8 +2,6 @@
 
 From their source, not from what pytest collects: a test that could not be collected must
 appear as one that failed.
-
-Knows nothing about results.
 """
 
 from __future__ import annotations

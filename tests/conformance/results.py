@@ -2,8 +2,6 @@
 
 A test with parameters has one result: failed if any of its runs failed, passed if the others
 passed, and not run only if none was.
-
-Knows nothing about the checklist.
 """
 
 from __future__ import annotations

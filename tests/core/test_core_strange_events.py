@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from durabletask.core import completions, confirmations
 from durabletask.protocol import events, messages
+from durabletask.protocol.correlation import ANSWERED_BY, DETACHED_ORCHESTRATION, REQUESTED_BY
 from durabletask.protocol.oneofs import members_of
 from tests.builders.core import ID, START, Event, beginning, failure, kinds, machine_for
 
@@ -93,6 +95,14 @@ def test_no_kind_of_event_breaks_a_machine_that_has_not_started(kind: str) -> No
     decision = machine_for(works).turn([empty_event(kind)])
 
     assert "schedule_task" not in kinds(decision)
+
+
+def test_every_request_is_confirmed_and_every_answer_completes_a_task() -> None:
+    # The SDK never asks for a detached orchestration.
+    asked = REQUESTED_BY.keys() - {DETACHED_ORCHESTRATION.event}
+
+    assert asked == confirmations.EVENT_KINDS
+    assert ANSWERED_BY.keys() == completions.EVENT_KINDS
 
 
 def empty_event(kind: str) -> Event:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from durabletask.core import actions
-from durabletask.core.actions import Action, ActionKind
+from durabletask.core.actions import (
+    CALL_ACTIVITY,
+    CALL_SUB_ORCHESTRATOR,
+    CREATE_TIMER,
+    SEND_EVENT,
+    Action,
+    ActionKind,
+)
 from durabletask.core.pending_actions import PendingActions
 from durabletask.failures import NonDeterminismError
 from tests.builders.core import START
@@ -39,7 +46,7 @@ def test_confirmed_actions_are_not_outstanding() -> None:
     pending = PendingActions()
     greet, nap = activity(pending, "greet"), timer(pending)
 
-    pending.confirm(greet.id, ActionKind.CALL_ACTIVITY, "greet")
+    pending.confirm(greet.id, CALL_ACTIVITY, "greet")
 
     assert pending.outstanding() == [nap]
 
@@ -47,21 +54,21 @@ def test_confirmed_actions_are_not_outstanding() -> None:
 def test_a_retried_action_comes_again_under_its_id() -> None:
     pending = PendingActions()
     greet = activity(pending, "greet")
-    pending.confirm(greet.id, ActionKind.CALL_ACTIVITY, "greet")
+    pending.confirm(greet.id, CALL_ACTIVITY, "greet")
 
     pending.add(greet)
 
     assert pending.outstanding() == [greet]
-    pending.confirm(greet.id, ActionKind.CALL_ACTIVITY, "greet")
+    pending.confirm(greet.id, CALL_ACTIVITY, "greet")
     assert pending.outstanding() == []
 
 
 @pytest.mark.parametrize(
     ("id", "kind", "name"),
     [
-        (1, ActionKind.CALL_ACTIVITY, "part"),
-        (1, ActionKind.CALL_SUB_ORCHESTRATOR, "greet"),
-        (2, ActionKind.CALL_ACTIVITY, "greet"),
+        (1, CALL_ACTIVITY, "part"),
+        (1, CALL_SUB_ORCHESTRATOR, "greet"),
+        (2, CALL_ACTIVITY, "greet"),
     ],
     ids=["other name", "other kind", "nothing asked"],
 )
@@ -82,7 +89,7 @@ def test_the_error_names_both_sides() -> None:
     activity(pending, "greet")
 
     with pytest.raises(NonDeterminismError) as caught:
-        pending.confirm(1, ActionKind.CREATE_TIMER)
+        pending.confirm(1, CREATE_TIMER)
 
     text = str(caught.value)
     assert "create_timer" in text
@@ -95,15 +102,15 @@ def test_events_are_compared_by_target_and_by_name_whatever_its_case() -> None:
     event(pending, "other", "Ping")
     event(pending, "other", "Ping")
 
-    pending.confirm(1, ActionKind.SEND_EVENT, "pING", "other")
+    pending.confirm(1, SEND_EVENT, "pING", "other")
     with pytest.raises(NonDeterminismError, match="Other"):
-        pending.confirm(2, ActionKind.SEND_EVENT, "Ping", "Other")
+        pending.confirm(2, SEND_EVENT, "Ping", "Other")
 
 
 def test_discarding_drops_only_what_has_not_been_sent() -> None:
     pending = PendingActions()
     first, second = timer(pending), timer(pending)
-    pending.confirm(first.id, ActionKind.CREATE_TIMER)
+    pending.confirm(first.id, CREATE_TIMER)
 
     pending.discard(first.id)
     pending.discard(second.id)
@@ -116,7 +123,7 @@ def test_discarding_by_kind_keeps_the_others() -> None:
     greet = activity(pending, "greet")
     timer(pending)
 
-    pending.discard_all(ActionKind.CREATE_TIMER)
+    pending.discard_all(CREATE_TIMER)
     assert pending.outstanding() == [greet]
 
     pending.discard_all()

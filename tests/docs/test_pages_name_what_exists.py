@@ -22,6 +22,8 @@ PAGES = sorted(
 # `tests/load`, `engine/instances.py`: what stands in backquotes, has a slash or ends as code does.
 _QUOTED = re.compile(r"`([\w.-]+(?:/[\w.-]+)+/?|[\w-]+\.py)`")
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[\w-]*)?\)")
+# `docs/limits.md`, wherever it stands in a source file.
+_CITED = re.compile(r"\b([\w./-]+\.md)\b")
 # A user's program, what a command makes, and the one file that must not exist.
 _NOT_OURS = ("app.py", ".peer/", "durabletask/__init__.py")
 
@@ -63,3 +65,15 @@ def test_the_files_that_a_page_links_to_exist(page: Path) -> None:
     local = [link for link in links if "://" not in link]
 
     assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+def test_the_pages_that_the_sources_cite_exist() -> None:
+    """A comment that cites a document outside the repository cannot be followed."""
+    sources = ROOT.glob("packages/*/src/**/*.py")
+    cited = {
+        (str(source.relative_to(ROOT)), page)
+        for source in sources
+        for page in _CITED.findall(source.read_text(encoding="utf-8"))
+    }
+
+    assert [each for each in sorted(cited) if not is_there(each[1])] == []

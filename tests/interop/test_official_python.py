@@ -17,11 +17,7 @@ from tests.interop import scenarios
 from tools.peers import pythons
 
 # The first run installs the official SDK.
-pytestmark = [
-    pytest.mark.peers,
-    pytest.mark.timeout(600),
-    pytest.mark.xdist_group("official_python"),
-]
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(600)]
 
 _SCENARIOS = Path(__file__).with_name("official")
 NAMES = scenarios.names(_SCENARIOS.glob("*.py"), r"^@scenario\(.*\)\ndef (\w+)\(")

@@ -3,8 +3,6 @@
 A line is on the disk before the activity returns, so no result can exist whose effect is not
 in the log. The other way round there may be more effects than results: an activity whose
 worker or sidecar was killed is carried out again.
-
-Knows nothing about orchestrations beyond their ids.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
 """What clients asked for and what they were told: the promises that histories must keep.
 
-    answer    what the client knows                         what must be found afterwards
-    --------  --------------------------------------------  -----------------------------
-    TOLD      the sidecar acknowledged it                   exactly one
-    UNKNOWN   the call failed, and may have been carried out  none or one
-
-Knows nothing about sidecars: whoever makes the calls writes down here how they ended.
+answer    what the client knows                         what must be found afterwards
+--------  --------------------------------------------  -----------------------------
+TOLD      the sidecar acknowledged it                   exactly one
+UNKNOWN   the call failed, and may have been carried out  none or one
 """
 
 from __future__ import annotations

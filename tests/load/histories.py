@@ -7,8 +7,6 @@
     ends      the only ExecutionCompleted, and nothing after it; nothing asked for is left open
 
 The last half-line holds for orchestrators that await all that they ask for, as those here do.
-
-Knows nothing about engines, payloads or what clients were told: events in, violations out.
 """
 
 from __future__ import annotations

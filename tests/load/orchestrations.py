@@ -5,8 +5,6 @@ every orchestrator returns the effects, in their order, that it was told of. So 
 the outputs and histories afterwards can say of each result where it came from, whether it
 counts twice, and whether one is missing. All tasks are awaited: of an orchestration that has
 completed nothing may be left open.
-
-Knows nothing about sidecars, kills or who starts all this.
 """
 
 from __future__ import annotations

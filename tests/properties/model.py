@@ -3,8 +3,6 @@
 Everything is in plain dicts and lists, every rule is told once, and nothing is fast: no
 deltas, no rows, no messages. Events are tuples whose first element says what they are. What
 one instance has to tell another waits in one queue, and is told before the command is over.
-
-Knows nothing about the sidecar, its stores, its workers or its wire.
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@
 The fuzzer, atheris, has wheels for Linux only and an environment of its own, made on first use
 as those of the peers are. Where it cannot be had the part says so, and holds only where peers
 are not required.
-
-Knows nothing about what is claimed: `codec_claims` does.
 """
 
 from __future__ import annotations

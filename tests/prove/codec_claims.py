@@ -4,8 +4,6 @@ Reading them raises DecodeError or gives a message. That message can be written 
 dialect; what was written in its own, or in the native one as our engine stores it, is read as
 the same message. (Where a number of those that only Dapr has was not read, the native one does
 read it: so what comes back from Microsoft's workers has lost nothing.)
-
-Knows nothing about where the bytes come from.
 """
 
 from __future__ import annotations

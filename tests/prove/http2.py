@@ -1,7 +1,4 @@
-"""Frames of HTTP/2, as many as a gRPC call needs, for those who then send them wrongly.
-
-Knows nothing about who reads them.
-"""
+"""Frames of HTTP/2, as many as a gRPC call needs, for those who then send them wrongly."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 Each line stands exactly once in its file, as it is written here but for the indentation;
 where it does not any more, the list is out of date and says so.
-
-Knows nothing about how a fault is found.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Somebody who sends a sidecar whatever bytes he likes, and who can work when there is need.
-
-Belongs to nobody's SDK. Knows nothing about what comes of the bytes.
-"""
+"""A client that sends a sidecar any bytes, and that can do a worker's job; part of no SDK."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 A seed decides everything. The ids and names come from a few that exist and some that must not,
 so that what is asked for is often there.
-
-Knows nothing about methods, or about what answers are right.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A sidecar in a process of its own, to be attacked, and what can be seen of it from outside.
-
-Knows nothing about the attacks.
-"""
+"""A sidecar in a process of its own, to be attacked, and what can be seen of it from outside."""
 
 from __future__ import annotations
 

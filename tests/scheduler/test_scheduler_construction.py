@@ -164,3 +164,10 @@ def test_importing_loads_neither_grpc_nor_azure_identity():
     )
 
     assert printed.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "kind", [client.DurableTaskSchedulerClient, client.AsyncDurableTaskSchedulerClient]
+)
+def test_a_client_says_the_module_that_users_import_it_from(kind: type) -> None:
+    assert kind.__module__ == "durabletask.azuremanaged.client"

@@ -191,6 +191,20 @@ async def test_work_that_is_being_stored_cannot_be_abandoned() -> None:
     assert fixture.committer.lookups == 1
 
 
+async def test_the_token_of_a_turn_completes_no_activity() -> None:
+    fixture = HostFixture()
+    await fixture.start()
+    item = await taken(fixture.worker())
+    odd = messages.ActivityResponse(completion_token=item.completion_token, result='"odd"')
+
+    await fixture.host.completions.complete_activity("default", odd)
+    await fixture.host.completions.complete_turn("default", answer(item, complete(1, '"done"')))
+
+    instance = fixture.host.instance("default", "a")
+    assert instance is not None
+    assert instance.progress.output == '"done"'
+
+
 async def test_nobody_is_asked_for_the_activities_of_an_instance_that_has_ended() -> None:
     fixture = HostFixture()
     await fixture.start()
@@ -219,7 +233,7 @@ async def test_a_turn_of_an_instance_that_gave_way_is_not_offered_any_more() -> 
     assert fixture.committer.lookups == 0
 
 
-async def test_a_new_instance_need_not_sit_out_the_pause_of_the_old_one() -> None:
+async def test_a_new_instance_need_not_wait_for_the_delay_of_the_old_one() -> None:
     fixture = HostFixture()
     await fixture.start()
     worker = fixture.worker()

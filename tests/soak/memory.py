@@ -4,8 +4,6 @@ The first third of the samples is warm-up: caches fill, and the allocator finds 
 rest is cut in two. Memory goes on growing if the median of the last half exceeds that of the
 first by more than a fiftieth, and by more than two MiB, which an allocator may hold for no
 reason. Of 2,000 orchestrations watched, four KiB kept of each would be found.
-
-Knows nothing about processes.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from durabletask.protocol import messages
-from durabletask.sidecar.engine.commands import ChildFinished, RaiseEvent, Terminate
+from durabletask.sidecar.engine.commands import ChildCompleted, RaiseEvent, Terminate
 from durabletask.sidecar.engine.transition import Accepted
 from tests.builders.engine import EngineDriver, Status, child, end, fail, failure, kinds, schedule
 
@@ -214,12 +214,12 @@ def test_an_orchestration_that_calls_itself_by_its_own_id_is_told_so() -> None:
 @pytest.mark.parametrize(
     "report",
     [
-        pytest.param(ChildFinished("another run", 1, "kid"), id="execution"),
-        pytest.param(ChildFinished("run-1", 2, "kid"), id="call"),
-        pytest.param(ChildFinished("run-1", 1, "stranger"), id="child"),
+        pytest.param(ChildCompleted("another run", 1, "kid"), id="execution"),
+        pytest.param(ChildCompleted("run-1", 2, "kid"), id="call"),
+        pytest.param(ChildCompleted("run-1", 1, "stranger"), id="child"),
     ],
 )
-def test_a_report_that_nobody_waits_for_changes_nothing(report: ChildFinished) -> None:
+def test_a_report_that_nobody_waits_for_changes_nothing(report: ChildCompleted) -> None:
     hub = EngineDriver()
     hub.start(execution_id="run-1")
     hub.decide(child(1, "kid"))
@@ -228,12 +228,12 @@ def test_a_report_that_nobody_waits_for_changes_nothing(report: ChildFinished) -
     hub.do(report, "nobody")
 
     assert hub.turn() is None
-    hub.do(ChildFinished("run-1", 1, "kid", "1"))
+    hub.do(ChildCompleted("run-1", 1, "kid", "1"))
     assert kinds(hub.taken().new) == ["sub_orchestration_instance_completed"]
 
 
-def finished(**fields: Any) -> ChildFinished:
-    return ChildFinished(
+def finished(**fields: Any) -> ChildCompleted:
+    return ChildCompleted(
         **{
             "parent_execution_id": "run-1",
             "task_id": 1,
@@ -252,7 +252,7 @@ def finished(**fields: Any) -> ChildFinished:
         pytest.param(finished(child_id="other"), id="of-another-child"),
     ],
 )
-def test_a_report_that_nobody_waits_for_is_dropped(report: ChildFinished) -> None:
+def test_a_report_that_nobody_waits_for_is_dropped(report: ChildCompleted) -> None:
     hub = EngineDriver()
     hub.start(execution_id="run-1")
     hub.decide(child(1, "kid"))

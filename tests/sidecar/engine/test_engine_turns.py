@@ -288,6 +288,21 @@ def test_an_action_that_cannot_be_carried_out_fails_the_orchestration_once(
     assert hub.turn() is None
 
 
+def test_a_worker_without_the_version_stalls_the_orchestration_and_does_nothing_else() -> None:
+    hub = EngineDriver()
+    hub.start()
+    lacking = messages.OrchestratorAction(
+        id=2,
+        orchestration_version_not_available=messages.OrchestrationVersionNotAvailableAction(),
+    )
+
+    hub.decide(schedule(1), lacking, end(3))
+
+    assert hub.status() is Status.STALLED
+    assert hub.tasks == []
+    assert hub.history_kinds() == ["orchestrator_started", "execution_started", "execution_stalled"]
+
+
 def test_the_custom_status_is_the_workers_word_each_turn() -> None:
     hub = EngineDriver()
     hub.start()

@@ -53,17 +53,6 @@ async def test_an_instance_without_an_id_is_given_one() -> None:
         assert (await peer.state(first)).instance_id == first
 
 
-async def test_payloads_come_only_when_they_are_asked_for() -> None:
-    async with serving() as peer:
-        await peer.start(input='"in"')
-
-        response = await peer.call(
-            methods.GET_INSTANCE, messages.GetInstanceRequest(instance_id="a")
-        )
-
-        assert response.orchestration_state.input is None
-
-
 async def test_an_empty_payload_is_not_the_same_as_none() -> None:
     async with serving() as peer:
         await peer.start(instance_id="empty", input="")
@@ -71,22 +60,6 @@ async def test_an_empty_payload_is_not_the_same_as_none() -> None:
 
         assert (await peer.state("empty")).input == ""
         assert (await peer.state("none")).input is None
-
-
-async def test_a_missing_instance_does_not_exist_and_is_not_waited_for() -> None:
-    async with serving() as peer:
-        request = messages.GetInstanceRequest(instance_id="nobody")
-
-        answers = [
-            await peer.call(method, request)
-            for method in (
-                methods.GET_INSTANCE,
-                methods.WAIT_FOR_INSTANCE_START,
-                methods.WAIT_FOR_INSTANCE_COMPLETION,
-            )
-        ]
-
-        assert [answer.exists for answer in answers] == [False, False, False]
 
 
 async def test_an_id_in_use_is_refused() -> None:

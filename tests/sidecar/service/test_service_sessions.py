@@ -79,16 +79,6 @@ async def test_a_new_generation_comes_whole() -> None:
         assert request.properties == {}
 
 
-async def test_a_worker_that_says_nothing_is_sent_all() -> None:
-    async with serving() as peer:
-        worker = peer.work()
-        await peer.start()
-        await peer.decide(await worker.next(), schedule(1))
-        await peer.finish(await worker.next(), "1")
-
-        assert len((await worker.next()).orchestrator_request.past_events) == 3
-
-
 async def test_a_worker_that_can_fetch_a_long_history_is_told_to() -> None:
     async with serving() as peer:
         worker = peer.work(capabilities=FETCHES_HISTORY)

@@ -66,6 +66,8 @@ class TaskHubGrpcClient:
             print(state.get_output())
     """
 
+    __module__ = "durabletask.client"
+
     def __init__(
         self,
         *,

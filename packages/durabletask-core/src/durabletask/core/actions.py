@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from durabletask.failures import RequestedAction
 from durabletask.protocol.blank_messages import blank
@@ -29,17 +28,28 @@ Payload: TypeAlias = str | Callable[[], str | None] | None
 _SMALL = 2**63
 
 
-class ActionKind(Enum):
-    """The method of the context by which orchestrators ask for the action."""
+# The method of the context by which orchestrators ask for an action.
+# Not an Enum: a replay compares kinds for every event, and on Python 3.11 a member of an Enum
+# takes as long to look up as an action to make.
+ActionKind: TypeAlias = Literal[
+    "call_activity",
+    "call_sub_orchestrator",
+    "create_timer",
+    "send_event",
+    "call_entity",
+    "signal_entity",
+    "lock_entities",
+    "unlock_entities",
+]
 
-    CALL_ACTIVITY = "call_activity"
-    CALL_SUB_ORCHESTRATOR = "call_sub_orchestrator"
-    CREATE_TIMER = "create_timer"
-    SEND_EVENT = "send_event"
-    CALL_ENTITY = "call_entity"
-    SIGNAL_ENTITY = "signal_entity"
-    LOCK_ENTITIES = "lock_entities"
-    UNLOCK_ENTITIES = "unlock_entities"
+CALL_ACTIVITY: Final = "call_activity"
+CALL_SUB_ORCHESTRATOR: Final = "call_sub_orchestrator"
+CREATE_TIMER: Final = "create_timer"
+SEND_EVENT: Final = "send_event"
+CALL_ENTITY: Final = "call_entity"
+SIGNAL_ENTITY: Final = "signal_entity"
+LOCK_ENTITIES: Final = "lock_entities"
+UNLOCK_ENTITIES: Final = "unlock_entities"
 
 
 class TimerOrigin(NamedTuple):
@@ -71,19 +81,19 @@ class Action:
     @property
     def survives_failure(self) -> bool:
         """Whether it is sent even if the orchestration has failed or been terminated since."""
-        return self.kind is ActionKind.UNLOCK_ENTITIES
+        return self.kind == UNLOCK_ENTITIES
 
     @property
     def retry_origin(self) -> TimerOrigin:
         """What a timer is for that delays the next attempt of this call."""
-        is_activity = self.kind is ActionKind.CALL_ACTIVITY
+        is_activity = self.kind == CALL_ACTIVITY
         return TimerOrigin(
             "activity_retry" if is_activity else "sub_orchestration_retry", self.call_id
         )
 
     def is_recorded_as(self, name: str, target: str) -> bool:
         """Whether an event that records an action of this kind, with that name, records this."""
-        if self.kind is ActionKind.SEND_EVENT:
+        if self.kind == SEND_EVENT:
             return self.name.casefold() == name.casefold() and self.target == target
         # Engines need not record the target of a message to an entity.
         return self.name == name and (not target or self.target == target)
@@ -96,7 +106,7 @@ class Action:
 
     def requested(self) -> RequestedAction:
         """The action as error texts show it."""
-        return RequestedAction(self.id, self.kind.value, self.name, self.target)
+        return RequestedAction(self.id, self.kind, self.name, self.target)
 
     def message(self) -> messages.OrchestratorAction:
         """The action as it is sent. Raises what serializing its payload raises."""
@@ -128,7 +138,7 @@ def call_activity(
         task.tags.update(tags or {})
         action.schedule_task = task
 
-    return Action(id, ActionKind.CALL_ACTIVITY, name, write, call_id=call_id)
+    return Action(id, CALL_ACTIVITY, name, write, "", call_id)
 
 
 def call_sub_orchestrator(
@@ -146,7 +156,7 @@ def call_sub_orchestrator(
         child.input = text(input)
         action.create_sub_orchestration = child
 
-    return Action(id, ActionKind.CALL_SUB_ORCHESTRATOR, name, write, call_id=instance_id)
+    return Action(id, CALL_SUB_ORCHESTRATOR, name, write, call_id=instance_id)
 
 
 def create_timer(id: int, fire_at: datetime, origin: TimerOrigin | None = None) -> Action:
@@ -161,7 +171,7 @@ def create_timer(id: int, fire_at: datetime, origin: TimerOrigin | None = None) 
             _write_origin(timer, origin)
         action.create_timer = timer
 
-    return Action(id, ActionKind.CREATE_TIMER, "", write)
+    return Action(id, CREATE_TIMER, "", write)
 
 
 def _write_origin(timer: messages.CreateTimerAction, origin: TimerOrigin) -> None:
@@ -193,7 +203,7 @@ def send_event(id: int, name: str, target: str, data: Payload) -> Action:
         event.data = text(data)
         action.send_event = event
 
-    return Action(id, ActionKind.SEND_EVENT, name, write, target=target)
+    return Action(id, SEND_EVENT, name, write, target=target)
 
 
 def call_entity(
@@ -212,7 +222,7 @@ def call_entity(
         called.target_instance_id = target
         _entity_message(action).entity_operation_called = called
 
-    return Action(id, ActionKind.CALL_ENTITY, operation, write, target=target, call_id=request_id)
+    return Action(id, CALL_ENTITY, operation, write, target=target, call_id=request_id)
 
 
 def signal_entity(
@@ -231,7 +241,7 @@ def signal_entity(
         signaled.target_instance_id = target
         _entity_message(action).entity_operation_signaled = signaled
 
-    return Action(id, ActionKind.SIGNAL_ENTITY, operation, write, target=target)
+    return Action(id, SIGNAL_ENTITY, operation, write, target=target)
 
 
 def lock_entities(id: int, section_id: str, locks: list[str], parent: str) -> Action:
@@ -246,7 +256,7 @@ def lock_entities(id: int, section_id: str, locks: list[str], parent: str) -> Ac
         requested.parent_instance_id = parent
         _entity_message(action).entity_lock_requested = requested
 
-    return Action(id, ActionKind.LOCK_ENTITIES, "", write, target=", ".join(locks))
+    return Action(id, LOCK_ENTITIES, "", write, target=", ".join(locks))
 
 
 def unlock_entity(id: int, section_id: str, target: str, parent: str) -> Action:
@@ -261,7 +271,7 @@ def unlock_entity(id: int, section_id: str, target: str, parent: str) -> Action:
         unlock.target_instance_id = target
         _entity_message(action).entity_unlock_sent = unlock
 
-    return Action(id, ActionKind.UNLOCK_ENTITIES, section_id, write, target=target)
+    return Action(id, UNLOCK_ENTITIES, section_id, write, target=target)
 
 
 def _entity_message(action: messages.OrchestratorAction) -> messages.SendEntityMessageAction:

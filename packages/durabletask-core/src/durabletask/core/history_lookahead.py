@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from durabletask.core.actions import ActionKind
+from durabletask.core.actions import CALL_ACTIVITY, CALL_SUB_ORCHESTRATOR
 from durabletask.core.confirmations import EVENT_KINDS
 from durabletask.protocol.oneofs import which
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from durabletask.core.actions import ActionKind
     from durabletask.protocol import messages
 
 
@@ -65,7 +66,7 @@ class HistoryLookahead:
 
 def _call(event: messages.HistoryEvent) -> tuple[ActionKind, int, str] | None:
     if (task := event.task_scheduled) is not None:
-        return ActionKind.CALL_ACTIVITY, event.event_id, task.name
+        return CALL_ACTIVITY, event.event_id, task.name
     if (child := event.sub_orchestration_instance_created) is not None:
-        return ActionKind.CALL_SUB_ORCHESTRATOR, event.event_id, child.name
+        return CALL_SUB_ORCHESTRATOR, event.event_id, child.name
     return None

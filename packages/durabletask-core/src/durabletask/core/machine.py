@@ -21,7 +21,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from durabletask.core import completions, confirmations
-from durabletask.core.actions import ActionKind
+from durabletask.core.actions import CREATE_TIMER, SEND_EVENT
 from durabletask.core.context import ReplayedContext
 from durabletask.core.continue_as_new_delay import ContinueAsNewDelay
 from durabletask.core.decision import Decision, LogEntry
@@ -185,7 +185,7 @@ class OrchestrationMachine:
         if sent.instance_id != self._instance_id or not self._settings.engine.unique_action_ids:
             return False
         pending = self._context.pending_actions
-        return not pending.expects(event.event_id, ActionKind.SEND_EVENT, sent.name)
+        return not pending.expects(event.event_id, SEND_EVENT, sent.name)
 
     def _on_orchestrator_started(
         self, event: messages.HistoryEvent, _started: messages.OrchestratorStartedEvent
@@ -350,7 +350,7 @@ class OrchestrationMachine:
                     "continues as new all the same",
                 )
             # A timer of this execution would fire in the next one.
-            self._context.pending_actions.discard_all(ActionKind.CREATE_TIMER)
+            self._context.pending_actions.discard_all(CREATE_TIMER)
             self._end(continued)
         elif isinstance(outcome, Returned):
             self._return(outcome.value)

@@ -61,7 +61,7 @@ class PendingActions:
     def discard_all(self, kind: ActionKind | None = None) -> None:
         """Drop every action that has not been sent, or every one of that kind."""
         kept = {} if kind is None else self._unconfirmed
-        self._unconfirmed = {id: it for id, it in kept.items() if it.kind is not kind}
+        self._unconfirmed = {id: it for id, it in kept.items() if it.kind != kind}
 
     def discard_on_failure(self) -> None:
         """Drop what has not been sent, except for what is sent even after a failure."""
@@ -70,14 +70,14 @@ class PendingActions:
     def expects(self, id: int, kind: ActionKind, name: str) -> bool:
         """Whether history has still to record such an action."""
         asked = self._unconfirmed.get(id)
-        return asked is not None and asked.kind is kind and asked.name.casefold() == name.casefold()
+        return asked is not None and asked.kind == kind and asked.name.casefold() == name.casefold()
 
     def confirm(self, id: int, kind: ActionKind, name: str = "", target: str = "") -> None:
         """Drop what history records, or raise NonDeterminismError and change nothing."""
         asked = self._unconfirmed.get(id)
-        if asked is None or asked.kind is not kind or not asked.is_recorded_as(name, target):
+        if asked is None or asked.kind != kind or not asked.is_recorded_as(name, target):
             raise NonDeterminismError(
-                RequestedAction(id, kind.value, name, target),
+                RequestedAction(id, kind, name, target),
                 asked.requested() if asked is not None else None,
             )
         del self._unconfirmed[id]
@@ -91,14 +91,12 @@ class PendingActions:
         asked = self._unconfirmed.get(id)
         if asked is None:
             self._unconfirmed = {
-                id: it
-                for id, it in self._unconfirmed.items()
-                if it.kind is not kind or it.name != name
+                id: it for id, it in self._unconfirmed.items() if it.kind != kind or it.name != name
             }
-        elif asked.kind is kind and asked.name == name:
+        elif asked.kind == kind and asked.name == name:
             del self._unconfirmed[id]
         else:
-            raise NonDeterminismError(RequestedAction(id, kind.value, name), asked.requested())
+            raise NonDeterminismError(RequestedAction(id, kind, name), asked.requested())
 
     def outstanding(self) -> list[Action]:
         """The actions that history does not hold yet, in the order they were asked for."""

@@ -49,7 +49,7 @@ _EXECUTION_ID = _tag(2)
 _PAST_EVENTS = _tag(3)  # in OrchestratorRequest
 _NEW_EVENTS = _tag(4)
 _PROPERTIES = _tag(7)
-_CACHED_HISTORY = 1009  # our number, which dialects make theirs
+_CACHED_HISTORY = 1009  # in NATIVE; dialects number it differently
 _ORCHESTRATION_INSTANCE = _tag(4)  # in ActivityRequest
 _KEY, _VALUE = _tag(1), _tag(2)  # in a map's entry
 
@@ -190,15 +190,15 @@ def _kept(raw: bytes, request: Mapping[int, Sequence[Span]], dialect: Dialect) -
 def _left_out(raw: bytes, properties: Iterable[Span] | None) -> int | None:
     if properties is None:
         return None
-    told: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for entry in properties:
         fields = _contents(raw, [entry])
         name = _text(raw, fields.get(_KEY, _NO_SPANS))
         if name in {INCLUDE_STATE, HISTORY_LENGTH}:
-            told[name] = _value(raw, fields.get(_VALUE, _NO_SPANS))
-    if told.get(INCLUDE_STATE) is not False:
+            found[name] = _value(raw, fields.get(_VALUE, _NO_SPANS))
+    if found.get(INCLUDE_STATE) is not False:
         return None
-    length = told.get(HISTORY_LENGTH)
+    length = found.get(HISTORY_LENGTH)
     return length if type(length) is int and length > 0 else 0
 
 

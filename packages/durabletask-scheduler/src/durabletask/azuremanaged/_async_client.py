@@ -55,6 +55,8 @@ class AsyncDurableTaskSchedulerClient(AsyncTaskHubGrpcClient):
             machine without TLS.
     """
 
+    __module__ = "durabletask.azuremanaged.client"
+
     def __init__(
         self,
         *,

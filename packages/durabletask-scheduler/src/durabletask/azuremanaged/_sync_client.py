@@ -54,6 +54,8 @@ class DurableTaskSchedulerClient(TaskHubGrpcClient):
             machine without TLS.
     """
 
+    __module__ = "durabletask.azuremanaged.client"
+
     def __init__(
         self,
         *,

@@ -1,7 +1,7 @@
 """Commands to orchestrations: the engine's inputs.
 
 Some come from clients and workers, others from one instance to another (`StartChild`,
-`ChildFinished`, `DeliverEvent`). All of them are carried out by `engine.apply`.
+`ChildCompleted`, `DeliverEvent`). All of them are carried out by `engine.apply`.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ class CompleteActivity:
 
 
 @dataclass(frozen=True, slots=True)
-class ChildFinished:
+class ChildCompleted:
     """Tell a parent how its child ended; without a `failure` it completed."""
 
     parent_execution_id: str
@@ -202,7 +202,7 @@ class ChildFinished:
 
 
 @dataclass(frozen=True, slots=True)
-class EntityAnswered:
+class EntityCallCompleted:
     """Give a caller the result of its operation; without a `failure` it succeeded."""
 
     caller_execution_id: str
@@ -238,8 +238,8 @@ OrchestrationCommand = (
     | Terminate
     | CompleteTurn
     | CompleteActivity
-    | ChildFinished
-    | EntityAnswered
+    | ChildCompleted
+    | EntityCallCompleted
     | EntityLocked
 )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from durabletask.protocol import codec, events, messages
 
 from . import pending
-from .commands import ChildFinished
+from .commands import ChildCompleted
 from .entities.commands import Caller, RequestLock
 from .failure_details import limit_depth
 from .inbox import RowKind
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from .commands import CompleteActivity, EntityAnswered, EntityLocked
+    from .commands import CompleteActivity, EntityCallCompleted, EntityLocked
     from .state import Instance, ParentLink, TaskRow
 
 
@@ -69,8 +69,8 @@ def report_to_parent(
     failure: messages.TaskFailureDetails | None = None,
 ) -> FollowUp:
     """The command that gives a parent the result of its child; no failure means it completed."""
-    finished = ChildFinished(parent.execution_id, parent.task_id, child_id, result, failure)
-    return FollowUp(parent.instance_id, finished)
+    completed = ChildCompleted(parent.execution_id, parent.task_id, child_id, result, failure)
+    return FollowUp(parent.instance_id, completed)
 
 
 def report_end_to_parent(
@@ -104,7 +104,7 @@ def _failure_without_details(
 def complete_child(
     instance: Instance | None,
     _instance_id: str,
-    command: ChildFinished,
+    command: ChildCompleted,
     now: datetime,
     _new_id: Callable[[], str],
 ) -> Transition:
@@ -122,7 +122,7 @@ def complete_child(
     return builder.build()
 
 
-def _child_event(command: ChildFinished, now: datetime) -> messages.HistoryEvent:
+def _child_event(command: ChildCompleted, now: datetime) -> messages.HistoryEvent:
     if command.failure is None:
         return events.sub_orchestration_instance_completed(command.task_id, command.result, at=now)
     return events.sub_orchestration_instance_failed(command.task_id, command.failure, at=now)
@@ -131,7 +131,7 @@ def _child_event(command: ChildFinished, now: datetime) -> messages.HistoryEvent
 def complete_call(
     instance: Instance | None,
     _instance_id: str,
-    command: EntityAnswered,
+    command: EntityCallCompleted,
     now: datetime,
     _new_id: Callable[[], str],
 ) -> Transition:
@@ -148,7 +148,7 @@ def complete_call(
     return builder.build()
 
 
-def _call_event(command: EntityAnswered, now: datetime) -> messages.HistoryEvent:
+def _call_event(command: EntityCallCompleted, now: datetime) -> messages.HistoryEvent:
     if command.failure is None:
         return events.entity_operation_completed(command.request_id, command.result, at=now)
     return events.entity_operation_failed(command.request_id, command.failure, at=now)

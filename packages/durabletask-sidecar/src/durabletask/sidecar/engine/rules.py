@@ -43,8 +43,8 @@ _RULES: dict[type, Rule] = {
     commands.Terminate: instances.terminate,
     commands.CompleteTurn: turns.complete,
     commands.CompleteActivity: results.complete_activity,
-    commands.ChildFinished: results.complete_child,
-    commands.EntityAnswered: results.complete_call,
+    commands.ChildCompleted: results.complete_child,
+    commands.EntityCallCompleted: results.complete_call,
     commands.EntityLocked: results.continue_locking,
 }
 

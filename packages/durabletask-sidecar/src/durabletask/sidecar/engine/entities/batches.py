@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from durabletask.protocol import messages, oneofs
 from durabletask.sidecar.engine import ids
-from durabletask.sidecar.engine.commands import EntityAnswered, StartDetached, StartInstance
+from durabletask.sidecar.engine.commands import EntityCallCompleted, StartDetached, StartInstance
 from durabletask.sidecar.engine.failure_details import limit_depth
 from durabletask.sidecar.engine.transition import Stale
 
@@ -123,8 +123,8 @@ def _answer(
     if row.caller is None:
         return
     failure = None if failure is None else limit_depth(failure)
-    answered = EntityAnswered(row.caller.execution_id, row.request_id, result, failure)
-    builder.send(row.caller.instance_id, answered)
+    completed = EntityCallCompleted(row.caller.execution_id, row.request_id, result, failure)
+    builder.send(row.caller.instance_id, completed)
 
 
 def _carry_out(
