@@ -148,7 +148,8 @@ class AsyncTaskHubGrpcClient:
         only one policy: to replace an instance that is COMPLETED, FAILED or TERMINATED.
 
         Raises:
-            InstanceExistsError: An instance already has the id, and `reuse_id_policy` does not replace it.
+            InstanceExistsError: An instance already has the id, and `reuse_id_policy` does not
+                replace it.
             UnsupportedOperationError: The engine does not have such a policy.
         """
         flow = self._flows.instances.schedule(
