@@ -1,4 +1,4 @@
-"""Either client over a transport that plays a script, so that one test body serves both."""
+"""Either client over a scripted transport, so that one test body serves both."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A hub in memory: turns decisions into events, so that whole orchestrations run in a test.
+"""A fake engine in memory: turns decisions into events, so that a test runs orchestrations.
 
-By default each turn is decided twice, by a machine that lives on and by one built anew from
-history, and both must decide the same. User code then runs twice as often: a test that counts
-its calls asks for one of the two.
+By default each turn is decided twice, by a machine that is kept and by one built anew from
+history, and both must decide the same. User code then runs twice as often: a test that counts its
+calls chooses one of the two.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A client and a worker of nobody's SDK that speaks Dapr's dialect."""
+"""A client and a worker that speak Dapr's dialect in raw messages."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Engine and store without a network: a hub whose time, ids and worker a test drives.
+"""Engine and store without a network: a test drives time, ids and the worker.
 
-Everything takes the way through the committer, as in the sidecar; only leases are missing.
+Everything goes through the committer, as in the sidecar; only leases are missing.
 """
 
 from __future__ import annotations

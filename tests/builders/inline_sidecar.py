@@ -1,8 +1,8 @@
 """Whole orchestrations over a store, in one thread: sidecar and SDK without a network.
 
-What happens next follows from what is committed and from nothing else: activities first, then
-turns, then the client's next call, and time passes only when all is at rest. So a run that is
-cut short and taken up again over the same store has to end like one that never was.
+What happens next follows only from what is committed: activities first, then turns, then the
+client's next call; time passes only when nothing else can happen. So a run that is interrupted
+and continued over the same store must end like one that was not.
 """
 
 from __future__ import annotations

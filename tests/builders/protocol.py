@@ -1,8 +1,8 @@
-"""Both vendors' contracts, messages of theirs made from them, and random messages of ours.
+"""Both vendors' contracts, messages made from them, and random messages of ours.
 
 A vendor's messages are built from its contract by protobuf's own implementation, in a pool of
-their own: an oracle that shares nothing with the codec. `Vendor.of` carries a message of ours
-over field by field and by name, so that numbers and bytes are left to be compared.
+their own: an oracle that shares nothing with the codec. `Vendor.of` copies a message of ours
+field by field and by name, so that numbers and bytes are compared.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Credentials that tell what they were asked, time that tests turn, and a server that listens."""
+"""Recorded credentials, a clock that tests control, and a server that records its calls."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A sidecar under test, and strangers that talk to it in raw protocol messages.
+"""A sidecar under test, and a client and worker that talk to it in raw protocol messages.
 
-`Peer` is a client and a worker of nobody's SDK: it sends what a test tells it to send.
+`Peer` is part of no SDK: it sends what a test tells it to send.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Transports that play a script, and a real gRPC server with handlers for raw bytes."""
+"""Scripted transports, and a real gRPC server with handlers for raw bytes."""
 
 from __future__ import annotations
 

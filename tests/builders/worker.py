@@ -1,4 +1,4 @@
-"""A sidecar that plays a test's script, a clock that tests turn, and work items."""
+"""A scripted sidecar, a clock that tests control, and work items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A host between a scripted sidecar and a test's functions."""
+"""A worker host between a scripted sidecar and a test's functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold an engine to the conformance checklist, and write down how it did.
+"""Test an engine against the conformance checklist, and write down the results.
 
 hatch run conformance                                  our sidecar; writes the page in docs/
 hatch run conformance --engine-address localhost:4001  another engine; prints the page

@@ -1,7 +1,7 @@
-"""The conformance checklist: what every engine of the protocol must be able to show.
+"""The conformance checklist: what every engine of the protocol must do.
 
-Each item is tested by tests that are marked with its number, or is listed below with the reason
-why it has none. The texts name no engine.
+Each item is tested by the tests that are marked with its number, or is listed below with the
+reason why it has none. The texts name no engine.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Read from the contract's tests which items of the checklist each of them proves.
 
-From their source, not from what pytest collects: a test that could not be collected must
-appear as one that failed.
+From their source, not from what pytest collects: a test that could not be collected must appear
+as one that failed.
 """
 
 from __future__ import annotations

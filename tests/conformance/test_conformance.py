@@ -1,4 +1,4 @@
-"""The checklist and the contract agree, and the page that is made of both tells the truth."""
+"""The checklist and the contract agree, and the page made of both shows the results."""
 
 from __future__ import annotations
 

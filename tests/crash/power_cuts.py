@@ -1,7 +1,7 @@
-"""Scenarios over a file that the power fails at, and what is to be seen afterwards.
+"""Scenarios over a file with a power failure at one commit, and what is found afterwards.
 
-The cut leaves the file as it is at that moment, with its write-ahead log and without any
-closing. A new sidecar opens a copy of that, and knows nothing else.
+The power failure leaves the file as it is at that moment, with its write-ahead log and without
+any closing. A new sidecar opens a copy of that, and nothing else.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Whatever commit the power fails at, real orchestrations end as if it had not failed.
+"""Whichever commit the power fails at, real orchestrations end as if it had not failed.
 
-`hatch run prove crashes` counts the points.
+`hatch run prove crashes` counts the crash points.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A sidecar that is killed under a load of every kind, and workers with it; the short version.
-
-`hatch run prove kills` kills a hundred times.
-"""
+"""A short version of `hatch run prove kills`: sidecar and workers are killed under load."""
 
 from __future__ import annotations
 

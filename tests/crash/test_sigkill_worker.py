@@ -1,7 +1,7 @@
-"""A worker that is killed takes nothing with it but the activity it was in.
+"""A killed worker loses nothing but the activity that it was running.
 
-The worker runs in a process of its own: this file, run as a program. It writes down
-every activity that it begins, in a journal that outlives it.
+The worker runs in a process of its own: this file, run as a program. It records every activity
+that it begins in a journal on disk.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Play our SDK on every engine, and other SDKs on ours, and write down how it went.
+"""Run our SDK on every engine, and other SDKs on ours, and write down the results.
 
 hatch run engines    writes docs/engines.md
 """

@@ -1,7 +1,4 @@
-"""What the SDKs of others are asked for on our sidecar.
-
-`tests/interop/test_strangers.py` plays it.
-"""
+"""The scenarios that `tests/interop/test_strangers.py` runs with the SDKs of others."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What durabletask-go does in another way than ours, and its users feel: what exactly.
+"""Differences of durabletask-go that its users notice: what exactly they notice.
 
-Of each, first what is so on ours. A test here that fails on durabletask-go may tell that a
-defect of it is mended. `docs/engines.md` shows them.
+Of each, first what our engine does. A test here that fails on durabletask-go may mean that its
+defect is mended. `docs/engines.md` shows them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The page of the engines says what the interop tests claim, and every claim has its test."""
+"""The page `docs/engines.md` says what the interop tests claim, and every claim has its test."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The official SDK's client and worker, unchanged, on our sidecar.
 
 The scenarios are in `tests/interop/official`: each is a claim, asserted there with the official
-API. All of them are played at once by one process on our sidecar, and by another on the SDK's
-own in-memory backend, to know what its worker says there.
+API. One process runs all of them on our sidecar, and another on the SDK's own in-memory backend,
+to know what its worker logs there.
 """
 
 from __future__ import annotations

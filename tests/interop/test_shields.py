@@ -1,4 +1,4 @@
-"""What durabletask-go does in another way than ours, and our SDK does not let its users feel.
+"""Differences of durabletask-go that our SDK hides from its users.
 
 The same claims on both engines. `docs/engines.md` says of each what durabletask-go does.
 """

@@ -1,4 +1,4 @@
-"""Where it can be read what durabletask-go does."""
+"""Links to the source of durabletask-go that explains a difference."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
-"""Hold what is found against what was promised: what was told, done, and recorded must agree.
+"""Check what was found after a run against what clients and activities recorded during it.
 
-    started     every acknowledged start is an instance that has completed, once told so for good
-    strangers   no instance that nobody asked for
-    results     each task's result is an effect of that very task, and no effect counts twice
-    outputs     hold each result of the history, once, and as many as the kind has
-    events      each acknowledged one was raised once, none that nobody sent
-    children    each has the parent that asked for it, and ended as the parent was told
-    entities    each move was made once, and nobody holds a lock or waits
+    started     every acknowledged start is an instance that has completed
+    strangers   there is no instance that nobody started
+    results     each task's result is an effect of that task, and no effect counts twice
+    outputs     contain each result of the history once, and as many as the kind has
+    events      each acknowledged event was raised once; nobody else sent one
+    children    each has the parent that started it, and ended as the parent was told
+    entities    each change was made once, and nobody holds a lock or waits for one
 
-Independent of the engine: what goes in was written down by clients and activities, or read
-through a client; `histories.py` adds the rules for a history by itself.
+Independent of the engine: its input was recorded by clients and activities, or read through a
+client. `histories.py` adds the rules for a single history.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What activities really did: a log that they append to, and that outlives its writer.
+"""The effects of activities: a log that they append to, and that survives their process.
 
-A line is on the disk before the activity returns, so no result can exist whose effect is not
-in the log. The other way round there may be more effects than results: an activity whose
-worker or sidecar was killed is carried out again.
+A line is on the disk before the activity returns, so no result can exist whose effect is not in
+the log. There may be more effects than results: an activity whose worker or sidecar was killed
+runs again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A sidecar, its workers and a client, each in a process of its own, in a folder of their own."""
+"""A sidecar, its workers and a client for a load test, each in a process of its own."""
 
 from __future__ import annotations
 

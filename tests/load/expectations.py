@@ -1,9 +1,9 @@
-"""What clients asked for and what they were told: the promises that histories must keep.
+"""What clients asked for and what they were told, from which follows what must be found.
 
-answer    what the client knows                         what must be found afterwards
---------  --------------------------------------------  -----------------------------
-TOLD      the sidecar acknowledged it                   exactly one
-UNKNOWN   the call failed, and may have been carried out  none or one
+answer    what the client knows                           what must be found afterwards
+--------  ----------------------------------------------  -----------------------------
+TOLD      the sidecar acknowledged it                     exactly one
+UNKNOWN   the call failed; it may have been carried out   none or one
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""The rules that one history must keep by itself, whatever the orchestration is.
+"""The rules that every single history must keep, whatever the orchestration is.
 
-    begins    an OrchestratorStarted, then the only ExecutionStarted
-    turns     whose clocks never go back
-    asks      a task, timer, child, call or lock is asked for once, or once more after it failed
-    answers   follow what was asked for, once each, and a timer's not before it is due
-    ends      the only ExecutionCompleted, and nothing after it; nothing asked for is left open
+    begins    with OrchestratorStarted, then the only ExecutionStarted
+    turns     their clocks never go back
+    asks      a task, timer, child, call or lock is requested once, or once more after it failed
+    answers   follow the request, once each, and a timer's not before it is due
+    ends      with the only ExecutionCompleted, and nothing requested is left open
 
-The last half-line holds for orchestrators that await all that they ask for, as those here do.
+The last rule holds for orchestrators that await everything they start, as those here do.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What is found afterwards: every instance with its history, every entity, every effect.
+"""What is found after a run: every instance with its history, every entity, every effect.
 
-All of it is read through a client, as users would read it.
+Everything is read through a client, as users would read it.
 """
 
 from __future__ import annotations

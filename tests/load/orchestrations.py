@@ -1,10 +1,9 @@
-"""What runs under load: one orchestrator a kind of work, and the entities that they share.
+"""What runs under load: one orchestrator for each kind of work, and the entities they share.
 
-Every activity returns the id of an effect that it has had on the world (`effects.py`), and
-every orchestrator returns the effects, in their order, that it was told of. So whoever reads
-the outputs and histories afterwards can say of each result where it came from, whether it
-counts twice, and whether one is missing. All tasks are awaited: of an orchestration that has
-completed nothing may be left open.
+Every activity returns the id of its effect (`effects.py`), and every orchestrator returns the
+effects in their order. So a reader of the outputs and histories can say of each result where it
+came from, whether it counts twice, and whether one is missing. All tasks are awaited: nothing may
+be left open by an orchestration that has completed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Count what clients are told, so that others can act at a moment of the run, not of the day."""
+"""Count what clients are told, so that others can act at a point of the run, not of the clock."""
 
 from __future__ import annotations
 

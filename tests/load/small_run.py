@@ -1,4 +1,4 @@
-"""Histories and expectations of a small run in which all went well, for tests to spoil."""
+"""Histories and expectations of a small run without violations, for tests to change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with what is found, in three words."""
+"""How a promise can be broken: lost, doubled or wrong."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""A program that is a number of workers, to be killed.
+"""A program that runs a number of workers, to be killed.
 
     python -m tests.load.worker_program ADDRESS FOLDER NAME WORKERS
 
-Its activities write their effects into the folder. For each line on its input it prints how
-many of its workers have a stream of work items; it ends with its input, so that none is left
-behind when whoever started it dies.
+Its activities write their effects into the folder. For each line on its input it prints how many
+of its workers have a stream of work items. It ends with its input, so that none is left when the
+process that started it dies.
 """
 
 from __future__ import annotations

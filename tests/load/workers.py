@@ -1,4 +1,4 @@
-"""Workers in a process of their own, which can be killed and come back."""
+"""Workers in a process of their own, which can be killed and started again."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Clients that start orchestrations of every kind, and write down what they are told.
+"""Clients that start orchestrations of every kind and record what they are told.
 
-Whatever fails for want of a sidecar is tried again. What must not be asked twice (an event, a
-signal) is not: the expectations keeps that one as unknown, and the next has another id.
+A call that fails because there is no sidecar is repeated. What must not be sent twice (an event,
+a signal) is not repeated: the expectations keep it as unknown, and the next has another id.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Workload:
         self._running = [asyncio.create_task(run()) for _ in range(at_once)]
 
     async def settle(self, patience: float) -> None:
-        """Let all errands come to their end; those that do not within `patience` are given up.
+        """Let all errands finish; those that do not within `patience` are cancelled.
 
         What these waited for is then found not to have happened.
         """

@@ -1,9 +1,8 @@
-"""A whole sidecar but for gRPC, whose store can die at a commit, and its workers' streams.
+"""A whole sidecar without gRPC, whose store can fail or crash at a commit, and its workers.
 
 Committer, group commit, dispatcher, leases and completions are the real ones, on an event loop
-that runs only while a test lets it; work items and answers are the bytes and messages of the
-wire. When the store dies, everything in memory is gone, and the next life begins with what
-the store holds.
+that runs only while a test lets it; work items and answers are encoded messages. When the store
+crashes, everything in memory is gone, and the next sidecar starts with what the store holds.
 """
 
 from __future__ import annotations

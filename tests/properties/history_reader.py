@@ -1,4 +1,4 @@
-"""What a history says was asked for and answered, told anew: a second opinion on the engine."""
+"""What a history says was requested and answered: computed independently of the engine."""
 
 from __future__ import annotations
 

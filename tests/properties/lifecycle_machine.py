@@ -1,7 +1,7 @@
-"""Lead a sidecar through whatever may happen to it, and hold it against the model all the time.
+"""A state machine that does to a sidecar whatever may happen, and compares it with the model.
 
-Whatever happens is one commit, or one accident. After each, what is stored, what waits and what the
-workers hold must be what the model says; in the end all is given back and nothing is left.
+Each step is one commit or one crash. After each, what is stored, what waits and what the workers
+hold must be what the model says. In the end everything is purged, and nothing may be left.
 """
 
 from __future__ import annotations

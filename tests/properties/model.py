@@ -1,8 +1,8 @@
-"""What the sidecar promises, in the fewest words: a model to hold it against.
+"""A model of what the sidecar promises, as short as possible, to compare it with.
 
-Everything is in plain dicts and lists, every rule is told once, and nothing is fast: no
-deltas, no rows, no messages. Events are tuples whose first element says what they are. What
-one instance has to tell another waits in one queue, and is told before the command is over.
+Everything is in plain dicts and lists, every rule is stated once, and nothing is fast: no deltas,
+no rows, no messages. Events are tuples whose first element is their kind. What one instance has
+to tell another waits in one queue, and is delivered before the command is over.
 """
 
 from __future__ import annotations

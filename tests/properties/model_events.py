@@ -1,4 +1,4 @@
-"""The sidecar's messages in the words of the model, and the model's in the sidecar's."""
+"""Translate the sidecar's events into the model's, and the model's actions into the sidecar's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draw some things more often than others."""
+"""Hypothesis strategies that several property tests share."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A sidecar does what the model says, whatever happens, over memory and over a file.
+"""A sidecar does what the model says, whatever happens, in memory and on a file.
 
-`hatch run prove model` leads many more of these lives, and another seed's every time.
+`hatch run prove model` runs many more examples, with another seed every time.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.properties.lifecycle_machine import LifecycleMachine, LifecycleMachineOnFile
-from tests.prove.model import lead
+from tests.prove.model import run_examples
 
 SEED = 6
 
@@ -17,4 +17,4 @@ SEED = 6
     "machine", [LifecycleMachine, pytest.param(LifecycleMachineOnFile, marks=pytest.mark.slow)]
 )
 def test_a_sidecar_differs_from_the_model_in_nothing(machine: type[LifecycleMachine]) -> None:
-    lead(machine, SEED, examples=30)
+    run_examples(machine, SEED, examples=30)

@@ -1,4 +1,4 @@
-"""Two sidecars live the same life, and what must hold holds after every single commit.
+"""Two sidecars receive the same commands, and the invariants hold after every single commit.
 
 One keeps everything in memory. The other keeps nothing but a file, which is closed and opened
 again now and then. Callers and workers do anything, several things in one commit included.

@@ -1,4 +1,4 @@
-"""Whatever happens, also when commits fail and the power does: living instances are counted."""
+"""The count of live instances is right, also after commits that fail and after crashes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Try to make the sidecar lose something, do something twice or fall over; print a table.
+"""Try to make the sidecar lose something, do something twice or crash; print a table.
 
-hatch run prove                  everything; writes docs/internals/proof.md when all of it holds
-hatch run prove model crashes    these parts only
+hatch run prove                  every suite; writes docs/internals/proof.md when all of it holds
+hatch run prove model crashes    these suites only
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _rows(name: str, suite: Suite, options: Options) -> Iterator[Row]:
             yield each
     except Exception as error:
         traceback.print_exc()
-        yield Row("came to its end", type(error).__name__, holds=False)
+        yield Row("did not finish", type(error).__name__, holds=False)
 
 
 def _parser(known: Mapping[str, Suite]) -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""What atheris runs: the claims about the codec, on data that reaches ever more of its code.
+"""What atheris runs: the claims about the codec, on inputs that reach more and more of its code.
 
 The arguments are libFuzzer's. Runs in an environment of its own, see `codec`.
 """

@@ -1,9 +1,9 @@
-"""Backups taken while orchestrations are started, checked, and started on.
+"""Backups that are taken under load, checked, and started on.
 
-A sidecar in a process of its own, with full synchronisation, has thirty orchestrations a
-second to do. At moments that chance picks, the command `backup` is run beside it. Afterwards
-each backup is checked, a sidecar is started on it, and all that was acknowledged before its
-begin has to be there and to end.
+A sidecar in a process of its own, with full synchronisation, is given thirty orchestrations a
+second. At random moments the command `backup` runs beside it. Afterwards each backup is checked,
+a sidecar is started on it, and everything that was acknowledged before the backup began must be
+there and complete.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The codec under a coverage-guided fuzzer: no bytes break it, and none are read in two ways.
 
 The fuzzer, atheris, has wheels for Linux only and an environment of its own, made on first use
-as those of the peers are. Where it cannot be had the part says so, and holds only where peers
-are not required.
+like those of the peers. Where it is not available a row says so, and holds only where peers are
+not required.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def prove(options: Options) -> Iterator[Row]:
         python = environment()
     except UnavailableError as error:
         reason = str(error).strip().splitlines()[-1][:60]
-        yield Row(f"left out, {_ATHERIS} is not to be had here", reason, not are_required())
+        yield Row(f"left out, {_ATHERIS} is not available here", reason, not are_required())
         return
     found = fuzz(python, options.seed, f"-max_total_time={options.fuzz_seconds:.0f}")
     yield Row(f"inputs tried, seed {options.seed}", str(found.inputs), found.inputs > 0)

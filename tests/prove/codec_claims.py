@@ -1,9 +1,9 @@
 """What the codec promises about bytes that anybody may have sent.
 
-Reading them raises DecodeError or gives a message. That message can be written in every
-dialect; what was written in its own, or in the native one as our engine stores it, is read as
-the same message. (Where a number of those that only Dapr has was not read, the native one does
-read it: so what comes back from Microsoft's workers has lost nothing.)
+Reading them raises DecodeError or returns a message. That message can be written in every
+dialect; what was written in its own, or in the native one as our engine stores it, is read as the
+same message. (A number that only Dapr has and that was not read is read by the native dialect: so
+what comes back from Microsoft's workers has lost nothing.)
 """
 
 from __future__ import annotations

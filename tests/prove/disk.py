@@ -1,6 +1,6 @@
 """The disk: full, slow, read-only, a file cut short, damaged, gone, or of a newer version.
 
-Each is one clear error, loses nothing that was acknowledged, and is over when its cause is.
+Each is one clear error, loses nothing that was acknowledged, and ends with its cause.
 """
 
 from __future__ import annotations

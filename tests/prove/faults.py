@@ -1,8 +1,8 @@
-"""Planted faults: one changed line of the sidecar each, which the model checking has to find.
+"""Planted faults: one changed line of the sidecar each, which the model checking must find.
 
-Each is planted in a copy of the sources, and a process of its own leads lives over that copy
-until one differs from the model. A copy without a fault goes first: what differs there has
-another reason, and would be found in every other copy too.
+Each is planted in a copy of the sources, and a process of its own runs the state machine over
+that copy until it differs from the model. A copy without a fault goes first: a difference there
+has another cause, and would be found in every other copy too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NAME = "faults"
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "packages" / "durabletask-sidecar" / "src"
 
-# Lives over the copy without a fault; the model checking itself leads many more.
+# Examples over the copy without a fault; the model checking itself runs many more.
 _FEW = 10
 
 
@@ -44,7 +44,7 @@ def prove(options: Options) -> Iterator[Row]:
         nothing_found,
     )
     found = 0
-    # The lives are led by a processor each.
+    # Each copy is checked by a processor of its own.
     with ThreadPoolExecutor(max_workers=2) as processes:
         tried = processes.map(lambda fault: is_found(fault, options), FAULTS)
         for number, (fault, was_found) in enumerate(zip(FAULTS, tried, strict=True), start=1):
@@ -59,7 +59,7 @@ def prove(options: Options) -> Iterator[Row]:
 
 
 def is_found(fault: Fault | None, options: Options) -> bool:
-    """Whether a life over a copy of the sources with that fault differs from the model.
+    """Whether a run over a copy of the sources with that fault differs from the model.
 
     Raises RuntimeError when no life could be led.
     """

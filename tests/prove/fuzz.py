@@ -1,7 +1,7 @@
-"""Random bytes, spoiled requests and absurd answers, over every method of the protocol.
+"""Random bytes, corrupted requests and absurd answers, over every method of the protocol.
 
-The sidecar may refuse them or do what they say. It must not fall over, find a defect in
-itself, keep a lease that nobody holds, or be of no use afterwards.
+The sidecar may refuse them or do what they say. It must not crash, report a defect of its own,
+keep a lease that nobody holds, or stop working afterwards.
 """
 
 from __future__ import annotations
@@ -91,10 +91,10 @@ def prove(options: Options) -> Iterator[Row]:
     yield Row("methods reached", f"{reached}/{len(methods.ALL)}", not found.unreached)
     yield Row(f"requests and answers sent, seed {options.seed}", str(sent), sent > 0)
     yield Row("answers to work handed out", str(found.answers), found.answers > 0)
-    yield Row("refused as a defect of the sidecar's", _told(found.wrong), not found.wrong)
+    yield Row("calls answered as a defect of the sidecar", _told(found.wrong), not found.wrong)
     yield Row("lines in its log", _told(found.logged), not found.logged)
-    yield Row("instances that no worker gets any more", _told(found.stuck), not found.stuck)
-    yield Row("alive afterwards", str(found.is_alive), found.is_alive)
+    yield Row("instances that no worker is given any more", _told(found.stuck), not found.stuck)
+    yield Row("runs afterwards", str(found.is_alive), found.is_alive)
     yield Row("completes an orchestration afterwards", str(found.completes), found.completes)
 
 

@@ -1,4 +1,4 @@
-"""Frames of HTTP/2, as many as a gRPC call needs, for those who then send them wrongly."""
+"""Frames of HTTP/2, as many as a gRPC call needs, for tests that then send them wrongly."""
 
 from __future__ import annotations
 

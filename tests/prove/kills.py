@@ -1,9 +1,9 @@
 """SIGKILL of a real sidecar and of its workers, again and again under a load of every kind.
 
-The sidecar runs with full synchronisation. It is killed when clients have been told a certain
-number of things since the last time, never after a certain time: wherever chance puts that
-moment, others are in the middle of something. Every fourth time a worker process dies with it.
-Afterwards everything is read back and held against what clients were told and activities did.
+The sidecar runs with full synchronisation. It is killed after clients were told a random number
+of things, never after a certain time, so that others are always in the middle of something. Every
+fourth time a worker process is killed with it. Afterwards everything is read back and checked
+against what clients were told and activities did.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Model checking: lives of a sidecar, each command and accident compared with a small model.
+"""Model checking: runs of a sidecar, each command and crash compared with a small model.
 
-python -m tests.prove.model SOURCES SEED EXAMPLES   leads lives of the sidecar in other sources;
-                                                    exit code 3 when they differ from the model
+python -m tests.prove.model SOURCES SEED EXAMPLES   checks the sidecar in other sources;
+                                                    exit code 3 when it differs from the model
 """
 
 from __future__ import annotations
@@ -25,40 +25,40 @@ if TYPE_CHECKING:
 
 NAME = "model"
 
-# A life longer than this finds little that it has not found by then.
+# More steps find little that these do not find.
 STEPS = 40
 
-# Not Python's own 1, with which a program ends that could not even begin.
+# Not 1, with which Python ends a program that cannot even start.
 ALIKE, NOT_TRIED, DIFFERENT = 0, 2, 3
 
 
 def prove(options: Options) -> Iterator[Row]:
     from tests.properties.lifecycle_machine import LifecycleMachine, LifecycleMachineOnFile
 
-    for where, lives in (("in memory", LifecycleMachine), ("in a file", LifecycleMachineOnFile)):
+    for where, machine in (("in memory", LifecycleMachine), ("in a file", LifecycleMachineOnFile)):
         examples = options.examples // 2
         before = LifecycleMachine.compared
-        differs = _differs(lives, options.seed, examples)
+        differs = _differs(machine, options.seed, examples)
         compared = LifecycleMachine.compared - before
         figure = f"{examples} ({compared} comparisons)"
         holds = compared > 0 and not differs
-        yield Row(f"lives {where}, none of which differs from the model", figure, holds)
+        yield Row(f"runs {where}, all of which agree with the model", figure, holds)
 
 
 def _differs(machine: type[LifecycleMachine], first: int, examples: int) -> bool:
-    """Whether one of the lives does; what it did is printed."""
+    """Whether one of the runs differs from the model; its steps are printed."""
     try:
-        lead(machine, first, examples)
+        run_examples(machine, first, examples)
     except Exception:
         traceback.print_exc()
         return True
     return False
 
 
-def lead(
+def run_examples(
     machine: type[LifecycleMachine], first: int, examples: int, *, shrinks: bool = True
 ) -> None:
-    """Lead so many lives; raises what the first that differs raises, shrunk if wished."""
+    """Run so many examples; raises what the first that differs raises, shrunk if wished."""
     phases = [Phase.generate, Phase.shrink] if shrinks else [Phase.generate]
     run_state_machine_as_test(
         seed(first)(type("SeededMachine", (machine,), {})),
@@ -83,7 +83,7 @@ def main(sources: str, first: str, examples: str) -> int:
         print(f"this would check {sidecar.__path__[0]}, not the sidecar in {sources}")
         return NOT_TRIED
     try:
-        lead(LifecycleMachine, int(first), int(examples), shrinks=False)
+        run_examples(LifecycleMachine, int(first), int(examples), shrinks=False)
     except Exception as error:
         print(f"{type(error).__name__}: {error}")
         return DIFFERENT

@@ -1,7 +1,7 @@
 """The network and the clock: frames cut short, silence, peers that do not read, time that jumps.
 
-Each is survived: afterwards a plain client and a plain worker get an orchestration through, and
-nothing of the peers that misbehaved is left.
+The sidecar survives each: afterwards a plain client and a plain worker complete an orchestration,
+and nothing of the peers that misbehaved is left.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Faults to plant: one line of the sidecar each, and what breaks with it.
+"""Faults to plant: one line of the sidecar each, and what it breaks.
 
-Each line stands exactly once in its file, as it is written here but for the indentation;
-where it does not any more, the list is out of date and says so.
+Each line stands exactly once in its file, as it is written here except for the indentation; if
+not, the list is out of date and the error says so.
 """
 
 from __future__ import annotations

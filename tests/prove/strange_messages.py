@@ -1,7 +1,7 @@
-"""Messages that fit the contract and mean nothing good, and bytes that nearly fit it.
+"""Messages that fit the contract and make no sense, and bytes that nearly fit it.
 
-A seed decides everything. The ids and names come from a few that exist and some that must not,
-so that what is asked for is often there.
+The seed decides everything. Ids and names come from a few that exist and some that must not, so
+that many requests meet something that exists.
 """
 
 from __future__ import annotations

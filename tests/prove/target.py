@@ -1,4 +1,4 @@
-"""A sidecar in a process of its own, to be attacked, and what can be seen of it from outside."""
+"""A sidecar in a process of its own as the target of attacks, and what is visible from outside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The proof about backups, in short; and that it can fail."""
+"""A short version of the suite `backups`; and that it can fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The codec's promises on strange and on spoiled bytes; and that a broken one would be seen."""
+"""The codec's promises on strange and on corrupted bytes; and that a broken one is found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `hatch run prove` tries with the disk, once."""
+"""Each case of the suite `disk`, once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fuzzer over every method, briefly; and that it would see what it looks for."""
+"""A short version of the suite `fuzz`; and that it finds what it looks for."""
 
 from __future__ import annotations
 

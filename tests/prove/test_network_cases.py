@@ -1,4 +1,4 @@
-"""What `hatch run prove` tries with the network and the clock, once."""
+"""Each case of the suite `network`, once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The frame of `hatch run prove`: what it makes of what the parts say."""
+"""The table and the page of `hatch run prove`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.prove.__main__ import main
 from tests.prove.page import holds, page
 from tests.prove.suites import Row, suites
 
-GOOD = Row("lives led", "1000", holds=True)
+GOOD = Row("examples run", "1000", holds=True)
 BAD = Row("acknowledged and lost", "1", holds=False)
 
 
@@ -28,7 +28,7 @@ def test_a_suite_without_rows_has_proved_nothing() -> None:
 def test_the_page_names_the_part_the_figure_the_verdict_and_the_seed() -> None:
     text = page(42, {"model": [GOOD], "kills": [BAD]})
 
-    assert "| model | lives led | 1000 | yes |" in text
+    assert "| model | examples run | 1000 | yes |" in text
     assert "| kills | acknowledged and lost | 1 | **NO** |" in text
     assert "--seed 42" in text
 

@@ -233,7 +233,7 @@ async def test_a_turn_of_an_instance_that_gave_way_is_not_offered_any_more() -> 
     assert fixture.committer.lookups == 0
 
 
-async def test_a_new_instance_need_not_sit_out_the_pause_of_the_old_one() -> None:
+async def test_a_new_instance_need_not_wait_for_the_delay_of_the_old_one() -> None:
     fixture = HostFixture()
     await fixture.start()
     worker = fixture.worker()

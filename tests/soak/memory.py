@@ -1,9 +1,9 @@
-"""Decide whether a process keeps growing, from what it held at even steps of its work.
+"""Decide whether a process keeps growing, from its memory at even steps of its work.
 
-The first third of the samples is warm-up: caches fill, and the allocator finds its size. The
-rest is cut in two. Memory goes on growing if the median of the last half exceeds that of the
-first by more than a fiftieth, and by more than two MiB, which an allocator may hold for no
-reason. Of 2,000 orchestrations watched, four KiB kept of each would be found.
+The first third of the samples is warm-up: caches fill, and the allocator finds its size. The rest
+is cut in two. Memory keeps growing if the median of the last half exceeds that of the first by
+more than a fiftieth and by more than two MiB, which an allocator may hold for no reason. With
+2,000 orchestrations watched, a leak of four KiB for each would be found.
 """
 
 from __future__ import annotations

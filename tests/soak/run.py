@@ -1,10 +1,10 @@
 """Keep a sidecar busy for a while, and kill it and its workers now and then.
 
-    first three fifths   sidecar and worker processes are killed, at moments of the run's progress
+    first three fifths   sidecar and worker processes are killed, at points of the run's progress
     last two fifths      nothing is killed; memory is read at even steps of the progress
 
-A stretch ends when its share of the orchestrations has ended, or its share of the time is
-over. A killed sidecar begins anew with an empty memory, so only the last stretch can tell.
+A stretch ends when its share of the orchestrations has ended or its share of the time is over.
+A killed sidecar starts with an empty memory, so only the last stretch can show growth.
 """
 
 from __future__ import annotations

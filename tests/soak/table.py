@@ -1,4 +1,4 @@
-"""Say what came of a soak, line by line."""
+"""The results of a soak as rows of a table."""
 
 from __future__ import annotations
 

@@ -391,15 +391,15 @@ async def test_an_instance_comes_back_to_the_worker_that_knows_it() -> None:
             await items.opened()
         for instance_id in ("a", "b"):
             await peer.start(instance_id=instance_id)
-        homes: dict[str, Items] = {}
+        last_workers: dict[str, Items] = {}
         for items in workers:
             turn = await items.next()
-            homes[turn.orchestrator_request.instance_id] = items
+            last_workers[turn.orchestrator_request.instance_id] = items
             await peer.decide(turn)
 
         for instance_id in ("b", "a", "a", "b"):
             await peer.raise_event("go", to=instance_id)
-            turn = await homes[instance_id].next()
+            turn = await last_workers[instance_id].next()
             assert turn.orchestrator_request.instance_id == instance_id
             await peer.decide(turn)
 

@@ -210,7 +210,7 @@ async def test_a_busy_home_does_not_hold_an_instance_up(fixture: DispatcherFixtu
     await received(first)
     await received(second)
 
-    # Home of "a" and "c" is the first worker, which is busy with "c".
+    # The first worker had the last turns of "a" and "c", and is busy with "c".
     fixture.offer(turn("a"))
 
     assert await received(second) == ["a#4"]
@@ -343,15 +343,15 @@ async def test_work_that_keeps_being_abandoned_comes_back_more_and_more_slowly(
 ) -> None:
     worker = fixture.worker()
     fixture.offer(turn("a"))
-    pauses = []
+    delays = []
     for number in range(1, 12):
         fixture.abandon(f"a#{number}")
         due = fixture.clock.next_alarm()
-        pauses.append(due - fixture.clock.now() if due else timedelta(0))
-        fixture.clock.advance(pauses[-1])
+        delays.append(due - fixture.clock.now() if due else timedelta(0))
+        fixture.clock.advance(delays[-1])
         await asyncio.sleep(0)
 
-    assert [pause.total_seconds() for pause in pauses] == [0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
+    assert [delay.total_seconds() for delay in delays] == [0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
     assert len(await received(worker)) == 12
 
 

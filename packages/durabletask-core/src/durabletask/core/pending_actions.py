@@ -5,7 +5,7 @@ same ids; anything else means that the code changed under a running instance. Th
 of NonDeterminismError.
 
 durabletask-go delivers the answers to one execution also to the next one, and takes one answer
-for each id. If the first action of both had the id 1, a timer of the old execution would end
+for each id. If the first action of both had the id 1, a timer of the old execution would complete
 one of the new. On such engines each execution therefore has ids of its own: a thousand times
 something that follows from its execution id, plus 1, 2, and so on. A history that was written
 otherwise, by another SDK or for another engine, is followed as it is.

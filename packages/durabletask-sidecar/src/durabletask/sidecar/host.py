@@ -45,9 +45,8 @@ class Host:
         self._waiters = ChangeWaiters()
         self._committer = committer
         self._commits = GroupCommit(committer, clock, new_id, self._publish)
-        self.items = WorkItemSource(committer)
         self.dispatcher = Dispatcher(
-            self.items.load,
+            WorkItemSource(committer).load,
             # A lambda, because the completions need the dispatcher first.
             lambda lease, size: self.completions.fail_too_large(lease, size),  # noqa: PLW0108
             clock,

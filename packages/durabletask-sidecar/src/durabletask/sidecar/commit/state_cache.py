@@ -30,8 +30,9 @@ S = TypeVar("S", bound=Sized)
 class StateCache(Generic[S]):
     """States by their keys, read from the store when they are not held.
 
-    Whoever changes a state in place reports it with `measure`. Nothing is dropped but by
-    `evict` and `discard`: the states of a commit are nowhere else until it is stored.
+    Whoever changes a state in place reports it with `measure`. States are dropped only by
+    `discard` and `evict`, neither of which may be called between a change and its commit:
+    until then the changed state is nowhere else.
     """
 
     def __init__(
@@ -62,9 +63,10 @@ class StateCache(Generic[S]):
     def measure(self, keys: Iterable[Key]) -> None:
         """Take note of how large these have become; they are in use again."""
         for key in keys:
+            self._ended.pop(key)
             state = self._states.peek(key)
             if state is not None:
-                self.put(key, state)
+                self._states.put(key, state, state.size, evict=False)
 
     def demote(self, keys: Iterable[Key]) -> None:
         """Take note that these have ended: only the last `most_ended` of them are held."""
