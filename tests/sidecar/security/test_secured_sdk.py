@@ -123,7 +123,7 @@ def test_the_error_of_a_failed_handshake_points_to_tls(
     }
     with (
         TaskHubGrpcClient(host_address=secured, secure_channel=secure[mistake]) as client,
-        pytest.raises(SidecarUnavailableError, match="both sides use TLS"),
+        pytest.raises(SidecarUnavailableError, match="both sides speak TLS"),
     ):
         client.get_orchestration_state("a")
 
