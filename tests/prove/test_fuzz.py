@@ -15,7 +15,7 @@ from durabletask.sidecar.host import Host
 Host.entity = lambda self, hub, entity_id: self.nothing
 """
 _LEAK = """\
-from durabletask.sidecar.leases import Leases
+from durabletask.sidecar.work.leases import Leases
 Leases.held_by = lambda self, stream: []
 """
 

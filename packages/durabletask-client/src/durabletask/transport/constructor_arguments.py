@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
 
+# The metadata that names the task hub, and the hub if there is none.
 _HUB_KEY = "taskhub"
 _DEFAULT_HUB = "default"
 
