@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from durabletask import transport
 from durabletask.transport.limits import ChannelHealth
 
 
@@ -51,3 +52,10 @@ def test_a_threshold_of_zero_keeps_the_channel_for_ever() -> None:
 
     assert not any(renewals(health, ["UNAVAILABLE"] * 100))
     assert not health.has_answered
+
+
+def test_a_program_imports_the_argument_of_a_transport_from_where_it_imports_the_transport() -> (
+    None
+):
+    assert transport.ChannelHealth is ChannelHealth
+    assert "ChannelHealth" in transport.__all__

@@ -55,10 +55,11 @@ class TaskHubGrpcClient:
     "auto". An operation that the engine does not have raises UnsupportedOperationError before
     anything is sent.
 
-    No call waits for ever: waits have a timeout, a purge by conditions takes an hour at most,
-    and every other call ends within 30 seconds; a result in pages takes one call a page. While
-    the sidecar is unreachable, a call that can safely be repeated is repeated for 0.8 seconds,
-    and a wait that had begun for 30; then it raises SidecarUnavailableError.
+    Every call has a limit: waits have a `timeout` (only None waits without one), a purge by
+    conditions takes an hour at most, and every other call ends within 30 seconds; a result in
+    pages takes one call a page. While the sidecar is unreachable, a call that can safely be
+    repeated is repeated for 0.8 seconds, and a wait that had begun for 30; then it raises
+    SidecarUnavailableError.
 
         with TaskHubGrpcClient() as client:
             instance_id = client.schedule_new_orchestration("greet", input="Ada")
@@ -148,7 +149,8 @@ class TaskHubGrpcClient:
         only one policy: to replace an instance that is COMPLETED, FAILED or TERMINATED.
 
         Raises:
-            InstanceExistsError: An instance already has the id, and `reuse_id_policy` does not replace it.
+            InstanceExistsError: An instance already has the id, and `reuse_id_policy` does not
+                replace it.
             UnsupportedOperationError: The engine does not have such a policy.
         """
         flow = self._flows.instances.schedule(

@@ -16,7 +16,7 @@ from durabletask.transport.async_transport import (
     AsyncTransport,
     grpc_async_transport,
 )
-from durabletask.transport.limits import DEFAULT_PATIENCE, DEFAULT_TIMEOUT
+from durabletask.transport.limits import DEFAULT_PATIENCE, DEFAULT_TIMEOUT, ChannelHealth
 from durabletask.transport.sync_transport import (
     ByteStream,
     ClientTransport,
@@ -31,6 +31,7 @@ __all__ = [
     "AsyncClientTransport",
     "AsyncTransport",
     "ByteStream",
+    "ChannelHealth",
     "ClientTransport",
     "Metadata",
     "Transport",

@@ -2,7 +2,7 @@
 
 gRPC carries bytes; our codec encodes and decodes them, in the dialect of the engine at the other
 end. Sends nothing: `async_calls.py` and the file generated from it, `sync_calls.py`, do. The
-rules are in `retry.py`, `health.py`, `engine_detection.py` and `error_mapping.py`.
+rules are in `retry.py`, `limits.py`, `engine_detection.py` and `error_mapping.py`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Each operation takes effect as a whole or not at all: if it fails, the state is as before and
 the actions it asked for are dropped, and the other operations are not affected.
 
-    batch, infos = from_v2(request)        for the newer form of request
+    batch, infos = from_v2(request)  # for the newer form of request
     result = run_batch(batch, registry, settings, now=clock, completion_token=token)
     result.operation_infos = infos
 

@@ -1,9 +1,9 @@
 """The API for authors of entities: small objects with a name, a key and a state.
 
 An entity is a function `(ctx, input)` or a class that inherits from `DurableEntity`. It
-performs one operation at a time, and each takes effect as a whole or not at all. Names, signatures and
-module paths are those of the official SDK. New here: ids can be hashed, and a context can be
-made in a test without an engine.
+performs one operation at a time, and each takes effect as a whole or not at all. Names,
+signatures and module paths are those of the official SDK. New here: ids can be hashed, and a
+context can be made in a test without an engine.
 
 Values and interfaces only; `durabletask.core` runs entities.
 """

@@ -87,10 +87,11 @@ class NonDeterminismError(DurableTaskError):
         self.actual = actual
         self.ended = ended
         super().__init__(
-            f"history records {expected}, but during replay the code {self._did()}. Did the orchestrator change while this "
-            "instance was running, or does it decide by something that is not in its history? "
-            "Check that it takes time, ids and randomness from its context, does no I/O of its "
-            "own, and that changed code is deployed under a new name or version."
+            f"history records {expected}, but during replay the code {self._did()}. Did the "
+            "orchestrator change while this instance was running, or does it decide by something "
+            "that is not in its history? Check that it takes time, ids and randomness from its "
+            "context, does no I/O of its own, and that changed code is deployed under a new name "
+            "or version."
         )
 
     def _did(self) -> str:
@@ -117,7 +118,8 @@ class NotRegisteredError(DurableTaskError, ValueError):
         self.registered = tuple(sorted(registered))
         super().__init__(
             f"A '{name}' {self._kind} was not registered. {self._known()} Register it with "
-            f"{self._added_by}(...) before the worker starts, or correct the name where it is called."
+            f"{self._added_by}(...) before the worker starts, or correct the name where it is "
+            "called."
         )
 
     def _known(self) -> str:

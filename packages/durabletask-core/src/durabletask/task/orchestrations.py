@@ -304,7 +304,8 @@ class OrchestrationContext(ABC):
     def lock_entities(self, entities: Iterable[EntityInstanceId]) -> CompletableTask[EntityLock]:
         """Lock these entities for this orchestration; complete with the lock.
 
-        They are unlocked at the end of the `with` block, and whenever the orchestration ends. RuntimeError for no entities, and inside a critical section.
+        They are unlocked at the end of the `with` block, and whenever the orchestration ends.
+        RuntimeError for no entities, and inside a critical section.
 
         Example:
             with (yield ctx.lock_entities([source, target])):  # or: with await ...

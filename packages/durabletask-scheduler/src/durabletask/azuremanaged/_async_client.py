@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class AsyncDurableTaskSchedulerClient(AsyncTaskHubGrpcClient):
-    """An `AsyncTaskHubGrpcClient` of a task hub at the scheduler, with the same methods.
+    """Manages a task hub at the scheduler, with the methods of `AsyncTaskHubGrpcClient`.
 
         from azure.identity.aio import DefaultAzureCredential
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class DurableTaskSchedulerClient(TaskHubGrpcClient):
-    """An `TaskHubGrpcClient` of a task hub at the scheduler, with the same methods.
+    """Manages a task hub at the scheduler, with the methods of `TaskHubGrpcClient`.
 
         from azure.identity import DefaultAzureCredential
 

@@ -35,7 +35,7 @@ from .network.restarting_server import RestartingServer
 from .operations.logs import drop_grpc_metadata
 from .operations.metrics import Metrics, make_instrumentation
 from .operations.retention import Retention, check_retention
-from .security import Security
+from .security import Security, token_table
 from .service import Service
 from .service.hub_dialects import parse_dialect
 
@@ -328,7 +328,7 @@ def _channel_options(options: SidecarOptions) -> tuple[tuple[str, int], ...]:
 def _certificates(security: Security) -> Certificates | None:
     if security.tls_cert is None or security.tls_key is None:
         return None
-    # Imported only when it is needed, because ssl takes long to load.
+    # Imported only when it is needed, because Python can be built without ssl.
     from .network.certificates import Certificates
 
     return Certificates(security.tls_cert, security.tls_key, security.client_ca)
@@ -337,8 +337,6 @@ def _certificates(security: Security) -> Certificates | None:
 def _tokens(security: Security) -> FileBacked[TokenTable] | None:
     if security.token_file is None:
         return None
-    from .security import token_table
-
     return token_table.load(security.token_file)
 
 

@@ -1,8 +1,7 @@
-"""Admit and run work items of one kind: at most so many at work, and as many waiting.
+"""Admit and run work items of one kind: at most a limit at work, and as many waiting.
 
-A sidecar that respects the limits it was told never fills the queue. When another one
-does, the worker stops reading the stream until there is room, so that work waits where it
-is durable.
+A sidecar that respects the worker's limits never fills the queue. If one does not, the worker
+stops reading the stream until there is room, so that work waits where it is durable.
 
 Everything here runs in the worker's event loop; user code that needs a thread goes to
 `_thread_pool`. A slot is freed when the completion is delivered, not when it is computed:

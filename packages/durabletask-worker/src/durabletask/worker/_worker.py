@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from durabletask.transport import AsyncTransport, Metadata
 
 DEFAULT_GRACE = 30.0
-# The metadata that names the task hub, and the hub of those that name none.
 # About 40 MB of small orchestrations; the bytes of their events are limited separately.
 DEFAULT_MAX_CACHED_ORCHESTRATIONS = 10_000
 

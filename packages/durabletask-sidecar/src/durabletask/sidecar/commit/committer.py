@@ -54,7 +54,7 @@ class Committer:
         self._live_counts = LiveCounts(store.live_counts())
         self._instances: StateCache[Instance] = StateCache(store.load, most_bytes)
         self._entities: StateCache[Entity] = StateCache(store.load_entity, most_bytes)
-        self._told_until: datetime | None = None
+        self._published_until: datetime | None = None
 
     @property
     def reader(self) -> Reader:
@@ -103,20 +103,20 @@ class Committer:
             unit.roll_back()
             raise
         unit.keep()
-        told = unit.notifications(changes)
+        published = unit.notifications(changes)
         self._instances.evict()
         self._entities.evict()
-        return Commit(replies, told)
+        return Commit(replies, published)
 
     def ready(self, now: datetime) -> Notifications:
         """Everything that waits for a worker when the sidecar starts."""
-        self._told_until = now
+        self._published_until = now
         return notifications.of_ready(self._store.due(None, now), self._store.outstanding_tasks())
 
     def due(self, now: datetime) -> Notifications:
         """What has become due since the last call of `ready` or `due`."""
-        found = notifications.of_ready(self._store.due(self._told_until, now))
-        self._told_until = now
+        found = notifications.of_ready(self._store.due(self._published_until, now))
+        self._published_until = now
         return found
 
     def next_due(self, now: datetime) -> datetime | None:

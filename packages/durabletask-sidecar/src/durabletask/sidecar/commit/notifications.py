@@ -142,7 +142,7 @@ def of_ready(due: Iterable[Due], tasks: Iterable[tuple[Key, ScheduledTask]] = ()
 
 
 def _due(key: Key, name: str | None, version: str | None) -> Work:
-    """A turn of an orchestration of this name and version."""
+    """The batch of an entity, which has no name here, or the turn of an orchestration."""
     return batch(key) if name is None else turn(key, name, version)
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from durabletask.sidecar.store import Key
 
 
-# Instances that have ended are kept since whoever waited for one asks for its result. Without
+# Instances that have ended are kept because clients that waited for one read its result. Without
 # a limit of their own they would fill the cache long after anybody asks.
 ENDED_KEPT = 1_000
 

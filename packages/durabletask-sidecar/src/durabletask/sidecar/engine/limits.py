@@ -1,7 +1,7 @@
 """Resource limits: how large messages, payloads, histories and queues may become.
 
-Whatever enforces a limit is given the limits as an argument. The error of whoever exceeds
-one always says which limit it is, by how much it was exceeded, and what to do.
+Code that enforces a limit takes the limits as an argument. Its error always says which limit
+is exceeded, by how much, and what to do.
 """
 
 from __future__ import annotations
@@ -70,5 +70,5 @@ DEFAULT = Limits()
 
 
 def error_text(found: str, limit: int, name: str, advice: str) -> str:
-    """The error for whoever exceeds a limit: `found` is the fact, `advice` what to do."""
+    """The text of a limit's error: `found` is the fact, `advice` what to do."""
     return f"{found}; the limit is {limit} ({name}, {flag(name)}). {advice}"

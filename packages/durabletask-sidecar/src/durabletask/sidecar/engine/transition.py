@@ -136,9 +136,6 @@ class Transition(NamedTuple):
         return self.progress is not None or self.removes
 
 
-REMOVED = Transition(removes=True)
-
-
 NOTHING = Transition()
 
 

@@ -1,8 +1,7 @@
 """Serve one page over HTTP, for Prometheus to scrape.
 
 The server runs on the sidecar's event loop, so the page is made without locks. It serves one
-request per connection and closes slow connections: what is busy or broken costs its own
-connection and nothing else.
+request per connection, and closes slow connections and those beyond a limit.
 """
 
 from __future__ import annotations

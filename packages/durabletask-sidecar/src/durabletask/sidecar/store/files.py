@@ -162,8 +162,8 @@ def _check_integrity(connection: sqlite3.Connection, path: Path) -> None:
     ((verdict,),) = connection.execute("PRAGMA quick_check(1)")
     if verdict != "ok":
         # The first lines give the name of the database.
-        complaint = str(verdict).splitlines()[-1]
-        raise StoreError(f"{path} is damaged ({complaint}); {_WHAT_TO_DO}")
+        problem = str(verdict).splitlines()[-1]
+        raise StoreError(f"{path} is damaged ({problem}); {_WHAT_TO_DO}")
 
 
 def _check_writable(connection: sqlite3.Connection, version: int) -> None:
