@@ -171,3 +171,9 @@ def test_importing_loads_neither_grpc_nor_azure_identity():
 )
 def test_a_client_says_the_module_that_users_import_it_from(kind: type) -> None:
     assert kind.__module__ == "durabletask.azuremanaged.client"
+
+
+def test_the_base_classes_can_be_imported_from_where_the_official_module_has_them() -> None:
+    assert vars(client)["TaskHubGrpcClient"] is TaskHubGrpcClient
+    assert vars(client)["AsyncTaskHubGrpcClient"] is AsyncTaskHubGrpcClient
+    assert vars(worker)["TaskHubGrpcWorker"] is TaskHubGrpcWorker

@@ -23,6 +23,7 @@ from tests.builders.engine import HUB, EngineDriver
 from tests.builders.sidecar import complete, serving
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.builders.sidecar import Peer
@@ -303,6 +304,15 @@ class Impatient(io.StringIO):
         return super().write(text)
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    # A process of pytest-xdist ignores SIGINT.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_backup_leaves_no_file(
     source: Path, tmp_path: Path, by: signal.Signals, monkeypatch: pytest.MonkeyPatch

@@ -20,17 +20,32 @@ _DEFAULT_HUB = "default"
 
 
 class HubLogger(logging.LoggerAdapter[logging.Logger]):
-    """Adds the name of the task hub, as `hub`, to the fields of each record."""
+    """Adds the name of the task hub, as `hub`, to the fields of each record.
+
+    A field that the program's own record factory sets keeps the program's value.
+    """
 
     def __init__(self, logger: logging.Logger, hub: str) -> None:
         super().__init__(logger, {"hub": hub})
+        self._factory_and_fields: tuple[Any, frozenset[str]] = (None, frozenset())
 
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
     ) -> tuple[Any, MutableMapping[str, Any]]:
         # LoggerAdapter itself drops the fields of the call before Python 3.13.
-        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        fields = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        present = self._fields_of_records()
+        kwargs["extra"] = {name: it for name, it in fields.items() if name not in present}
         return msg, kwargs
+
+    def _fields_of_records(self) -> frozenset[str]:
+        """The fields that every record has: logging raises KeyError for an `extra` among them."""
+        factory, fields = self._factory_and_fields
+        current = logging.getLogRecordFactory()
+        if factory is not current:
+            fields = frozenset(vars(current("", logging.INFO, "", 0, "", (), None)))
+            self._factory_and_fields = (current, fields)
+        return fields
 
 
 def choose_logger(
