@@ -13,8 +13,7 @@ import atheris  # type: ignore[import-untyped] # only in the environment that th
 
 with atheris.instrument_imports(include=["durabletask.protocol"]):
     from durabletask.protocol import compiler
-
-    from . import codec_claims
+    from tests.prove import codec_claims
 
 
 def _instrumented(source: str, filename: str, mode: str) -> Any:
