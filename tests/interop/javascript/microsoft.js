@@ -24,7 +24,8 @@ async function play(name, address) {
 async function main(address, ...names) {
   const wanted = names.length ? names : Object.keys(scenarios);
   const ends = await Promise.all(wanted.map((name) => play(name, address)));
-  process.stdout.write(JSON.stringify(Object.fromEntries(ends)));
+  // On a busy machine the SDK may begin to reconnect while it is stopped, and then never ends.
+  process.stdout.write(JSON.stringify(Object.fromEntries(ends)), () => process.exit());
 }
 
 main(...process.argv.slice(2));
