@@ -15,6 +15,9 @@ from durabletask.sidecar import Sidecar
 from durabletask.task import OrchestrationContext
 from durabletask.worker import TaskHubGrpcWorker
 
+# Each example is a program of its own, with a sidecar.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("packages/*/README.md"), *ROOT.glob("docs/*.md")])
 

@@ -13,8 +13,7 @@ from tests.prove.model import run_examples
 SEED = 6
 
 
-@pytest.mark.parametrize(
-    "machine", [LifecycleMachine, pytest.param(LifecycleMachineOnFile, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", [LifecycleMachine, LifecycleMachineOnFile])
 def test_a_sidecar_differs_from_the_model_in_nothing(machine: type[LifecycleMachine]) -> None:
     run_examples(machine, SEED, examples=30)

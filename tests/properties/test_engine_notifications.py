@@ -12,6 +12,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -175,6 +176,7 @@ class Player:
         self.submit(to, CompleteTurn(turn, asked))
 
 
+@pytest.mark.slow
 @given(runs)
 def test_who_waits_for_a_child_will_hear_of_it(run: list[Step]) -> None:
     def check(player: Player) -> None:
@@ -190,6 +192,7 @@ def test_who_waits_for_a_child_will_hear_of_it(run: list[Step]) -> None:
     Player().play(run, check)
 
 
+@pytest.mark.slow
 @given(runs)
 def test_notices_alone_tell_of_everything_that_becomes_ready(run: list[Step]) -> None:
     """A dispatcher that only listens never misses what the store holds."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -140,5 +141,5 @@ class LiveCountMachine(RuleBasedStateMachine):
         assert self.hub.committer.live_count(HUB) <= MOST + 2
 
 
-TestLiveCounts = LiveCountMachine.TestCase
+TestLiveCounts = pytest.mark.slow(LiveCountMachine.TestCase)
 TestLiveCounts.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

@@ -14,6 +14,9 @@ from tests.builders.security import ORDERS, TOKENS, Authority, bearer, connected
 if TYPE_CHECKING:
     from pathlib import Path
 
+# Each starts the command as a process.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def files(tmp_path: Path) -> Authority:
