@@ -53,6 +53,8 @@ def what_every_worker_rejects_waits_for_one_that_fits(harness):
     old.use_versioning(strict("1.0", VersionFailureStrategy.REJECT))
     old.start()
     instance_id = harness.start("where", version="2.0")
+    # Both backends must have asked the old one first: the warnings of both are compared.
+    until(lambda: harness.log.warnings)
 
     new = harness.worker(told("by the new one"))
     new.use_versioning(strict("2.0", VersionFailureStrategy.REJECT))
