@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -35,6 +34,7 @@ from .network.restarting_server import RestartingServer
 from .operations.logs import drop_grpc_metadata
 from .operations.metrics import Metrics, make_instrumentation
 from .operations.retention import Retention, check_retention
+from .random_ids import new_id
 from .security import Security, token_table
 from .service import Service
 from .service.hub_dialects import parse_dialect
@@ -212,7 +212,7 @@ class Server:
         self._store = self._given_store or _open(options.path, options.synchronous)
         try:
             committer = Committer(self._store, options.limits)
-            self._host = self._make_host(committer, options.clock or SystemClock(), _new_id)
+            self._host = self._make_host(committer, options.clock or SystemClock(), new_id)
         except BaseException:
             self._store.close()
             raise
@@ -360,7 +360,3 @@ def _open(path: str | PathLike[str] | None, synchronous: str) -> Store:
     from .store.sqlite import SqliteStore
 
     return SqliteStore(path, synchronous=synchronous)
-
-
-def _new_id() -> str:
-    return uuid.uuid4().hex  # noqa: TID251 - the engine takes ids as arguments

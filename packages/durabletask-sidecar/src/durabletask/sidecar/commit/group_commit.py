@@ -93,8 +93,6 @@ class GroupCommit:
         reply before the commit is published, `failed` when the commit failed.
         """
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        # The caller may be cancelled before the commit fails: then nobody retrieves the error.
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._pending.append(_Pending(submission, future, stored, failed))
         self._schedule()
         return future
@@ -223,3 +221,5 @@ def _fail(batch: Sequence[_Pending], error: Exception) -> None:
             pending.future.set_exception(
                 CommitFailedError(f"the sidecar cannot store the change: {error}")
             )
+            # The caller may have gone meanwhile: asyncio would log that nobody retrieved it.
+            pending.future.exception()

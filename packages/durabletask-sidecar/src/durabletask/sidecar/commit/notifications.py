@@ -8,8 +8,8 @@ are made when it is handed out.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from durabletask.sidecar.engine import ids
 from durabletask.sidecar.store import Change
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from durabletask.sidecar.store import Due, EntityChange, Key
 
 
-class Kind(enum.Enum):
+# Strings, because they are in the keys of dicts: an ordinary member is hashed by Python code.
+class Kind(enum.StrEnum):
     """The kinds of work items; workers have a number of free slots for each."""
 
     TURN = "orchestration"
@@ -29,8 +30,13 @@ class Kind(enum.Enum):
     ENTITY = "entity"
 
 
-class Work(NamedTuple):
-    """One work item to hand to one worker."""
+WorkKey = tuple[Kind, str, str, str]
+LaneKey = tuple[Kind, str, str, str]
+
+
+@dataclass(slots=True)
+class Work:
+    """One work item to hand to one worker; nobody changes it."""
 
     kind: Kind
     hub: str
@@ -41,20 +47,14 @@ class Work(NamedTuple):
     """Names an activity; empty for all else."""
     task_id: int | None = None
     """The orchestrator's action id of an activity."""
+    key: WorkKey = field(init=False)
+    """The same for the same work item, however often it is offered."""
+    lane: LaneKey = field(init=False)
+    """All that filters look at: the same workers accept all work items of one lane."""
 
-    @property
-    def key(self) -> WorkKey:
-        """The same for the same work item, however often it is offered."""
-        return (self.kind, self.hub, self.instance_id, self.task_key)
-
-    @property
-    def lane(self) -> LaneKey:
-        """All that filters look at: the same workers accept all work items of one lane."""
-        return (self.kind, self.hub, self.name, self.version or "")
-
-
-WorkKey = tuple[Kind, str, str, str]
-LaneKey = tuple[Kind, str, str, str]
+    def __post_init__(self) -> None:
+        self.key = (self.kind, self.hub, self.instance_id, self.task_key)
+        self.lane = (self.kind, self.hub, self.name, self.version or "")
 
 
 def turn(key: Key, name: str, version: str | None) -> Work:

@@ -17,6 +17,7 @@ from durabletask.sidecar.engine.transition import ACCEPTED, Accepted, InvalidArg
 from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION
 
 from . import completion_tokens, responses
+from .responses import ResponseChunks
 from .sessions import KnownHistory
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
     from .dispatcher import Dispatcher
     from .leases import Lease
+
+    Committing = asyncio.Future[Reply]
+    """A completion that is being stored. Others may wait for the same: nobody cancels it."""
 
 
 class Completions:
@@ -61,18 +65,25 @@ class Completions:
 
         `lease` is what `find_turn` has found for the response, if the caller has it already.
         """
+        await _stored(self.submit_turn(hub, response, lease))
+
+    def submit_turn(
+        self, hub: str, response: messages.OrchestratorResponse, lease: Lease | None = None
+    ) -> Committing | None:
+        """The same without waiting: None when there is nothing to wait for."""
         if lease is None:
             lease = self.find_turn(hub, response.completion_token, response.instance_id)
         if lease is None or lease.turn is None:
-            return
-        if response.is_partial:
-            lease.chunks.add(response, self._committer.limits)
-            return
-        response = lease.chunks.joined(response, self._committer.limits)
+            return None
+        if response.is_partial or lease.chunks is not None:
+            joined = self._joined(lease, response)
+            if joined is None:
+                return None
+            response = joined
         if response.requires_history and not response.actions and lease.committing is None:
             self._redeliver_with_history(lease)
-            return
-        await self._commit(
+            return None
+        return self._commit(
             lease,
             CompleteTurn(
                 lease.turn,
@@ -83,6 +94,17 @@ class Completions:
                 keeps_status=lease.stream.subscription.is_dapr,
             ),
         )
+
+    def _joined(
+        self, lease: Lease, response: messages.OrchestratorResponse
+    ) -> messages.OrchestratorResponse | None:
+        """The whole response, if this is the last of its chunks."""
+        if lease.chunks is None:
+            lease.chunks = ResponseChunks()
+        if response.is_partial:
+            lease.chunks.add(response, self._committer.limits)
+            return None
+        return lease.chunks.joined(response, self._committer.limits)
 
     def _redeliver_with_history(self, lease: Lease) -> None:
         """Send the turn again with its history, to a worker that has lost its session."""
@@ -99,6 +121,10 @@ class Completions:
         The lease may be over: a worker that finished while its stream broke, or while the
         sidecar restarted, must not do the work a second time.
         """
+        await _stored(self.submit_activity(hub, response))
+
+    def submit_activity(self, hub: str, response: messages.ActivityResponse) -> Committing | None:
+        """The same without waiting: None when there is nothing to wait for."""
         token = response.completion_token
         if token:
             lease = self._find(hub, token)
@@ -107,19 +133,22 @@ class Completions:
                 Kind.ACTIVITY, hub, response.instance_id, response.task_id
             )
         if lease is None:
-            await self._complete_unleased(hub, response)
-        elif lease.work.kind is Kind.ACTIVITY:
-            task_key = lease.work.task_key
-            command = CompleteActivity(task_key, response.result, response.failure_details)
-            await self._commit(lease, command)
+            return self._complete_unleased(hub, response)
+        if lease.work.kind is not Kind.ACTIVITY:
+            return None
+        task_key = lease.work.task_key
+        command = CompleteActivity(task_key, response.result, response.failure_details)
+        return self._commit(lease, command)
 
-    async def _complete_unleased(self, hub: str, response: messages.ActivityResponse) -> None:
+    def _complete_unleased(
+        self, hub: str, response: messages.ActivityResponse
+    ) -> Committing | None:
         task = completion_tokens.task_of(response.completion_token)
         # Anybody can make a token up. It must not reach into another task hub than the caller's.
         if task is None or task.hub != hub:
-            return
+            return None
         command = CompleteActivity(task.key, response.result, response.failure_details)
-        await self._commits.submit(
+        return self._commits.submit(
             Submission(task.hub, task.instance_id, command),
             stored=lambda reply: self._report(Kind.ACTIVITY, command, reply),
         )
@@ -140,16 +169,14 @@ class Completions:
             # Nothing was run. Redelivered at once, it would come back forever.
             self._abandon(lease)
             return ACCEPTED
-        await self._commit(
-            lease,
-            CompleteBatch(
-                lease.batch,
-                result.results,
-                result.actions,
-                result.entity_state,
-                result.failure_details,
-            ),
+        command = CompleteBatch(
+            lease.batch,
+            result.results,
+            result.actions,
+            result.entity_state,
+            result.failure_details,
         )
+        await _stored(self._commit(lease, command))
         return ACCEPTED
 
     def abandon(self, hub: str, kind: Kind, token: str) -> None:
@@ -162,7 +189,7 @@ class Completions:
         if lease.committing is None:
             self._dispatcher.abandon(lease)
 
-    def fail_too_large(self, lease: Lease, size: int) -> asyncio.Future[Reply]:
+    def fail_too_large(self, lease: Lease, size: int) -> Committing:
         """Fail work that its worker cannot receive; sending it would break the stream."""
         failure = responses.too_large(size, lease.stream.subscription.max_message)
         command: Completion
@@ -174,27 +201,27 @@ class Completions:
             command = CompleteActivity(lease.work.task_key, failure=failure)
         return self._submit(lease, command, failed=self._dispatcher.abandon)
 
-    async def _commit(self, lease: Lease, command: Completion) -> None:
-        """Store a completion; a second one waits for the outcome of the first."""
+    def _commit(self, lease: Lease, command: Completion) -> Committing:
+        """Store a completion; a second one has the outcome of the first."""
         if lease.committing is None:
             lease.committing = self._submit(lease, command, failed=self._dispatcher.commit_failed)
-        # A caller that stops waiting must not cancel it for the others.
-        await asyncio.shield(lease.committing)
+        return lease.committing
 
     def _submit(
         self, lease: Lease, command: Completion, *, failed: Callable[[Lease], None]
-    ) -> asyncio.Future[Reply]:
+    ) -> Committing:
+        leased = _LeasedCompletion(lease, command, self._note_stored, failed)
         return self._commits.submit(
             Submission(lease.work.hub, lease.work.instance_id, command),
-            stored=lambda reply: self._stored(lease, command, reply),
-            failed=lambda: failed(lease),
+            stored=leased.stored,
+            failed=leased.failed,
         )
 
     def _report(self, kind: Kind, completion: Completion, reply: Reply) -> None:
         if isinstance(reply, Accepted):
             self.instrumentation.work_completed(kind.value, completion)
 
-    def _stored(self, lease: Lease, completion: Completion, reply: Reply) -> None:
+    def _note_stored(self, lease: Lease, completion: Completion, reply: Reply) -> None:
         self._report(lease.work.kind, completion, reply)
         is_accepted = isinstance(reply, Accepted)
         if lease.turn is not None and is_accepted and lease.stream.subscription.keeps_sessions:
@@ -213,3 +240,33 @@ class Completions:
             sessions.record(work.instance_id, turn.execution_id, known)
         else:
             sessions.forget(work.instance_id)
+
+
+class _LeasedCompletion:
+    """A completion that is being stored, and what is done when that is over."""
+
+    __slots__ = ("_command", "_lease", "_note_failed", "_note_stored")
+
+    def __init__(
+        self,
+        lease: Lease,
+        command: Completion,
+        note_stored: Callable[[Lease, Completion, Reply], None],
+        note_failed: Callable[[Lease], None],
+    ) -> None:
+        self._lease = lease
+        self._command = command
+        self._note_stored = note_stored
+        self._note_failed = note_failed
+
+    def stored(self, reply: Reply) -> None:
+        self._note_stored(self._lease, self._command, reply)
+
+    def failed(self) -> None:
+        self._note_failed(self._lease)
+
+
+async def _stored(committing: Committing | None) -> None:
+    if committing is not None:
+        # A caller that stops waiting must not cancel it for the others.
+        await asyncio.shield(committing)

@@ -153,7 +153,7 @@ class Dispatcher:
     def offer(self, work: Work) -> None:
         """Queue work that a commit made ready; the next `dispatch` hands it out."""
         lease = self.leases.of(work.key)
-        delayed = self._delayed.get(work.key)
+        delayed = self._delayed.get(work.key) if self._delayed else None
         if lease is not None:
             lease.next_work = work
         elif delayed is not None:
@@ -163,14 +163,16 @@ class Dispatcher:
 
     def dispatch(self) -> None:
         """Hand out all work that a worker has a free slot for."""
-        if self._is_draining:
+        if self._is_draining or self._queue.is_empty():
             return
+        now = self._clock.now()
         for work, stream in self._queue.assignments():
-            self._hand_out(work, stream)
+            self._hand_out(work, stream, now)
 
     def finish(self, lease: Lease) -> None:
         """End the lease of work that is completed."""
-        self._abandon_counts.pop(lease.work.key, None)
+        if self._abandon_counts:
+            self._abandon_counts.pop(lease.work.key, None)
         self._release(lease)
         if lease.next_work is not None:
             self.offer(lease.next_work)
@@ -232,16 +234,17 @@ class Dispatcher:
         """Forget which worker had the last turn of an instance, which has ended."""
         self._queue.forget_affinity(hub, instance_id)
 
-    def _hand_out(self, work: Work, stream: WorkStream) -> None:
+    def _hand_out(self, work: Work, stream: WorkStream, now: datetime) -> None:
         lease = self.leases.grant(self._new_token(work), work, stream)
         try:
-            item = self._load(lease, self._clock.now())
+            item = self._load(lease, now)
         except Exception as error:  # noqa: BLE001 - one unreadable instance must not stop all others
             self._load_failures.record(error, work.key, _log_fields(work))
             self.leases.release(lease)
             self._redeliver_later(lease, doublings=3)
             return
-        self._load_failures.recovered(work.key)
+        if self._load_failures.is_failing:
+            self._load_failures.recovered(work.key)
         if item is None:
             self._abandon_counts.pop(work.key, None)
             self.leases.release(lease)

@@ -7,10 +7,9 @@ out for a turn of an instance. A restart of the sidecar ends all of them.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .responses import ResponseChunks
 from .sessions import NOTHING_KNOWN, KnownHistory
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from durabletask.sidecar.engine.entities.commands import DispatchedBatch
     from durabletask.sidecar.engine.transition import Reply
 
+    from .responses import ResponseChunks
     from .streams import WorkStream
 
 
@@ -44,7 +44,7 @@ class Lease:
     """Whether the worker was sent the whole history."""
     batch: DispatchedBatch | None = None
     """The messages of an entity that the worker was given."""
-    chunks: ResponseChunks = field(default_factory=ResponseChunks)
+    chunks: ResponseChunks | None = None
     """The chunks received so far of a response that comes in several messages."""
 
 

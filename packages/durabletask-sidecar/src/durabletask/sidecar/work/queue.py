@@ -29,18 +29,20 @@ _MAX_AFFINITIES = 100_000
 _MAX_EMPTY_LANES = 1_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Waiting:
     """One piece of work in the queue."""
 
     order: int
     work: Work
+    lane: _Lane
     avoided: WorkStream | None = None
     """The worker that abandoned it; it gets it again only when no other has a free slot."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Lane:
+    key: LaneKey
     streams: list[WorkStream]
     waiting: OrderedDict[WorkKey, Waiting] = field(default_factory=OrderedDict)
     next_stream: int = 0
@@ -69,7 +71,7 @@ class WorkQueue:
         """All lanes: those with work, and some of the empty ones."""
         self._busy: dict[LaneKey, _Lane] = {}
         """The lanes with work."""
-        self._queued: dict[WorkKey, LaneKey] = {}
+        self._queued: dict[WorkKey, Waiting] = {}
         self._affinity: Lru[tuple[str, str], WorkStream] = Lru(_MAX_AFFINITIES)
         self._order = 0
 
@@ -89,23 +91,24 @@ class WorkQueue:
 
     def add(self, work: Work, *, avoided: WorkStream | None = None) -> None:
         """Queue the work, unless it is queued already."""
-        queued_in = self._queued.get(work.key)
-        if queued_in == work.lane:
-            return
-        if queued_in is not None:
+        key = work.key
+        queued = self._queued.get(key)
+        if queued is not None:
+            if queued.lane.key == work.lane:
+                return
             # A new execution or a new instance of that id, with another name or version.
-            self._remove(queued_in, work.key)
+            self._remove(queued)
         self._order += 1
         lane = self._lane(work)
-        lane.waiting[work.key] = Waiting(self._order, work, avoided)
-        self._busy[work.lane] = lane
-        self._queued[work.key] = work.lane
+        waiting = self._queued[key] = Waiting(self._order, work, lane, avoided)
+        lane.waiting[key] = waiting
+        self._busy[lane.key] = lane
 
     def drop(self, key: WorkKey) -> None:
         """Remove the work, if it is queued."""
-        lane = self._queued.get(key)
-        if lane is not None:
-            self._remove(lane, key)
+        waiting = self._queued.get(key)
+        if waiting is not None:
+            self._remove(waiting)
 
     def keys_of(self, hub: str) -> list[WorkKey]:
         """All work of the task hub that is queued."""
@@ -116,19 +119,18 @@ class WorkQueue:
 
         Each must have been sent to its stream before the next is asked for.
         """
-        heap = [(lane.head().order, key) for key, lane in self._busy.items() if lane.streams]
+        heap = [(lane.head().order, lane) for lane in self._busy.values() if lane.streams]
         heapq.heapify(heap)
         while heap:
-            _, key = heapq.heappop(heap)
-            lane = self._busy[key]
+            _, lane = heapq.heappop(heap)
             waiting = lane.head()
             stream = self._stream_for(lane, waiting)
             if stream is None:
                 continue
-            self._remove(key, waiting.work.key)
+            self._remove(waiting)
             yield waiting.work, stream
             if lane.waiting:
-                heapq.heappush(heap, (lane.head().order, key))
+                heapq.heappush(heap, (lane.head().order, lane))
 
     def set_affinity(self, work: Work, stream: WorkStream) -> None:
         """Prefer the stream for the next turns of the instance: its worker has the session."""
@@ -142,7 +144,7 @@ class WorkQueue:
         if lane is None:
             self._drop_empty_lanes()
             streams = [stream for stream in self._streams if stream.subscription.accepts(work)]
-            lane = self._lanes[work.lane] = _Lane(streams)
+            lane = self._lanes[work.lane] = _Lane(work.lane, streams)
         return lane
 
     def _drop_empty_lanes(self) -> None:
@@ -150,12 +152,12 @@ class WorkQueue:
         if len(self._lanes) > max(_MAX_EMPTY_LANES, 2 * len(self._busy)):
             self._lanes = dict(self._busy)
 
-    def _remove(self, lane_key: LaneKey, key: WorkKey) -> None:
-        lane = self._busy[lane_key]
-        del lane.waiting[key]
+    def _remove(self, waiting: Waiting) -> None:
+        key, lane = waiting.work.key, waiting.lane
         del self._queued[key]
+        del lane.waiting[key]
         if not lane.waiting:
-            del self._busy[lane_key]
+            del self._busy[lane.key]
 
     def _stream_for(self, lane: _Lane, waiting: Waiting) -> WorkStream | None:
         kind = waiting.work.kind
