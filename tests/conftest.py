@@ -12,6 +12,8 @@ settings.register_profile("local", deadline=None, suppress_health_check=[HealthC
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
+# Tests say themselves where they reach a sidecar of their own process without gRPC.
+os.environ.setdefault("DURABLETASK_IN_PROCESS", "0")
 
 # Many slow tests start processes and build peers; the others that last as long are stuck.
 _SLOW_SECONDS = 900

@@ -19,6 +19,7 @@ _SCHEDULER = ROOT / "packages/durabletask-scheduler/src/durabletask"
 PAIRS = {
     _CLIENT / "transport/async_transport.py": _CLIENT / "transport/sync_transport.py",
     _CLIENT / "transport/async_calls.py": _CLIENT / "transport/sync_calls.py",
+    _CLIENT / "transport/async_in_process.py": _CLIENT / "transport/sync_in_process.py",
     _CLIENT / "client/_async_client.py": _CLIENT / "client/_sync_client.py",
     _SCHEDULER / "azuremanaged/_async_client.py": _SCHEDULER / "azuremanaged/_sync_client.py",
 }
@@ -29,6 +30,8 @@ _NAMES = {
     "AsyncByteStream": "ByteStream",
     "AsyncClientTransport": "ClientTransport",
     "AsyncDurableTaskSchedulerClient": "DurableTaskSchedulerClient",
+    "AsyncInProcessResponses": "InProcessResponses",
+    "AsyncInProcessTransport": "InProcessTransport",
     "AsyncIterator": "Iterator",
     "AsyncResponses": "Responses",
     "AsyncTaskHubGrpcClient": "TaskHubGrpcClient",
@@ -43,7 +46,9 @@ _NAMES = {
     "aiter": "iter",
     "anext": "next",
     "async_calls": "sync_calls",
+    "async_in_process": "sync_in_process",
     "async_io": "sync_io",
+    "async_waiting": "sync_waiting",
     "for_asyncio": "for_threads",
     "grpc_async_transport": "grpc_transport",
     "pause_async": "pause",

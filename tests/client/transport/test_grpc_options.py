@@ -14,7 +14,7 @@ from durabletask.grpc_options import (
     GrpcWorkerResiliencyOptions,
 )
 from durabletask.transport.address import Address
-from durabletask.transport.channel import options_for
+from durabletask.transport.channel_options import options_for
 
 HERE = Address("localhost:4001", secure=False)
 ELSEWHERE = Address("sidecar.test:4001", secure=False)

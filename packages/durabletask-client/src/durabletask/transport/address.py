@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from durabletask.core import arguments
+from durabletask.protocol import in_process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,11 +32,13 @@ _PREFIX = re.compile(r"(https?|grpcs?)://", re.IGNORECASE)
 _SECURE = ("https", "grpcs")
 _HOST_AND_PORT = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+(?:%\w+)?\])(?::([0-9]{1,5}))?")
 _HIGHEST_PORT = 65535
-# Targets with a scheme of gRPC's own are passed on to it unchanged.
-_OF_GRPC = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|vsock|xds):.+", re.IGNORECASE)
+# Targets with a scheme of gRPC's own are passed on to it unchanged; the first is this project's.
+_PASSED_ON = re.compile(
+    r"(in-process|dns|ipv4|ipv6|unix|unix-abstract|vsock|xds):.+", re.IGNORECASE
+)
 # Targets that reach only this machine, with gRPC's schemes too.
 _LOOPBACK = re.compile(
-    r"(dns:(///?)?|ipv[46]:)?(localhost|127(\.\d{1,3}){3}|\[?::1\]?)(:\d+)?|unix(-abstract)?:.*",
+    r"(dns:(///?)?|ipv[46]:)?(localhost|127(\.\d{1,3}){3}|\[?::1\]?)(:\d+)?|unix(-abstract)?:.*|in-process:.*",
     re.IGNORECASE,
 )
 
@@ -50,6 +53,11 @@ class Address(NamedTuple):
     def is_loopback(self) -> bool:
         """True if calls to it never leave this machine."""
         return _LOOPBACK.fullmatch(self.target) is not None
+
+    @property
+    def is_in_process(self) -> bool:
+        """True if it can lead only to a sidecar of this process, which listens on no port."""
+        return self.target.startswith(in_process.SCHEME)
 
     def __str__(self) -> str:
         return f"https://{self.target}" if self.secure else self.target
@@ -132,7 +140,7 @@ def _text(host_address: str | None) -> str:
 
 
 def _with_port(target: str, default: int, *, secure: bool) -> str:
-    if _OF_GRPC.fullmatch(target):
+    if _PASSED_ON.fullmatch(target):
         return target
     parts = _HOST_AND_PORT.fullmatch(target)
     if parts is None:

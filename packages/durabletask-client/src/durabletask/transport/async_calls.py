@@ -12,9 +12,9 @@ import grpc.aio
 
 from durabletask.protocol import messages, methods
 from durabletask.transport import async_io as io
-from durabletask.transport.call import GrpcTransportBase, OutgoingCall
 from durabletask.transport.engine_detection import Detection
 from durabletask.transport.errors import SidecarError
+from durabletask.transport.grpc_call import GrpcCall, GrpcTransportBase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ class GrpcAsyncTransport(GrpcTransportBase[grpc.aio.Channel]):
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - the sidecar needs it too
     ) -> Engine:
-        call = OutgoingCall(self, methods.HELLO, messages.Empty(), timeout)
+        call = GrpcCall(self, methods.HELLO, messages.Empty(), timeout)
 
         async def attempt() -> Engine:
             return await self._engine(call, self.source.connection())
@@ -52,7 +52,7 @@ class GrpcAsyncTransport(GrpcTransportBase[grpc.aio.Channel]):
         timeout: float | None = None,  # noqa: ASYNC109 - the sidecar needs it too
         metadata: Metadata = (),
     ) -> Any:
-        call = OutgoingCall(self, method, request, timeout)
+        call = GrpcCall(self, method, request, timeout)
 
         async def attempt() -> bytes:
             connection = self.source.connection()
@@ -76,7 +76,7 @@ class GrpcAsyncTransport(GrpcTransportBase[grpc.aio.Channel]):
         timeout: float | None = None,  # noqa: ASYNC109 - the sidecar needs it too
         metadata: Metadata = (),
     ) -> list[Any]:
-        call = OutgoingCall(self, method, request, timeout)
+        call = GrpcCall(self, method, request, timeout)
 
         async def attempt() -> list[bytes]:
             connection = self.source.connection()
@@ -88,7 +88,7 @@ class GrpcAsyncTransport(GrpcTransportBase[grpc.aio.Channel]):
 
         return [call.response(raw) for raw in await self._repeat(call, attempt)]
 
-    async def _repeat(self, call: OutgoingCall, attempt: io.Attempt[R]) -> R:
+    async def _repeat(self, call: GrpcCall, attempt: io.Attempt[R]) -> R:
         """Make an attempt as often as the call allows."""
         while True:
             call.begin()
@@ -103,7 +103,7 @@ class GrpcAsyncTransport(GrpcTransportBase[grpc.aio.Channel]):
                     raise
                 raise RuntimeError("The client was closed during the call") from None
 
-    async def _engine(self, call: OutgoingCall, connection: Connection[grpc.aio.Channel]) -> Engine:
+    async def _engine(self, call: GrpcCall, connection: Connection[grpc.aio.Channel]) -> Engine:
         """The engine at the other end. One caller detects it; the others wait for the result."""
         known = self.known_engine(connection)
         if known is not None:
@@ -118,7 +118,7 @@ class GrpcAsyncTransport(GrpcTransportBase[grpc.aio.Channel]):
             if is_acquired:
                 connection.detecting.release()
 
-    async def _detect(self, call: OutgoingCall, connection: Connection[grpc.aio.Channel]) -> Engine:
+    async def _detect(self, call: GrpcCall, connection: Connection[grpc.aio.Channel]) -> Engine:
         detection = Detection()
         while detection.engine is None:
             question = detection.question
@@ -135,7 +135,7 @@ class GrpcAsyncTransport(GrpcTransportBase[grpc.aio.Channel]):
         self, method: Method, request: Any, *, timeout: float | None = None, metadata: Metadata = ()
     ) -> AsyncResponses:
         # Detection has the limit of a unary call, even where the stream has none.
-        call = OutgoingCall(self, method, request, timeout)
+        call = GrpcCall(self, method, request, timeout)
         connection = self.source.connection()
 
         def start(engine: Engine) -> Any:
@@ -162,7 +162,7 @@ class AsyncResponses:
     Where the engine is not known yet, the first `__anext__` starts the call.
     """
 
-    def __init__(self, call: OutgoingCall, rpc: Any | None, start_later: io.Attempt[Any]) -> None:
+    def __init__(self, call: GrpcCall, rpc: Any | None, start_later: io.Attempt[Any]) -> None:
         self._call = call
         self._rpc = rpc
         self._start_later = start_later

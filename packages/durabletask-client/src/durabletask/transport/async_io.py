@@ -17,8 +17,8 @@ from durabletask.transport.channel import (
     GivenChannel,
     OwnChannel,
     credentials_for,
-    options_for,
 )
+from durabletask.transport.channel_options import options_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -152,8 +152,11 @@ def detect(
 def from_hello(answer: Answer) -> Engine | None:
     """The engine that gave its name. Ours serves both dialects; Microsoft's has more methods."""
     name = dict(answer.metadata).get(ENGINE_KEY)
-    if answer.status != "OK" or not isinstance(name, str):
-        return None
+    return named(name) if answer.status == "OK" and isinstance(name, str) else None
+
+
+def named(name: str) -> Engine:
+    """The engine that gives this name. It speaks Microsoft's dialect, whoever it is."""
     return Engine(dialects.TASKHUB, name, is_ours=name.partition("/")[0] == _OURS)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from durabletask.protocol import in_process
 from durabletask.transport.engine_detection import ENGINE_KEY, VARIABLE
 from durabletask.transport.errors import (
     InstanceExistsError,
@@ -86,6 +87,11 @@ _CHECK_TLS = (
     "A server listens there but closed the connection. Check that both sides speak TLS (https:// "
     "before the address, or secure_channel) or neither does, and that each trusts the other's "
     "certificate."
+)
+
+_CHECK_PROCESS = (
+    "Such an address leads to a `Sidecar(port=None)` of the same process, for as long as it runs: "
+    "keep it open, and give it a port if other processes need it."
 )
 
 _OTHER_ENGINE = "use an engine that can, such as `durabletask-sidecar`"
@@ -173,6 +179,8 @@ def _unavailable(refusal: Refusal) -> str:
         happened = f"No sidecar answers at {refusal.address}{_details(refusal)}."
     if any(text in refusal.details for text in _CONNECTION_REFUSED):
         return f"{happened} {_CHECK_TLS}"
+    if refusal.address.startswith(in_process.SCHEME):
+        return f"{happened} {_CHECK_PROCESS}"
     port = refusal.address.rpartition(":")[2]
     port = port if port.isdigit() else "4001"
     return (

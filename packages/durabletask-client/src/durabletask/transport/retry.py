@@ -71,12 +71,15 @@ _SAFETY: Final[dict[str, Safety]] = {
 # gRPC's server answers CANCELLED when thousands of calls are waiting to be accepted.
 _TRANSIENT = frozenset({"UNAVAILABLE", "CANCELLED"})
 
+NOT_IN_PROCESS: Final = "no sidecar of this process has this address"
+
 # gRPC's texts where there was no connection to write the request to. If gRPC ever changes them,
 # calls that must not be made twice are repeated less often; nothing else changes.
 _NEVER_SENT = (
     "failed to connect to all addresses",
     "DNS resolution failed",
     "errors resolving ",
+    NOT_IN_PROCESS,
 )
 
 RECONNECT_WINDOW: Final = 30.0

@@ -13,9 +13,9 @@ import grpc
 
 from durabletask.protocol import messages, methods
 from durabletask.transport import sync_io as io
-from durabletask.transport.call import GrpcTransportBase, OutgoingCall
 from durabletask.transport.engine_detection import Detection
 from durabletask.transport.errors import SidecarError
+from durabletask.transport.grpc_call import GrpcCall, GrpcTransportBase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ class GrpcTransport(GrpcTransportBase[grpc.Channel]):
         *,
         timeout: float | None = None,
     ) -> Engine:
-        call = OutgoingCall(self, methods.HELLO, messages.Empty(), timeout)
+        call = GrpcCall(self, methods.HELLO, messages.Empty(), timeout)
 
         def attempt() -> Engine:
             return self._engine(call, self.source.connection())
@@ -53,7 +53,7 @@ class GrpcTransport(GrpcTransportBase[grpc.Channel]):
         timeout: float | None = None,
         metadata: Metadata = (),
     ) -> Any:
-        call = OutgoingCall(self, method, request, timeout)
+        call = GrpcCall(self, method, request, timeout)
 
         def attempt() -> bytes:
             connection = self.source.connection()
@@ -75,7 +75,7 @@ class GrpcTransport(GrpcTransportBase[grpc.Channel]):
         timeout: float | None = None,
         metadata: Metadata = (),
     ) -> list[Any]:
-        call = OutgoingCall(self, method, request, timeout)
+        call = GrpcCall(self, method, request, timeout)
 
         def attempt() -> list[bytes]:
             connection = self.source.connection()
@@ -87,7 +87,7 @@ class GrpcTransport(GrpcTransportBase[grpc.Channel]):
 
         return [call.response(raw) for raw in self._repeat(call, attempt)]
 
-    def _repeat(self, call: OutgoingCall, attempt: io.Attempt[R]) -> R:
+    def _repeat(self, call: GrpcCall, attempt: io.Attempt[R]) -> R:
         """Make an attempt as often as the call allows."""
         while True:
             call.begin()
@@ -102,7 +102,7 @@ class GrpcTransport(GrpcTransportBase[grpc.Channel]):
                     raise
                 raise RuntimeError("The client was closed during the call") from None
 
-    def _engine(self, call: OutgoingCall, connection: Connection[grpc.Channel]) -> Engine:
+    def _engine(self, call: GrpcCall, connection: Connection[grpc.Channel]) -> Engine:
         """The engine at the other end. One caller detects it; the others wait for the result."""
         known = self.known_engine(connection)
         if known is not None:
@@ -117,7 +117,7 @@ class GrpcTransport(GrpcTransportBase[grpc.Channel]):
             if is_acquired:
                 connection.detecting.release()
 
-    def _detect(self, call: OutgoingCall, connection: Connection[grpc.Channel]) -> Engine:
+    def _detect(self, call: GrpcCall, connection: Connection[grpc.Channel]) -> Engine:
         detection = Detection()
         while detection.engine is None:
             question = detection.question
@@ -134,7 +134,7 @@ class GrpcTransport(GrpcTransportBase[grpc.Channel]):
         self, method: Method, request: Any, *, timeout: float | None = None, metadata: Metadata = ()
     ) -> Responses:
         # Detection has the limit of a unary call, even where the stream has none.
-        call = OutgoingCall(self, method, request, timeout)
+        call = GrpcCall(self, method, request, timeout)
         connection = self.source.connection()
 
         def start(engine: Engine) -> Any:
@@ -161,7 +161,7 @@ class Responses:
     Where the engine is not known yet, the first `__next__` starts the call.
     """
 
-    def __init__(self, call: OutgoingCall, rpc: Any | None, start_later: io.Attempt[Any]) -> None:
+    def __init__(self, call: GrpcCall, rpc: Any | None, start_later: io.Attempt[Any]) -> None:
         self._call = call
         self._rpc = rpc
         self._start_later = start_later

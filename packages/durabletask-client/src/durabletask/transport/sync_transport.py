@@ -102,9 +102,12 @@ def grpc_transport(
     patience: float = DEFAULT_PATIENCE,
     health: ChannelHealth | None = None,
 ) -> ClientTransport:
-    """A transport over gRPC for ordinary threads.
+    """A transport over gRPC for ordinary threads, and without gRPC to a sidecar of this process.
 
-    The channel is made by the first call, and made anew after a fork.
+    The channel is made by the first call, and made anew after a fork. A
+    call goes to a `Sidecar` of this process instead if that has the address then, and neither
+    `channel`, `interceptors`, `channel_options`, TLS or Dapr's dialect were asked for nor
+    `DURABLETASK_IN_PROCESS` is 0.
 
     Args:
         address: `None` means `DURABLETASK_ENDPOINT`, then `DAPR_GRPC_ENDPOINT`, then
@@ -126,13 +129,31 @@ def grpc_transport(
         health: When to give up a channel that seems broken; by default after five failures in
             a row, and every 30 seconds at most.
     """
-    from durabletask.transport import sync_calls, sync_io, tokens
+    from durabletask.transport import in_process_calls, tokens
 
-    source = sync_io.channel_source(address, secure, channel, interceptors, channel_options)
-    return sync_calls.GrpcTransport(
-        source,
-        metadata=tokens.metadata_for(address, secure, channel, metadata, dialect),
+    health = health or ChannelHealth()
+    all_metadata = tokens.metadata_for(address, secure, channel, metadata, dialect)
+
+    def over_grpc() -> ClientTransport:
+        from durabletask.transport import sync_calls, sync_io
+
+        source = sync_io.channel_source(address, secure, channel, interceptors, channel_options)
+        return sync_calls.GrpcTransport(
+            source, metadata=all_metadata, dialect=dialect, patience=patience, health=health
+        )
+
+    in_process = in_process_calls.address_in_process(
+        address,
+        secure=secure,
+        channel=channel,
+        interceptors=interceptors,
+        channel_options=channel_options,
         dialect=dialect,
-        patience=patience,
-        health=health or ChannelHealth(),
+    )
+    if in_process is None:
+        return over_grpc()
+    from durabletask.transport.sync_in_process import InProcessTransport
+
+    return InProcessTransport(
+        in_process, over_grpc, metadata=all_metadata, patience=patience, health=health
     )

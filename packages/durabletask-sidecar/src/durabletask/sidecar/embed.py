@@ -32,8 +32,9 @@ class Sidecar:
     """A sidecar inside this program.
 
     With a `path` it keeps everything in that file; without one it keeps everything in memory,
-    until it is closed. It listens on a free port of the loopback interface by default. All
-    arguments are those of `SidecarOptions`, which explains them.
+    until it is closed. It listens on a free port of the loopback interface by default; clients
+    and workers of this program do not need the port, and reach it directly under its address.
+    All arguments are those of `SidecarOptions`, which explains them.
 
     Example:
         with Sidecar("tasks.db", retention=timedelta(days=30)) as address:
@@ -50,7 +51,7 @@ class Sidecar:
         path: str | PathLike[str] | None = None,
         *,
         host: str = "127.0.0.1",
-        port: int = 0,
+        port: int | None = 0,
         synchronous: str = "full",
         dialect: str = "auto",
         limits: Limits = DEFAULT,
@@ -154,6 +155,9 @@ class _Running:
         return self._server.address
 
     def run(self, coroutine: Coroutine[None, None, _Result]) -> _Result:
+        if threading.current_thread() is self._thread:
+            coroutine.close()
+            raise RuntimeError("the sidecar's own thread cannot wait for the sidecar: await it")
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop.result()).result()
 
     def stop(self, grace: float = GRACE_SECONDS) -> None:

@@ -18,55 +18,34 @@ from datetime import timedelta
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
-import grpc
+from durabletask.protocol import in_process
 
 from .clock import Clock, SystemClock
 from .commit.committer import Committer
 from .engine.limits import DEFAULT, Limits
 from .host import Host
+from .in_process import Engine
 from .instrumentation import NO_INSTRUMENTATION
-from .network.authorization import Authorization
-from .network.handlers import handlers
-from .network.health import Health
 from .network.http_page import HttpPage
-from .network.listening import check_free, free_port, hosts, is_loopback, target
-from .network.restarting_server import RestartingServer
+from .network.listening import is_loopback, target
 from .operations.logs import drop_grpc_metadata
 from .operations.metrics import Metrics, make_instrumentation
 from .operations.retention import Retention, check_retention
 from .random_ids import new_id
 from .security import Security, token_table
 from .service import Service
+from .service.batched_calls import CallRunner
 from .service.hub_dialects import parse_dialect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from .instrumentation import Instrumentation
-    from .network.certificates import Certificates
-    from .security.files import FileBacked
-    from .security.token_table import TokenTable
+    from .network.grpc_server import GrpcServer
+    from .service.authorization import Tokens
     from .store import Store
 
 _log = logging.getLogger("durabletask.sidecar")
-
-_CHANNEL_OPTIONS = (
-    ("grpc.max_send_message_length", -1),
-    # Above some 1,000 calls in flight gRPC's server answers a part of them with CANCELLED.
-    ("grpc.server.max_pending_requests", 100_000),
-    ("grpc.server.max_pending_requests_hard_limit", 100_000),
-    # The sidecar must be able to ping while it has nothing else to send.
-    ("grpc.http2.max_pings_without_data", 0),
-    # Several SDKs ping every 30 seconds, even between calls.
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
-    ("grpc.http2.max_ping_strikes", 0),
-    # Two sidecars on one port would each get half of the calls.
-    ("grpc.so_reuseport", 0),
-)
-
-# The largest limit that gRPC accepts; no message can be larger.
-_MAX_MESSAGE_BYTES = 2**31 - 1
 
 # By this, the work of a worker that vanished is handed to another after 30 seconds.
 KEEPALIVE = timedelta(seconds=20)
@@ -85,7 +64,8 @@ class SidecarOptions:
         host: The address to listen on, a name or an IP address; `localhost` stands for the
             loopback addresses of IPv4 and IPv6. It should stay on loopback unless `security`
             is given.
-        port: The TCP port to listen on; 0 picks a free one.
+        port: The TCP port to listen on; 0 picks a free one. With None it listens nowhere: only
+            clients and workers of this process reach it, by its address.
         synchronous: "full" or "normal". With "full", acknowledged changes survive a power
             failure; with "normal", only a crash of the process, and commits are faster. Has no
             effect without a `path`.
@@ -103,7 +83,8 @@ class SidecarOptions:
         security: The files with certificates and tokens. None serves everybody who can
             connect, without TLS.
 
-    Raises ValueError or TypeError for a `dialect` or `retention` that cannot be used.
+    Raises ValueError or TypeError for a `dialect` or `retention` that cannot be used, and
+    ValueError for certificates without a port.
 
     Example:
         options = SidecarOptions("tasks.db", port=4001, retention=timedelta(days=30))
@@ -113,7 +94,7 @@ class SidecarOptions:
 
     path: str | PathLike[str] | None = None
     host: str = "127.0.0.1"
-    port: int = 0
+    port: int | None = 0
     synchronous: str = "full"
     dialect: str = "auto"
     limits: Limits = DEFAULT
@@ -127,6 +108,11 @@ class SidecarOptions:
         parse_dialect(self.dialect)
         if self.retention is not None:
             check_retention(self.retention)
+        if self.port is None and self.security is not None and self.security.has_tls:
+            raise ValueError(
+                "A sidecar without a port has no connections to encrypt: give it a port, or no "
+                "tls_cert and tls_key."
+            )
 
 
 class Server:
@@ -140,7 +126,7 @@ class Server:
         self,
         path: str | PathLike[str] | None = None,
         host: str = "127.0.0.1",
-        port: int = 0,
+        port: int | None = 0,
         *,
         synchronous: str = "full",
         dialect: str = "auto",
@@ -166,7 +152,6 @@ class Server:
             keepalive=keepalive,
             security=security,
         )
-        self._port = port
         self._security = security or Security()
         self._given_store = store
         self._make_host = make_host
@@ -174,8 +159,9 @@ class Server:
         self._retention: Retention | None = None
         self._store: Store | None = None
         self._host: Host | None = None
-        self._health = Health()
-        self._grpc: RestartingServer | None = None
+        self._grpc: GrpcServer | None = None
+        self._in_process: Engine | None = None
+        self._address = f"{in_process.SCHEME}{new_id()}" if port is None else target(host, port)
 
     @classmethod
     def from_options(cls, options: SidecarOptions) -> Server:
@@ -184,8 +170,11 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Where it listens, as `host:port`; the port is known once it has started."""
-        return target(self._options.host, self._port)
+        """Where it listens, as `host:port`; the port is known once it has started.
+
+        Without a port it is a name that leads to it from within this process.
+        """
+        return self._address
 
     @property
     def storage(self) -> str:
@@ -205,10 +194,8 @@ class Server:
         """
         drop_grpc_metadata()
         options = self._options
-        certificates, tokens = _certificates(self._security), _tokens(self._security)
-        addresses = hosts(options.host)
-        for address in addresses:
-            check_free(address, self._port)
+        self._grpc = _grpc_server(options, self._security)
+        tokens = _tokens(self._security)
         self._store = self._given_store or _open(options.path, options.synchronous)
         try:
             committer = Committer(self._store, options.limits)
@@ -218,18 +205,13 @@ class Server:
             raise
         try:
             instrumentation = await self._start_metrics(self._host)
-            # gRPC comes last, because it does not free a port that it has never served.
             self._host.start()
-            self._port = self._port or free_port(addresses)
-            authorization = Authorization(tokens.current, instrumentation) if tokens else None
-            served = (
-                handlers(Service(self._host, parse_dialect(options.dialect)), instrumentation),
-                self._health.handlers(),
-            )
-            self._grpc = RestartingServer(
-                lambda: self._listening(addresses, certificates, authorization, served)
-            )
-            await self._grpc.start()
+            service = Service(self._host, parse_dialect(options.dialect))
+            # gRPC comes last, because it does not free a port that it has never served.
+            if self._grpc is not None:
+                await self._grpc.start(service, instrumentation, tokens)
+                self._address = target(options.host, self._grpc.port)
+            self._start_in_process(service, instrumentation, tokens)
             self._start_retention(self._host)
             _log.info("Serving", extra={"address": self.address, "storage": self.storage})
         except BaseException:
@@ -237,26 +219,20 @@ class Server:
             self._host.close()
             self._store.close()
             raise
-        if not is_loopback(options.host):
+        if options.port is not None and not is_loopback(options.host):
             for warning in self._security.exposure_warnings():
                 _log.warning(warning, extra={"address": self.address})
 
-    def _listening(
-        self,
-        addresses: Sequence[str],
-        certificates: Certificates | None,
-        authorization: Authorization | None,
-        served: Sequence[grpc.GenericRpcHandler],
-    ) -> grpc.aio.Server:
-        """A gRPC server that has its port and is not started yet."""
-        server = grpc.aio.server(
-            interceptors=[authorization] if authorization else [],
-            options=(*_CHANNEL_OPTIONS, *_channel_options(self._options)),
-        )
-        server.add_generic_rpc_handlers(served)
-        for address in addresses:
-            self._port = _listen(server, address, self._port, certificates)
-        return server
+    def _start_in_process(
+        self, service: Service, instrumentation: Instrumentation, tokens: Tokens | None
+    ) -> None:
+        """Let the clients and workers of this process find the engine under the address."""
+        # With TLS they must show, or trust, a certificate: only over gRPC they do.
+        if self._security.has_tls:
+            return
+        runner = CallRunner(service, instrumentation, tokens)
+        self._in_process = Engine(runner, self._options.limits.message_bytes)
+        in_process.register(self.address, self._in_process)
 
     def _start_retention(self, host: Host) -> None:
         if self._options.retention is not None:
@@ -272,7 +248,8 @@ class Server:
         if self._host is None:
             return
         _log.info("Draining", extra={"address": self.address})
-        self._health.drain()
+        if self._grpc is not None:
+            self._grpc.drain()
         self._host.dispatcher.drain()
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
@@ -283,13 +260,18 @@ class Server:
 
         `grace` is how many seconds to wait for peers that do not read what they are sent.
         """
-        if self._host is None or self._grpc is None or self._store is None:
+        if self._host is None or self._store is None:
             return
-        self._health.close()
+        if self._grpc is not None:
+            self._grpc.close_health()
         if self._retention is not None:
             await self._retention.close()
         self._host.disconnect()
-        await self._grpc.stop(grace)
+        if self._in_process is not None:
+            in_process.unregister(self.address, self._in_process)
+            await self._in_process.stop(grace)
+        if self._grpc is not None:
+            await self._grpc.stop(grace)
         await self._stop_metrics()
         self._host.close()
         self._store.close()
@@ -311,44 +293,25 @@ class Server:
             await self._metrics_page.stop()
 
 
-def _channel_options(options: SidecarOptions) -> tuple[tuple[str, int], ...]:
-    milliseconds = int(options.keepalive.total_seconds() * 1000)
-    limit = options.limits.message_bytes
-    if limit is None or limit > _MAX_MESSAGE_BYTES:
-        limit = -1
-    return (
-        ("grpc.max_receive_message_length", limit),
-        ("grpc.keepalive_time_ms", milliseconds),
-        ("grpc.keepalive_timeout_ms", milliseconds // 2),
-        # The name of the same option in newer versions of gRPC.
-        ("grpc.http2.ping_timeout_ms", milliseconds // 2),
+def _grpc_server(options: SidecarOptions, security: Security) -> GrpcServer | None:
+    if options.port is None:
+        return None
+    # Imported only when it is needed: gRPC takes longer to load than everything else.
+    from .network.grpc_server import GrpcServer
+
+    return GrpcServer(
+        options.host,
+        options.port,
+        keepalive=options.keepalive,
+        message_bytes=options.limits.message_bytes,
+        security=security,
     )
 
 
-def _certificates(security: Security) -> Certificates | None:
-    if security.tls_cert is None or security.tls_key is None:
-        return None
-    # Imported only when it is needed, because Python can be built without ssl.
-    from .network.certificates import Certificates
-
-    return Certificates(security.tls_cert, security.tls_key, security.client_ca)
-
-
-def _tokens(security: Security) -> FileBacked[TokenTable] | None:
+def _tokens(security: Security) -> Tokens | None:
     if security.token_file is None:
         return None
-    return token_table.load(security.token_file)
-
-
-def _listen(
-    server: grpc.aio.Server, host: str, port: int, certificates: Certificates | None
-) -> int:
-    try:
-        if certificates is None:
-            return server.add_insecure_port(target(host, port))
-        return server.add_secure_port(target(host, port), certificates.credentials())
-    except RuntimeError as error:
-        raise OSError(f"cannot listen on {target(host, port)}: {error}") from error
+    return token_table.load(security.token_file).current
 
 
 def _open(path: str | PathLike[str] | None, synchronous: str) -> Store:

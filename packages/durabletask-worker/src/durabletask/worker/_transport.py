@@ -117,7 +117,7 @@ def message_limit_metadata(
     """
     if channel is not None:
         return ()
-    from durabletask.transport.channel import options_for
+    from durabletask.transport.channel_options import options_for
 
     options = dict(options_for(addresses.resolve(address, secure=secure), channel_options))
     limit = options["grpc.max_receive_message_length"]

@@ -1,1 +1,1 @@
-"""Everything that speaks gRPC or listens on a socket, except `server`."""
+"""Everything that speaks gRPC or listens on a socket."""

@@ -8,7 +8,6 @@ malformed. Every error becomes a status here; `service.errors` says which.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,10 +15,9 @@ import grpc
 
 from durabletask.protocol import codec, dialects, methods
 from durabletask.protocol.codec import DecodeError
-from durabletask.sidecar._version import __version__
 from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION
-from durabletask.sidecar.service.calls import Caller, hub_of
-from durabletask.sidecar.service.errors import status_of
+from durabletask.sidecar.service.calls import ENGINE_NAME, Caller, hub_of
+from durabletask.sidecar.service.errors import failure_of, status_of
 
 if TYPE_CHECKING:
     import betterproto2
@@ -34,12 +32,8 @@ if TYPE_CHECKING:
 # gRPC's types know only functions that are not asynchronous.
 Serve = Callable[[bytes, "Context"], Any]
 
-_log = logging.getLogger("durabletask.sidecar")
-
 # The worker and the client of this SDK recognize by it which extensions they may use.
-_ENGINE = ("x-durabletask-engine", f"durabletask-sidecar/{__version__}")
-# Details travel in a header, percent-encoded, and peers take some 8 KiB of headers.
-_LONGEST_DETAILS = 1024
+_ENGINE = ("x-durabletask-engine", ENGINE_NAME)
 
 
 def handlers(
@@ -124,21 +118,9 @@ def code_of(error: Exception) -> grpc.StatusCode:
 
 
 async def _abort(method: Method, error: Exception, context: Context) -> NoReturn:
-    code = code_of(error)
     hub = hub_of(dict(context.invocation_metadata() or ()))
-    fields = {"hub": hub, "method": method.name, "status": code.name}
-    if code is grpc.StatusCode.INTERNAL:
-        _log.error("Call failed", exc_info=error, extra=fields)
-    else:
-        # Without the text, which may hold what the caller sent.
-        _log.debug("Call refused", extra=fields)
-    await context.abort(code, _details(error))
-
-
-def _details(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    # Counted in bytes, and cut where a character ends.
-    return text.encode(errors="replace")[:_LONGEST_DETAILS].decode(errors="ignore")
+    failure = failure_of(error, method=method.name, hub=hub)
+    await context.abort(grpc.StatusCode[failure.status], failure.details)
 
 
 def _instrumented(method: Method, serve: Serve, instrumentation: Instrumentation) -> Serve:

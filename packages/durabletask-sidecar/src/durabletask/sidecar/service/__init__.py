@@ -14,7 +14,7 @@ Does not import grpc.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ __all__ = ["Caller", "Service"]
 
 Unary = Callable[[Any, Caller], "Awaitable[betterproto2.Message]"]
 Streaming = Callable[[Any, Caller], "AbstractAsyncContextManager[AsyncIterator[bytes]]"]
+Batches = Callable[[Any, Caller], "AbstractAsyncContextManager[AsyncIterator[Sequence[bytes]]]"]
 Recognize = Callable[[bytes, Caller], Caller]
 
 
@@ -54,6 +55,8 @@ class Service:
 
     unary: Mapping[Method, Unary]
     streaming: Mapping[Method, Streaming]
+    in_batches: Mapping[Method, Batches]
+    """The streaming methods, with as many responses at a time as there are."""
 
     def __init__(self, host: Host, default_dialect: Dialect | None = None) -> None:
         hub_dialects = HubDialects(default_dialect)
@@ -68,6 +71,10 @@ class Service:
         self.streaming = {
             methods.GET_WORK_ITEMS: work.get_work_items,
             methods.STREAM_INSTANCE_HISTORY: histories.stream,
+        }
+        self.in_batches = {
+            methods.GET_WORK_ITEMS: work.get_in_batches,
+            methods.STREAM_INSTANCE_HISTORY: histories.stream_in_batches,
         }
         self._recognizers: Mapping[Method, Recognize] = {
             methods.GET_WORK_ITEMS: work.recognize_worker,

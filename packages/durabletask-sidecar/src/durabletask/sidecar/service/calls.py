@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from durabletask.sidecar._version import __version__
 from durabletask.sidecar.engine import ids
 from durabletask.sidecar.engine.transition import InvalidArgument
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.host import Host
     from durabletask.sidecar.work.leases import Lease
+
+ENGINE_NAME = f"durabletask-sidecar/{__version__}"
+"""The name and version that this engine gives to its callers."""
 
 INSTANCE_ID = "the instance id"
 
@@ -38,11 +42,11 @@ class Caller:
     """The lease that the request completes, if it was looked up to read the request."""
 
     @classmethod
-    def of(cls, metadata: Mapping[str, str | bytes]) -> Caller:
+    def of(cls, metadata: Mapping[str, str | bytes], dialect: Dialect | None = None) -> Caller:
         """Raise RefusedError when the task hub's name is too long."""
         hub = hub_of(metadata)
         check_length("the name of the task hub", hub)
-        return cls(hub, metadata)
+        return cls(hub, metadata, dialect)
 
 
 def hub_of(metadata: Mapping[str, str | bytes]) -> str:

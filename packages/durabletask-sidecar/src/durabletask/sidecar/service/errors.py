@@ -8,8 +8,10 @@ completion that comes too late is no error.
 from __future__ import annotations
 
 import enum
+import logging
 
 from durabletask.protocol.codec import DecodeError
+from durabletask.protocol.in_process import Failure
 from durabletask.sidecar.engine.transition import (
     Accepted,
     AlreadyExists,
@@ -24,6 +26,11 @@ from durabletask.sidecar.engine.transition import (
 )
 from durabletask.sidecar.errors import CommitFailedError, ResourceExhaustedError, ShuttingDownError
 from durabletask.sidecar.store import StoreError
+
+_log = logging.getLogger("durabletask.sidecar")
+
+# Details travel in a header, percent-encoded, and peers take some 8 KiB of headers.
+_LONGEST_DETAILS = 1024
 
 
 class Status(enum.Enum):
@@ -86,3 +93,21 @@ def status_of(error: Exception) -> Status:
         if isinstance(cause, kind):
             return status
     return Status.INTERNAL
+
+
+def failure_of(error: Exception, *, method: str, hub: str) -> Failure:
+    """The status and the details that the caller gets for the error, which is logged."""
+    status = status_of(error)
+    fields = {"hub": hub, "method": method, "status": status.name}
+    if status is Status.INTERNAL:
+        _log.error("Call failed", exc_info=error, extra=fields)
+    else:
+        # Without the text, which may hold what the caller sent.
+        _log.debug("Call refused", extra=fields)
+    return Failure(status.name, _details(error))
+
+
+def _details(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    # Counted in bytes, and cut where a character ends.
+    return text.encode(errors="replace")[:_LONGEST_DETAILS].decode(errors="ignore")

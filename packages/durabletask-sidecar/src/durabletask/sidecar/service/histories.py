@@ -18,7 +18,7 @@ from .calls import INSTANCE_ID, check_length
 from .errors import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.host import Host
@@ -47,6 +47,14 @@ class Histories:
             raise RefusedError(NotFound(text))
         yield _streamed(self._host.reader.history(Key(caller.hub, request.instance_id)))
 
+    @asynccontextmanager
+    async def stream_in_batches(
+        self, request: messages.StreamInstanceHistoryRequest, caller: Caller
+    ) -> AsyncGenerator[AsyncIterator[Sequence[bytes]], None]:
+        """The same with all chunks at once, for callers that need no pauses between them."""
+        async with self.stream(request, caller) as streamed:
+            yield _in_one_batch(streamed)
+
     async def get(
         self, request: messages.GetInstanceHistoryRequest, caller: Caller
     ) -> messages.GetInstanceHistoryResponse:
@@ -66,6 +74,10 @@ class Histories:
 async def _streamed(history: bytes) -> AsyncIterator[bytes]:
     for chunk in chunks(history):
         yield chunk
+
+
+async def _in_one_batch(streamed: AsyncIterator[bytes]) -> AsyncIterator[Sequence[bytes]]:
+    yield [chunk async for chunk in streamed]
 
 
 def chunks(history: bytes, most_bytes: int = _LARGEST_CHUNK) -> Iterator[bytes]:

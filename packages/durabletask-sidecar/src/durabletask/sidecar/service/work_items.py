@@ -99,14 +99,29 @@ class WorkItems:
     async def get_work_items(
         self, request: messages.GetWorkItemsRequest, caller: Caller
     ) -> AsyncGenerator[AsyncIterator[bytes], None]:
-        stream = self._host.dispatcher.open(_subscription(request, caller))
-        self._hub_dialects.record(caller.hub, caller.dialect)
+        stream = self._open(request, caller)
         pings = Pings(stream, self._host.link_clock, _end_of_call())
         try:
             yield stream.items()
         finally:
             pings.stop()
             self._host.dispatcher.close(stream)
+
+    @asynccontextmanager
+    async def get_in_batches(
+        self, request: messages.GetWorkItemsRequest, caller: Caller
+    ) -> AsyncGenerator[AsyncIterator[Sequence[bytes]], None]:
+        """The work items in batches, without pings: the caller knows whether its worker lives."""
+        stream = self._open(request, caller)
+        try:
+            yield stream.batches()
+        finally:
+            self._host.dispatcher.close(stream)
+
+    def _open(self, request: messages.GetWorkItemsRequest, caller: Caller) -> WorkStream:
+        stream = self._host.dispatcher.open(_subscription(request, caller))
+        self._hub_dialects.record(caller.hub, caller.dialect)
+        return stream
 
     async def complete_turn(
         self, request: messages.OrchestratorResponse, caller: Caller

@@ -118,6 +118,11 @@ class WorkStream:
                 self.writing = 0
                 self.written += 1
 
+    async def batches(self) -> AsyncIterator[list[bytes]]:
+        """The items in batches, as they come."""
+        while batch := await self.next_batch():
+            yield batch
+
     async def next_batch(self) -> list[bytes]:
         """Wait for work items and take them all; empty once the stream is closed."""
         while not self._outbox and not self.is_closed:

@@ -1,0 +1,251 @@
+# Generated from async_in_process.py by `hatch run generate`; do not edit.
+"""Calls from ordinary threads that reach a sidecar of the same process without gRPC.
+
+Every call looks for the sidecar anew, since it may be started and stopped meanwhile. While the
+address is not that of a sidecar in this process, calls go over gRPC, which is imported then.
+Repetitions and errors are as over gRPC.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from durabletask.protocol import codec, dialects, messages, methods
+from durabletask.transport import engine_detection, in_process_calls, retry
+from durabletask.transport import sync_waiting as waiting
+from durabletask.transport.call import OutgoingCall, TransportBase
+from durabletask.transport.in_process_calls import (
+    CLOSED,
+    LATE,
+    NOBODY,
+    InProcessBatchedCalls,
+    InProcessCalls,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import grpc
+
+    from durabletask.protocol.in_process import Failure, InProcessEngine
+    from durabletask.protocol.methods import Method
+    from durabletask.transport import ByteStream, ClientTransport, Metadata
+    from durabletask.transport.address import Address
+    from durabletask.transport.engine_detection import Engine
+    from durabletask.transport.in_process_calls import Cancel
+    from durabletask.transport.limits import ChannelHealth
+
+
+class InProcessTransport(TransportBase):
+    """Calls from ordinary threads. See `durabletask.transport.Transport`.
+
+    `make_grpc` makes the transport for calls to sidecars that are not in this process.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        make_grpc: Callable[[], ClientTransport],
+        *,
+        metadata: Metadata,
+        patience: float,
+        health: ChannelHealth,
+    ) -> None:
+        super().__init__(str(address), metadata=metadata, patience=patience, health=health)
+        self._target = address
+        self._make_grpc = make_grpc
+        self._grpc: ClientTransport | None = None
+        self._calls = InProcessCalls(metadata)
+        self._waiting = waiting.Waiting()
+
+    @property
+    def error_base(self) -> type[grpc.RpcError]:
+        """Looked up, and so imported, only when there is an error to raise."""
+        import grpc
+
+        return grpc.RpcError
+
+    def identify_engine(
+        self,
+        *,
+        timeout: float | None = None,
+    ) -> Engine:
+        engine = self._engine()
+        if engine is not None:
+            return engine_detection.named(engine.name)
+        if self._target.is_in_process:
+            call = OutgoingCall(self, methods.HELLO, messages.Empty(), timeout)
+            raise call.error_of(call.refusal(retry.Failure(*NOBODY)))
+        return self._over_grpc().identify_engine(timeout=timeout)
+
+    def batched_calls(self) -> InProcessBatchedCalls | None:
+        """Calls in batches to the sidecar that has the address now; see `batched_calls.py`."""
+        engine = self._engine()
+        if engine is None:
+            return None
+        return InProcessBatchedCalls(self._calls, engine, self.address)
+
+    def unary(
+        self,
+        method: Method,
+        request: Any,
+        *,
+        timeout: float | None = None,
+        metadata: Metadata = (),
+    ) -> Any:
+        def ask(engine: InProcessEngine, left: float) -> tuple[Any, Failure | None]:
+            begin = partial(self._calls.call, engine, method, request, metadata)
+            return self._waiting.answer(begin, left)
+
+        def ask_over_grpc(left: float) -> Any:
+            return self._over_grpc().unary(method, request, timeout=left, metadata=metadata)
+
+        call = OutgoingCall(self, method, request, timeout)
+        return self._repeat(call, ask, ask_over_grpc)
+
+    def collect(
+        self,
+        method: Method,
+        request: Any,
+        *,
+        timeout: float | None = None,
+        metadata: Metadata = (),
+    ) -> list[Any]:
+        def ask(engine: InProcessEngine, left: float) -> tuple[Any, Failure | None]:
+            begin = partial(self._calls.collect, engine, method, request, metadata)
+            encoded, failure = self._waiting.answer(begin, left)
+            return None if failure else _decoded(method, encoded), failure
+
+        def ask_over_grpc(left: float) -> Any:
+            return self._over_grpc().collect(method, request, timeout=left, metadata=metadata)
+
+        call = OutgoingCall(self, method, request, timeout)
+        responses: list[Any] = self._repeat(call, ask, ask_over_grpc)
+        return responses
+
+    def _repeat(
+        self,
+        call: OutgoingCall,
+        ask: Callable[[InProcessEngine, float], waiting.Answer],
+        ask_over_grpc: Callable[[float], waiting.Response],
+    ) -> Any:
+        """Make the call as often as is allowed, wherever the sidecar is by then."""
+        while True:
+            call.begin()
+            engine = self._engine()
+            if engine is not None:
+                waiting.check_may_wait(engine)
+                answer, failure = ask(engine, call.left())
+            elif self._target.is_in_process:
+                answer, failure = None, NOBODY
+            else:
+                return ask_over_grpc(call.left())
+            if failure is None:
+                self.health.answered()
+                return answer
+            if failure is CLOSED:
+                raise RuntimeError("The client was closed during the call")
+            self.clock.pause(_pause_after(call, failure))
+
+    def stream(
+        self, method: Method, request: Any, *, timeout: float | None = None, metadata: Metadata = ()
+    ) -> ByteStream:
+        engine = self._engine()
+        if engine is None and not self._target.is_in_process:
+            return self._over_grpc().stream(method, request, timeout=timeout, metadata=metadata)
+        call = OutgoingCall(self, method, request, timeout)
+        call.begin_stream(timeout)
+        responses = InProcessResponses(call, waiting.Arrivals(self._waiting))
+        if engine is None:
+            responses.end(NOBODY)
+        else:
+            waiting.check_may_wait(engine)
+            responses.cancel = self._calls.stream(
+                engine, method, request, metadata, responses.receive, responses.end
+            )
+        return responses
+
+    def close(self) -> None:
+        self._calls.close()
+        if self._grpc is not None:
+            self._grpc.close()
+
+    def _engine(self) -> InProcessEngine | None:
+        """The engine of this process that has the address now."""
+        self._calls.check_open()
+        return in_process_calls.find(self._target)
+
+    def _over_grpc(self) -> ClientTransport:
+        if self._grpc is None:
+            self._grpc = self._make_grpc()
+        return self._grpc
+
+
+class InProcessResponses:
+    """The responses of one streaming call. See `durabletask.transport.ByteStream`."""
+
+    def __init__(self, call: OutgoingCall, arrivals: waiting.Arrivals) -> None:
+        self._call = call
+        self._arrivals = arrivals
+        self._responses: deque[bytes] = deque()
+        self._has_ended = False
+        self.cancel: Cancel | None = None
+
+    def receive(self, responses: Sequence[bytes]) -> None:
+        """Take responses, on any thread."""
+        self._arrivals.put(responses)
+
+    def end(self, failure: Failure | None) -> None:
+        """Take the end of the stream, on any thread."""
+        self._arrivals.put(_End(failure))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        while not self._responses:
+            if self._has_ended:
+                raise StopIteration
+            self._wait_for_more()
+        return self._responses.popleft()
+
+    def _wait_for_more(self) -> None:
+        arrived = self._arrivals.get(self._call.left_of_stream())
+        if arrived is None:
+            self._give_up()
+            arrived = _End(LATE)
+        if not isinstance(arrived, _End):
+            self._responses.extend(arrived)
+            return
+        self._has_ended = True
+        if arrived.failure is not None:
+            raise self._call.error_of(self._call.refusal(retry.Failure(*arrived.failure)))
+
+    def close(self) -> None:
+        self._give_up()
+        self._responses.clear()
+        self.end(None)
+
+    def _give_up(self) -> None:
+        if self.cancel is not None:
+            self.cancel()
+
+
+class _End(NamedTuple):
+    """The end of a stream, among its responses."""
+
+    failure: Failure | None
+
+
+def _pause_after(call: OutgoingCall, failure: Failure) -> float:
+    """Seconds to wait before the next attempt; raises the error if there is none."""
+    pause = call.pause_before_next(retry.Failure(*failure))
+    if pause is None:
+        raise call.error_of(call.refusal(retry.Failure(*failure)))
+    return pause
+
+
+def _decoded(method: Method, responses: list[bytes]) -> list[Any]:
+    return [codec.decode(method.response_class(), raw, dialects.TASKHUB) for raw in responses]

@@ -1,0 +1,193 @@
+"""Serve the clients and workers of the sidecar's own process, from any thread.
+
+    any thread --call--> inbox --one wake-up for many--> event loop --answered--> callbacks
+
+`durabletask.protocol.in_process` lists the engine, and says what it promises. Once it is closed,
+or its event loop has ended, every call is answered with UNAVAILABLE: none is left waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from durabletask.protocol import codec, dialects
+from durabletask.protocol.in_process import Failure
+
+from .service.batched_calls import STOPPING
+from .service.calls import ENGINE_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from durabletask.protocol.in_process import Metadata
+    from durabletask.protocol.methods import Method
+
+    from .service.batched_calls import CallRunner
+
+
+class Engine:
+    """The sidecar as `durabletask.protocol.in_process.InProcessEngine`.
+
+    Made on the sidecar's event loop. `message_bytes` is the limit on one request; None sets none.
+    """
+
+    name = ENGINE_NAME
+
+    def __init__(self, runner: CallRunner, message_bytes: int | None) -> None:
+        self._runner = runner
+        self._message_bytes = message_bytes
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._inbox: deque[_Call] = deque()
+        self._is_woken = False
+        self._is_closed = False
+        # A loop that ends without `stop` cancels its tasks.
+        self._guard = self._loop.create_task(self._close_with_loop())
+
+    def is_current_thread(self) -> bool:
+        return threading.get_ident() == self._thread
+
+    def call(
+        self,
+        method: Method,
+        request: Any,
+        metadata: Metadata,
+        answered: Callable[[Any, Failure | None], None],
+    ) -> Callable[[], None]:
+        failure = self._refusal(method, request)
+        if failure is not None:
+            answered(None, failure)
+            return _nothing
+
+        def begin() -> Callable[[], object]:
+            return self._runner.call(method, request, metadata, answered)
+
+        return self._begin(_Call(begin, lambda failure: answered(None, failure)))
+
+    def stream(
+        self,
+        method: Method,
+        request: Any,
+        metadata: Metadata,
+        received: Callable[[Sequence[bytes]], None],
+        ended: Callable[[Failure | None], None],
+    ) -> Callable[[], None]:
+        failure = self._refusal(method, request)
+        if failure is not None:
+            ended(failure)
+            return _nothing
+
+        def begin() -> Callable[[], object]:
+            return self._runner.stream(method, request, metadata, received, call.fail)
+
+        call = _Call(begin, ended)
+        return self._begin(call)
+
+    async def stop(self, grace: float) -> None:
+        """Refuse new calls, wait at most `grace` seconds for those under way, and close."""
+        self._is_closed = True
+        self._refuse_all()
+        await self._runner.stop(grace)
+        self._guard.cancel()
+        await asyncio.wait([self._guard])
+
+    def _refusal(self, method: Method, request: Any) -> Failure | None:
+        """Why a request cannot be carried over gRPC either; raises EncodeError for bad values."""
+        dialect = dialects.TASKHUB if dialects.TASKHUB in method.dialects else method.dialects[0]
+        size, limit = len(codec.encode(request, dialect)), self._message_bytes
+        if limit is None or size <= limit:
+            return None
+        # As gRPC says it: senders read the numbers.
+        return Failure(
+            "RESOURCE_EXHAUSTED", f"Received message larger than max ({size} vs. {limit})"
+        )
+
+    def _begin(self, call: _Call) -> Callable[[], None]:
+        self._hand_in(call)
+
+        def cancel() -> None:
+            call.is_cancelled = True
+            self._hand_in(call)
+
+        return cancel
+
+    def _hand_in(self, call: _Call) -> None:
+        """Let the event loop look at the call."""
+        self._inbox.append(call)
+        if self._is_closed:
+            self._refuse_all()
+        elif self.is_current_thread():
+            self._take()
+        elif not self._is_woken:
+            self._is_woken = True
+            try:
+                self._loop.call_soon_threadsafe(self._take)
+            except RuntimeError:
+                # The loop is closed, and so is everything that ran on it.
+                self._is_closed = True
+                self._refuse_all()
+
+    def _take(self) -> None:
+        # First, so that a call which comes from now on wakes the loop again.
+        self._is_woken = False
+        while (call := self._next()) is not None:
+            call.proceed()
+
+    def _refuse_all(self) -> None:
+        while (call := self._next()) is not None:
+            call.refuse()
+
+    def _next(self) -> _Call | None:
+        """The next call; when several threads ask at once, each call goes to one of them."""
+        try:
+            return self._inbox.popleft()
+        except IndexError:
+            return None
+
+    async def _close_with_loop(self) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self._is_closed = True
+            self._refuse_all()
+            self._runner.close()
+
+
+class _Call:
+    """One call: it is begun, and may be cancelled before and after that."""
+
+    __slots__ = ("_begin", "_cancel", "_ended", "is_cancelled")
+
+    def __init__(
+        self,
+        begin: Callable[[], Callable[[], object]],
+        ended: Callable[[Failure | None], None],
+    ) -> None:
+        self._begin = begin
+        self._ended = ended
+        self._cancel: Callable[[], object] | None = None
+        self.is_cancelled = False
+
+    def proceed(self) -> None:
+        """Begin the call, or end it if it is cancelled."""
+        if not self.is_cancelled:
+            self._cancel = self._begin()
+        elif self._cancel is not None:
+            self._cancel()
+
+    def refuse(self) -> None:
+        """Say that the sidecar is stopping, unless the call runs or is cancelled."""
+        if not self.is_cancelled and self._cancel is None:
+            self._ended(STOPPING)
+
+    def fail(self, failure: Failure | None) -> None:
+        """Say how the call ended, unless it was cancelled."""
+        if not self.is_cancelled:
+            self._ended(failure)
+
+
+def _nothing() -> None:
+    """There is nothing to cancel."""
