@@ -1,4 +1,4 @@
-"""Peeking and skipping agree with decoding everything."""
+"""Peeking, and decoding what a peek has found, agree with decoding everything."""
 
 from __future__ import annotations
 
@@ -69,15 +69,32 @@ def test_a_peek_finds_every_event_as_it_was_encoded(dialect: Dialect) -> None:
 
 
 @each_dialect
-@pytest.mark.parametrize("skipped", [1, 2, 50, 300])
+@pytest.mark.parametrize("skipped", [0, 1, 2, 50, 300])
 def test_skipping_leaves_what_full_decoding_has_at_its_end(dialect: Dialect, skipped: int) -> None:
     raw = codec.encode(turn(past=300), dialect)
-    full = work_items.decode(raw, dialect)
+    full = codec.decode(messages.WorkItem, raw, dialect).orchestrator_request
+    assert full is not None
 
-    tail = work_items.decode(raw, dialect, skip_past_events=skipped)
+    peek = work_items.peek(raw)
 
-    del full.orchestrator_request.past_events[:skipped]  # type: ignore[union-attr]
-    assert tail == full
+    assert peek.past_events.decode(dialect, skip=skipped) == full.past_events[skipped:]
+    assert peek.new_events.decode(dialect) == full.new_events
+
+
+@each_dialect
+def test_the_request_is_found_where_full_decoding_finds_it(dialect: Dialect) -> None:
+    for item in drawn(dialect, 300):
+        kind = oneofs.which(item)
+        if not kind:
+            continue
+        raw = codec.encode(item, dialect)
+        request = getattr(codec.decode(messages.WorkItem, raw, dialect), kind)
+
+        found = work_items.decode_request(
+            type(request), raw, work_items.peek(raw, dialect).request, dialect
+        )
+
+        assert found == request
 
 
 @each_dialect
@@ -124,10 +141,13 @@ def test_a_request_in_pieces_is_read_as_one() -> None:
         )
     )
 
-    assert work_items.decode(raw) == whole
-    assert len(work_items.peek(raw).past_events) == 3
-    del whole.orchestrator_request.past_events[:2]
-    assert work_items.decode(raw, skip_past_events=2) == whole
+    peek = work_items.peek(raw)
+
+    expected = whole.orchestrator_request
+    assert codec.decode(messages.WorkItem, raw).orchestrator_request == expected
+    found = work_items.decode_request(messages.OrchestratorRequest, raw, peek.request)
+    assert found == expected
+    assert peek.past_events.decode(skip=2) == expected.past_events[2:]
 
 
 def activity() -> Any:
@@ -157,21 +177,30 @@ def test_events_of_a_request_that_does_not_count_are_no_events() -> None:
         "order-2",
         0,
     )
-    with pytest.raises(ValueError, match="activity_request"):
-        work_items.decode(raw, skip_past_events=1)
+    with pytest.raises(ValueError, match="1 more events"):
+        peek.past_events.decode(skip=1)
 
 
 def test_more_events_than_there_are_cannot_be_skipped() -> None:
-    with pytest.raises(ValueError, match="1 more past events"):
-        work_items.decode(codec.encode(turn(past=3)), skip_past_events=4)
+    with pytest.raises(ValueError, match="1 more events"):
+        work_items.peek(codec.encode(turn(past=3))).past_events.decode(skip=4)
 
 
 def test_the_events_that_are_skipped_are_not_read() -> None:
     raw = codec.encode(turn(past=2)).replace(b'"0"', b'"\xff"')
 
-    assert work_items.decode(raw, skip_past_events=1) is not None
+    past_events = work_items.peek(raw).past_events
+
+    assert len(past_events.decode(skip=1)) == 1
     with pytest.raises(codec.DecodeError):
-        work_items.decode(raw)
+        past_events.decode()
+
+
+def decode_what_is_found(raw: bytes) -> None:
+    peek = work_items.peek(raw)
+    peek.past_events.decode(skip=1)
+    peek.new_events.decode()
+    work_items.decode_request(messages.OrchestratorRequest, raw, peek.request)
 
 
 def test_damaged_work_items_raise_decode_errors_and_nothing_else() -> None:
@@ -185,7 +214,7 @@ def test_damaged_work_items_raise_decode_errors_and_nothing_else() -> None:
         raw = bytearray(intact[number % 2])
         raw[rng.randrange(len(raw))] = rng.randrange(256)
         raw = raw[: rng.randrange(len(raw) + 1)]
-        for read in (work_items.peek, lambda item: work_items.decode(item, skip_past_events=1)):
+        for read in (work_items.peek, decode_what_is_found):
             try:
                 read(bytes(raw))
             except codec.DecodeError:

@@ -74,7 +74,7 @@ def contests() -> list[Contest]:
         ),
         Contest(
             f"the same, {SKIPPED:,} skipped",
-            lambda: work_items.decode(raw, skip_past_events=SKIPPED),
+            lambda: work_items.peek(raw).past_events.decode(skip=SKIPPED),
             lambda: messages.WorkItem.parse(raw),
             target=100,
         ),

@@ -13,13 +13,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from durabletask.failures import RequestedAction
+from durabletask.protocol import messages
 from durabletask.protocol.blank_messages import blank
 from durabletask.serialization.checks import serialized
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from durabletask.protocol import messages
     from durabletask.serialization import DataConverter
 
 # Text, or what makes it: see `payload`.
@@ -110,8 +110,6 @@ class Action:
 
     def message(self) -> messages.OrchestratorAction:
         """The action as it is sent. Raises what serializing its payload raises."""
-        from durabletask.protocol import messages
-
         action = blank(messages.OrchestratorAction)
         action.id = self.id
         self.write(action)
@@ -129,8 +127,6 @@ def call_activity(
     """Have an activity run."""
 
     def write(action: messages.OrchestratorAction) -> None:
-        from durabletask.protocol import messages
-
         task = blank(messages.ScheduleTaskAction)
         task.name = name
         task.task_execution_id = call_id
@@ -147,8 +143,6 @@ def call_sub_orchestrator(
     """Start another orchestration, whose outcome is awaited."""
 
     def write(action: messages.OrchestratorAction) -> None:
-        from durabletask.protocol import messages
-
         child = blank(messages.CreateSubOrchestrationAction)
         child.instance_id = instance_id
         child.name = name
@@ -163,8 +157,6 @@ def create_timer(id: int, fire_at: datetime, origin: TimerOrigin | None = None) 
     """Fire at a time; `origin` is None for engines that do not record it."""
 
     def write(action: messages.OrchestratorAction) -> None:
-        from durabletask.protocol import messages
-
         timer = blank(messages.CreateTimerAction)
         timer.fire_at = fire_at
         if origin is not None:
@@ -175,8 +167,6 @@ def create_timer(id: int, fire_at: datetime, origin: TimerOrigin | None = None) 
 
 
 def _write_origin(timer: messages.CreateTimerAction, origin: TimerOrigin) -> None:
-    from durabletask.protocol import messages
-
     match origin:
         case ("create_timer", _):
             timer.create_timer = messages.TimerOriginCreateTimer()
@@ -194,8 +184,6 @@ def send_event(id: int, name: str, target: str, data: Payload) -> Action:
     """Raise an event on another instance."""
 
     def write(action: messages.OrchestratorAction) -> None:
-        from durabletask.protocol import messages
-
         event = blank(messages.SendEventAction)
         event.instance = blank(messages.OrchestrationInstance)
         event.instance.instance_id = target
@@ -212,8 +200,6 @@ def call_entity(
     """Have an entity perform an operation, whose outcome is awaited."""
 
     def write(action: messages.OrchestratorAction) -> None:
-        from durabletask.protocol import messages
-
         called = blank(messages.EntityOperationCalledEvent)
         called.request_id = request_id
         called.operation = operation
@@ -231,8 +217,6 @@ def signal_entity(
     """Have an entity perform an operation, whose outcome is not awaited."""
 
     def write(action: messages.OrchestratorAction) -> None:
-        from durabletask.protocol import messages
-
         signaled = blank(messages.EntityOperationSignaledEvent)
         signaled.request_id = request_id
         signaled.operation = operation
@@ -248,8 +232,6 @@ def lock_entities(id: int, section_id: str, locks: list[str], parent: str) -> Ac
     """Lock entities for a critical section."""
 
     def write(action: messages.OrchestratorAction) -> None:
-        from durabletask.protocol import messages
-
         requested = blank(messages.EntityLockRequestedEvent)
         requested.critical_section_id = section_id
         requested.lock_set = list(locks)
@@ -263,8 +245,6 @@ def unlock_entity(id: int, section_id: str, target: str, parent: str) -> Action:
     """Unlock one entity of a critical section; the action's name is the section's id."""
 
     def write(action: messages.OrchestratorAction) -> None:
-        from durabletask.protocol import messages
-
         unlock = blank(messages.EntityUnlockSentEvent)
         unlock.critical_section_id = section_id
         unlock.parent_instance_id = parent
@@ -275,8 +255,6 @@ def unlock_entity(id: int, section_id: str, target: str, parent: str) -> Action:
 
 
 def _entity_message(action: messages.OrchestratorAction) -> messages.SendEntityMessageAction:
-    from durabletask.protocol import messages
-
     action.send_entity_message = blank(messages.SendEntityMessageAction)
     return action.send_entity_message
 

@@ -15,7 +15,6 @@ block or raise SystemExit, as the activity itself may: `prepare` does neither of
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,8 @@ from durabletask.failures import (
     details_from_exception,
     to_message,
 )
+from durabletask.protocol import messages
+from durabletask.protocol.blank_messages import blank
 from durabletask.serialization import type_discovery
 from durabletask.serialization.checks import serialized
 from durabletask.task import ActivityContext
@@ -37,12 +38,12 @@ if TYPE_CHECKING:
     from durabletask.core.registry import Registry
     from durabletask.core.settings import Settings
     from durabletask.failures import FailureDetails
-    from durabletask.protocol import messages
-
 __all__ = ["ActivityCall", "CallOutcome", "Raised", "Returned", "finish", "prepare"]
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as that would triple the time to make one, and each work item makes some. None is
+# changed once it is made.
+@dataclass(slots=True)
 class ActivityCall:
     """An activity with its arguments; `call` gives a coroutine if `is_async`, else the result.
 
@@ -62,10 +63,10 @@ def prepare(
     try:
         function = registry.activity(name)
     except ActivityNotRegisteredError as error:
-        return ActivityCall(name, is_async=False, call=partial(_raise, error))
-    is_async = _is_async(function)
+        return ActivityCall(name, False, partial(_raise, error))
+    is_async = registry.is_async_activity(name)
     call = partial(_call_async if is_async else _call, request, function, settings)
-    return ActivityCall(name, is_async=is_async, call=call)
+    return ActivityCall(name, is_async, call)
 
 
 def finish(
@@ -76,8 +77,6 @@ def finish(
     completion_token: str,
 ) -> messages.ActivityResponse:
     """The outcome as the message that completes the request; never raises."""
-    from durabletask.protocol import messages
-
     result: str | None = None
     failure: FailureDetails | None = None
     if isinstance(outcome, Returned):
@@ -91,14 +90,14 @@ def finish(
             _explained(outcome.exception, request.name),
             properties_provider=settings.exception_properties_provider,
         )
+    response = blank(messages.ActivityResponse)
     instance = request.orchestration_instance
-    return messages.ActivityResponse(
-        instance_id=instance.instance_id if instance is not None else "",
-        task_id=request.task_id,
-        result=result,
-        failure_details=to_message(failure) if failure is not None else None,
-        completion_token=completion_token,
-    )
+    response.instance_id = instance.instance_id if instance is not None else ""
+    response.task_id = request.task_id
+    response.result = result
+    response.failure_details = to_message(failure) if failure is not None else None
+    response.completion_token = completion_token
+    return response
 
 
 def _call(
@@ -127,14 +126,6 @@ def _arguments(
     converter = settings.data_converter
     wanted = type_discovery.input_type(function, converter)
     return (context, converter.deserialize(request.input, wanted))
-
-
-def _is_async(function: Any) -> bool:
-    while isinstance(function, partial):
-        function = function.func
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(type(function), "__call__", None)  # noqa: B004  # the function itself
-    )
 
 
 def _explained(exception: BaseException, name: str) -> BaseException:

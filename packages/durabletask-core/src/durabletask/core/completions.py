@@ -6,10 +6,11 @@ that completes no task is reported as such, and changes nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol.correlation import (
     ACTIVITY,
+    ANSWERED_BY,
     ENTITY_CALL,
     ENTITY_LOCK,
     SUB_ORCHESTRATION,
@@ -20,61 +21,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from durabletask.core.context import ReplayedContext
+    from durabletask.protocol import messages
 
 
-class TaskCompletion(NamedTuple):
-    """What was answered, as log texts name it, and whether a task waited for it."""
-
-    what: str
-    id: int | str
-    is_awaited: bool
+def _activity_completed(context: ReplayedContext, done: Any) -> bool:
+    return context.activities.complete(done.task_scheduled_id, done.result, done.task_execution_id)
 
 
-def _activity_completed(context: ReplayedContext, done: Any) -> TaskCompletion:
-    id = done.task_scheduled_id
-    known = context.activities.complete(id, done.result, done.task_execution_id)
-    return TaskCompletion("activity", id, known)
-
-
-def _activity_failed(context: ReplayedContext, failed: Any) -> TaskCompletion:
-    id = failed.task_scheduled_id
-    known = context.activities.fail(id, failed.failure_details, failed.task_execution_id)
-    return TaskCompletion("activity", id, known)
-
-
-def _child_completed(context: ReplayedContext, done: Any) -> TaskCompletion:
-    id = done.task_scheduled_id
-    return TaskCompletion("sub-orchestration", id, context.children.complete(id, done.result))
-
-
-def _child_failed(context: ReplayedContext, failed: Any) -> TaskCompletion:
-    id = failed.task_scheduled_id
-    return TaskCompletion(
-        "sub-orchestration", id, context.children.fail(id, failed.failure_details)
+def _activity_failed(context: ReplayedContext, failed: Any) -> bool:
+    return context.activities.fail(
+        failed.task_scheduled_id, failed.failure_details, failed.task_execution_id
     )
 
 
-def _timer_fired(context: ReplayedContext, fired: Any) -> TaskCompletion:
-    known = context.timers.fired(fired.timer_id, fired.fire_at)
-    return TaskCompletion("timer", fired.timer_id, known)
+def _child_completed(context: ReplayedContext, done: Any) -> bool:
+    return context.children.complete(done.task_scheduled_id, done.result)
 
 
-def _entity_completed(context: ReplayedContext, done: Any) -> TaskCompletion:
-    known = context.entity_calls.complete(done.request_id, done.output)
-    return TaskCompletion("entity call", done.request_id, known)
+def _child_failed(context: ReplayedContext, failed: Any) -> bool:
+    return context.children.fail(failed.task_scheduled_id, failed.failure_details)
 
 
-def _entity_failed(context: ReplayedContext, failed: Any) -> TaskCompletion:
-    known = context.entity_calls.fail(failed.request_id, failed.failure_details)
-    return TaskCompletion("entity call", failed.request_id, known)
+def _timer_fired(context: ReplayedContext, fired: Any) -> bool:
+    return context.timers.fired(fired.timer_id, fired.fire_at)
 
 
-def _lock_granted(context: ReplayedContext, granted: Any) -> TaskCompletion:
-    known = context.sections.granted(granted.critical_section_id)
-    return TaskCompletion("lock request", granted.critical_section_id, known)
+def _entity_completed(context: ReplayedContext, done: Any) -> bool:
+    return context.entity_calls.complete(done.request_id, done.output)
 
 
-_COMPLETE: dict[str, Callable[[ReplayedContext, Any], TaskCompletion]] = {
+def _entity_failed(context: ReplayedContext, failed: Any) -> bool:
+    return context.entity_calls.fail(failed.request_id, failed.failure_details)
+
+
+def _lock_granted(context: ReplayedContext, granted: Any) -> bool:
+    return context.sections.granted(granted.critical_section_id)
+
+
+_COMPLETE: dict[str, Callable[[ReplayedContext, Any], bool]] = {
     ACTIVITY.completed_by: _activity_completed,
     ACTIVITY.failed_by: _activity_failed,
     SUB_ORCHESTRATION.completed_by: _child_completed,
@@ -88,7 +72,21 @@ _COMPLETE: dict[str, Callable[[ReplayedContext, Any], TaskCompletion]] = {
 EVENT_KINDS = frozenset(_COMPLETE)
 """The kinds of events that answer an action."""
 
+_NAMES = {
+    ACTIVITY: "activity",
+    SUB_ORCHESTRATION: "sub-orchestration",
+    TIMER: "timer",
+    ENTITY_CALL: "entity call",
+    ENTITY_LOCK: "lock request",
+}
 
-def complete(context: ReplayedContext, kind: str, body: Any) -> TaskCompletion:
-    """Apply the body of an event of one of the `EVENT_KINDS`."""
-    return _COMPLETE[kind](context, body)
+
+def complete(context: ReplayedContext, kind: str, event: messages.HistoryEvent) -> bool:
+    """Apply an event of one of the `EVENT_KINDS`; False if no task waits for the answer."""
+    return _COMPLETE[kind](context, getattr(event, kind))
+
+
+def answered(kind: str, event: messages.HistoryEvent) -> str:
+    """What such an event answers, as log texts name it."""
+    request = ANSWERED_BY[kind]
+    return f"{_NAMES[request]} #{request.id_in(event, kind)}"

@@ -68,7 +68,7 @@ class ContinueAsNewDelay:
 
     def begin(self) -> None:
         """Start the timer, if the engine needs it here."""
-        if self._is_needed and (self._turns <= 1 or self._pending_actions.outstanding()):
+        if self._is_needed and (self._turns <= 1 or len(self._pending_actions)):
             self._turn = self._turns
             self._timer = self._timers.start(self._clock.now, self.end)
 

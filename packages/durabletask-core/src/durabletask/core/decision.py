@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from durabletask.protocol import messages
+from durabletask.protocol import messages
+from durabletask.protocol.blank_messages import blank
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,9 @@ class HasInstanceId(Protocol):
     def instance_id(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as that would triple the time to make one, and each work item makes some. None is
+# changed once it is made.
+@dataclass(slots=True)
 class Decision:
     """The answer to one orchestrator request.
 
@@ -60,17 +62,13 @@ class Decision:
         self, request: HasInstanceId, completion_token: str
     ) -> messages.OrchestratorResponse:
         """The decision as the message that completes the request."""
-        from durabletask.protocol import messages
-
-        version = None
+        response = blank(messages.OrchestratorResponse)
+        response.instance_id = request.instance_id
+        response.actions = list(self.actions)
+        response.custom_status = self.custom_status
+        response.completion_token = completion_token
         if self.is_versioned:
-            version = messages.OrchestrationVersion(
+            response.version = messages.OrchestrationVersion(
                 patches=list(self.patches), name=self.version_name
             )
-        return messages.OrchestratorResponse(
-            instance_id=request.instance_id,
-            actions=list(self.actions),
-            custom_status=self.custom_status,
-            completion_token=completion_token,
-            version=version,
-        )
+        return response

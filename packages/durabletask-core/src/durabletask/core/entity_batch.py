@@ -27,6 +27,7 @@ from durabletask.entities import (
     SignalRequest,
 )
 from durabletask.failures import details_from_exception, to_message
+from durabletask.protocol import messages
 from durabletask.protocol.oneofs import which
 from durabletask.serialization import type_discovery
 from durabletask.serialization.checks import serialized
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from durabletask.core.registry import Registry
     from durabletask.core.settings import Settings
     from durabletask.entities import EntityRequest
-    from durabletask.protocol import messages
     from durabletask.serialization import DataConverter
     from durabletask.task import Entity
 
@@ -60,8 +60,6 @@ def run_batch(
 
     `now` gives the time, and `completion_token` is that of the work item.
     """
-    from durabletask.protocol import messages
-
     batch = _Batch(request, registry, settings, completion_token)
     results = []
     for operation in request.operations:
@@ -96,8 +94,6 @@ def from_v2(
     request: messages.EntityRequest,
 ) -> tuple[messages.EntityBatchRequest, list[messages.OperationInfo]]:
     """The newer form of request as the older, and where to send the results of its operations."""
-    from durabletask.protocol import messages
-
     operations: list[messages.OperationRequest] = []
     infos: list[messages.OperationInfo] = []
     for event in request.operation_requests:
@@ -174,8 +170,6 @@ class _Batch:
 
 
 def _action(asked: EntityRequest) -> messages.OperationAction:
-    from durabletask.protocol import messages
-
     if isinstance(asked, SignalRequest):
         signal = messages.SendSignalAction(
             instance_id=str(asked.entity_id),

@@ -45,7 +45,7 @@ from durabletask.failures import (
     UnsupportedByEngineError,
     details_from_exception,
 )
-from durabletask.protocol import events
+from durabletask.protocol import events, messages
 from durabletask.protocol.oneofs import which
 from durabletask.serialization import type_discovery
 from durabletask.serialization.checks import serialized
@@ -53,12 +53,10 @@ from durabletask.serialization.checks import serialized
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from durabletask.core.completions import TaskCompletion
     from durabletask.core.registry import Registry
     from durabletask.core.runner import CallOutcome
     from durabletask.core.settings import Settings
     from durabletask.failures import FailureDetails
-    from durabletask.protocol import messages
 
 
 class OrchestrationMachine:
@@ -105,7 +103,7 @@ class OrchestrationMachine:
     @property
     def expected(self) -> int:
         """How many events history holds once everything the last turn decided is recorded."""
-        return self.applied + len(self._context.pending_actions.outstanding())
+        return self.applied + len(self._context.pending_actions)
 
     def confirm_all(self) -> None:
         """Apply, without seeing them, the events that record what the last turn decided.
@@ -118,6 +116,8 @@ class OrchestrationMachine:
 
     def replay(self, past_events: Iterable[messages.HistoryEvent]) -> None:
         """Apply events that history holds; those applied before must be left out."""
+        if not past_events:
+            return
         past = past_events if isinstance(past_events, Sequence) else list(past_events)
         self._context.replaying = True
         self._context.lookahead.load(past)
@@ -163,7 +163,7 @@ class OrchestrationMachine:
         elif kind in confirmations.EVENT_KINDS:
             self._confirm(kind, event)
         elif kind in completions.EVENT_KINDS:
-            self._complete(completions.complete(self._context, kind, getattr(event, kind)))
+            self._complete(kind, event)
         elif kind not in _IGNORED:
             self._log_new(
                 logging.WARNING,
@@ -316,13 +316,13 @@ class OrchestrationMachine:
             inner=outcome.details if isinstance(outcome, Failed) else None,
         )
 
-    def _complete(self, completion: TaskCompletion) -> None:
-        if completion.is_awaited:
+    def _complete(self, kind: str, event: messages.HistoryEvent) -> None:
+        if completions.complete(self._context, kind, event):
             self._advance()
         else:
             self._log_new(
                 logging.DEBUG,
-                f"ignored an answer to {completion.what} #{completion.id}: no task waits for it",
+                f"ignored an answer to {completions.answered(kind, event)}: no task waits for it",
             )
 
     def _on_event_raised(
@@ -419,8 +419,6 @@ class OrchestrationMachine:
 
     def _set_router(self, decided: list[messages.OrchestratorAction]) -> None:
         """Name the app that the actions come from: older Dapr sidecars need to be told."""
-        from durabletask.protocol import messages
-
         for action in decided:
             action.router = messages.TaskRouter(source_app_id=self._app_id)
 

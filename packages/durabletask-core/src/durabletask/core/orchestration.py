@@ -28,12 +28,11 @@ from durabletask.failures import (
     details_from_exception,
     qualified_name,
 )
+from durabletask.protocol import messages
 
 if TYPE_CHECKING:
     from durabletask.core.registry import Registry
     from durabletask.core.settings import Settings
-    from durabletask.protocol import messages
-
 __all__ = [
     "decide",
     "is_rewind",
@@ -62,8 +61,6 @@ def decide(
 
 def version_mismatch(instance_id: str, reason: str) -> Decision:
     """Fail the orchestration, because no worker may run its version."""
-    from durabletask.protocol import messages
-
     completion = messages.CompleteOrchestrationAction(
         orchestration_status=messages.OrchestrationStatus.FAILED,
         failure_details=messages.TaskFailureDetails(

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from durabletask.failures import JsonEncodeOutputException, to_message
+from durabletask.protocol import messages
 from durabletask.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from durabletask.failures import FailureDetails
-    from durabletask.protocol import messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,6 @@ def outcome_action(
     id: int, outcome: Outcome, carried: Sequence[messages.HistoryEvent] = ()
 ) -> messages.OrchestratorAction:
     """The action for that outcome; the events that are `carried` go to the next execution."""
-    from durabletask.protocol import messages
-
     if isinstance(outcome, Stalled):
         return messages.OrchestratorAction(
             id=id,
@@ -101,8 +99,6 @@ def _completion(
     outcome: Completed | Failed | Terminated | ContinuedAsNew,
     carried: Sequence[messages.HistoryEvent],
 ) -> messages.CompleteOrchestrationAction:
-    from durabletask.protocol import messages
-
     status = messages.OrchestrationStatus
     complete = messages.CompleteOrchestrationAction
     match outcome:

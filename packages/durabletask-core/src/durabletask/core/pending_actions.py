@@ -98,6 +98,9 @@ class PendingActions:
         else:
             raise NonDeterminismError(RequestedAction(id, kind, name), asked.requested())
 
+    def __len__(self) -> int:
+        return len(self._unconfirmed)
+
     def outstanding(self) -> list[Action]:
         """The actions that history does not hold yet, in the order they were asked for."""
         return list(self._unconfirmed.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,7 @@ class Registry:
         self._orchestrators = _Functions("An", "orchestrator", OrchestratorNotRegisteredError)
         self._versions: dict[str, Versions] = {}
         self._activities = _Functions("An", "activity", ActivityNotRegisteredError)
+        self._async_activities: set[str] = set()
         self._entities = _Functions("An", "entity", EntityNotRegisteredError)
 
     def add_orchestrator(self, fn: Callable[..., Any], name: str | None = None) -> str:
@@ -98,7 +101,10 @@ class Registry:
 
     def add_activity(self, fn: Callable[..., Any], name: str | None = None) -> str:
         """Host it and return its name; ValueError if there is no name or it is taken."""
-        return self._activities.add(fn, name)
+        added = self._activities.add(fn, name)
+        if _is_async(fn):
+            self._async_activities.add(added)
+        return added
 
     def add_entity(self, fn: Entity[Any, Any], name: str | None = None) -> str:
         """Host it and return its name as it is written.
@@ -123,6 +129,10 @@ class Registry:
         """The activity of that name, or ActivityNotRegisteredError."""
         return self._activities.find(name)
 
+    def is_async_activity(self, name: str) -> bool:
+        """Whether calling the activity of that name gives a coroutine."""
+        return name in self._async_activities
+
     def entity(self, name: str) -> Entity[Any, Any]:
         """The entity of that name, whatever its case, or EntityNotRegisteredError."""
         return self._entities.find(name.lower())
@@ -138,6 +148,14 @@ class Registry:
     def entity_names(self) -> tuple[str, ...]:
         """Names of the entities, in small letters, in the order they were added."""
         return self._entities.names()
+
+
+def _is_async(function: Any) -> bool:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(type(function), "__call__", None)  # noqa: B004  # the function itself
+    )
 
 
 class _Functions:

@@ -18,6 +18,7 @@ import copy
 import uuid
 from typing import TYPE_CHECKING, TypeVar
 
+from durabletask.protocol import messages
 from durabletask.protocol.correlation import (
     ACTIVITY,
     DETACHED_ORCHESTRATION,
@@ -29,8 +30,6 @@ from durabletask.protocol.oneofs import which
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from durabletask.protocol import messages
 
 M = TypeVar("M")
 
@@ -96,8 +95,6 @@ def sections_cut_off(past: Sequence[messages.HistoryEvent]) -> list[str]:
 
 def rewind_action(history: list[messages.HistoryEvent]) -> messages.OrchestratorAction:
     """The action that replaces the history by that one."""
-    from durabletask.protocol import messages
-
     # -1: it was not asked for by user code.
     return messages.OrchestratorAction(
         id=-1, rewind_orchestration=messages.RewindOrchestrationAction(new_history=history)
@@ -161,8 +158,6 @@ def _restarted(
     instance_id: str,
 ) -> messages.HistoryEvent:
     """The start of the execution, with its new id and that of its parent's new execution."""
-    from durabletask.protocol import messages
-
     started = event.execution_started
     assert started is not None
     instance = started.orchestration_instance or messages.OrchestrationInstance(instance_id)

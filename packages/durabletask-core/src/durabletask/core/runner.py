@@ -26,14 +26,17 @@ _Code: TypeAlias = Generator[Any, Any, Any] | Coroutine[Any, Any, Any]
 _MAX_CLOSE_ATTEMPTS = 100
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as that would triple the time to make one, and each work item makes some. None is
+# changed once it is made.
+@dataclass(slots=True)
 class Returned:
     """User code returned that value."""
 
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, for the same reason.
+@dataclass(slots=True)
 class Raised:
     """User code raised that exception, which need not be an `Exception`: `sys.exit` counts too."""
 

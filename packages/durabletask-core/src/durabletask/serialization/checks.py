@@ -32,7 +32,10 @@ def optional_text(value: str | None, argument: str) -> str | None:
 
 def serialized(value: Any, converter: DataConverter) -> str | None:
     """The value as text; TypeError if the converter returns something else."""
-    return optional_text(converter.serialize(value), "the text from the data converter")
+    content = converter.serialize(value)
+    if type(content) is str and content.isascii():
+        return content
+    return optional_text(content, "the text from the data converter")
 
 
 def wrong_type(argument: str, wanted: str, value: object) -> TypeError:

@@ -22,7 +22,8 @@ _OLD_MARK = "__durabletask_autoobject__"
 def encode(value: Any) -> str:
     """The value as JSON text; for any problem a TypeError that names the value's type."""
     try:
-        return _encoder(value)
+        # As the encoder writes it, in a tenth of the time. Not a subclass: it may have hooks.
+        return repr(value) if type(value) is int else _encoder(value)
     except Exception as error:
         # Also ValueError (a cycle), RecursionError (too deep) and what a hook may raise.
         raise TypeError(
@@ -51,12 +52,20 @@ _encoder = json.JSONEncoder(default=_plain).encode
 
 def decode(text: str) -> Any:
     """The plain values; a marked object becomes a SimpleNamespace."""
-    return (_decode_marked if _OLD_MARK in text else _decode)(text)
+    return _decode_marked(text) if _OLD_MARK in text else _decode(text)
 
 
 def decode_plain(text: str) -> Any:
     """The plain values without marks, for callers that know the type."""
-    return (_decode_unmarking if _OLD_MARK in text else _decode)(text)
+    return _decode_unmarking(text) if _OLD_MARK in text else _decode(text)
+
+
+def _decode(text: str) -> Any:
+    try:
+        value, end = _raw_decode(text)
+    except ValueError:
+        return _decode_padded(text)
+    return value if end == len(text) else _decode_padded(text)
 
 
 def _namespace(members: dict[str, Any]) -> Any:
@@ -69,6 +78,8 @@ def _unmarked(members: dict[str, Any]) -> dict[str, Any]:
 
 
 # `json.loads` with a hook makes a new decoder for each call, and a hook is called for each object.
-_decode = json.JSONDecoder().decode
+_decode_padded = json.JSONDecoder().decode
+# Half of the time of `decode`, which looks for white space around the text first.
+_raw_decode = json.JSONDecoder().raw_decode
 _decode_marked = json.JSONDecoder(object_hook=_namespace).decode
 _decode_unmarking = json.JSONDecoder(object_hook=_unmarked).decode

@@ -10,19 +10,19 @@ unknown are kept in the message and encoded again with it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from durabletask.protocol.dialects import NATIVE, Dialect
 from durabletask.protocol.wire import TRUNCATED, DecodeError, EncodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import betterproto2
 
     from durabletask.protocol.compiler import Functions
 
-__all__ = ["DecodeError", "EncodeError", "decode", "decode_spans", "encode"]
+__all__ = ["DecodeError", "EncodeError", "decode", "decode_each", "decode_spans", "encode"]
 
 M = TypeVar("M", bound="betterproto2.Message")
 
@@ -30,6 +30,7 @@ MAX_DEPTH = 100
 """How deeply messages may be nested: protobuf's own limit, against malicious input."""
 
 _NO_BYTES = ((0, 0),)
+_UNREADABLE = (IndexError, DecodeError, UnicodeDecodeError)
 _functions: dict[Dialect, Functions] = {}
 
 
@@ -49,8 +50,7 @@ def decode_spans(
 
     Each span holds whole fields. The bytes between them are ignored.
     """
-    functions = _functions.get(dialect) or _compiled(dialect)
-    fill = functions.fills.get(message_class) or functions.compile_fill(message_class)
+    fill = _fill(message_class, dialect)
     message = object.__new__(message_class)
     fresh = True
     try:
@@ -58,11 +58,28 @@ def decode_spans(
         for start, stop in spans or _NO_BYTES:
             fill(message, raw, start, stop, MAX_DEPTH, fresh)
             fresh = False
-    except IndexError as error:
-        raise DecodeError(f"not a {message_class.__name__}: {TRUNCATED}") from error
-    except (DecodeError, UnicodeDecodeError) as error:
-        raise DecodeError(f"not a {message_class.__name__}: {error}") from error
+    except _UNREADABLE as error:
+        raise _decode_error(message_class, error) from error
     return message
+
+
+def decode_each(
+    message_class: type[M],
+    raw: bytes,
+    spans: Sequence[tuple[int, int]],
+    dialect: Dialect = NATIVE,
+) -> list[M]:
+    """Read a message from each of the parts `raw[start:stop]`, or raise DecodeError."""
+    fill = _fill(message_class, dialect)
+    read = []
+    try:
+        for start, stop in spans:
+            message = object.__new__(message_class)
+            fill(message, raw, start, stop, MAX_DEPTH)
+            read.append(message)
+    except _UNREADABLE as error:
+        raise _decode_error(message_class, error) from error
+    return read
 
 
 def encode(message: betterproto2.Message, dialect: Dialect = NATIVE) -> bytes:
@@ -77,6 +94,16 @@ def encode(message: betterproto2.Message, dialect: Dialect = NATIVE) -> bytes:
         return write(message)
     except (EncodeError, TypeError, AttributeError, UnicodeEncodeError, RecursionError) as error:
         raise EncodeError(f"{message_class.__name__}: {error}") from error
+
+
+def _fill(message_class: type[Any], dialect: Dialect) -> Callable[..., None]:
+    functions = _functions.get(dialect) or _compiled(dialect)
+    return functions.fills.get(message_class) or functions.compile_fill(message_class)
+
+
+def _decode_error(message_class: type[Any], cause: Exception) -> DecodeError:
+    reason = TRUNCATED if isinstance(cause, IndexError) else cause
+    return DecodeError(f"not a {message_class.__name__}: {reason}")
 
 
 def _compiled(dialect: Dialect) -> Functions:

@@ -17,16 +17,32 @@ _NULL, _NUMBER, _STRING, _BOOL, _STRUCT, _LIST = 0x08, 0x11, 0x1A, 0x20, 0x2A, 0
 _MAX_DEPTH = 50
 _TOO_DEEP = "a JSON value is nested too deep"
 
+# `json.dumps` with an argument makes a new encoder for each call.
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+_decode = json.JSONDecoder().decode
+_unpack_double = struct.Struct("<d").unpack_from
+
 
 def read(raw: bytes, pos: int, stop: int) -> str:
     """The Value in `raw[pos:stop]` as JSON text."""
-    return json.dumps(_read_value(raw, pos, stop, _MAX_DEPTH), ensure_ascii=False)
+    return _encode(value(raw, pos, stop))
+
+
+def value(raw: bytes, pos: int, stop: int) -> Any:
+    """The Value in `raw[pos:stop]` as the plain value that it is."""
+    size = stop - pos
+    # The usual values, a number or a truth value and nothing else, are read in place.
+    if size == 9 and raw[pos] == _NUMBER:
+        return _number(_unpack_double(raw, pos + 1)[0])
+    if size == 2 and raw[pos] == _BOOL and raw[pos + 1] < 2:
+        return raw[pos + 1] == 1
+    return _read_value(raw, pos, stop, _MAX_DEPTH)
 
 
 def write(text: str) -> bytes:
     """The JSON text as an encoded Value, without its length."""
     try:
-        return _write_value(json.loads(text))
+        return _write_value(_decode(text))
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise wire.EncodeError(f"{text!r:.80} does not fit a JSON value: {error}") from error
 
@@ -41,7 +57,7 @@ def _read_value(raw: bytes, pos: int, stop: int, depth: int) -> Any:
         if tag == _NULL:
             value = None
         elif tag == _NUMBER:
-            value = _number(struct.unpack_from("<d", raw, start)[0])
+            value = _number(_unpack_double(raw, start)[0])
         elif tag == _STRING:
             start, end = wire.span_at(raw, start, pos)
             value = raw[start:end].decode()

@@ -118,6 +118,12 @@ def map_entry(raw: bytes, pos: int, end: int) -> tuple[str, int, int]:
     The value's content is length-delimited; a missing value is an empty span. Other fields of
     an entry are dropped, as every implementation does.
     """
+    if end - pos > 3 and raw[pos] == 0x0A and raw[pos + 1] < 0x80:
+        value = pos + 2 + raw[pos + 1]
+        size = end - value - 2
+        # The usual entry: a key and a value, both short, and nothing else.
+        if 0 <= size < 0x80 and raw[value] == 0x12 and raw[value + 1] == size:
+            return raw[pos + 2 : value].decode(), value + 2, end
     key, start, stop = "", pos, pos
     while pos < end:
         tag, pos = tag_at(raw, pos)
@@ -132,6 +138,10 @@ def map_entry(raw: bytes, pos: int, end: int) -> tuple[str, int, int]:
 
 def string_value(raw: bytes, pos: int, stop: int, value: str) -> str:
     """The string in a StringValue; `value` if it holds none."""
+    size = stop - pos - 2
+    # The usual wrapper: a short string, and nothing else.
+    if 0 <= size < 0x80 and raw[pos] == 0x0A and raw[pos + 1] == size:
+        return raw[pos + 2 : stop].decode()
     while pos < stop:
         tag, pos = tag_at(raw, pos)
         start, pos = pos, skip(raw, tag, pos, stop)

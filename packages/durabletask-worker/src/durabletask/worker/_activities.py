@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 ActivityHook = Callable[["messages.ActivityRequest"], None]
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: see `WorkItem`.
+@dataclass(slots=True)
 class ActivityJob:
     """An activity work item, decoded, and the call it asks for."""
 
@@ -56,8 +57,9 @@ class ActivityHandler:
         self._log = log
 
     def prepare(self, item: WorkItem) -> ActivityJob:
-        request = work_items.decode(item.raw, item.engine.dialect).activity_request
-        assert request is not None
+        request = work_items.decode_request(
+            messages.ActivityRequest, item.raw, item.peek.request, item.engine.dialect
+        )
         call = activity.prepare(request, self._registry, item.engine.settings)
         return ActivityJob(item, request, call)
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from durabletask.core.registry import Registry
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: see `WorkItem`.
+@dataclass(slots=True)
 class EntityJob:
     """An entity work item; the thread that takes it decodes it."""
 
@@ -69,11 +70,14 @@ class EntityHandler:
     def _decode(
         self, item: WorkItem
     ) -> tuple[messages.EntityBatchRequest, list[messages.OperationInfo]]:
-        decoded = work_items.decode(item.raw, item.engine.dialect)
-        if decoded.entity_request_v2 is not None:
-            return entity_batch.from_v2(decoded.entity_request_v2)
-        assert decoded.entity_request is not None
-        return decoded.entity_request, []
+        peek, dialect = item.peek, item.engine.dialect
+        if peek.kind == work_items.ENTITY_REQUEST_V2:
+            newer = messages.EntityRequest
+            return entity_batch.from_v2(
+                work_items.decode_request(newer, item.raw, peek.request, dialect)
+            )
+        older = messages.EntityBatchRequest
+        return work_items.decode_request(older, item.raw, peek.request, dialect), []
 
 
 def _failed(item: WorkItem, infos: list[messages.OperationInfo], reason: Exception) -> Completion:

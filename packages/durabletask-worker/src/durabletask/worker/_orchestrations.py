@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,8 @@ class HistoryUnavailableError(DurableTaskError):
     """The engine left out history that this worker does not have, and did not send it either."""
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: see `WorkItem`.
+@dataclass(slots=True)
 class OrchestrationJob:
     """An orchestrator work item; the thread that takes it decodes it.
 
@@ -83,24 +85,36 @@ class OrchestrationHandler:
     ) -> Completion | Coroutine[Any, Any, Completion | OrchestrationJob]:
         item = job.item
         session = self._sessions.check_out(item.peek)
-        if session is None and item.peek.kept and job.history is None:
+        if session is not None:
+            return self._continue(session, item)
+        if item.peek.kept and job.history is None:
             return self._with_history(item)
-        if session is None:
-            return self._replay(item, job.history)
-        try:
-            request = self._decode_unprocessed(item, session)
-        except BaseException:
-            session.close()
-            raise
-        if any(event.execution_rewound is not None for event in request.new_events):
-            # A rewind changes history that the machine has processed: all of it is needed.
-            session.close()
-            return self._replay(item)
-        return self._run_turn(session, item, request)
+        return self._replay(item, job.history)
 
     def abandon(self, item: WorkItem) -> Completion:
         request = messages.AbandonOrchestrationTaskRequest(completion_token=item.token)
         return Completion(item, methods.ABANDON_ORCHESTRATION_TASK, request)
+
+    def _continue(self, session: Session, item: WorkItem) -> Completion:
+        """Take the turn with the events that the machine has not processed."""
+        try:
+            past = self._unprocessed(session, item)
+            new = item.peek.new_events.decode(item.engine.dialect)
+        except BaseException:
+            session.close()
+            raise
+        if any(event.execution_rewound is not None for event in new):
+            # A rewind changes history that the machine has processed: all of it is needed.
+            session.close()
+            return self._replay(item)
+        return self._run_turn(session, item, past, new)
+
+    def _unprocessed(self, session: Session, item: WorkItem) -> History:
+        peek, machine = item.peek, session.machine
+        if peek.left_out is None:
+            return peek.past_events.decode(item.engine.dialect, skip=machine.applied - peek.kept)
+        machine.confirm_all()
+        return []
 
     async def _with_history(self, item: WorkItem) -> OrchestrationJob:
         """The job with the events that the engine left out."""
@@ -116,26 +130,25 @@ class OrchestrationHandler:
     def _replay(self, item: WorkItem, history: History | None = None) -> Completion:
         if item.peek.left_out is not None:
             return self._request_history(item)
-        request = self._decode(item)
+        request = self._request(item)
         if history:
             request.past_events = [*history, *request.past_events]
         if self._versioning is not None:
             version = version_of(chain(request.past_events, request.new_events))
             if reason := mismatch(version, self._versioning):
-                return self._refuse(item, request, reason, self._versioning)
+                return self._refuse(item, reason, self._versioning)
         if is_rewind(request):
-            decision = rewind(request, self._registry, item.engine.settings)
-            return self._complete(item, decision, request)
+            return self._complete(item, rewind(request, self._registry, item.engine.settings))
         machine = open_machine(request, self._registry, item.engine.settings)
         session = Session(item.instance_id, item.peek.execution_id, machine)
-        return self._run_turn(session, item, request)
+        return self._run_turn(session, item, request.past_events, request.new_events)
 
     def _run_turn(
-        self, session: Session, item: WorkItem, request: messages.OrchestratorRequest
+        self, session: Session, item: WorkItem, past: History, new: History
     ) -> Completion:
         try:
-            session.machine.replay(request.past_events)
-            decision = session.machine.turn(request.new_events)
+            session.machine.replay(past)
+            decision = session.machine.turn(new)
         except BaseException:
             session.close()
             raise
@@ -145,33 +158,25 @@ class OrchestrationHandler:
         # A machine that has ended has closed itself.
         if not decision.ended:
             self._sessions.check_in(session)
-        return self._complete(item, decision, request)
+        return self._complete(item, decision)
 
     def _version_recorded_in(self, item: WorkItem, decision: Decision) -> Dialect | None:
         records = item.engine.settings.engine.records_versions
         return item.engine.dialect if records and decision.is_versioned else None
 
-    def _complete(
-        self, item: WorkItem, decision: Decision, request: messages.OrchestratorRequest
-    ) -> Completion:
+    def _complete(self, item: WorkItem, decision: Decision) -> Completion:
         for entry in decision.log_entries:
             self._log.log(entry.level, "%s", entry.text, extra=item.log_fields | entry.extra)
         return Completion(
             item,
             methods.COMPLETE_ORCHESTRATOR_TASK,
-            decision.response(request, item.token),
-            fallback=lambda reason: self._failed(item, reason),
+            decision.response(item, item.token),
+            fallback=partial(self._failed, item),
         )
 
-    def _refuse(
-        self,
-        item: WorkItem,
-        request: messages.OrchestratorRequest,
-        reason: str,
-        versioning: VersioningOptions,
-    ) -> Completion:
+    def _refuse(self, item: WorkItem, reason: str, versioning: VersioningOptions) -> Completion:
         if not versioning.rejects:
-            return self._complete(item, version_mismatch(item.instance_id, reason), request)
+            return self._complete(item, version_mismatch(item.instance_id, reason))
         self._log.warning(
             "Instance '%s': the work item is handed back for another worker. %s",
             item.instance_id,
@@ -179,7 +184,7 @@ class OrchestrationHandler:
             extra=item.log_fields,
         )
         if not item.engine.supports(methods.ABANDON_ORCHESTRATION_TASK):
-            return self._complete(item, version_not_available(), request)
+            return self._complete(item, version_not_available())
         return self.abandon(item)
 
     def _request_history(self, item: WorkItem) -> Completion:
@@ -188,18 +193,10 @@ class OrchestrationHandler:
         )
         return Completion(item, methods.COMPLETE_ORCHESTRATOR_TASK, response)
 
-    def _decode_unprocessed(self, item: WorkItem, session: Session) -> messages.OrchestratorRequest:
-        """The request without the past events that the machine has processed."""
-        if item.peek.left_out is None:
-            return self._decode(item, skip=session.machine.applied - item.peek.kept)
-        session.machine.confirm_all()
-        return self._decode(item)
-
-    def _decode(self, item: WorkItem, *, skip: int = 0) -> messages.OrchestratorRequest:
-        decoded = work_items.decode(item.raw, item.engine.dialect, skip_past_events=skip)
-        request = decoded.orchestrator_request
-        assert request is not None
-        return request
+    def _request(self, item: WorkItem) -> messages.OrchestratorRequest:
+        return work_items.decode_request(
+            messages.OrchestratorRequest, item.raw, item.peek.request, item.engine.dialect
+        )
 
     def _failed(self, item: WorkItem, reason: Exception) -> Completion:
         """The orchestration fails, because the sidecar cannot accept what it decided."""

@@ -37,11 +37,13 @@ if TYPE_CHECKING:
 # What an idle machine takes beside the bytes it was given: measured, and accurate enough to
 # keep ten thousand of them within bounds.
 _MACHINE_BYTES = 4096
+# A batch of at most so many bytes is kept as it is; of a longer one a digest takes less memory.
+_LONGEST_KEPT = 1024
 
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """A machine in memory, and a digest of the last batch of events it was given."""
+    """A machine in memory, and the last batch of events it was given, or a digest of them."""
 
     instance_id: str
     execution_id: str
@@ -49,7 +51,8 @@ class Session:
     size: int = _MACHINE_BYTES
     """An estimate in bytes."""
     _batch_length: int = 0
-    _batch_digest: bytes = b""
+    _batch_size: int = 0
+    _batch: bytes = b""
     _version_recorded_in: Dialect | None = None
 
     def remember_batch(self, peek: Peek, *, version_recorded_in: Dialect | None = None) -> None:
@@ -60,9 +63,11 @@ class Session:
         """
         self._batch_length = len(peek.new_events)
         self._version_recorded_in = version_recorded_in
-        self._batch_digest = self._digest_of(peek.new_events, 0, self._batch_length)
+        batch = self._joined(peek.new_events, 0, self._batch_length)
+        self._batch_size = len(batch)
+        self._batch = _shortened(batch)
         # Inputs and results that user code still refers to came in these bytes.
-        self.size += sum(len(peek.new_events.event_bytes(i)) for i in range(self._batch_length))
+        self.size += len(batch)
 
     def continues(self, peek: Peek) -> bool:
         """Whether the work item's history begins with what the machine has processed."""
@@ -72,26 +77,24 @@ class Session:
             return self.machine.expected == peek.left_out
         # Counted from the first event that was sent.
         processed = self.machine.applied - peek.kept
-        first = processed - self._batch_length
-        return (
-            self._batch_length <= processed <= len(peek.past_events)
-            and self._digest_of(peek.past_events, first, processed) == self._batch_digest
-        )
+        if not self._batch_length <= processed <= len(peek.past_events):
+            return False
+        batch = self._joined(peek.past_events, processed - self._batch_length, processed)
+        return len(batch) == self._batch_size and _shortened(batch) == self._batch
 
     def close(self) -> None:
         """Close the machine, which runs the orchestrator's `finally` blocks."""
         self.machine.close()
 
-    def _digest_of(self, events: EventSpans, start: int, end: int) -> bytes:
-        digest = hashlib.blake2b(digest_size=16)
+    def _joined(self, events: EventSpans, start: int, end: int) -> bytes:
+        joined = []
         for index in range(start, end):
             event = events.event_bytes(index)
             if self._version_recorded_in is not None:
                 event = _without_version(event, self._version_recorded_in)
             # With its length, so that no two batches give the same sequence of bytes.
-            digest.update(len(event).to_bytes(4, "little"))
-            digest.update(event)
-        return digest.digest()
+            joined.append(len(event).to_bytes(4, "little") + event)
+        return b"".join(joined)
 
 
 class SessionCache:
@@ -122,7 +125,8 @@ class SessionCache:
             self._size += session.size
             while len(self._sessions) > self._limit or self._size > self._max_bytes:
                 self._evict(next(iter(self._sessions)))
-        self.close_evicted()
+        if self._evicted:
+            self.close_evicted()
 
     def evict(self, instance_id: str) -> None:
         """Use the instance's session no more; a later `close_evicted` closes it."""
@@ -155,6 +159,13 @@ class SessionCache:
         session = self._remove(instance_id)
         if session is not None:
             self._evicted.append(session)
+
+
+def _shortened(batch: bytes) -> bytes:
+    """The batch, or a digest of it: of two batches of one length either both or neither."""
+    if len(batch) <= _LONGEST_KEPT:
+        return batch
+    return hashlib.blake2b(batch, digest_size=16).digest()
 
 
 def _without_version(raw: bytes, dialect: Dialect) -> bytes:

@@ -84,7 +84,9 @@ class ConnectedEngine:
         return self.dialect in method.dialects
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as that would triple the time to make one, and each work item makes some. None is
+# changed once it is made.
+@dataclass(slots=True)
 class WorkItem:
     """One message of the work item stream, its outline, and the engine that sent it."""
 
@@ -107,7 +109,8 @@ class WorkItem:
         return {"instance_id": self.instance_id, "kind": _KINDS.get(kind, kind)}
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, for the same reason.
+@dataclass(slots=True)
 class Completion:
     """What the sidecar is sent for a work item: its result, its failure, or that it is abandoned.
 
