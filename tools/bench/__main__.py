@@ -1,7 +1,7 @@
 """Run one benchmark by name; each prints its figures beside a peer's from the same run.
 
 hatch run bench              lists them
-hatch run bench chain --help
+hatch run bench peers --help
 """
 
 from __future__ import annotations

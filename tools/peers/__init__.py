@@ -1,6 +1,6 @@
 """SDKs and an engine of others: their environments, made on first use, and their processes.
 
-`pythons`          the official SDK and Dapr's workflow SDK for Python
+`pythons`          the official SDK, Dapr's workflow SDK for Python, and DBOS
 `javascript`       Microsoft's and Dapr's SDKs for JavaScript
 `go`               the engine durabletask-go, and the SDK for Go of the same module
 `java`             Dapr's SDK for Java

@@ -23,6 +23,10 @@ OFFICIAL = f"durabletask=={OFFICIAL_VERSION}"
 DAPR = "dapr[workflow]==1.19.0"
 """Dapr's workflow SDK."""
 
+DBOS_VERSION = "3.4.0"
+DBOS = f"dbos=={DBOS_VERSION}"
+"""DBOS, which keeps workflows in a database without an engine of their own."""
+
 
 def python(requirement: str) -> Path:
     """The Python that has this requirement; made now with the running Python if there is none."""
@@ -44,10 +48,14 @@ def run(requirement: str, script: Path, *arguments: str, timeout: float = 600) -
     It is killed after `timeout` seconds: a script that fails while a peer's worker runs would
     never end, for the worker's thread keeps it alive.
     """
-    # -I would hide the script's own folder; this only keeps our packages out of its path.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [str(python(requirement)), str(script), *arguments]
-    return output(command, environment=environment, timeout=timeout)
+    return output(command, environment=environment(), timeout=timeout)
+
+
+def environment() -> dict[str, str]:
+    """The variables for a process there."""
+    # -I would hide the script's own folder; this only keeps our packages out of its path.
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 def _executable(there: Path) -> Path:

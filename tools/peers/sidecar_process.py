@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _KIB = 1024
 # Seconds for a sidecar to drain, far beyond what it needs.
@@ -24,9 +24,12 @@ _PATIENCE = 30
 class SidecarProcess:
     """A sidecar on a file with full synchronisation; runs between `start` and `stop` or `kill`."""
 
-    def __init__(self, file: Path, *options: str) -> None:
+    def __init__(
+        self, file: Path, *options: str, environment: Mapping[str, str] | None = None
+    ) -> None:
         self._file = file
         self._options = options
+        self._environment = environment
         self._port = 0
         self._process: subprocess.Popen[str] | None = None
 
@@ -48,6 +51,7 @@ class SidecarProcess:
                 *("--port", str(self._port), "--db", str(self._file), "--synchronous", "full"),
                 *self._options,
             ],
+            env=self._environment,
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -1,0 +1,123 @@
+"""Ours beside the official SDK and DBOS: workloads that all of them run, in turn, in one run.
+
+Every measurement is a process of its own, which checks its result. In each round every side runs
+the workload once, so that whatever else the machine does meets all of them; printed are the
+medians of the rounds, and ratios of medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from tools.bench._goals import GOALS
+from tools.bench._report import checklist, workload_table
+from tools.bench._results import Results
+from tools.bench._sides import SIDES
+from tools.bench._workloads import FAMILIES, default_workloads, select
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tools.bench._sides import Side
+    from tools.bench._workloads import Workload
+
+_QUICK = 20
+_TIMEOUT = 300.0
+
+
+def main(argv: list[str]) -> int:
+    arguments = _parser().parse_args(argv)
+    try:
+        workloads = select(arguments.workloads) or default_workloads()
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if arguments.quick:
+        workloads = list(dict.fromkeys(workload.scaled(_QUICK) for workload in workloads))
+    results = Results()
+    failures = []
+    for workload in workloads:
+        failures += measure(results, workload, _sides(arguments.sides), arguments)
+        print(f"\n{workload.name}: {workload.family.what}\n", flush=True)
+        print(workload_table(results, workload), flush=True)
+    print_goals(results)
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 1 if failures else 0
+
+
+def measure(
+    results: Results, workload: Workload, sides: Sequence[Side], arguments: argparse.Namespace
+) -> list[str]:
+    """Run all rounds of the workload; returns what failed."""
+    rounds = 1 if arguments.quick else max(arguments.rounds, workload.family.rounds)
+    failures = []
+    for number in range(1, rounds + 1):
+        for side in sides:
+            if not side.has(workload):
+                continue
+            place = f"round {number} of {rounds}: {workload.name} {side.name}"
+            print(f"{place} …", file=sys.stderr, flush=True)
+            try:
+                results.add(workload, side.name, side.measure(workload, arguments.timeout))
+            except RuntimeError as error:
+                failures.append(f"{place} failed: {error}")
+                print(failures[-1], file=sys.stderr, flush=True)
+    return failures
+
+
+def print_goals(results: Results) -> None:
+    """The promises that this run has figures for."""
+    for title, goals in GOALS.items():
+        measured = [goal for goal in goals if goal.measure(results) is not None]
+        if measured:
+            print(f"\n{title}\n")
+            print(checklist(results, measured))
+
+
+def _sides(names: str | None) -> list[Side]:
+    return [side for name, side in SIDES.items() if names is None or name in names.split(",")]
+
+
+def _side_names(text: str) -> str:
+    unknown = set(text.split(",")) - set(SIDES)
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"there is no side {', '.join(sorted(unknown))}; choose among {', '.join(SIDES)}"
+        )
+    return text
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hatch run bench peers",
+        description=__doc__,
+        epilog=_explained(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "workloads", nargs="*", metavar="WORKLOAD", help="such as chain-1000 or fan; default: all"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="how often each side runs (3)")
+    parser.add_argument(
+        "--sides", type=_side_names, help="only these, separated by commas; default: all"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="one round, small sizes: shows only that it works"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=_TIMEOUT, help="seconds until a run is killed (300)"
+    )
+    return parser
+
+
+def _explained() -> str:
+    lines = ["workloads:"]
+    for family in FAMILIES:
+        sizes = ", ".join(map(str, family.sizes))
+        lines.append(f"  {family.name:28}{family.what} ({sizes})")
+    lines.append("\nsides:")
+    lines += [f"  {side.name:28}{side.what}" for side in SIDES.values()]
+    return "\n".join(lines)
