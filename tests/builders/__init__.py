@@ -7,6 +7,7 @@ For the SDK:
     client           either client on a transport with a script
     transport        transports with a script, and a gRPC server with handlers for raw bytes
     worker           a sidecar with a script, a clock that tests turn, and work items
+    batched_calls    the same sidecar where it takes calls in batches
     worker_host      a worker's host between that sidecar and a test's functions
     scheduler        credentials and a server for the Azure package
     protocol         both vendors' contracts, and random messages of theirs and ours

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import queue
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,13 @@ import pytest
 
 from durabletask.protocol import methods
 from durabletask.worker._slots import Slots
-from durabletask.worker._work_items import Completion, WorkItem
-from tests.builders.worker import activity_item, settle, work_item_from
+from durabletask.worker._work_items import Completion, EncodedWorkItem, WorkItem
+from tests.builders.worker import activity_item, connected_engine, settle, work_item_from
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
+
+    from durabletask.worker._delivery import Answered
 
 
 OWNER: contextvars.ContextVar[str] = contextvars.ContextVar("OWNER")
@@ -77,6 +80,10 @@ def item(token: object) -> WorkItem:
     return work_item_from(raw)
 
 
+def encoded(token: str) -> EncodedWorkItem:
+    return EncodedWorkItem(activity_item("greet", token=token), connected_engine())
+
+
 class SlotsHarness:
     def __init__(self, limit: int = 2, threads: int = 2) -> None:
         self.handler = ScriptedHandler()
@@ -89,11 +96,19 @@ class SlotsHarness:
             self.handler,
             limit=limit,
             threads=threads,
-            deliver=self._deliver,
+            delivery=self,
             log=logging.getLogger("test"),
         )
 
-    async def _deliver(self, answer: Completion, abandon: Callable[[WorkItem], Completion]) -> None:
+    def send(self, completion: Completion, answered: object) -> bool:
+        return False
+
+    async def deliver(
+        self,
+        answer: Completion,
+        abandon: Callable[[WorkItem], Completion],
+        error: Exception | None = None,
+    ) -> None:
         assert abandon == self.handler.abandon
         self.deliveries.release()
         await self.may_deliver.wait()
@@ -281,23 +296,21 @@ async def test_work_that_cancels_itself_is_completed_and_frees_its_slot(
 
 
 async def test_the_task_that_delivers_is_not_the_one_user_code_cancelled() -> None:
-    harness = SlotsHarness()
     counts: list[int] = []
 
-    async def deliver(answer: Completion, abandon: object) -> None:
-        await asyncio.sleep(0)
-        counts.append(current_task().cancelling())
+    class Counting(SlotsHarness):
+        async def deliver(self, *_: object) -> None:
+            await asyncio.sleep(0)
+            counts.append(current_task().cancelling())
 
-    slots: Slots[Job] = Slots(
-        "test", harness.handler, limit=1, threads=1, deliver=deliver, log=logging.getLogger("test")
-    )
+    harness = Counting()
     harness.handler.on_loop = endure
 
-    await slots.put([item("a")])
-    await asyncio.wait_for(slots.wait_idle(), 10)
+    await harness.slots.put([item("a")])
+    await harness.idle()
 
     assert counts == [0]
-    slots.close()
+    harness.slots.close()
 
 
 async def test_a_coroutine_that_a_thread_returns_is_awaited_in_the_loop(
@@ -444,3 +457,62 @@ async def test_close_begins_no_item_that_waited() -> None:
     await settle()
 
     assert harness.handler.prepared == ["0"]
+
+
+class CountingDelivery:
+    """Answers completions on threads of its own, and counts how many are at work at a time."""
+
+    def __init__(self) -> None:
+        self.at_once = self.most = 0
+        self.tokens: list[str] = []
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._answer, daemon=True) for _ in range(3)]
+        self._answers: queue.SimpleQueue[Answered | None] = queue.SimpleQueue()
+        for thread in self._threads:
+            thread.start()
+
+    def begin(self, _token: str) -> None:
+        with self._lock:
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+
+    def send(self, completion: Completion, answered: Answered) -> bool:
+        self.tokens.append(completion.request)
+        self._answers.put(answered)
+        return True
+
+    async def deliver(self, *_: object) -> None:
+        raise AssertionError("nothing failed")
+
+    def close(self) -> None:
+        for _ in self._threads:
+            self._answers.put(None)
+
+    def _answer(self) -> None:
+        while (answered := self._answers.get()) is not None:
+            with self._lock:
+                self.at_once -= 1
+            answered(None, None)
+
+
+async def test_slots_are_exact_whatever_threads_take_finish_and_answer_at_once() -> None:
+    handler, delivery = ScriptedHandler(), CountingDelivery()
+    handler.on_thread = delivery.begin
+    slots: Slots[Job] = Slots(
+        "test", handler, limit=3, threads=8, delivery=delivery, log=logging.getLogger("test")
+    )
+    start = threading.Barrier(4)
+
+    def take(taker: int) -> None:
+        start.wait(10)
+        for batch in range(20):
+            slots.take([encoded(f"{taker}/{batch}/{n}") for n in range(10)])
+
+    await asyncio.gather(*(asyncio.to_thread(take, taker) for taker in range(4)))
+    await asyncio.wait_for(slots.wait_idle(), 20)
+
+    assert sorted(delivery.tokens) == sorted(handler.finished) == sorted(handler.prepared)
+    assert len(set(delivery.tokens)) == 800
+    assert delivery.most <= 3
+    slots.close()
+    delivery.close()

@@ -20,7 +20,7 @@ from tests.builders.worker import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from durabletask.worker._work_items import ConnectedEngine
 
@@ -58,6 +58,7 @@ class StreamHarness:
             ),
             metadata=lambda: (("key", "value"),),
             receive=self._receive,
+            receive_batch=self._receive_batch,
             on_state_change=lambda state, _error: self.states.append(state),
             resilience=GrpcWorkerResiliencyOptions(silent_disconnect_timeout_seconds=SILENCE),
             clock=self.clock,
@@ -78,6 +79,12 @@ class StreamHarness:
 
     async def _receive(self, raw: bytes, _engine: ConnectedEngine) -> None:
         await self.receive(raw)
+
+    def _receive_batch(
+        self, messages: Sequence[bytes], _engine: ConnectedEngine
+    ) -> Sequence[bytes]:
+        self.received += messages
+        return ()
 
     async def _remember(self, raw: bytes) -> None:
         self.received.append(raw)

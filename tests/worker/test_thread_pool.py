@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from durabletask.worker._thread_pool import ThreadPool
+from durabletask.worker._loop_calls import LoopCalls
+from durabletask.worker._thread_pool import StallWatch, ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,10 +33,9 @@ class Collected:
         return self.results
 
 
-def threads(
-    perform: Callable[[Any], Any], collected: Collected, *, count: int
-) -> ThreadPool[Any, Any]:
-    return ThreadPool("test", count=count, perform=perform, collect=collected)
+def threads(perform: Callable[[Any], Any], collected: Collected, *, count: int) -> ThreadPool[Any]:
+    in_loop = LoopCalls()
+    return ThreadPool("test", count=count, perform=lambda job: in_loop(collected, [perform(job)]))
 
 
 async def test_results_come_back_to_the_loop() -> None:
@@ -42,7 +43,7 @@ async def test_results_come_back_to_the_loop() -> None:
     pool = threads(lambda job: job * 2, collected, count=2)
 
     for job in range(100):
-        pool.submit(job)
+        pool.submit([job])
 
     assert sorted(await collected.count(100)) == [job * 2 for job in range(100)]
     pool.close()
@@ -66,7 +67,7 @@ async def test_no_more_jobs_run_at_a_time_than_there_are_threads() -> None:
 
     pool = threads(perform, collected, count=2)
     for job in range(20):
-        pool.submit(job)
+        pool.submit([job])
     await collected.count(20)
 
     assert most == 2
@@ -86,7 +87,7 @@ async def test_no_job_waits_behind_one_that_blocks_while_another_thread_is_free(
 
     pool = threads(perform, collected, count=2)
     for job in ("first", "blocker", *"12345678"):
-        pool.submit(job)
+        pool.submit([job])
     await asyncio.to_thread(both_are_in.wait, 10)
 
     assert sorted(await collected.count(9)) == [*"12345678", "first"]
@@ -115,7 +116,7 @@ async def test_the_loop_is_woken_once_for_all_results_that_are_ready(
     monkeypatch.setattr(loop, "call_soon_threadsafe", count)
     pool = threads(perform, collected, count=1)
     for job in range(9):
-        pool.submit(job)
+        pool.submit([job])
     # It blocks the loop, which is to see no result before the last job has begun.
     last_has_begun.wait(10)
 
@@ -135,11 +136,11 @@ async def test_each_job_gets_a_thread_while_one_more_is_allowed() -> None:
         collected = Collected()
         pool = threads(partial(_meet, threading.Barrier(4)), collected, count=4)
         for _ in range(3):
-            pool.submit(None)
+            pool.submit([None])
             await asyncio.sleep(0)
 
         for _ in range(4):
-            pool.submit(True)
+            pool.submit([True])
 
         await collected.count(7)
         pool.close()
@@ -155,7 +156,7 @@ async def test_a_job_is_not_kept_when_no_thread_can_be_started(
     monkeypatch.setattr(threading.Thread, "start", refuse)
 
     with pytest.raises(RuntimeError, match="new thread"):
-        pool.submit(1)
+        pool.submit([1])
 
     assert pool.cancel_queued() == []
 
@@ -171,7 +172,7 @@ async def test_queued_jobs_can_be_cancelled() -> None:
 
     pool = threads(perform, collected, count=1)
     for job in range(5):
-        pool.submit(job)
+        pool.submit([job])
     await asyncio.to_thread(began.wait, 10)
 
     assert pool.cancel_queued() == [1, 2, 3, 4]
@@ -189,7 +190,7 @@ async def test_closed_threads_end_and_are_daemons() -> None:
         return job
 
     pool = threads(perform, collected, count=1)
-    pool.submit(1)
+    pool.submit([1])
     await collected.count(1)
     pool.close()
     await asyncio.to_thread(workers[0].join, 10)
@@ -207,7 +208,7 @@ async def test_the_pool_knows_its_own_threads() -> None:
         return job
 
     pool = threads(perform, collected, count=1)
-    pool.submit(1)
+    pool.submit([1])
     await collected.count(1)
 
     assert pool.owns(workers[0])
@@ -228,7 +229,7 @@ def test_a_result_that_comes_after_its_loop_was_closed_is_dropped_silently() -> 
 
     async def leave_early() -> None:
         pool = threads(perform, Collected(), count=1)
-        pool.submit(1)
+        pool.submit([1])
         await asyncio.to_thread(began.wait, 10)
         pool.close()
 
@@ -241,3 +242,116 @@ def test_a_result_that_comes_after_its_loop_was_closed_is_dropped_silently() -> 
 
     assert failures == []
     assert not workers[0].is_alive()
+
+
+class ManualWatch:
+    """Looks at a pool when the test says so."""
+
+    def __init__(self) -> None:
+        self.looks: list[Callable[[], bool]] = []
+
+    def __call__(self, look: Callable[[], bool]) -> None:
+        self.looks.append(look)
+
+    def look(self) -> None:
+        self.looks = [look for look in self.looks if look()]
+
+
+def test_small_jobs_are_all_done_by_one_thread_that_does_not_get_stuck() -> None:
+    watch = ManualWatch()
+    threads_used: queue.SimpleQueue[threading.Thread] = queue.SimpleQueue()
+    pool: ThreadPool[int] = ThreadPool(
+        "test",
+        count=9,
+        perform=lambda _job: threads_used.put(threading.current_thread()),
+        watch=watch,
+    )
+
+    pool.submit(range(100))
+    used = {threads_used.get(timeout=10) for _ in range(50)}
+    watch.look()
+    used |= {threads_used.get(timeout=10) for _ in range(50)}
+
+    assert len(used) == 1
+    pool.close()
+
+
+def test_as_many_jobs_as_there_are_threads_run_at_once_if_they_block() -> None:
+    watch = ManualWatch()
+    all_are_in, done = threading.Barrier(100), queue.SimpleQueue[int]()
+
+    def perform(job: int) -> None:
+        all_are_in.wait(10)
+        done.put(job)
+
+    pool: ThreadPool[int] = ThreadPool("test", count=100, perform=perform, watch=watch)
+    pool.submit(range(200))
+    while watch.looks:
+        watch.look()
+
+    assert {done.get(timeout=10) for _ in range(200)} == set(range(200))
+    pool.close()
+
+
+def test_behind_a_thread_that_is_known_to_be_stuck_no_job_waits_for_the_watch() -> None:
+    watch = ManualWatch()
+    has_begun, may_go = threading.Event(), threading.Event()
+    done = queue.SimpleQueue[str]()
+
+    def perform(job: str) -> None:
+        if job == "blocker":
+            has_begun.set()
+            may_go.wait(10)
+        done.put(job)
+
+    pool: ThreadPool[str] = ThreadPool("test", count=9, perform=perform, watch=watch)
+    pool.submit(["blocker"])
+    has_begun.wait(10)
+    pool.submit(["one behind it"])
+    watch.look()
+    assert done.get(timeout=10) == "one behind it"
+
+    for number in range(20):
+        pool.submit([f"job {number}"])
+        assert done.get(timeout=10) == f"job {number}"
+
+    may_go.set()
+    assert done.get(timeout=10) == "blocker"
+    pool.close()
+
+
+def test_a_pool_in_which_no_job_waits_is_not_watched() -> None:
+    watch, done = ManualWatch(), queue.SimpleQueue[int]()
+    pool: ThreadPool[int] = ThreadPool("test", count=9, perform=done.put, watch=watch)
+
+    pool.submit([1])
+    done.get(timeout=10)
+
+    assert watch.looks == []
+    pool.close()
+
+
+def test_the_watch_looks_until_it_is_told_to_stop() -> None:
+    watch = StallWatch(interval=0)
+    ended = threading.Event()
+    looks: list[str] = []
+
+    def three_times() -> bool:
+        looks.append("look")
+        if len(looks) == 3:
+            ended.set()
+        return len(looks) < 3
+
+    watch(three_times)
+    ended.wait(10)
+    looks_again = threading.Event()
+
+    def once() -> bool:
+        looks_again.set()
+        return False
+
+    watch(once)
+    looks_again.wait(10)
+
+    assert looks == ["look"] * 3
+    watch.close()

@@ -9,6 +9,7 @@ from tests.builders.worker import (
     connected_engine,
     entity_item,
     entity_item_v2,
+    health_ping,
     orchestrator_item,
 )
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from durabletask.worker._work_items import WorkItem
+    from durabletask.worker._work_items import EncodedWorkItem, WorkItem
 
 
 class CollectingQueue:
@@ -25,9 +26,13 @@ class CollectingQueue:
 
     def __init__(self) -> None:
         self.kinds: list[str] = []
+        self.batches: list[list[bytes]] = []
 
     async def put(self, items: Sequence[WorkItem], /) -> None:
         self.kinds += [item.peek.kind for item in items]
+
+    def take(self, items: Sequence[EncodedWorkItem], /) -> None:
+        self.batches.append([item.raw for item in items])
 
 
 async def test_each_work_item_goes_to_the_queue_of_its_kind() -> None:
@@ -46,6 +51,23 @@ async def test_each_work_item_goes_to_the_queue_of_its_kind() -> None:
     assert orchestrations.kinds == ["orchestrator_request"]
     assert activities.kinds == ["activity_request"]
     assert entities.kinds == ["entity_request", "entity_request_v2"]
+
+
+def test_batches_are_taken_whole_and_what_has_no_queue_is_left_over() -> None:
+    activities, entities = CollectingQueue(), CollectingQueue()
+    router = WorkItemRouter(
+        {"activity_request": activities, "entity_request": entities}, logging.getLogger("test")
+    )
+    one, two, entity = activity_item("one"), activity_item("two"), entity_item()
+    turn = orchestrator_item([])
+
+    left_over = router.route_batch(
+        [one, turn, entity, health_ping(), b"\xff\xff", two], connected_engine()
+    )
+
+    assert activities.batches == [[one, two]]
+    assert entities.batches == [[entity]]
+    assert left_over == [turn, b"\xff\xff"]
 
 
 async def test_a_kind_without_a_queue_is_logged_and_ignored(

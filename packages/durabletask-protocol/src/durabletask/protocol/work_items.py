@@ -110,6 +110,14 @@ class Peek:
     only events that it has not been sent before."""
 
 
+def kind(raw: bytes) -> str:
+    """The member of `WorkItem.request` that is set; "" if there is none, or on malformed bytes."""
+    try:
+        return _outline(raw)[0]
+    except (IndexError, wire.DecodeError, UnicodeDecodeError):
+        return ""
+
+
 def peek(raw: bytes, dialect: Dialect = NATIVE) -> Peek:
     """Read the outline of an encoded work item, or raise DecodeError."""
     try:

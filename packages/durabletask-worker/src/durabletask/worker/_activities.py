@@ -39,8 +39,8 @@ class ActivityHandler:
     """Does activity work items: `async def` ones in the event loop, the others on threads.
 
     `on_started` is called just before the user's function, where that runs, and fails the
-    activity if it raises. `on_completed` is called in the event loop when the completion is
-    delivered.
+    activity if it raises. `on_completed`, if there is one, is called in the event loop when the
+    completion is delivered.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ActivityHandler:
         registry: Registry,
         *,
         on_started: ActivityHook,
-        on_completed: ActivityHook,
+        on_completed: ActivityHook | None,
         log: Logger,
     ) -> None:
         self._registry = registry
@@ -105,7 +105,7 @@ class ActivityHandler:
             methods.COMPLETE_ACTIVITY_TASK,
             self._response(job, outcome),
             fallback=partial(self._failed, job),
-            on_finished=partial(self._call_on_completed, job),
+            on_finished=self._when_finished(job),
         )
 
     def _failed(self, job: ActivityJob, reason: Exception) -> Completion:
@@ -123,10 +123,18 @@ class ActivityHandler:
             job.request, outcome, job.item.engine.settings, completion_token=job.item.token
         )
 
-    def _call_on_completed(self, job: ActivityJob) -> None:
+    def _when_finished(self, job: ActivityJob) -> Callable[[], None] | None:
+        # Without it nothing has to be called in the event loop when a completion is delivered.
+        return (
+            None
+            if self._on_completed is None
+            else partial(self._report_end, self._on_completed, job)
+        )
+
+    def _report_end(self, hook: ActivityHook, job: ActivityJob) -> None:
         request = job.request
         try:
-            self._on_completed(request)
+            hook(request)
         # Too late to fail the activity: its result is delivered.
         except BaseException:  # noqa: BLE001
             self._log.exception(

@@ -9,13 +9,18 @@ instance that waits forever. Therefore:
   that says so.
 * What cannot be delivered at all is handed back. For an engine to which nothing can be handed
   back the stream is aborted, upon which the engine sends again what is not completed.
+
+An engine that takes calls in batches is sent the first attempt so, from whichever thread has
+the completion; all that follows from an error is done in the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import codec
@@ -26,12 +31,13 @@ from ._transport import status_of
 from ._work_items import MessageTooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from durabletask.transport import AsyncTransport
+    from durabletask.transport.batched_calls import BatchedCalls
 
     from ._options import Logger
     from ._work_items import Completion, WorkItem
+
+Answered = Callable[[Any, "Exception | None"], None]
 
 # A gRPC server rejects some of more than about 1,000 unary calls in flight, at random; a
 # hundred keep it as busy as a thousand do.
@@ -66,7 +72,11 @@ _NEVER_TOO_LARGE = 1024 * 1024
 
 
 class CompletionDelivery:
-    """Sends completions over the current transport, at most `MAX_IN_FLIGHT` at a time."""
+    """Sends completions over the current transport: in batches, or `MAX_IN_FLIGHT` at a time.
+
+    `batched_calls`, which is called on any thread, gives the calls in batches of an engine
+    that takes them.
+    """
 
     def __init__(
         self,
@@ -76,27 +86,49 @@ class CompletionDelivery:
         draw: Callable[[], float],
         abort_stream: Callable[[str], None],
         log: Logger,
+        batched_calls: Callable[[], BatchedCalls | None] = lambda: None,
     ) -> None:
         self._transport = transport
+        self._batched_calls = batched_calls
         self._abort_stream = abort_stream
         self._clock = clock
         self._draw = draw
         self._log = log
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
 
+    def send(self, completion: Completion, answered: Answered) -> bool:
+        """Make the first attempt, from any thread; False if the engine takes no batches.
+
+        `answered` is called once, on a thread of the connection's and perhaps before this
+        returns: without an error when the sidecar has the completion, else with that which
+        `deliver` needs.
+        """
+        calls = self._batched_calls()
+        if calls is None or not completion.item.engine.supports(completion.method):
+            return False
+        try:
+            calls.call(completion.method, completion.request, answered)
+        # Any error: the completion must survive a connection that has just ended.
+        except Exception as error:  # noqa: BLE001
+            answered(None, error)
+        return True
+
     async def deliver(
-        self, completion: Completion, abandon: Callable[[WorkItem], Completion]
+        self,
+        completion: Completion,
+        abandon: Callable[[WorkItem], Completion],
+        error: Exception | None = None,
     ) -> None:
         """Return when the sidecar has the completion, or will never accept it.
 
         `abandon` makes the completion that hands the work item back when this one and its
-        fallback cannot be delivered.
+        fallback cannot be delivered. `error` is that of the first attempt, if it was made.
         """
         item = completion.item
         if not item.engine.supports(completion.method):
             self._abort(completion)
             return
-        error = await self._send_until_accepted(completion)
+        error = await self._send_until_accepted(completion, error)
         if error is None:
             return
         reason = self._permanent_error(completion, error)
@@ -130,17 +162,20 @@ class CompletionDelivery:
             "when the stream ends"
         )
 
-    async def _send_until_accepted(self, completion: Completion) -> Exception | None:
+    async def _send_until_accepted(
+        self, completion: Completion, error: Exception | None
+    ) -> Exception | None:
         """The error that ended the attempts, or None when the sidecar has the completion."""
-        error: Exception | None = None
-        for attempt in range(MAX_ATTEMPTS):
+        if error is None:
             error = await self._send(completion)
+        for attempt in itertools.count():
             if error is None or _is_stale(error):
                 return None
-            if not self._is_retried(completion, error):
+            if attempt == MAX_ATTEMPTS - 1 or not self._is_retried(completion, error):
                 return error
             self._log_retry(completion, error, attempt + 1)
             await sleep(self._clock, self._draw() * min(BACKOFF_CAP, BACKOFF_BASE * 2.0**attempt))
+            error = await self._send(completion)
         return error
 
     async def _send(self, completion: Completion) -> Exception | None:

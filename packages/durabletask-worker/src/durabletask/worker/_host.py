@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import messages
@@ -17,11 +18,12 @@ from ._activities import ActivityHandler, ActivityJob
 from ._delivery import CompletionDelivery
 from ._entities import EntityHandler, EntityJob
 from ._filters import to_message
+from ._loop_calls import LoopCalls
 from ._orchestrations import OrchestrationHandler, OrchestrationJob
 from ._sessions import SessionCache
-from ._slots import Slots
+from ._slots import J, Slots, WorkItemHandler
 from ._stream import WorkItemStream
-from ._thread_pool import ThreadPool
+from ._thread_pool import StallWatch, ThreadPool
 from ._timing import sleep
 from ._transport import TransportHolder
 from ._work_items import WorkItemQueue, WorkItemRouter
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
     from ._options import WorkerConfig
     from ._work_items import ConnectedEngine
 
-# Turns are short and hold the interpreter lock, so that more threads gain nothing. More
-# than one, because an orchestrator that blocks must not stop all the others.
+# Turns are short and hold the interpreter lock, so that one thread does them all. More are for
+# the orchestrators behind one that blocks.
 ORCHESTRATOR_THREADS = 4
 # What all cached orchestrations may take together, by the estimate of their sessions.
 MAX_CACHED_BYTES = 256 * 1024 * 1024
@@ -72,12 +74,13 @@ class WorkerHost:
             draw=config.draw,
             abort_stream=self._abort_stream,
             log=config.log,
+            batched_calls=self._transport.batched_calls,
         )
-        orchestrations = _orchestration_slots(
-            config, delivery, self._sessions, self._transport.fetch_history
-        )
-        activities = _activity_slots(config, delivery)
-        entities = _entity_slots(config, delivery)
+        self._watch = StallWatch()
+        slots = _SlotsFactory(config, delivery, self._watch)
+        orchestrations = slots.orchestrations(self._sessions, self._transport.fetch_history)
+        activities = slots.activities()
+        entities = slots.entities()
         self._slots = (orchestrations, activities, entities)
         queues: dict[str, WorkItemQueue] = {
             "orchestrator_request": orchestrations,
@@ -94,6 +97,7 @@ class WorkerHost:
             request=lambda engine: _work_item_request(config, engine),
             metadata=config.metadata,
             receive=router.route,
+            receive_batch=router.route_batch,
             on_state_change=on_state_change,
             resilience=config.resilience,
             clock=config.clock,
@@ -115,6 +119,7 @@ class WorkerHost:
             # this task, and they would complete as cancelled.
             for slots in self._slots:
                 slots.close()
+            self._watch.close()
             await _cancel(reading, stop_requested)
             await self._close()
 
@@ -179,14 +184,15 @@ class WorkerHost:
         self._sessions.evict_all()
         closed = asyncio.Event()
         # Closing runs user code, which must not find an event loop.
-        threads: ThreadPool[SessionCache, None] = ThreadPool(
-            "durabletask-close",
-            count=1,
-            perform=SessionCache.close_evicted,
-            collect=lambda _: closed.set(),
-        )
+        in_loop = LoopCalls()
+
+        def close(sessions: SessionCache) -> None:
+            sessions.close_evicted()
+            in_loop(closed.set)
+
+        threads = ThreadPool("durabletask-close", count=1, perform=close)
         try:
-            threads.submit(self._sessions)
+            threads.submit([self._sessions])
         # No thread can be started while the interpreter exits, and none is needed: the
         # orchestrations end with the process.
         except RuntimeError:
@@ -212,53 +218,65 @@ class WorkerHost:
             await _cancel(*waits)
 
 
-def _orchestration_slots(
-    config: WorkerConfig,
-    delivery: CompletionDelivery,
-    sessions: SessionCache,
-    fetch_history: Callable[[str], Awaitable[list[messages.HistoryEvent]]],
-) -> Slots[OrchestrationJob]:
-    return Slots(
-        "orchestrations",
-        OrchestrationHandler(
+@dataclass(frozen=True, slots=True)
+class _SlotsFactory:
+    """Makes the slots for each kind of work."""
+
+    config: WorkerConfig
+    delivery: CompletionDelivery
+    watch: StallWatch
+
+    def orchestrations(
+        self,
+        sessions: SessionCache,
+        fetch_history: Callable[[str], Awaitable[list[messages.HistoryEvent]]],
+    ) -> Slots[OrchestrationJob]:
+        config = self.config
+        handler = OrchestrationHandler(
             config.registry,
             sessions,
             config.log,
             fetch_history=fetch_history,
             versioning=config.versioning,
-        ),
-        limit=config.concurrency.maximum_concurrent_orchestration_work_items,
-        threads=ORCHESTRATOR_THREADS,
-        deliver=delivery.deliver,
-        log=config.log,
-    )
+        )
+        limit = config.concurrency.maximum_concurrent_orchestration_work_items
+        return self._slots("orchestrations", handler, limit, ORCHESTRATOR_THREADS)
 
-
-def _activity_slots(config: WorkerConfig, delivery: CompletionDelivery) -> Slots[ActivityJob]:
-    return Slots(
-        "activities",
-        ActivityHandler(
+    def activities(self) -> Slots[ActivityJob]:
+        config = self.config
+        handler = ActivityHandler(
             config.registry,
             on_started=config.on_activity_started,
             on_completed=config.on_activity_completed,
             log=config.log,
-        ),
-        limit=config.concurrency.maximum_concurrent_activity_work_items,
-        threads=config.concurrency.maximum_thread_pool_workers,
-        deliver=delivery.deliver,
-        log=config.log,
-    )
+        )
+        limits = config.concurrency
+        return self._slots(
+            "activities",
+            handler,
+            limits.maximum_concurrent_activity_work_items,
+            limits.maximum_thread_pool_workers,
+        )
 
+    def entities(self) -> Slots[EntityJob]:
+        limits = self.config.concurrency
+        return self._slots(
+            "entities",
+            EntityHandler(self.config.registry, now=self.config.now),
+            limits.maximum_concurrent_entity_work_items,
+            limits.maximum_thread_pool_workers,
+        )
 
-def _entity_slots(config: WorkerConfig, delivery: CompletionDelivery) -> Slots[EntityJob]:
-    return Slots(
-        "entities",
-        EntityHandler(config.registry, now=config.now),
-        limit=config.concurrency.maximum_concurrent_entity_work_items,
-        threads=config.concurrency.maximum_thread_pool_workers,
-        deliver=delivery.deliver,
-        log=config.log,
-    )
+    def _slots(self, name: str, handler: WorkItemHandler[J], limit: int, threads: int) -> Slots[J]:
+        return Slots(
+            name,
+            handler,
+            limit=limit,
+            threads=threads,
+            delivery=self.delivery,
+            log=self.config.log,
+            watch=self.watch,
+        )
 
 
 def _work_item_request(

@@ -100,7 +100,7 @@ class WorkerConfig:
     resilience: GrpcWorkerResiliencyOptions
     max_cached_orchestrations: int
     on_activity_started: ActivityHook
-    on_activity_completed: ActivityHook
+    on_activity_completed: ActivityHook | None
     log: Logger
     clock: Clock
     now: Callable[[], datetime]

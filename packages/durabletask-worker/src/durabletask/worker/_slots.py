@@ -1,29 +1,37 @@
-"""Admit and run work items of one kind: at most a limit at work, and as many waiting.
+"""Admit and run work items of one kind: at most a limit at work, and others waiting.
+
+A work item comes in one of two ways. Where the engine takes calls in batches, it is taken on a
+thread of the connection's and goes to a thread of `_thread_pool`, which also hands over its
+completion; the event loop sees only what has to be awaited. From any other engine it comes
+through the event loop, which prepares it and delivers its completion.
 
 A sidecar that respects the worker's limits never fills the queue. If one does not, the worker
-stops reading the stream until there is room, so that work waits where it is durable.
-
-Everything here runs in the worker's event loop; user code that needs a thread goes to
-`_thread_pool`. A slot is freed when the completion is delivered, not when it is computed:
-with an unreachable sidecar, completions must not pile up either.
+stops reading the stream until there is room, so that work waits where it is durable. A slot is
+freed when the completion is delivered, not when it is computed: with an unreachable sidecar,
+completions must not pile up either.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import threading
 from collections import deque
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from durabletask.protocol import codec
+
+from ._loop_calls import LoopCalls
 from ._thread_pool import ThreadPool
-from ._work_items import Completion
+from ._work_items import Completion, EncodedWorkItem
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
+    from ._delivery import Answered
     from ._options import Logger
+    from ._thread_pool import Watch
     from ._work_items import WorkItem
 
 
@@ -41,7 +49,7 @@ class WorkItemHandler(Protocol[J]):
     """How work items of one kind are done."""
 
     def prepare(self, item: WorkItem) -> J:
-        """Make the job, in the event loop: decode and look up, without running user code."""
+        """Make the job, on any thread: decode and look up, without running user code."""
         ...
 
     def coroutine(self, job: J) -> Coroutine[Any, Any, Completion | J] | None:
@@ -60,17 +68,21 @@ class WorkItemHandler(Protocol[J]):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Performed(Generic[J]):
-    """The result from a thread, and the context variables as the work left them."""
+class Delivery(Protocol):
+    """How completions get to the sidecar; see `CompletionDelivery`."""
 
-    item: WorkItem
-    result: Completion | Coroutine[Any, Any, Completion | J]
-    context: contextvars.Context
+    def send(self, completion: Completion, answered: Answered) -> bool: ...
+
+    async def deliver(
+        self,
+        completion: Completion,
+        abandon: Callable[[WorkItem], Completion],
+        error: Exception | None = None,
+    ) -> None: ...
 
 
 class Slots(Generic[J]):
-    """At most `limit` work items of one kind at work, and as many waiting."""
+    """At most `limit` work items of one kind at work, and the others waiting."""
 
     def __init__(
         self,
@@ -79,55 +91,57 @@ class Slots(Generic[J]):
         *,
         limit: int,
         threads: int,
-        deliver: Callable[[Completion, Callable[[WorkItem], Completion]], Awaitable[None]],
+        delivery: Delivery,
         log: Logger,
+        watch: Watch | None = None,
     ) -> None:
         self._handler = handler
         self._limit = limit
-        self._deliver = deliver
+        self._delivery = delivery
         self._log = log
-        self._threads: ThreadPool[J, _Performed[J]] = ThreadPool(
+        self._threads: ThreadPool[EncodedWorkItem | J] = ThreadPool(
             f"durabletask-{name}",
             count=min(threads, limit),
             perform=self._perform,
-            collect=self._collect,
+            watch=watch,
         )
+        self._in_loop = LoopCalls()
         # Each item gets a copy: otherwise it would see the context variables of the user code
         # that ran before it on the same thread, or whose end admitted it.
         self._context = contextvars.copy_context()
-        self._waiting: deque[WorkItem] = deque()
+        # Guards these, which change together, on any thread.
+        self._lock = threading.Lock()
+        self._waiting: deque[WorkItem | EncodedWorkItem] = deque()
         self._at_work = 0
         self._is_admitting = True
+        # Set in the event loop after each change of them.
+        self._observers: list[asyncio.Event] = []
         self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._has_room = asyncio.Event()
-        self._is_idle = asyncio.Event()
-        self._is_idle.set()
 
     def owns(self, thread: threading.Thread) -> bool:
         """Whether work items are done on that thread."""
         return self._threads.owns(thread)
 
+    def take(self, items: Sequence[EncodedWorkItem]) -> None:
+        """Take the items at once, on any thread; user code runs on others."""
+        self._begin(self._admit(items))
+
     async def put(self, items: Sequence[WorkItem]) -> None:
-        """Take the items, waiting only while the queue is full."""
+        """Take the items in the event loop, waiting only while the queue is full."""
         for item in items:
-            while len(self._waiting) >= self._limit:
-                self._has_room.clear()
-                await self._has_room.wait()
-            if not self._is_admitting:
-                return
-            self._waiting.append(item)
-            self._is_idle.clear()
-            self._admit()
+            await self._wait_until(self._has_room)
+            self._begin(self._admit([item]))
 
     def stop_admitting(self) -> None:
         """Drop what has not begun and what arrives later; the leases end with the stream."""
-        self._is_admitting = False
-        self._waiting.clear()
+        with self._lock:
+            self._is_admitting = False
+            self._waiting.clear()
         self._release(len(self._threads.cancel_queued()))
 
     async def wait_idle(self) -> None:
-        await self._is_idle.wait()
+        await self._wait_until(self._is_idle)
 
     def close(self) -> None:
         """Cancel what is still at work; what finishes all the same is not delivered."""
@@ -143,84 +157,192 @@ class Slots(Generic[J]):
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _admit(self) -> None:
-        while self._waiting and self._at_work < self._limit:
-            self._at_work += 1
-            self._context.copy().run(self._begin, self._waiting.popleft())
-        if len(self._waiting) < self._limit:
-            self._has_room.set()
+    # What waits, and how many are at work.
 
-    def _begin(self, item: WorkItem) -> None:
+    def _admit(
+        self, items: Sequence[WorkItem | EncodedWorkItem] = (), *, ended: int = 0
+    ) -> list[WorkItem | EncodedWorkItem]:
+        """Add these items, take away those that ended; return the ones that may begin."""
+        with self._lock:
+            if self._is_admitting:
+                self._waiting.extend(items)
+            self._at_work -= ended
+            count = min(self._limit - self._at_work, len(self._waiting))
+            self._at_work += count
+            return [self._waiting.popleft() for _ in range(count)]
+
+    def _release(self, count: int = 1) -> None:
+        self._begin(self._admit(ended=count))
+        if self._observers:
+            self._in_loop(self._notify_observers)
+
+    def _has_room(self) -> bool:
+        with self._lock:
+            return len(self._waiting) < self._limit or not self._is_admitting
+
+    def _is_idle(self) -> bool:
+        with self._lock:
+            return not self._at_work and not self._waiting
+
+    async def _wait_until(self, holds: Callable[[], bool]) -> None:
+        changed = asyncio.Event()
+        self._observers.append(changed)
         try:
-            job = self._handler.prepare(item)
-            coroutine = self._handler.coroutine(job)
+            while not holds():
+                changed.clear()
+                await changed.wait()
+        finally:
+            self._observers.remove(changed)
+
+    def _notify_observers(self) -> None:
+        for changed in self._observers:
+            changed.set()
+
+    # From the beginning of the work to its completion.
+
+    def _begin(self, items: list[WorkItem | EncodedWorkItem]) -> None:
+        encoded = [each for each in items if isinstance(each, EncodedWorkItem)]
+        if encoded:
+            self._submit(encoded)
+        for item in items:
+            if not isinstance(item, EncodedWorkItem):
+                self._in_loop(self._begin_in_loop, item)
+
+    def _submit(self, items: list[EncodedWorkItem]) -> None:
+        try:
+            self._threads.submit(items)
+        # There is no thread, and none can be started.
+        except RuntimeError as error:
+            for item in items:
+                self._in_loop(self._hand_back, item, error)
+
+    def _begin_in_loop(self, item: WorkItem) -> None:
+        context = self._context.copy()
+        try:
+            job = context.run(self._handler.prepare, item)
+            coroutine = context.run(self._handler.coroutine, job)
             if coroutine is None:
-                self._threads.submit(job)
+                self._threads.submit([job])
             else:
-                self._spawn(self._await(coroutine, item))
+                self._await_soon(context, coroutine, item)
         # Whatever one work item raises, the others are still read.
-        except BaseException:  # noqa: BLE001
-            self._complete(self._abandoned(item))
+        except BaseException as error:  # noqa: BLE001
+            self._complete(self._abandoned(item, error))
+
+    def _perform(self, work: EncodedWorkItem | J) -> None:
+        if not isinstance(work, EncodedWorkItem):
+            self._perform_in(self._context.copy(), work.item, self._handler.perform, work)
+        elif (item := self._read(work)) is not None:
+            self._perform_in(self._context.copy(), item, self._prepare_and_perform, item)
+
+    def _perform_in(
+        self,
+        context: contextvars.Context,
+        item: WorkItem,
+        function: Callable[..., Completion | Coroutine[Any, Any, Completion | J]],
+        work: WorkItem | J,
+    ) -> None:
+        try:
+            result = context.run(function, work)
+        # Whatever it is, SystemExit included: this item is abandoned, the thread goes on.
+        except BaseException as error:  # noqa: BLE001
+            result = self._abandoned(item, error)
+        if isinstance(result, Completion):
+            self._complete(result)
+        else:
+            self._in_loop(self._await_soon, context, result, item)
+
+    def _prepare_and_perform(
+        self, item: WorkItem
+    ) -> Completion | Coroutine[Any, Any, Completion | J]:
+        job = self._handler.prepare(item)
+        return self._handler.coroutine(job) or self._handler.perform(job)
+
+    def _read(self, encoded: EncodedWorkItem) -> WorkItem | None:
+        try:
+            return encoded.read()
+        except codec.DecodeError as error:
+            # It cannot be abandoned either: there is no completion token in it.
+            self._log.error("A work item could not be decoded and was ignored: %s", error)
+        self._release()
+        return None
+
+    def _hand_back(self, encoded: EncodedWorkItem, error: BaseException) -> None:
+        if (item := self._read(encoded)) is not None:
+            self._complete(self._abandoned(item, error))
+
+    def _await_soon(
+        self,
+        context: contextvars.Context,
+        coroutine: Coroutine[Any, Any, Completion | J],
+        item: WorkItem,
+    ) -> None:
+        if self._is_closed:
+            coroutine.close()
+        else:
+            context.run(self._spawn, self._await(coroutine, item))
+
+    async def _await(self, coroutine: Coroutine[Any, Any, Completion | J], item: WorkItem) -> None:
+        try:
+            completion = await coroutine
+            if not isinstance(completion, Completion):
+                self._threads.submit([completion])
+                return
+        # asyncio would stop the loop for a SystemExit. A cancellation before `close` comes
+        # from user code, and is a failure like any other.
+        except BaseException as error:
+            if self._is_closed:
+                raise
+            completion = self._abandoned(item, error)
+        self._complete(completion)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _await(self, coroutine: Coroutine[Any, Any, Completion | J], item: WorkItem) -> None:
-        try:
-            completion = await coroutine
-            if not isinstance(completion, Completion):
-                self._threads.submit(completion)
-                return
-        # asyncio would stop the loop for a SystemExit. A cancellation before `close` comes
-        # from user code, and is a failure like any other.
-        except BaseException:
-            if self._is_closed:
-                raise
-            completion = self._abandoned(item)
-        self._complete(completion)
-
-    def _perform(self, job: J) -> _Performed[J]:
-        context = self._context.copy()
-        result: Completion | Coroutine[Any, Any, Completion | J]
-        try:
-            result = context.run(self._handler.perform, job)
-        # Whatever it is, SystemExit included: this item is abandoned, the thread goes on.
-        except BaseException:  # noqa: BLE001
-            result = self._abandoned(job.item)
-        return _Performed(job.item, result, context)
-
-    def _collect(self, performed: list[_Performed[J]]) -> None:
-        for each in performed:
-            if isinstance(each.result, Completion):
-                self._complete(each.result)
-            elif not self._is_closed:
-                each.context.run(self._spawn, self._await(each.result, each.item))
-
-    def _abandoned(self, item: WorkItem) -> Completion:
-        self._log.exception(
+    def _abandoned(self, item: WorkItem, error: BaseException) -> Completion:
+        self._log.error(
             "Instance '%s': a work item could not be processed and is handed back",
             item.instance_id,
+            exc_info=error,
             extra=item.log_fields,
         )
         return self._handler.abandon(item)
 
-    def _complete(self, completion: Completion) -> None:
-        # In a new task: user code may have left the one it ran in cancelled.
-        if not self._is_closed:
-            self._spawn(self._deliver_and_release(completion))
+    # From the completion to the end of its delivery.
 
-    async def _deliver_and_release(self, completion: Completion) -> None:
+    def _complete(self, completion: Completion) -> None:
+        if self._is_closed:
+            return
+        if not self._delivery.send(completion, partial(self._on_answered, completion)):
+            self._in_loop(self._deliver_soon, completion)
+
+    def _on_answered(
+        self, completion: Completion, _response: object, error: Exception | None
+    ) -> None:
+        if error is not None:
+            self._in_loop(self._deliver_soon, completion, error)
+            return
+        if completion.on_finished is not None:
+            self._in_loop(self._finish, completion.on_finished)
+        self._release()
+
+    def _deliver_soon(self, completion: Completion, error: Exception | None = None) -> None:
+        # In a task: user code may have left the one it ran in cancelled.
+        if not self._is_closed:
+            self._spawn(self._deliver_and_release(completion, error))
+        elif completion.on_finished is not None:
+            self._finish(completion.on_finished)
+
+    async def _deliver_and_release(self, completion: Completion, error: Exception | None) -> None:
         try:
-            await self._deliver(completion, self._handler.abandon)
+            await self._delivery.deliver(completion, self._handler.abandon, error)
         finally:
-            self._release(1)
+            self._release()
             if completion.on_finished is not None:
                 completion.on_finished()
 
-    def _release(self, count: int) -> None:
-        self._at_work -= count
-        self._admit()
-        if not self._at_work and not self._waiting:
-            self._is_idle.set()
+    def _finish(self, on_finished: Callable[[], None]) -> None:
+        # User code, too.
+        self._context.copy().run(on_finished)

@@ -2,7 +2,7 @@
 
 The only place that awaits the stream. It never blocks, and it ends only when it is drained
 or cancelled: each error, whatever its kind, is logged and reported to the connection, which
-leads to the next attempt.
+leads to the next attempt. Messages that come in batches are handed on without the loop.
 """
 
 from __future__ import annotations
@@ -10,19 +10,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import messages, methods
+from durabletask.transport.batched_calls import batched_calls_of
 
+from ._batched_stream import BatchedStream
 from ._connection import Connection, ConnectionEvent, ConnectionState
 from ._timing import Clock, IdleWatchdog, StreamIdleError, sleep
 from ._transport import status_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from durabletask.grpc_options import GrpcWorkerResiliencyOptions
-    from durabletask.transport import AsyncTransport, Metadata
+    from durabletask.transport import AsyncByteStream, AsyncTransport, Metadata
 
     from ._options import Logger
     from ._work_items import ConnectedEngine
@@ -37,7 +40,8 @@ class WorkItemStream:
     """Keeps a stream of work items open until it is drained.
 
     `receive` is given each message; it may wait when there is too much to do, and that
-    time does not count as idle. `transport` gives the current transport; `close_transport`
+    time does not count as idle. `receive_batch` is given those that come in batches, on a
+    thread of the connection's, and returns the ones that `receive` must see. `transport` gives the current transport; `close_transport`
     closes it, so that the next one is new: after several failures, and at once when the
     channel went silent. `identify_engine` finds out which engine sends the messages;
     `request` makes the request for work for it, and `metadata` what is sent beside that.
@@ -54,6 +58,7 @@ class WorkItemStream:
         request: Callable[[ConnectedEngine], messages.GetWorkItemsRequest],
         metadata: Callable[[], Metadata],
         receive: Callable[[bytes, ConnectedEngine], Awaitable[None]],
+        receive_batch: Callable[[Sequence[bytes], ConnectedEngine], Sequence[bytes]],
         on_state_change: Callable[[ConnectionState, Exception | None], None],
         resilience: GrpcWorkerResiliencyOptions,
         clock: Clock,
@@ -67,6 +72,7 @@ class WorkItemStream:
         self._request = request
         self._metadata = metadata
         self._receive = receive
+        self._receive_batch = receive_batch
         self._on_state_change = on_state_change
         self._resilience = resilience
         self._clock = clock
@@ -133,12 +139,24 @@ class WorkItemStream:
             methods.HELLO, messages.Empty(), timeout=self._resilience.hello_timeout_seconds
         )
         engine = await self._identify_engine()
-        stream = transport.stream(
-            methods.GET_WORK_ITEMS, self._request(engine), metadata=self._metadata()
-        )
+        stream = self._open(transport, engine)
         async with contextlib.aclosing(stream), self._kept_alive(transport, engine):
             self._report(ConnectionEvent.STREAM_OPENED)
             return await self._read(stream, engine)
+
+    def _open(self, transport: AsyncTransport, engine: ConnectedEngine) -> AsyncByteStream:
+        request, metadata = self._request(engine), self._metadata()
+        calls = batched_calls_of(transport)
+        if calls is None:
+            return transport.stream(methods.GET_WORK_ITEMS, request, metadata=metadata)
+        return BatchedStream(calls, request, metadata, partial(self._hand_on, engine))
+
+    def _hand_on(self, engine: ConnectedEngine, messages: Sequence[bytes]) -> Sequence[bytes]:
+        """Hand on a batch, on a thread of the connection's; what the event loop must see."""
+        self._watchdog.reset()
+        if self._connection.state is ConnectionState.DRAINING:
+            return ()
+        return self._receive_batch(messages, engine)
 
     @contextlib.asynccontextmanager
     async def _kept_alive(

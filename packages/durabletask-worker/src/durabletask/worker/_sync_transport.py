@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ._loop_calls import LoopCalls
 from ._thread_pool import ThreadPool
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 _CALL_THREADS = 16
 
 _Call = tuple["asyncio.Future[Any]", Callable[[], Any]]
-_Outcome = tuple["asyncio.Future[Any]", Any, "Exception | None"]
 
 
 class SyncTransportAdapter:
@@ -49,7 +49,7 @@ class SyncTransportAdapter:
         def call() -> Any:
             return self._transport.unary(method, request, timeout=timeout, metadata=metadata)
 
-        self._threads.submit((response, call))
+        self._threads.submit([(response, call)])
         return await response
 
     async def identify_engine(
@@ -58,7 +58,7 @@ class SyncTransportAdapter:
         timeout: float | None = None,  # noqa: ASYNC109 - the sidecar is told it, too
     ) -> Engine:
         engine: asyncio.Future[Engine] = asyncio.get_running_loop().create_future()
-        self._threads.submit((engine, partial(self._transport.identify_engine, timeout=timeout)))
+        self._threads.submit([(engine, partial(self._transport.identify_engine, timeout=timeout))])
         return await engine
 
     def stream(
@@ -89,7 +89,7 @@ class SyncStreamAdapter:
 
     async def __anext__(self) -> bytes:
         response: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        self._thread.submit((response, lambda: next(self._responses, None)))
+        self._thread.submit([(response, lambda: next(self._responses, None))])
         raw = await response
         if raw is None:
             raise StopAsyncIteration
@@ -100,25 +100,24 @@ class SyncStreamAdapter:
         self._thread.close()
 
 
-def _thread_pool(name: str, *, count: int) -> ThreadPool[_Call, _Outcome]:
-    return ThreadPool(name, count=count, perform=_perform, collect=_resolve)
+def _thread_pool(name: str, *, count: int) -> ThreadPool[_Call]:
+    return ThreadPool(name, count=count, perform=partial(_perform, LoopCalls()))
 
 
-def _perform(job: _Call) -> _Outcome:
+def _perform(in_loop: LoopCalls, job: _Call) -> None:
     future, call = job
     try:
-        return future, call(), None
+        in_loop(_resolve, future, call(), None)
     # It is raised where the future is awaited.
     except Exception as error:  # noqa: BLE001
-        return future, None, error
+        in_loop(_resolve, future, None, error)
 
 
-def _resolve(outcomes: list[_Outcome]) -> None:
-    for future, value, error in outcomes:
-        # Nobody waits for a call that was cancelled.
-        if future.done():
-            continue
-        if error is None:
-            future.set_result(value)
-        else:
-            future.set_exception(error)
+def _resolve(future: asyncio.Future[Any], value: Any, error: Exception | None) -> None:
+    # Nobody waits for a call that was cancelled.
+    if future.done():
+        return
+    if error is None:
+        future.set_result(value)
+    else:
+        future.set_exception(error)

@@ -1,32 +1,40 @@
-"""Daemon threads that work for an event loop.
+"""Daemon threads that take one job after the other.
 
 `concurrent.futures` joins its threads when the interpreter exits, so that an activity that
-never returns keeps a finished program from exiting; daemon threads do not. However many
-results are ready, the loop is woken once to collect them: the hop between threads costs
-more than a small orchestrator turn.
+never returns keeps a finished program from exiting; daemon threads do not.
+
+Only one thread at a time runs Python code, and a switch from one to another costs more than a
+small activity. In a pool that is watched one thread therefore takes job after job, and others
+are woken when it turns out to be stuck: jobs wait, and within an interval of the watch hardly
+any was begun.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import threading
 from collections import deque
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    Watch = Callable[[Callable[[], bool]], None]
 
 Job = TypeVar("Job")
-Result = TypeVar("Result")
+
+# Seconds between two looks at a pool in which jobs wait.
+WATCH_INTERVAL = 0.001
+# A thread that begins fewer jobs than this within an interval waits for something in between.
+FEW = 4
 
 
-class ThreadPool(Generic[Job, Result]):
-    """At most `count` daemon threads, each taking one job after the other.
+class ThreadPool(Generic[Job]):
+    """At most `count` daemon threads; `perform` runs on them and must not raise.
 
-    `perform` runs on the threads and must not raise. `collect` is called in the event loop
-    that made this object, with the results in the order they were finished. Threads
-    start when there are more jobs than idle threads.
+    `watch` is given a function to be called once in an interval, until it returns False. It
+    wakes further threads if those that run are stuck. Without a watch there is a thread for
+    each job at once: right for jobs that do nothing but wait.
     """
 
     def __init__(
@@ -34,31 +42,39 @@ class ThreadPool(Generic[Job, Result]):
         name: str,
         *,
         count: int,
-        perform: Callable[[Job], Result],
-        collect: Callable[[list[Result]], None],
+        perform: Callable[[Job], None],
+        watch: Watch | None = None,
     ) -> None:
         self._name = name
         self._count = count
         self._perform = perform
-        self._collect = collect
-        self._loop = asyncio.get_running_loop()
-        # Guards the jobs and the number of idle threads together: read apart, a thread that
-        # is about to wait is missed, or counted twice.
-        self._changed = threading.Condition()
+        self._watch = watch
+        # Guards all that follows: jobs and numbers of threads, read apart, miss a thread that
+        # is about to wait, or count it twice.
+        self._lock = threading.Lock()
         self._jobs: deque[Job] = deque()
-        self._idle = 0
-        self._is_closed = False
         self._threads: list[threading.Thread] = []
-        self._results: deque[Result] = deque()
-        self._wake_up_due = False
+        self._idle = 0
+        # Of the others: woken and not there yet; found to be stuck, and not back since.
+        self._coming = 0
+        self._stuck = 0
+        self._stalls = 0
+        self._begun = 0
+        self._is_watched = False
+        self._is_closed = False
+        self._wake_ups: SimpleQueue[bool] = SimpleQueue()
 
-    def submit(self, job: Job) -> None:
-        """Have the job done; RuntimeError if there is no thread and none can be started."""
-        with self._changed:
-            # Each job that waits has been promised one of the idle threads.
-            if len(self._jobs) < self._idle or not self._start_thread(job):
-                self._jobs.append(job)
-                self._changed.notify()
+    def submit(self, jobs: Iterable[Job]) -> None:
+        """Have the jobs done; RuntimeError if there is no thread and none can be started."""
+        with self._lock:
+            self._jobs.extend(jobs)
+            if self._watch is None:
+                self._wake(len(self._jobs) - self._coming)
+                return
+            if self._busy() == self._stuck:
+                self._wake(1)
+            if not self._is_watched and len(self._jobs) > self._coming:
+                self._be_watched(self._watch)
 
     def owns(self, thread: threading.Thread) -> bool:
         """Whether that is one of these threads."""
@@ -66,23 +82,37 @@ class ThreadPool(Generic[Job, Result]):
 
     def cancel_queued(self) -> list[Job]:
         """Remove and return the jobs that no thread has begun."""
-        with self._changed:
+        with self._lock:
             waiting = list(self._jobs)
             self._jobs.clear()
         return waiting
 
     def close(self) -> None:
         """End the threads when no job is left to begin, without waiting for them."""
-        with self._changed:
+        with self._lock:
             self._is_closed = True
-            self._changed.notify_all()
+            for _ in range(self._idle):
+                self._wake_ups.put(False)
+            self._idle = 0
 
-    def _start_thread(self, job: Job) -> bool:
-        """Begin the job on a new thread, if one more is allowed."""
+    def _busy(self) -> int:
+        return len(self._threads) - self._idle
+
+    def _wake(self, count: int) -> None:
+        for _ in range(count):
+            if self._idle:
+                self._idle -= 1
+            elif not self._start_thread():
+                return
+            self._coming += 1
+            self._wake_ups.put(True)
+
+    def _start_thread(self) -> bool:
+        """Start a thread that waits to be woken, if one more is allowed."""
         if len(self._threads) == self._count:
             return False
         thread = threading.Thread(
-            target=self._run, args=(job,), name=f"{self._name}-{len(self._threads)}", daemon=True
+            target=self._run, name=f"{self._name}-{len(self._threads)}", daemon=True
         )
         # Before it starts: its first job may ask whether it is one of these.
         self._threads.append(thread)
@@ -93,36 +123,80 @@ class ThreadPool(Generic[Job, Result]):
             # already will take the job.
             self._threads.pop()
             if not self._threads:
+                self._jobs.clear()
                 raise
             return False
         return True
 
-    def _run(self, job: Job) -> None:
-        while True:
-            self._hand_over(self._perform(job))
-            with self._changed:
-                self._idle += 1
-                self._changed.wait_for(lambda: self._jobs or self._is_closed)
-                self._idle -= 1
-                if not self._jobs:
-                    return
-                job = self._jobs.popleft()
-
-    def _hand_over(self, result: Result) -> None:
-        self._results.append(result)
-        if self._wake_up_due:
-            return
-        self._wake_up_due = True
-        # In a loop that is closed nobody waits for the result any more.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._wake_up)
-
-    def _wake_up(self) -> None:
-        # Before the results are taken: a result that comes later wakes the loop again.
-        self._wake_up_due = False
-        results: list[Result] = []
-        with contextlib.suppress(IndexError):
+    def _run(self) -> None:
+        while self._wake_ups.get():
+            with self._lock:
+                self._coming -= 1
+                stalls = self._stalls
             while True:
-                results.append(self._results.popleft())
-        if results:
-            self._collect(results)
+                with self._lock:
+                    if stalls != self._stalls:
+                        stalls = self._stalls
+                        self._stuck -= 1
+                    if not self._jobs:
+                        if self._is_closed:
+                            return
+                        self._idle += 1
+                        break
+                    job = self._jobs.popleft()
+                    self._begun += 1
+                self._perform(job)
+
+    def _be_watched(self, watch: Watch) -> None:
+        # Where all threads are at work already, nothing can be done for what waits.
+        if self._busy() < self._count:
+            self._is_watched = True
+            self._begun = 0
+            watch(self._relieve)
+
+    def _relieve(self) -> bool:
+        """Wake further threads if those that run are stuck; whether to look again."""
+        with self._lock:
+            begun, self._begun = self._begun, 0
+            busy = self._busy()
+            if not self._jobs or busy == self._count:
+                self._is_watched = False
+                return False
+            # A thread that was woken and has not come waits for the interpreter, like all others.
+            if self._coming:
+                return True
+            if begun == 0:
+                self._stuck = busy
+                self._stalls += 1
+                self._wake(len(self._jobs))
+            elif begun < FEW * (busy - self._stuck):
+                self._wake(min(len(self._jobs), busy - self._stuck))
+            return True
+
+
+class StallWatch:
+    """A thread that looks after pools while jobs wait in them, and sleeps otherwise."""
+
+    def __init__(self, *, interval: float = WATCH_INTERVAL) -> None:
+        self._interval = interval
+        self._looks: SimpleQueue[Callable[[], bool] | None] = SimpleQueue()
+        self._is_closed = threading.Event()
+        threading.Thread(target=self._run, name="durabletask-watch", daemon=True).start()
+
+    def __call__(self, look: Callable[[], bool]) -> None:
+        """Call `look` on the thread once in an interval, until it returns False."""
+        self._looks.put(look)
+
+    def close(self) -> None:
+        """End the thread; what is still watched is left alone."""
+        self._is_closed.set()
+        self._looks.put(None)
+
+    def _run(self) -> None:
+        looks: list[Callable[[], bool]] = []
+        while not self._is_closed.wait(self._interval):
+            looks = [look for look in looks if look()]
+            while not looks or not self._looks.empty():
+                if (look := self._looks.get()) is None:
+                    return
+                looks.append(look)

@@ -1,6 +1,6 @@
 """Measure time in the worker: a clock that tests can replace, delays, and an idle watchdog.
 
-Only the running event loop's clock is used, never the calendar.
+Only the clock of the event loops is used, never the calendar.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import time
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class Timer(Protocol):
 
 
 class Clock(Protocol):
-    """Seconds since an arbitrary moment, and calls at a later one."""
+    """Seconds since an arbitrary moment, on any thread, and calls at a later one."""
 
     def time(self) -> float: ...
 
@@ -29,10 +30,10 @@ class Clock(Protocol):
 
 
 class LoopClock:
-    """The clock of the event loop it is used in."""
+    """The clock that event loops use; calls are made in the running one."""
 
     def time(self) -> float:
-        return asyncio.get_running_loop().time()
+        return time.monotonic()  # noqa: TID251 - the shell is where time comes from
 
     def call_later(self, seconds: float, callback: Callable[[], None], /) -> Timer:
         return asyncio.get_running_loop().call_later(seconds, callback)
@@ -101,7 +102,7 @@ class IdleWatchdog:
                 self._timer.cancel()
 
     def reset(self) -> None:
-        """Restart the measurement, because something has arrived."""
+        """Restart the measurement, because something has arrived; from any thread."""
         self._last_activity = self._clock.time()
 
     def abort(self, reason: str) -> None:

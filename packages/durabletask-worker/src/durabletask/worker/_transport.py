@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from durabletask.protocol import messages, methods
 from durabletask.transport import address as addresses
 from durabletask.transport import grpc_async_transport, grpc_transport
+from durabletask.transport.batched_calls import batched_calls_of
 
 from ._sync_transport import SyncTransportAdapter
 from ._work_items import ConnectedEngine
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from durabletask.grpc_options import GrpcChannelOptions
     from durabletask.protocol.dialects import Dialect
     from durabletask.transport import AsyncTransport, Metadata
+    from durabletask.transport.batched_calls import BatchedCalls
 
 MAX_MESSAGE_KEY = "x-durabletask-max-message"
 EXTENDED_SESSIONS_KEY = "x-durabletask-extended-sessions"
@@ -40,6 +42,7 @@ class TransportHolder:
         self._connect = connect
         self._settings = settings
         self._transport: AsyncTransport | None = None
+        self._batched_calls: BatchedCalls | None = None
 
     def current(self) -> AsyncTransport:
         if self._transport is None:
@@ -48,7 +51,14 @@ class TransportHolder:
 
     async def identify_engine(self) -> ConnectedEngine:
         """Which engine the transport is connected to; the transport asks it once."""
-        return ConnectedEngine.of(await self.current().identify_engine(), self._settings)
+        transport = self.current()
+        engine = await transport.identify_engine()
+        self._batched_calls = batched_calls_of(transport)
+        return ConnectedEngine.of(engine, self._settings)
+
+    def batched_calls(self) -> BatchedCalls | None:
+        """The calls in batches of the engine that was identified, if it takes them; any thread."""
+        return self._batched_calls
 
     async def fetch_history(self, instance_id: str) -> list[messages.HistoryEvent]:
         """The instance's whole history, from engines that have this method."""
@@ -61,6 +71,7 @@ class TransportHolder:
     async def close(self) -> None:
         """Close the transport; its calls in flight end CANCELLED, and are sent again."""
         transport, self._transport = self._transport, None
+        self._batched_calls = None
         if transport is not None:
             await transport.close()
 

@@ -1,13 +1,13 @@
 """Work items as they arrive, the completions they are answered with, and who handles which.
 
 A work item stays encoded until the handler of its kind takes it: only its outline is read
-here, to route it.
+here, and of those that come in batches, on a thread of the connection's, only the kind.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from durabletask.core.settings import EngineCapabilities, dapr_engine
 from durabletask.failures import DurableTaskError
@@ -109,7 +109,18 @@ class WorkItem:
         return {"instance_id": self.instance_id, "kind": _KINDS.get(kind, kind)}
 
 
-# Not frozen, for the same reason.
+class EncodedWorkItem(NamedTuple):
+    """One message of the work item stream, unread, and the engine that sent it."""
+
+    raw: bytes
+    engine: ConnectedEngine
+
+    def read(self) -> WorkItem:
+        """Read its outline, or raise DecodeError."""
+        return WorkItem(self.raw, work_items.peek(self.raw, self.engine.dialect), self.engine)
+
+
+# Not frozen, for the same reason as `WorkItem`.
 @dataclass(slots=True)
 class Completion:
     """What the sidecar is sent for a work item: its result, its failure, or that it is abandoned.
@@ -129,7 +140,11 @@ class Completion:
 class WorkItemQueue(Protocol):
     """Takes work items of one kind."""
 
-    async def put(self, items: Sequence[WorkItem], /) -> None: ...
+    async def put(self, items: Sequence[WorkItem], /) -> None:
+        """Take the items in the event loop, waiting while there are too many already."""
+
+    def take(self, items: Sequence[EncodedWorkItem], /) -> None:
+        """Take the items at once, on any thread, without running user code on it."""
 
 
 class WorkItemRouter:
@@ -139,9 +154,24 @@ class WorkItemRouter:
         self._queues = queues
         self._log = log
 
+    def route_batch(self, messages: Sequence[bytes], engine: ConnectedEngine) -> list[bytes]:
+        """Pass on those whose queue is known, on any thread; return the others, for `route`."""
+        batches: dict[str, list[EncodedWorkItem]] = {}
+        others: list[bytes] = []
+        for raw in messages:
+            kind = work_items.kind(raw)
+            if kind in self._queues:
+                batches.setdefault(kind, []).append(EncodedWorkItem(raw, engine))
+            elif kind != "health_ping":
+                others.append(raw)
+        for kind, batch in batches.items():
+            self._queues[kind].take(batch)
+        return others
+
     async def route(self, raw: bytes, engine: ConnectedEngine) -> None:
+        """Pass the work item on in the event loop, waiting while its queue is full."""
         try:
-            item = WorkItem(raw, work_items.peek(raw, engine.dialect), engine)
+            item = EncodedWorkItem(raw, engine).read()
         except codec.DecodeError as error:
             # It cannot be abandoned either: there is no completion token in it.
             self._log.error("A work item could not be decoded and was ignored: %s", error)

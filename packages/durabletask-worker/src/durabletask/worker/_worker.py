@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from durabletask.protocol import messages
     from durabletask.transport import AsyncTransport, Metadata
 
+    from ._activities import ActivityHook
+
 DEFAULT_GRACE = 30.0
 # About 40 MB of small orchestrations; the bytes of their events are limited separately.
 DEFAULT_MAX_CACHED_ORCHESTRATIONS = 10_000
@@ -294,6 +296,12 @@ class TaskHubGrpcWorker(Registration):
             return self._settings
         return replace(self._settings, default_version=self._versioning.default_version)
 
+    def _overridden_completed_hook(self) -> ActivityHook | None:
+        """The hook for the end of an activity; None, which costs nothing, if it does nothing."""
+        hook = self._on_activity_execution_completed
+        default = TaskHubGrpcWorker._on_activity_execution_completed
+        return None if getattr(hook, "__func__", None) is default else hook
+
     def _config(self) -> WorkerConfig:
         sessions = sessions_metadata(self._max_cached_orchestrations)
         return WorkerConfig(
@@ -309,7 +317,7 @@ class TaskHubGrpcWorker(Registration):
             resilience=self._resilience,
             max_cached_orchestrations=self._max_cached_orchestrations,
             on_activity_started=self._on_activity_execution_started,
-            on_activity_completed=self._on_activity_execution_completed,
+            on_activity_completed=self._overridden_completed_hook(),
             log=self._log,
             clock=LoopClock(),
             now=partial(datetime.now, UTC),  # noqa: TID251 - the shell is where time comes from
