@@ -13,7 +13,7 @@ from durabletask.protocol import codec, dialects, messages
 from durabletask.sidecar.clock import ManualClock
 from durabletask.sidecar.commit.committer import Committer
 from durabletask.sidecar.commit.notifications import Kind
-from durabletask.sidecar.engine.commands import StartInstance, Terminate
+from durabletask.sidecar.engine.commands import RaiseEvent, StartInstance, Terminate
 from durabletask.sidecar.errors import CommitFailedError, ShuttingDownError
 from durabletask.sidecar.host import Host
 from durabletask.sidecar.store import Change, EntityChange, Key, StoreError
@@ -255,6 +255,10 @@ async def test_a_new_instance_need_not_wait_for_the_delay_of_the_old_one() -> No
 async def test_work_that_cannot_be_read_is_offered_again_after_a_pause() -> None:
     fixture = HostFixture()
     await fixture.start()
+    first = fixture.worker()
+    await fixture.host.completions.complete_turn("default", answer(await taken(first)))
+    fixture.host.dispatcher.close(first)
+    await fixture.host.execute("default", "a", RaiseEvent("news"))
     fixture.store.fails = True
     worker = fixture.worker()
 

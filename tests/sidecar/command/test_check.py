@@ -116,6 +116,10 @@ FINDINGS = {
         "UPDATE history SET first_event = 2 WHERE instance_id = 'b'",
         '"default" "b" gapless:',
     ),
+    "another size of a history": (
+        "UPDATE progress SET history_bytes = 1 WHERE instance_id = 'b'",
+        '"default" "b" length:',
+    ),
     "bytes that are no events": (
         "UPDATE history SET events = x'1aff' WHERE instance_id = 'b'",
         '"default" "b" decodes:',

@@ -54,7 +54,7 @@ def test_the_header_says_whose_file_it_is(path: Path) -> None:
     header = path.read_bytes()[:100]
 
     assert header[68:72] == b"DTpy"
-    assert look(path, "PRAGMA user_version") == 1
+    assert look(path, "PRAGMA user_version") == 2
 
 
 def test_pages_that_are_no_longer_used_can_be_given_back(path: Path) -> None:
@@ -69,7 +69,7 @@ def test_an_empty_file_is_as_good_as_none(path: Path) -> None:
 
     SqliteStore(path).close()
 
-    assert look(path, "PRAGMA user_version") == 1
+    assert look(path, "PRAGMA user_version") == 2
 
 
 def test_the_file_is_written_ahead_so_that_others_can_read_it_meanwhile(path: Path) -> None:
@@ -357,3 +357,20 @@ def test_each_trim_returns_as_much_space_as_asked_and_the_last_says_so(path: Pat
         assert not store.trim(1000 * 4096)
         assert look(path, "PRAGMA freelist_count") == 0
         assert path.stat().st_size < 200_000
+
+
+def test_a_file_of_the_first_schema_learns_the_sizes_of_its_histories(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.db"
+    hub = EngineDriver(SqliteStore(path))
+    hub.start()
+    hub.decide(schedule(1))
+    size = hub.state().progress.history_bytes
+    hub.store.close()
+    look(path, "ALTER TABLE progress DROP COLUMN history_bytes")
+    look(path, "PRAGMA user_version = 1")
+
+    store = SqliteStore(path)
+
+    loaded = store.load(Key(HUB, "a"))
+    assert loaded is not None
+    assert loaded.progress.history_bytes == size == len(store.history(Key(HUB, "a"))) > 0

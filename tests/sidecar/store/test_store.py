@@ -174,6 +174,7 @@ FULL_PROGRESS = Progress(
     rows_made=12,
     suspended_at=EPOCH + timedelta(microseconds=6),
     suspend_reason="tea",
+    history_bytes=13,
 )
 
 

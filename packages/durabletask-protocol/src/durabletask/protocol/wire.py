@@ -167,6 +167,8 @@ def varint(value: int) -> bytes:
     """Encode a number from 0 up."""
     if value < 0x80:
         return BYTE[value]
+    if value < 0x4000:
+        return bytes((value & 0x7F | 0x80, value >> 7))
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

@@ -41,6 +41,8 @@ class Record:
     due_at: datetime | None
     """When the store lists it as due."""
     events: Sequence[HistoryEvent]
+    stored_bytes: int | None = None
+    """Size of the history in the store; None when that was not looked at."""
 
     @property
     def is_rewinding(self) -> bool:
@@ -74,9 +76,13 @@ def findings(record: Record) -> Iterator[Finding]:
 
 
 def _length(record: Record) -> Iterator[Finding]:
-    expected, found = record.instance.progress.history_length, len(record.events)
+    progress, stored = record.instance.progress, record.stored_bytes
+    expected, found = progress.history_length, len(record.events)
     if expected != found:
         yield Finding("length", f"the history has {found} events, and should have {expected}")
+    elif stored is not None and progress.history_bytes != stored:
+        expected = progress.history_bytes
+        yield Finding("length", f"the history has {stored} bytes, and should have {expected}")
 
 
 def _identity(record: Record) -> Iterator[Finding]:

@@ -163,8 +163,6 @@ class DispatchedTurn:
     new_events: tuple[bytes, ...]
     rewinds: bool = False
     """Whether the turn asks for a rewound history, and for nothing else."""
-    history_bytes: int = 0
-    """Size of the stored history when the turn was prepared."""
 
 
 @dataclass(frozen=True, slots=True)

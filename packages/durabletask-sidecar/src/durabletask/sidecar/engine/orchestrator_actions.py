@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from durabletask.protocol import events, messages, oneofs
+from durabletask.protocol import codec, events, messages, oneofs
 
-from . import entity_messages, ids, pending
+from . import entity_messages, ids, pending, usual_events
 from .commands import DeliverEvent, StartChild, StartDetached, StartInstance, Terminate
 from .inbox import RowKind
 from .state import TERMINAL_STATUSES, ParentLink
@@ -125,6 +125,9 @@ def _schedule_task(
 ) -> None:
     if builder.has_task(task_id):
         return
+    if _is_usual(builder, action):
+        _schedule_usual_task(builder, task_id, action)
+        return
     event = events.task_scheduled(
         task_id,
         action.name,
@@ -139,6 +142,25 @@ def _schedule_task(
     event.task_scheduled.history_propagation_scope = action.history_propagation_scope
     builder.record(event)
     _queue_task(builder, task_id, action)
+
+
+def _is_usual(builder: TransitionBuilder, action: messages.ScheduleTaskAction) -> bool:
+    """Whether the activity has nothing besides its name, version, input and call id."""
+    unusual = action.tags or action.parent_trace_context or builder.router
+    return not unusual and action.history_propagation_scope is None
+
+
+def _schedule_usual_task(
+    builder: TransitionBuilder, task_id: int, action: messages.ScheduleTaskAction
+) -> None:
+    """The same as for any other, where the event and the request are encoded together."""
+    instance, call_id = builder.instance, action.task_execution_id
+    call = usual_events.call(action.name, action.version, action.input)
+    builder.record_encoded((usual_events.task_scheduled(task_id, call, call_id, builder.now),))
+    request = usual_events.activity_request(
+        task_id, call, call_id, instance.instance_id, instance.origin.execution_id
+    )
+    builder.add_task(task_id, action.name, action.version, request, call_id)
 
 
 def _queue_task(
@@ -160,7 +182,8 @@ def _queue_task(
         tags=task.tags,
         task_execution_id=task.task_execution_id,
     )
-    builder.add_task(task_id, task.name, task.version, request)
+    raw = codec.encode(request)
+    builder.add_task(task_id, task.name, task.version, raw, task.task_execution_id)
 
 
 def _create_timer(

@@ -154,7 +154,7 @@ def _fail_too_long_history(
     transition: Transition,
     context: Context,
 ) -> Transition:
-    error = _history_error(instance_id, command, transition, context.limits)
+    error = _history_error(instance_id, transition, context.limits)
     if error is None:
         return transition
     failure = messages.TaskFailureDetails(
@@ -164,28 +164,19 @@ def _fail_too_long_history(
     return turns.complete(instance, instance_id, failing, context.now, context.new_id)
 
 
-def _history_error(
-    instance_id: str, command: CompleteTurn, transition: Transition, among: Limits
-) -> str | None:
+def _history_error(instance_id: str, transition: Transition, among: Limits) -> str | None:
     progress = transition.progress
     if progress is None or progress.is_terminal or transition.origin is not None:
         return None
-    events = progress.history_length
-    size = command.turn.history_bytes + sum(map(_stored_size, transition.events))
     for name, value, unit in (
-        ("history_events", events, "events"),
-        ("history_bytes", size, "bytes"),
+        ("history_events", progress.history_length, "events"),
+        ("history_bytes", progress.history_bytes, "bytes"),
     ):
         limit = among.exceeded(name, value)
         if limit is not None:
             found = f"The history of '{instance_id}' would have {value} {unit} after this turn"
             return limits.error_text(found, limit, name, _ADVICE)
     return None
-
-
-def _stored_size(event: bytes) -> int:
-    """Bytes of an event in a history, where a tag and its length stand before it."""
-    return 1 + (len(event).bit_length() + 6) // 7 + len(event)
 
 
 _ADVICE = (

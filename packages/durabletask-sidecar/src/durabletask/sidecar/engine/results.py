@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, events, messages
 
-from . import pending
+from . import pending, usual_events
 from .commands import ChildCompleted
 from .entities.commands import Caller, RequestLock
 from .failure_details import limit_depth
@@ -53,12 +53,14 @@ def complete_activity(
     return builder.build()
 
 
-def _task_event(row: TaskRow, command: CompleteActivity, now: datetime) -> messages.HistoryEvent:
-    call = codec.decode(messages.ActivityRequest, row.request).task_execution_id
+def _task_event(row: TaskRow, command: CompleteActivity, now: datetime) -> bytes:
+    call_id = row.call_id
+    if call_id is None:
+        call_id = codec.decode(messages.ActivityRequest, row.request).task_execution_id
     if command.failure is None:
-        return events.task_completed(row.task_id, command.result, task_execution_id=call, at=now)
+        return usual_events.task_completed(row.task_id, command.result, call_id, now)
     failure = limit_depth(command.failure)
-    return events.task_failed(row.task_id, failure, task_execution_id=call, at=now)
+    return codec.encode(events.task_failed(row.task_id, failure, task_execution_id=call_id, at=now))
 
 
 def report_to_parent(

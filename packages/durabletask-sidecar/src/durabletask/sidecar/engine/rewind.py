@@ -187,7 +187,7 @@ def _continue(
     renewed = Instance(
         instance.instance_id,
         replace(instance.origin, execution_id=execution_id),
-        instance.progress._replace(history_length=0),
+        instance.progress._replace(history_length=0, history_bytes=0),
         instance.inbox.keeping(
             [row.number for row in instance.inbox if row.number not in consumed]
         ),

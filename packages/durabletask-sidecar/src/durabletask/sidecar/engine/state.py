@@ -90,6 +90,8 @@ class Progress(NamedTuple):
     """Counts inbox and task rows over all executions, so that no number is used twice."""
     suspended_at: datetime | None = None
     suspend_reason: str | None = None
+    history_bytes: int = 0
+    """Size of the history as it is stored."""
 
     @property
     def is_terminal(self) -> bool:
@@ -100,7 +102,8 @@ class Progress(NamedTuple):
         return self.suspended_at is not None and not self.is_terminal
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, because there is one for every activity; nobody changes it.
+@dataclass(slots=True)
 class ScheduledTask:
     """An activity that was scheduled and has no outcome yet, without its input."""
 
@@ -117,12 +120,14 @@ class ScheduledTask:
         return f"{self.execution_id}:{self.number}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TaskRow(ScheduledTask):
     """The same with what a worker is sent."""
 
     request: bytes
     """The encoded ActivityRequest."""
+    call_id: str | None = field(default=None, compare=False)
+    """Its task_execution_id, if that was not only read from the store with the request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    import betterproto2
-
     from durabletask.protocol import messages
 
     from .commands import Command
@@ -67,14 +65,15 @@ class TransitionBuilder:
     def enqueue(
         self,
         kind: RowKind,
-        event: messages.HistoryEvent,
+        event: messages.HistoryEvent | bytes,
         *,
         visible_at: datetime | None = None,
         answers: str | None = None,
     ) -> None:
         """Put an event into the inbox; without a time it is visible at once."""
-        visible_at = max(visible_at or self.now, self.now)
-        row = InboxRow(self._next_row(), kind, visible_at, codec.encode(event), answers)
+        visible_at = self.now if visible_at is None else max(visible_at, self.now)
+        raw = event if isinstance(event, bytes) else codec.encode(event)
+        row = InboxRow(self._next_row(), kind, visible_at, raw, answers)
         self._inbox_add.append(row)
         if answers is not None:
             self._pending_names.add(answers)
@@ -119,13 +118,14 @@ class TransitionBuilder:
         return section in self.instance.locks and section not in self._locks_remove
 
     def add_task(
-        self, task_id: int, name: str, version: str | None, request: betterproto2.Message
+        self, task_id: int, name: str, version: str | None, request: bytes, call_id: str
     ) -> None:
         number = self._next_row()
         execution_id = self.instance.origin.execution_id
-        raw = codec.encode(request)
         self._pending_names.add(pending.task(task_id))
-        self._tasks_add[number] = TaskRow(number, task_id, execution_id, name, version, raw)
+        self._tasks_add[number] = TaskRow(
+            number, task_id, execution_id, name, version, request, call_id
+        )
 
     def remove_task(self, number: int) -> None:
         self._tasks_remove.append(number)
@@ -213,7 +213,7 @@ class TransitionBuilder:
         ]
         return Transition(
             origin=origin,
-            progress=self._progress_with(progress)._replace(history_length=0),
+            progress=self._progress_with(progress)._replace(history_length=0, history_bytes=0),
             inbox_keep=tuple(row.number for row in kept if row.kind is not RowKind.CARRIED),
             inbox_add=(row, *carried),
             follow_ups=tuple(self._follow_ups),
@@ -224,16 +224,23 @@ class TransitionBuilder:
 
     def _progress_with(self, progress: dict[str, Any]) -> Progress:
         old = self.instance.progress
-        counted: dict[str, Any] = {
-            "updated_at": self.now,
-            "history_length": old.history_length + len(self._events),
-            "rows_made": self._rows_made,
-        }
-        return old._replace(**(counted | self._progress | progress))
+        changed: dict[str, Any] = {"updated_at": self.now, "rows_made": self._rows_made}
+        if self._events:
+            changed["history_length"] = old.history_length + len(self._events)
+            changed["history_bytes"] = old.history_bytes + sum(map(_stored_size, self._events))
+        changed.update(self._progress)
+        changed.update(progress)
+        return old._replace(**changed)
 
     def _next_row(self) -> int:
         self._rows_made += 1
         return self._rows_made
+
+
+def _stored_size(event: bytes) -> int:
+    """Bytes of an event in a history, where a tag and its length stand before it."""
+    size = len(event)
+    return size + 2 if size < 0x80 else size + 1 + (size.bit_length() + 6) // 7
 
 
 def lock_releases(holder_id: str, lock: LockRow) -> Iterable[FollowUp]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, events, messages
 
-from . import completion, orchestrator_actions, rewind
+from . import completion, orchestrator_actions, rewind, usual_events
 from .commands import DispatchedTurn
 from .inbox import RowKind
 from .transition import Stale, Transition, refuse
@@ -31,13 +31,10 @@ _TICK = timedelta(microseconds=1)
 _FRAME = 8
 
 
-def prepare(
-    instance: Instance, now: datetime, room: int, history_bytes: int = 0
-) -> DispatchedTurn | None:
+def prepare(instance: Instance, now: datetime, room: int) -> DispatchedTurn | None:
     """What the next turn gets; None when the orchestrator has nothing to do.
 
-    `room` is how many bytes of events the message has room for, `history_bytes` the size of
-    the stored history.
+    `room` is how many bytes of events the message has room for.
     """
     due_at = instance.due_at()
     if due_at is None or due_at > now:
@@ -47,7 +44,7 @@ def prepare(
     # from one execution to the next, since workers derive their ids from it.
     last = instance.progress.turn_at
     at = now if last is None else max(now, last + _TICK)
-    started = codec.encode(events.orchestrator_started(at))
+    started = usual_events.orchestrator_started(at)
     return DispatchedTurn(
         execution_id=instance.origin.execution_id,
         at=at,
@@ -55,7 +52,6 @@ def prepare(
         consumed=tuple(row.number for row in batch),
         new_events=(started, *(row.event for row in batch if row.kind is not RowKind.WAKE_UP)),
         rewinds=any(row.kind is RowKind.REWIND for row in batch),
-        history_bytes=history_bytes,
     )
 
 

@@ -72,13 +72,16 @@ def _problems_of(key: Key, look: Callable[[Key], Iterable[Finding]]) -> Iterator
 
 
 def _instance_findings(file: Inspection, key: Key) -> Iterator[Finding]:
-    events, wrong = histories.decode(histories.Piece(*each) for each in file.pieces(key))
+    pieces = file.pieces(key)
+    events, wrong = histories.decode(histories.Piece(*each) for each in pieces)
     yield from wrong
     instance = file.load(key)
     # Events that cannot be read leave a gap, and other rules would only report that gap.
     if instance is not None and not wrong:
         yield from histories.findings(events)
-        yield from instances.findings(instances.Record(instance, file.due_at(key), events))
+        size = sum(len(encoded) for _, encoded in pieces)
+        record = instances.Record(instance, file.due_at(key), events, size)
+        yield from instances.findings(record)
     if instance is not None:
         of_hub = partial(Key, key.hub)
         yield from instances.link_findings(

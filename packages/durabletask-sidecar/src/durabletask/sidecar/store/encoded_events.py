@@ -19,7 +19,11 @@ NEW_EVENTS = 4
 
 def repeated_field(events: Iterable[bytes], field_number: int = PAST_EVENTS) -> bytes:
     """The encoded events as a repeated field."""
-    return b"".join(wire.length_delimited(field_number, event) for event in events)
+    tag = wire.varint(field_number << 3 | wire.LENGTH_DELIMITED)
+    parts: list[bytes] = []
+    for event in events:
+        parts += (tag, wire.varint(len(event)), event)
+    return b"".join(parts)
 
 
 def spans(history: bytes) -> Iterator[tuple[int, int]]:

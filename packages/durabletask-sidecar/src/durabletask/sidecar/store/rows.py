@@ -100,12 +100,13 @@ def progress_columns(progress: Progress) -> Columns:
         progress.rows_made,
         micros(progress.suspended_at),
         progress.suspend_reason,
+        progress.history_bytes,
     )
 
 
 def progress(columns: Sequence[Any]) -> Progress:
     status, updated, completed, output, custom, failure, trace, length, turn, *rest = columns
-    rows_made, suspended, reason = rest
+    rows_made, suspended, reason, history_bytes = rest
     return Progress(
         messages.OrchestrationStatus(status),
         known_moment(updated),
@@ -119,6 +120,7 @@ def progress(columns: Sequence[Any]) -> Progress:
         rows_made,
         moment(suspended),
         reason,
+        history_bytes,
     )
 
 

@@ -12,7 +12,7 @@ ORIGIN_COLUMNS = (
 )
 PROGRESS_COLUMNS = (
     "status, updated_at, completed_at, output, custom_status, failure, trace_context, "
-    "history_length, turn_at, rows_made, suspended_at, suspend_reason"
+    "history_length, turn_at, rows_made, suspended_at, suspend_reason, history_bytes"
 )
 ENTITY_COLUMNS = "execution_id, modified_at, state, holder_id, section_id, rows_made"
 
@@ -144,7 +144,7 @@ WRITE_ORIGIN = f"""
 
 WRITE_PROGRESS = f"""
     INSERT OR REPLACE INTO progress (hub, instance_id, {PROGRESS_COLUMNS}, due_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 WRITE_ENTITY = f"""

@@ -6,14 +6,17 @@ Events and requests are spliced in as they are stored, without being decoded.
 from __future__ import annotations
 
 import enum
+import struct
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, dialects, messages, wire
 from durabletask.sidecar.commit.notifications import Kind
 from durabletask.sidecar.engine import turns
 from durabletask.sidecar.engine.entities import batches
+from durabletask.sidecar.engine.usual_events import string_value
 from durabletask.sidecar.store import Key
 from durabletask.sidecar.store.encoded_events import NEW_EVENTS, repeated_field
 
@@ -42,6 +45,10 @@ _ACTIVITY_REQUEST = 2
 _ENTITY_REQUEST = 3
 _COMPLETION_TOKEN = 10
 _ENTITY_REQUEST_V2 = 5
+
+# OrchestratorRequest.instance_id and .execution_id
+_INSTANCE_ID = 1
+_EXECUTION_ID = b"\x12"
 
 # EntityRequest.operation_requests
 _OPERATION_REQUESTS = 4
@@ -73,17 +80,15 @@ class TurnForm:
     known: KnownHistory = NOTHING_KNOWN
     """The beginning that CONTINUED leaves out."""
 
+    def sends_any_of(self, size: int) -> bool:
+        """Whether any part of a committed history of this size is sent with the turn."""
+        if self.history is HistoryForm.LEFT_OUT or size == 0:
+            return False
+        return self.history is not HistoryForm.FETCHED or size <= _LONG_HISTORY
+
     def past(self, history: bytes) -> bytes:
-        """The part of the committed history that is sent with the turn."""
-        match self.history:
-            case HistoryForm.WHOLE:
-                return history
-            case HistoryForm.FETCHED:
-                return history if len(history) <= _LONG_HISTORY else b""
-            case HistoryForm.LEFT_OUT:
-                return b""
-            case HistoryForm.CONTINUED:
-                return history[self.known.size :]
+        """The part of the committed history that is sent."""
+        return history[self.known.size :] if self.history is HistoryForm.CONTINUED else history
 
 
 WHOLE = TurnForm()
@@ -233,18 +238,19 @@ class WorkItemSource:
         if instance.due_at() is None:
             return None
         key = Key(hub, instance.instance_id)
-        history = self._committer.reader.history(key)
-        past = form.past(history)
-        turn = turns.prepare(instance, now, room - len(past), len(history))
+        size = instance.progress.history_bytes
+        # A long history is read only when it is sent.
+        past = form.past(self._committer.reader.history(key)) if form.sends_any_of(size) else b""
+        turn = turns.prepare(instance, now, room - len(past))
         if turn is None:
             return None
         if form.dialect is dialects.DAPR:
-            is_whole = len(past) == len(history)
+            is_whole = len(past) == size
             past = self._dapr_histories.of(key, past) if is_whole else dapr_histories.events(past)
             item = dapr_turn_item(instance, turn, past, token, form)
         else:
             item = turn_item(instance, turn, past, token, form)
-        return PreparedTurn(turn, item, KnownHistory(turn.history_length, len(history)))
+        return PreparedTurn(turn, item, KnownHistory(turn.history_length, size))
 
 
 def _form(instance: Instance, stream: WorkStream) -> TurnForm:
@@ -266,21 +272,24 @@ def turn_item(
     instance: Instance, turn: DispatchedTurn, past: bytes, token: str, form: TurnForm
 ) -> bytes:
     """The work item of a turn; the `past` events are spliced already."""
-    is_left_out = not past and instance.progress.history_length > 0
-    request = messages.OrchestratorRequest(
-        instance_id=instance.instance_id,
-        execution_id=turn.execution_id,
-        # Messages come in the order of their commits: there is nothing to reorder.
-        entity_parameters=messages.OrchestratorEntityParameters(
-            entity_message_reorder_window=timedelta(0)
-        ),
-        orchestration_trace_context=instance.progress.trace_context,
-        requires_history_streaming=is_left_out and form.history is HistoryForm.FETCHED,
-    )
-    if is_left_out and form.history is HistoryForm.LEFT_OUT:
-        request.properties = _session_properties(instance.progress.history_length)
-    encoded = b"".join((codec.encode(request), past, repeated_field(turn.new_events, NEW_EVENTS)))
-    return _work_item(_ORCHESTRATOR_REQUEST, encoded, token)
+    parts = [
+        wire.length_delimited(_INSTANCE_ID, instance.instance_id.encode()),
+        _EXECUTION_ID,
+        string_value(turn.execution_id),
+        _unordered_messages(),
+    ]
+    if not past and instance.progress.history_length > 0:
+        if form.history is HistoryForm.LEFT_OUT:
+            parts.append(_session_properties(instance.progress.history_length))
+        elif form.history is HistoryForm.FETCHED:
+            parts.append(_requires_history())
+    if instance.progress.trace_context is not None:
+        traced = messages.OrchestratorRequest(
+            orchestration_trace_context=instance.progress.trace_context
+        )
+        parts.append(codec.encode(traced))
+    parts += (past, repeated_field(turn.new_events, NEW_EVENTS))
+    return _work_item(_ORCHESTRATOR_REQUEST, b"".join(parts), token)
 
 
 def dapr_turn_item(
@@ -298,13 +307,29 @@ def dapr_turn_item(
     return _work_item(_ORCHESTRATOR_REQUEST, encoded, token)
 
 
-def _session_properties(history_length: int) -> dict[str, str]:
-    """Tell a worker that the past events are left out; each value is JSON text."""
-    return {
-        "IsExtendedSession": "true",
-        "IncludeState": "false",
-        "HistoryLength": str(history_length),
-    }
+# The parts of a request that are always the same; a message may be written in parts.
+@cache
+def _unordered_messages() -> bytes:
+    """Says that messages come in the order of their commits: there is nothing to reorder."""
+    parameters = messages.OrchestratorEntityParameters(entity_message_reorder_window=timedelta(0))
+    return codec.encode(messages.OrchestratorRequest(entity_parameters=parameters))
+
+
+@cache
+def _requires_history() -> bytes:
+    return codec.encode(messages.OrchestratorRequest(requires_history_streaming=True))
+
+
+@cache
+def _session_of_no_events() -> bytes:
+    """Tells a worker that the past events are left out; each value is JSON text."""
+    properties = {"IsExtendedSession": "true", "IncludeState": "false", "HistoryLength": "0"}
+    return codec.encode(messages.OrchestratorRequest(properties=properties))
+
+
+def _session_properties(history_length: int) -> bytes:
+    """The same, with how many events are left out: the last eight bytes are that number."""
+    return _session_of_no_events()[:-8] + struct.pack("<d", history_length)
 
 
 def activity_item(row: TaskRow, token: str) -> bytes:
