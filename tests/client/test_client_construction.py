@@ -181,7 +181,8 @@ def test_making_a_client_connects_to_nothing(client_class: Any) -> None:
 
 
 def test_importing_the_client_loads_neither_grpc_nor_messages_nor_the_worker() -> None:
-    heavy = ["grpc", "betterproto2", "durabletask.worker", "durabletask.task"]
+    ours = ["durabletask.worker", "durabletask.task", "durabletask.core.machine"]
+    heavy = ["asyncio", "ssl", "grpc", "betterproto2", *ours]
     program = f"import sys, durabletask.client; print([m for m in {heavy} if m in sys.modules])"
 
     printed = subprocess.run(

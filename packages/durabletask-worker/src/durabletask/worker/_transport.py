@@ -14,7 +14,6 @@ from durabletask.transport import address as addresses
 from durabletask.transport import grpc_async_transport, grpc_transport
 from durabletask.transport.batched_calls import batched_calls_of
 
-from ._sync_transport import SyncTransportAdapter
 from ._work_items import ConnectedEngine
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from durabletask.core.settings import Settings
     from durabletask.grpc_options import GrpcChannelOptions
     from durabletask.protocol.dialects import Dialect
-    from durabletask.transport import AsyncTransport, Metadata
+    from durabletask.transport import AsyncTransport, Metadata, Transport
     from durabletask.transport.batched_calls import BatchedCalls
 
 MAX_MESSAGE_KEY = "x-durabletask-max-message"
@@ -111,7 +110,14 @@ def transport_factory(
         # The worker retries by itself, for longer, and stops when it is told to.
         patience=0,
     )
-    return (lambda: SyncTransportAdapter(make())) if is_sync else make
+    return partial(_adapted, make) if is_sync else make
+
+
+def _adapted(make: Callable[[], Transport]) -> AsyncTransport:
+    # Late: it needs asyncio, which a program that only makes its workers does not need yet.
+    from ._sync_transport import SyncTransportAdapter
+
+    return SyncTransportAdapter(make())
 
 
 def message_limit_metadata(

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import random
 import threading
@@ -24,8 +23,6 @@ from durabletask.transport.engine_detection import chosen_dialect
 
 from ._options import ConcurrencyOptions, WorkerConfig
 from ._registration import Registration
-from ._runner import HostRunner
-from ._timing import LoopClock
 from ._transport import message_limit_metadata, sessions_metadata, transport_factory
 
 if TYPE_CHECKING:
@@ -43,6 +40,7 @@ if TYPE_CHECKING:
     from durabletask.transport import AsyncTransport, Metadata
 
     from ._activities import ActivityHook
+    from ._runner import HostRunner
 
 DEFAULT_GRACE = 30.0
 # About 40 MB of small orchestrations; the bytes of their events are limited separately.
@@ -232,6 +230,8 @@ class TaskHubGrpcWorker(Registration):
             RuntimeError: The worker is not running.
             TimeoutError: The worker is not connected; the text contains the last error.
         """
+        import asyncio
+
         if not self._is_running():
             # A task that was just created for run() begins when the current one waits.
             await asyncio.sleep(0)
@@ -277,6 +277,9 @@ class TaskHubGrpcWorker(Registration):
         """
 
     def _new_runner(self) -> HostRunner:
+        # Late: making workers and registering functions needs neither asyncio nor the host.
+        from ._runner import HostRunner
+
         with self._lock:
             self._refuse_while_running("The worker is already running.")
             self._runner = HostRunner(self._config())
@@ -303,6 +306,8 @@ class TaskHubGrpcWorker(Registration):
         return None if getattr(hook, "__func__", None) is default else hook
 
     def _config(self) -> WorkerConfig:
+        from ._timing import LoopClock
+
         sessions = sessions_metadata(self._max_cached_orchestrations)
         return WorkerConfig(
             address=self._address,
