@@ -22,6 +22,7 @@ For the sidecar:
     dapr             the same in Dapr's dialect
     contract         an engine under test, seen only through the protocol
     direct_channel   the sidecar's methods behind a channel, without gRPC
+    batch_channel    a batch stream behind a channel
     command          the command `durabletask-sidecar` as a process
     security         authorities, certificates and token files
 """

@@ -23,6 +23,7 @@ from durabletask.sidecar.host import Host
 from durabletask.sidecar.server import Server
 from durabletask.sidecar.service import Service
 from durabletask.sidecar.store.sqlite import SqliteStore
+from tests.builders.batch_channel import batch_channel
 from tests.builders.direct_channel import DirectChannel
 from tests.builders.sidecar import PATIENCE, Peer, connected
 from tools.peers.sidecar_process import SidecarProcess
@@ -123,6 +124,19 @@ class Embedded(EngineAdapter):
         await self._server.stop()
 
 
+class Batched(Embedded):
+    """The same, whose calls all come on one batch stream for each connection."""
+
+    name = "durabletask-sidecar, on a batch stream"
+
+    @asynccontextmanager
+    async def connected(self, task_hub: str) -> AsyncIterator[Peer]:
+        async with connected(self.address) as peer:
+            channel = cast("grpc.aio.Channel", peer.channel)
+            async with batch_channel(channel) as calls:
+                yield Peer(cast("Any", calls), task_hub)
+
+
 class Process(EngineAdapter):
     """Our sidecar as the command that users run: in real time; it can be killed."""
 
@@ -153,14 +167,15 @@ class Foreign(EngineAdapter):
         self.name = f"the engine at {address}"
 
 
-GRPC, IN_PROCESS = "gRPC", "in process"
+GRPC, IN_PROCESS, BATCHES = "gRPC", "in process", "batch stream"
 
 
 def ways(needs: AbstractSet[str]) -> list[str]:
-    """How a test with these needs is run: over gRPC, and in process if that can be."""
-    if os.environ.get(FOREIGN) or not needs <= InProcess.abilities:
+    """How a test with these needs is run: over gRPC, and in our own ways if that can be."""
+    if os.environ.get(FOREIGN):
         return [GRPC]
-    return [GRPC, IN_PROCESS]
+    others = {IN_PROCESS: InProcess, BATCHES: Batched}
+    return [GRPC, *(way for way, engine in others.items() if needs <= engine.abilities)]
 
 
 def engine_with(needs: AbstractSet[str], folder: Path, way: str) -> EngineAdapter:
@@ -171,6 +186,8 @@ def engine_with(needs: AbstractSet[str], folder: Path, way: str) -> EngineAdapte
     path = folder / "tasks.db"
     if way == IN_PROCESS:
         return InProcess(path)
+    if way == BATCHES:
+        return Batched(path)
     needs_process = not Embedded.abilities.issuperset(needs)
     return Process(path) if needs_process else Embedded(path)
 

@@ -138,14 +138,14 @@ class RawSidecar(grpc.GenericRpcHandler):
         unary: dict[str, Handler],
         streams: dict[str, Callable[[bytes, Any], AsyncIterator[bytes]]],
     ) -> None:
-        self._unary = unary
-        self._streams = streams
+        self.unary = unary
+        self.streaming = streams
 
     def service(self, handler_call_details: Any) -> Any:
         name = handler_call_details.method.rpartition("/")[2]
-        if name in self._streams:
-            return grpc.unary_stream_rpc_method_handler(self._streams[name])
-        handler = self._unary.get(name)
+        if name in self.streaming:
+            return grpc.unary_stream_rpc_method_handler(self.streaming[name])
+        handler = self.unary.get(name)
         return handler and grpc.unary_unary_rpc_method_handler(handler)
 
 

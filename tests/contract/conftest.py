@@ -1,7 +1,7 @@
 """The engine under test.
 
-Our own sidecar, unless the environment names another one; each test runs over gRPC, and once more
-with the sidecar's methods called in the test's own process. A test states with the marker `needs`
+Our own sidecar, unless the environment names another one; each test runs over gRPC, once more
+with the sidecar's methods called in the test's own process, and once more on a batch stream. A test states with the marker `needs`
 what it requires of an engine besides the protocol, and is not run where that is missing.
 """
 
@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders.contract import Client, EngineUnderTest, engine_with, ways
+from tests.builders.contract import BATCHES, Client, EngineUnderTest, engine_with, ways
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+# What a stream may do in another way than calls by themselves; the rest is with the slow tests.
+_FAST_IN_BATCHES = ("test_hub_leases", "test_hub_limits", "test_hub_waits")
 
 
 def _needs(node: pytest.Item | pytest.Function) -> set[str]:
@@ -25,7 +28,13 @@ def _needs(node: pytest.Item | pytest.Function) -> set[str]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "hub" in metafunc.fixturenames:
         needs = _needs(metafunc.definition)
-        metafunc.parametrize("hub", ways(needs), indirect=True)
+        is_slow = metafunc.module.__name__.rpartition(".")[2] not in _FAST_IN_BATCHES
+        slow_ways = {BATCHES} if is_slow else set()
+        params = [
+            pytest.param(way, marks=[pytest.mark.slow] if way in slow_ways else [])
+            for way in ways(needs)
+        ]
+        metafunc.parametrize("hub", params, indirect=True)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The message dataclasses, from canonical.proto.
+"""The message dataclasses, from canonical.proto and batch_stream.proto.
 
 Everything happens in this process: protoc (of grpcio-tools) turns the contract into
 descriptors with their comments, the betterproto2 compiler turns those into Python, and a
@@ -27,16 +27,19 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "packages" / "durabletask-protocol"
-CONTRACT = PACKAGE / "proto" / "canonical.proto"
+CONTRACTS = PACKAGE / "proto"
 MESSAGES = PACKAGE / "src" / "durabletask" / "protocol" / "messages"
 
 # What the compiler calls its files, and what we call them. The rest of what it writes are
 # empty package markers.
 _NAMES = {
     "__init__.py": "_generated.py",
+    "durabletask/sidecar/__init__.py": "_batch_stream.py",
     "google/protobuf/__init__.py": "_well_known.py",
     "message_pool.py": "_message_pool.py",
 }
+
+_WELL_KNOWN = "google.protobuf"
 
 # The compiler lays out a tree of packages; ours is flat.
 _IMPORTS = [
@@ -75,19 +78,19 @@ def _descriptors(scratch: Path) -> FileDescriptorSet:
     failed = protoc.main(
         [
             "protoc",
-            f"--proto_path={CONTRACT.parent}",
+            f"--proto_path={CONTRACTS}",
             f"--proto_path={well_known}",
             f"--descriptor_set_out={output}",
             "--include_imports",
             "--include_source_info",
-            CONTRACT.name,
+            *sorted(contract.name for contract in CONTRACTS.glob("*.proto")),
         ]
     )
     if failed:
-        sys.exit(f"protoc does not accept {CONTRACT.relative_to(ROOT)}; see its message above")
+        sys.exit(f"protoc does not accept {CONTRACTS.relative_to(ROOT)}; see its message above")
     descriptors = FileDescriptorSet.parse(output.read_bytes())
     for file in descriptors.file:
-        if file.package:
+        if file.package == _WELL_KNOWN:
             # Comments of the well-known types change with the version of protoc.
             file.source_code_info = SourceCodeInfo()
         elif file.source_code_info is not None:

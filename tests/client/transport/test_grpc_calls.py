@@ -634,7 +634,7 @@ def test_threads_whose_first_calls_coincide_share_one_channel() -> None:
     source: Any = channel.OwnChannel("sidecar.test:4001", make, Owner(), threading.Lock)
 
     assert source.connection() is others[1]
-    assert source.take() is others[1].channel
+    assert source.take() is others[1]
 
 
 def test_a_channel_is_made_anew_in_another_process() -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from durabletask.protocol.methods import Method
     from durabletask.transport import Metadata
+    from durabletask.transport.batched_calls import BatchedCalls
     from durabletask.transport.channel import Connection
     from durabletask.transport.engine_detection import Engine
 
@@ -60,11 +61,7 @@ class GrpcAsyncTransport(GrpcTransportBase[grpc.aio.Channel]):
             # On a fresh channel the detection has said Hello already: once is enough.
             if call.answer_of_detection is not None and not metadata:
                 return call.answer_of_detection
-            send = connection.unary(method.path)
-            raw: bytes = await send(
-                payload, timeout=call.left(), metadata=(*self.metadata, *metadata)
-            )
-            return raw
+            return await io.send(self, connection, call, payload, metadata)
 
         return call.response(await self._repeat(call, attempt))
 
@@ -150,10 +147,14 @@ class GrpcAsyncTransport(GrpcTransportBase[grpc.aio.Channel]):
         known = self.known_engine(connection)
         return AsyncResponses(call, None if known is None else start(known), start_later)
 
+    def batched_calls(self) -> BatchedCalls | None:
+        """Calls in batches, if the engine is known by now and takes them."""
+        return io.batched_calls(self, self.source.connection())
+
     async def close(self) -> None:
-        channel = self.source.take()
-        if channel is not None:
-            await channel.close()
+        connection = self.source.take()
+        if connection is not None:
+            await io.close(connection)
 
 
 class AsyncResponses:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from durabletask.protocol import codec, dialects, messages, methods
 from durabletask.transport import async_waiting as waiting
 from durabletask.transport import engine_detection, in_process_calls, retry
+from durabletask.transport.batched_calls import batched_calls_of
 from durabletask.transport.call import OutgoingCall, TransportBase
 from durabletask.transport.in_process_calls import (
     CLOSED,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from durabletask.protocol.methods import Method
     from durabletask.transport import AsyncByteStream, AsyncClientTransport, Metadata
     from durabletask.transport.address import Address
+    from durabletask.transport.batched_calls import BatchedCalls
     from durabletask.transport.engine_detection import Engine
     from durabletask.transport.in_process_calls import Cancel
     from durabletask.transport.limits import ChannelHealth
@@ -79,12 +81,12 @@ class AsyncInProcessTransport(TransportBase):
             raise call.error_of(call.refusal(retry.Failure(*NOBODY)))
         return await self._over_grpc().identify_engine(timeout=timeout)
 
-    def batched_calls(self) -> InProcessBatchedCalls | None:
+    def batched_calls(self) -> BatchedCalls | None:
         """Calls in batches to the sidecar that has the address now; see `batched_calls.py`."""
         engine = self._engine()
-        if engine is None:
-            return None
-        return InProcessBatchedCalls(self._calls, engine, self.address)
+        if engine is not None:
+            return InProcessBatchedCalls(self._calls, engine, self.address)
+        return None if self._target.is_in_process else batched_calls_of(self._over_grpc())
 
     async def unary(
         self,

@@ -8,14 +8,19 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import grpc.aio
 
+from durabletask.protocol import batch_stream
 from durabletask.transport import address as addresses
+from durabletask.transport.async_batch_stream import ChannelBatches
+from durabletask.transport.async_batched_calls import AsyncBatchedCalls, unary_in_batch
 from durabletask.transport.channel import (
     GivenChannel,
     OwnChannel,
+    batch_limits,
     credentials_for,
 )
 from durabletask.transport.channel_options import options_for
@@ -25,7 +30,10 @@ if TYPE_CHECKING:
 
     from durabletask.grpc_options import GrpcChannelOptions
     from durabletask.transport import Metadata
-    from durabletask.transport.channel import ChannelSource, Secure
+    from durabletask.transport.async_calls import GrpcAsyncTransport
+    from durabletask.transport.batched_calls import BatchedCalls
+    from durabletask.transport.channel import ChannelSource, Connection, Secure
+    from durabletask.transport.grpc_call import GrpcCall
 
 R = TypeVar("R")
 
@@ -56,8 +64,10 @@ def channel_source(
             )
         return grpc.aio.insecure_channel(address.target, options, interceptors=interceptors)
 
+    # Interceptors are made for the protocol's own calls.
+    limits = None if interceptors else batch_limits(options)
     # The loop itself, not its id(): a new loop may have the id of an old one.
-    return OwnChannel(str(address), make, _process_and_loop, asyncio.Lock)
+    return OwnChannel(str(address), make, _process_and_loop, asyncio.Lock, limits)
 
 
 def _process_and_loop() -> tuple[int, asyncio.AbstractEventLoop | None]:
@@ -71,6 +81,62 @@ async def ask(send: Any, payload: bytes, timeout: float, metadata: Metadata) -> 
     """Make a unary call; returns the response and the initial metadata."""
     rpc = send(payload, timeout=timeout, metadata=metadata)
     return await rpc, await rpc.initial_metadata()
+
+
+async def send(
+    transport: GrpcAsyncTransport,
+    connection: Connection[grpc.aio.Channel],
+    call: GrpcCall,
+    payload: bytes,
+    metadata: Metadata,
+) -> bytes:
+    """Make a unary call: on the batch stream if that is open, and by itself otherwise."""
+    batches = _batches_of(transport, connection)
+    stream = None if batches is None else batches.open_stream()
+    if stream is not None and stream.fits(payload):
+        response = await unary_in_batch(stream, call.method, payload, call.left(), metadata)
+        if response is not None:
+            return response
+    unary = connection.unary(call.method.path)
+    raw: bytes = await unary(
+        payload, timeout=call.left(), metadata=(*transport.metadata, *metadata)
+    )
+    return raw
+
+
+def batched_calls(
+    transport: GrpcAsyncTransport, connection: Connection[grpc.aio.Channel]
+) -> BatchedCalls | None:
+    """Calls over the connection in batches; None if its engine takes none."""
+    batches = _batches_of(transport, connection)
+    if batches is None or connection.engine is None:
+        return None
+    return AsyncBatchedCalls(transport, connection.engine, batches)
+
+
+def _batches_of(
+    transport: GrpcAsyncTransport, connection: Connection[grpc.aio.Channel]
+) -> ChannelBatches | None:
+    found: ChannelBatches | None = connection.batches
+    engine, limits = connection.engine, connection.batch_limits
+    if found is not None or limits is None or engine is None or not engine.batch_bytes:
+        return found
+    announced = (batch_stream.MAX_MESSAGE_KEY, str(limits.received))
+    make: Any = connection.channel.stream_stream(batch_stream.PATH)
+    connection.batches = made = ChannelBatches(
+        partial(make, metadata=(*transport.metadata, announced)),
+        min(engine.batch_bytes, limits.sent),
+        transport.clock.now,
+        transport.address,
+    )
+    return made
+
+
+async def close(connection: Connection[grpc.aio.Channel]) -> None:
+    """End all calls of the connection, and close its channel."""
+    if connection.batches is not None:
+        connection.batches.close()
+    await connection.channel.close()
 
 
 async def all_of(responses: Any) -> list[bytes]:

@@ -94,7 +94,7 @@ class OutgoingCall:
         timeout: float | None,
     ) -> None:
         self._transport = transport
-        self._method = method
+        self.method = method
         self._request = request
         self._instance_id = instance_of(request)
         self._timeout = DEFAULT_TIMEOUT if timeout is None else timeout
@@ -126,7 +126,7 @@ class OutgoingCall:
         """The failure together with what is known of the call."""
         return Refusal(
             address=self._transport.address,
-            method=self._method.name,
+            method=self.method.name,
             status=failure.status,
             details=failure.details,
             instance_id=self._instance_id,

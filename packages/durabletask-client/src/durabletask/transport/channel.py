@@ -8,14 +8,15 @@ and never closed. `sync_io.py` and `async_io.py` make the channels.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from durabletask.transport.address import Address
     from durabletask.transport.engine_detection import Engine
@@ -25,19 +26,49 @@ Secure: TypeAlias = bool | grpc.ChannelCredentials
 
 C = TypeVar("C", bound="grpc.Channel | grpc.aio.Channel")
 
+BATCH_VARIABLE = "DURABLETASK_BATCH_STREAM"
+"""With "0" in this environment variable no batch stream is used."""
+
+# gRPC writes -1 for it; no message is larger than this.
+_UNLIMITED = 2**31 - 1
+
+
+class BatchLimits(NamedTuple):
+    """How many bytes the batches of a channel's batch stream may have."""
+
+    sent: int
+    received: int
+
+
+def batch_limits(
+    options: Sequence[tuple[str, Any]], environment: Mapping[str, str] = os.environ
+) -> BatchLimits | None:
+    """The limits that the options of a channel set; None where the environment forbids batches."""
+    if environment.get(BATCH_VARIABLE, "").strip() == "0":
+        return None
+    limits = dict(options)
+    sent, received = (
+        limit if (limit := limits[f"grpc.max_{verb}_message_length"]) >= 0 else _UNLIMITED
+        for verb in ("send", "receive")
+    )
+    return BatchLimits(sent, received)
+
 
 @dataclass(slots=True)
 class Connection(Generic[C]):
     """A channel, the callables that were made for it, and the engine at its other end.
 
     `engine` is None until it is detected. The call that detects it holds `detecting`, a lock
-    of the kind that the channel's calls can wait for.
+    of the kind that the channel's calls can wait for. Without `batch_limits` calls are made one
+    by one; `batches` is the channel's batch stream, once it was wanted.
     """
 
     channel: C
     detecting: Any
+    batch_limits: BatchLimits | None = None
     callables: dict[tuple[str, bool], Any] = field(default_factory=dict)
     engine: Engine | None = None
+    batches: Any = None
 
     def unary(self, path: str) -> Any:
         """The callable of a unary method, bytes in and bytes out."""
@@ -68,7 +99,7 @@ class ChannelSource(Protocol[C]):
     def renew(self) -> None:
         """Let later calls use another channel; the old one ends with its last call."""
 
-    def take(self) -> C | None:
+    def take(self) -> Connection[C] | None:
         """Refuse later calls, and hand over the channel if it is ours to close."""
 
 
@@ -86,7 +117,7 @@ class GivenChannel(Generic[C]):
     def renew(self) -> None:
         """Do nothing: the caller decides how long the channel lives."""
 
-    def take(self) -> C | None:
+    def take(self) -> Connection[C] | None:
         """Do nothing: as in the official SDK, the caller may go on using the channel."""
         return None
 
@@ -105,8 +136,10 @@ class OwnChannel(Generic[C]):
         make: Callable[[], C],
         owner: Callable[[], object],
         make_lock: Callable[[], Any],
+        batch_limits: BatchLimits | None = None,
     ) -> None:
         self.label = label
+        self._batch_limits = batch_limits
         self._make = make
         self._owner = owner
         self._make_lock = make_lock
@@ -120,7 +153,7 @@ class OwnChannel(Generic[C]):
         kept = self._kept
         connection = kept.get(owner)
         if connection is None:
-            made = Connection(self._make(), self._make_lock())
+            made = Connection(self._make(), self._make_lock(), self._batch_limits)
             # Atomic, unlike a lookup followed by an assignment.
             connection = kept.setdefault(owner, made)
             for other in list(kept):
@@ -131,11 +164,10 @@ class OwnChannel(Generic[C]):
     def renew(self) -> None:
         self._kept = {}
 
-    def take(self) -> C | None:
+    def take(self) -> Connection[C] | None:
         self._closed = True
         kept, self._kept = self._kept, {}
-        connection = kept.get(self._owner())
-        return None if connection is None else connection.channel
+        return kept.get(self._owner())
 
 
 def credentials_for(secure: Secure, address: Address) -> grpc.ChannelCredentials | None:

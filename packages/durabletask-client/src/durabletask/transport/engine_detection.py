@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from durabletask.core import arguments
-from durabletask.protocol import codec, dialects, messages, methods
+from durabletask.protocol import batch_stream, codec, dialects, messages, methods
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
@@ -43,6 +43,9 @@ _NAMES: Final = {
     dialects.DAPR: "an engine of Dapr's dialect",
 }
 
+# Digits of the largest size that makes sense; Python refuses to parse very long numbers.
+_MAX_DIGITS = 18
+
 # daprd up to 1.16 is built on an engine that has Dapr's fields but lacks ListInstanceIDs.
 _DAPR_IS_MEANT: Final = ("DAPR_GRPC_ENDPOINT", "DAPR_GRPC_PORT")
 # What daprd answers to a method that it does not know and cannot proxy to another app.
@@ -56,6 +59,8 @@ class Engine:
     dialect: Dialect
     name: str
     is_ours: bool = False
+    batch_bytes: int = 0
+    """How large a batch of calls may be; 0 where the engine takes no batches."""
 
     @property
     def is_dapr(self) -> bool:
@@ -151,13 +156,25 @@ def detect(
 
 def from_hello(answer: Answer) -> Engine | None:
     """The engine that gave its name. Ours serves both dialects; Microsoft's has more methods."""
-    name = dict(answer.metadata).get(ENGINE_KEY)
-    return named(name) if answer.status == "OK" and isinstance(name, str) else None
+    metadata = dict(answer.metadata)
+    name = metadata.get(ENGINE_KEY)
+    if answer.status != "OK" or not isinstance(name, str):
+        return None
+    return named(name, offered=metadata.get(batch_stream.OFFER_KEY))
 
 
-def named(name: str) -> Engine:
-    """The engine that gives this name. It speaks Microsoft's dialect, whoever it is."""
-    return Engine(dialects.TASKHUB, name, is_ours=name.partition("/")[0] == _OURS)
+def named(name: str, *, offered: str | bytes | None = None) -> Engine:
+    """The engine that gives this name. It speaks Microsoft's dialect, whoever it is.
+
+    `offered` is how large a batch may be, as an engine says that takes batches.
+    """
+    is_ours = name.partition("/")[0] == _OURS
+    return Engine(dialects.TASKHUB, name, is_ours, _batch_bytes(offered) if is_ours else 0)
+
+
+def _batch_bytes(offered: str | bytes | None) -> int:
+    is_valid = isinstance(offered, str) and offered.isdecimal() and len(offered) <= _MAX_DIGITS
+    return int(offered or "0") if is_valid else 0
 
 
 def from_ids(answer: Answer, *, is_dapr_meant: bool) -> Engine | None:

@@ -111,7 +111,7 @@ class GrpcCall(OutgoingCall):
         metadata: Iterable[tuple[str, str | bytes]] | None,
     ) -> None:
         """Go on with the detection after an answer."""
-        if detection.question.method is self._method:
+        if detection.question.method is self.method:
             self.answer_of_detection = raw
         detection.answered(metadata)
 
@@ -125,13 +125,13 @@ class GrpcCall(OutgoingCall):
 
     def payload(self, engine: Engine) -> bytes:
         """The request in the engine's dialect; raises if the engine lacks the method."""
-        dialect = engine.dialect_of(self._method)
+        dialect = engine.dialect_of(self.method)
         if dialect is None:
             refusal = Refusal(
                 address=self._transport.address,
-                method=self._method.name,
+                method=self.method.name,
                 status="UNIMPLEMENTED",
-                details=error_mapping.lacks_method(engine, self._method),
+                details=error_mapping.lacks_method(engine, self.method),
                 instance_id=self._instance_id,
                 sent=False,
             )
@@ -153,7 +153,7 @@ class GrpcCall(OutgoingCall):
         refusal = refusal_of(
             cause,
             address=self._transport.address,
-            method=self._method.name,
+            method=self.method.name,
             instance_id=self._instance_id,
             timeout=self._timeout,
         )
@@ -168,16 +168,17 @@ class GrpcCall(OutgoingCall):
         details = error_mapping.undecided(refusal.details)
         return replace(refusal, method=self._failed_question, details=details)
 
-    def response(self, raw: bytes) -> Any:
-        """Decode the response."""
+    def response(self, raw: bytes, dialect: Dialect | None = None) -> Any:
+        """Decode the response, by default in the dialect in which the request was encoded."""
         self._transport.health.answered()
-        assert self._dialect is not None
+        dialect = dialect or self._dialect
+        assert dialect is not None
         try:
-            return codec.decode(self._method.response_class(), raw, self._dialect)
+            return codec.decode(self.method.response_class(), raw, dialect)
         except codec.DecodeError as error:
             refusal = Refusal(
                 address=self._transport.address,
-                method=self._method.name,
+                method=self.method.name,
                 status="INTERNAL",
                 details=f"{len(raw)} bytes that cannot be decoded ({error})",
                 instance_id=self._instance_id,

@@ -50,3 +50,29 @@ class ChannelHealth:
 
     def _was_just_renewed(self, now: float) -> bool:
         return self._renewed_at is not None and now - self._renewed_at < self.min_interval
+
+
+# A proxy that waits for the end of a stream of requests answers none of them.
+_NEVER_OPENED = ("UNIMPLEMENTED", "DEADLINE_EXCEEDED")
+
+
+@dataclass(slots=True)
+class Openings:
+    """When a channel's batch stream is opened again after it failed.
+
+    Until then calls are made one by one, so nothing waits for it.
+    """
+
+    pause: float = 1.0
+    is_given_up: bool = False
+    _not_before: float = 0.0
+
+    def is_due(self, now: float) -> bool:
+        """Whether to open a stream now."""
+        return not self.is_given_up and now >= self._not_before
+
+    def failed(self, status: str, now: float, *, was_open: bool) -> bool:
+        """Record the end of a stream; True means that none is opened any more."""
+        self._not_before = now + self.pause
+        self.is_given_up = not was_open and status in _NEVER_OPENED
+        return self.is_given_up

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from durabletask.protocol.methods import Method
     from durabletask.transport import Metadata
+    from durabletask.transport.batched_calls import BatchedCalls
     from durabletask.transport.channel import Connection
     from durabletask.transport.engine_detection import Engine
 
@@ -61,9 +62,7 @@ class GrpcTransport(GrpcTransportBase[grpc.Channel]):
             # On a fresh channel the detection has said Hello already: once is enough.
             if call.answer_of_detection is not None and not metadata:
                 return call.answer_of_detection
-            send = connection.unary(method.path)
-            raw: bytes = send(payload, timeout=call.left(), metadata=(*self.metadata, *metadata))
-            return raw
+            return io.send(self, connection, call, payload, metadata)
 
         return call.response(self._repeat(call, attempt))
 
@@ -149,10 +148,14 @@ class GrpcTransport(GrpcTransportBase[grpc.Channel]):
         known = self.known_engine(connection)
         return Responses(call, None if known is None else start(known), start_later)
 
+    def batched_calls(self) -> BatchedCalls | None:
+        """Calls in batches, if the engine is known by now and takes them."""
+        return io.batched_calls(self, self.source.connection())
+
     def close(self) -> None:
-        channel = self.source.take()
-        if channel is not None:
-            channel.close()
+        connection = self.source.take()
+        if connection is not None:
+            io.close(connection)
 
 
 class Responses:

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
     from durabletask.grpc_options import GrpcChannelOptions
     from durabletask.transport import Metadata
-    from durabletask.transport.channel import ChannelSource, Secure
+    from durabletask.transport.batched_calls import BatchedCalls
+    from durabletask.transport.channel import ChannelSource, Connection, Secure
+    from durabletask.transport.grpc_call import GrpcCall
+    from durabletask.transport.sync_calls import GrpcTransport
 
 R = TypeVar("R")
 
@@ -64,6 +67,31 @@ def ask(send: Any, payload: bytes, timeout: float, metadata: Metadata) -> tuple[
     """Make a unary call; returns the response and the initial metadata."""
     response, rpc = send.with_call(payload, timeout=timeout, metadata=metadata)
     return response, rpc.initial_metadata()
+
+
+def send(
+    transport: GrpcTransport,
+    connection: Connection[grpc.Channel],
+    call: GrpcCall,
+    payload: bytes,
+    metadata: Metadata,
+) -> bytes:
+    """Make a unary call."""
+    unary = connection.unary(call.method.path)
+    raw: bytes = unary(payload, timeout=call.left(), metadata=(*transport.metadata, *metadata))
+    return raw
+
+
+def batched_calls(
+    _transport: GrpcTransport, _connection: Connection[grpc.Channel]
+) -> BatchedCalls | None:
+    """None: a thread waits for each answer, which a hop between threads would only delay."""
+    return None
+
+
+def close(connection: Connection[grpc.Channel]) -> None:
+    """End all calls of the connection, and close its channel."""
+    connection.channel.close()
 
 
 def all_of(responses: Any) -> list[bytes]:

@@ -67,6 +67,9 @@ class Authorization(grpc.aio.ServerInterceptor):
 
 
 def _revocable(handler: Handler, check: Callable[[], None]) -> Handler:
+    if handler.request_streaming:
+        # The batch stream, each call of which is let in by itself.
+        return handler
     if handler.response_streaming:
         return _guarded_stream(handler.unary_stream, check)
     return _guarded_response(handler.unary_unary, check)

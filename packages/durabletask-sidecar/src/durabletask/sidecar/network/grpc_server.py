@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import grpc.aio
 
+from durabletask.sidecar.service.batched_calls import CallRunner
+
 from .authorization import Authorization
+from .batch_stream import BatchStreams, offer
 from .handlers import handlers
 from .health import Health
 from .listening import check_free, free_port, hosts, target
@@ -62,7 +65,9 @@ class GrpcServer:
         self._addresses = hosts(host)
         self.port = port
         self._options = (*_CHANNEL_OPTIONS, *_channel_options(keepalive, message_bytes))
+        self._message_bytes = message_bytes
         self._health = Health()
+        self._batches: BatchStreams | None = None
         self._server: RestartingServer | None = None
         for address in self._addresses:
             check_free(address, port)
@@ -73,7 +78,12 @@ class GrpcServer:
         """Listen, and serve the service to callers whose token is among `tokens`."""
         self.port = self.port or free_port(self._addresses)
         authorization = None if tokens is None else Authorization(tokens, instrumentation)
-        served = (handlers(service, instrumentation), self._health.handlers())
+        self._batches = BatchStreams(CallRunner(service, instrumentation, tokens))
+        served = (
+            handlers(service, instrumentation, [offer(self._message_bytes)]),
+            self._batches.handlers(),
+            self._health.handlers(),
+        )
         self._server = RestartingServer(lambda: self._listening(authorization, served))
         await self._server.start()
 
@@ -87,6 +97,8 @@ class GrpcServer:
 
     async def stop(self, grace: float) -> None:
         """Stop listening; wait at most `grace` seconds for calls that are under way."""
+        if self._batches is not None:
+            self._batches.close()
         if self._server is not None:
             await self._server.stop(grace)
 

@@ -8,7 +8,7 @@ malformed. Every error becomes a status here; `service.errors` says which.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
@@ -37,12 +37,19 @@ _ENGINE = ("x-durabletask-engine", ENGINE_NAME)
 
 
 def handlers(
-    service: Service, instrumentation: Instrumentation = NO_INSTRUMENTATION
+    service: Service,
+    instrumentation: Instrumentation = NO_INSTRUMENTATION,
+    offers: Sequence[tuple[str, str]] = (),
 ) -> grpc.GenericRpcHandler:
-    """All methods of the service, for a gRPC server of asyncio."""
+    """All methods of the service, for a gRPC server of asyncio.
+
+    `offers` is metadata for those who say Hello, about what else the server has.
+    """
+    greeting = (_ENGINE, *offers)
     served: dict[str, Handler] = {}
     for method, unary in service.unary.items():
-        serve = _unary(method, unary, service.recognizer(method))
+        is_hello = method is methods.HELLO
+        serve = _unary(method, unary, service.recognizer(method), greeting if is_hello else ())
         served[method.name] = grpc.unary_unary_rpc_method_handler(
             _instrumented(method, serve, instrumentation)
         )
@@ -54,9 +61,12 @@ def handlers(
     return grpc.method_handlers_generic_handler(methods.SERVICE, served)
 
 
-def _unary(method: Method, handle: Unary, recognize: Recognize) -> Serve:
-    initial_metadata = (_ENGINE,) if method is methods.HELLO else ()
-
+def _unary(
+    method: Method,
+    handle: Unary,
+    recognize: Recognize,
+    initial_metadata: Sequence[tuple[str, str]],
+) -> Serve:
     async def serve(raw: bytes, context: Context) -> bytes:
         if initial_metadata:
             await context.send_initial_metadata(initial_metadata)

@@ -20,7 +20,7 @@ from .calls import Caller, hub_of
 from .errors import failure_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from durabletask.protocol.in_process import Metadata
     from durabletask.protocol.methods import Method
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .authorization import Tokens
 
     Answered = Callable[[Any, Failure | None], None]
-    Received = Callable[[Sequence[bytes]], None]
+    Received = Callable[[Sequence[bytes]], Awaitable[None] | None]
     Ended = Callable[[Failure | None], None]
 
 STOPPING = Failure("UNAVAILABLE", "the sidecar is stopping")
@@ -65,9 +65,17 @@ class CallRunner:
         """Carry out a method with many responses; returns a function that cancels the call.
 
         `received` is called with an empty sequence once the call is admitted, and with each
-        batch of responses; `ended` is called once, after a cancellation too.
+        batch of responses; if it returns something to wait for, the next batch comes after
+        that. `ended` is called once, after a cancellation too.
         """
         return self._run(self._send(method, request, metadata, received, ended))
+
+    def refuse(self, method: Method, error: Exception, metadata: Metadata) -> Failure:
+        """Report a call that cannot be carried out; returns what its caller gets."""
+        started = self._instrumentation.ticks()
+        failure = failure_of(error, method=method.name, hub=hub_of(dict(metadata)))
+        self._report(method, failure.status, started)
+        return failure
 
     async def stop(self, grace: float) -> None:
         """Wait at most `grace` seconds for the calls under way, then end those that are left."""
@@ -118,11 +126,11 @@ class CallRunner:
             admission = self._admit(named)
             handle = self._service.in_batches[method]
             async with handle(request, _caller(method, named)) as batches:
-                received(())
+                await _taken(received(()))
                 async for batch in batches:
                     if admission is not None:
                         admission.check()
-                    received(batch)
+                    await _taken(received(batch))
         except asyncio.CancelledError:
             self._report(method, "CANCELLED", started)
             ended(STOPPING)
@@ -140,6 +148,11 @@ class CallRunner:
 
     def _report(self, method: Method, status: str, started: float) -> None:
         self._instrumentation.rpc_finished(method.name, status, started)
+
+
+async def _taken(waiting: Awaitable[None] | None) -> None:
+    if waiting is not None:
+        await waiting
 
 
 def _caller(method: Method, metadata: dict[str, str | bytes]) -> Caller:

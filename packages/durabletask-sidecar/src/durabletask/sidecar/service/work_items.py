@@ -111,11 +111,13 @@ class WorkItems:
     async def get_in_batches(
         self, request: messages.GetWorkItemsRequest, caller: Caller
     ) -> AsyncGenerator[AsyncIterator[Sequence[bytes]], None]:
-        """The work items in batches, without pings: the caller knows whether its worker lives."""
+        """The work items, as many at a time as there are."""
         stream = self._open(request, caller)
+        pings = Pings(stream, self._host.link_clock, _end_of_call())
         try:
             yield stream.batches()
         finally:
+            pings.stop()
             self._host.dispatcher.close(stream)
 
     def _open(self, request: messages.GetWorkItemsRequest, caller: Caller) -> WorkStream:

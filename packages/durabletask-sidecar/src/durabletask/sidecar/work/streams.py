@@ -119,9 +119,12 @@ class WorkStream:
                 self.written += 1
 
     async def batches(self) -> AsyncIterator[list[bytes]]:
-        """The items in batches, as they come."""
+        """The same, with all that there is at a time."""
         while batch := await self.next_batch():
+            self.writing = sum(map(len, batch))
             yield batch
+            self.writing = 0
+            self.written += len(batch)
 
     async def next_batch(self) -> list[bytes]:
         """Wait for work items and take them all; empty once the stream is closed."""

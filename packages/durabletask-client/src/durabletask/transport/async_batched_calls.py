@@ -1,0 +1,359 @@
+"""Calls over the batch stream of a channel, from an event loop and from other threads.
+
+    any thread --call--> posted --one wake-up for many--> event loop --> the stream
+
+A request that is too large for a batch, and any request while the sidecar opens no stream, is a
+call by itself. What is decided where: `multiplexer.py` knows who waits for what, and
+`async_batch_stream.py` reads and writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+
+from durabletask.protocol import codec
+from durabletask.transport.async_batch_stream import CLOSED
+from durabletask.transport.errors import SidecarError
+from durabletask.transport.grpc_call import GrpcCall
+from durabletask.transport.multiplexer import CallFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from durabletask.protocol.dialects import Dialect
+    from durabletask.protocol.methods import Method
+    from durabletask.transport import Metadata
+    from durabletask.transport.async_batch_stream import AsyncBatchStream, ChannelBatches
+    from durabletask.transport.async_calls import GrpcAsyncTransport
+    from durabletask.transport.engine_detection import Engine
+
+_NO_RESPONSE = CallFailure("INTERNAL", "The sidecar ended the call without a response")
+
+
+async def unary_in_batch(
+    stream: AsyncBatchStream,
+    method: Method,
+    payload: bytes,
+    timeout: float,  # noqa: ASYNC109 - the call's own
+    metadata: Metadata,
+) -> bytes | None:
+    """Make a call on an open stream; None if it was certainly not sent.
+
+    Raises what the same call by itself would raise.
+    """
+    loop = asyncio.get_running_loop()
+    waiting = _Response(loop.create_future())
+    cancel = stream.call(method, payload, waiting, metadata)
+    timer = loop.call_later(timeout, waiting.expire)
+    try:
+        return await waiting.future
+    finally:
+        timer.cancel()
+        cancel()
+
+
+class _Response:
+    """Waits for the one response of a call, in a future."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, future: asyncio.Future[bytes | None]) -> None:
+        self.future = future
+
+    def received(self, responses: list[bytes]) -> None:
+        if not self.future.done():
+            self.future.set_result(responses[0])
+
+    def ended(self, failure: CallFailure | None) -> None:
+        if self.future.done():
+            return
+        failure = failure or _NO_RESPONSE
+        if failure[:2] == CLOSED[:2]:
+            self.future.cancel()
+        elif failure.was_sent:
+            self.future.set_exception(_grpc_error(failure))
+        else:
+            self.future.set_result(None)
+
+    def expire(self) -> None:
+        self.ended(CallFailure("DEADLINE_EXCEEDED", "Deadline Exceeded"))
+
+
+def _grpc_error(failure: CallFailure) -> grpc.aio.AioRpcError:
+    nothing = grpc.aio.Metadata()
+    code = grpc.StatusCode.__members__.get(failure.status, grpc.StatusCode.UNKNOWN)
+    return grpc.aio.AioRpcError(code, nothing, nothing, failure.details)
+
+
+class AsyncBatchedCalls:
+    """Calls for the worker. See `durabletask.transport.batched_calls.BatchedCalls`."""
+
+    def __init__(
+        self, transport: GrpcAsyncTransport, engine: Engine, batches: ChannelBatches
+    ) -> None:
+        self.transport = transport
+        self.engine = engine
+        self.batches = batches
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._posted: deque[_Call] = deque()
+        self._is_woken = False
+        self._alone: set[asyncio.Task[None]] = set()
+
+    def call(
+        self,
+        method: Method,
+        request: Any,
+        answered: Callable[[Any, Exception | None], None],
+        *,
+        metadata: Metadata = (),
+    ) -> Callable[[], None]:
+        return self._begin(_UnaryCall(self, method, request, metadata, answered))
+
+    def stream(
+        self,
+        method: Method,
+        request: Any,
+        received: Callable[[Sequence[bytes]], None],
+        ended: Callable[[Exception | None], None],
+        *,
+        metadata: Metadata = (),
+    ) -> Callable[[], None]:
+        return self._begin(
+            _StreamingCall(self, method, request, metadata, received=received, ended=ended)
+        )
+
+    def _begin(self, call: _Call) -> Callable[[], None]:
+        try:
+            call.encode()
+        except codec.EncodeError as error:
+            call.fail(error)
+        else:
+            self._post(call)
+        return call.cancel
+
+    def _post(self, call: _Call) -> None:
+        """Let the event loop look at the call."""
+        if threading.get_ident() == self._thread:
+            call.proceed()
+            return
+        self._posted.append(call)
+        if self._is_woken:
+            return
+        self._is_woken = True
+        try:
+            self._loop.call_soon_threadsafe(self._take)
+        except RuntimeError:
+            # The loop is closed, and the stream with it.
+            self._fail_posted()
+
+    def _take(self) -> None:
+        # First, so that what is posted from now on wakes the loop again.
+        self._is_woken = False
+        while self._posted:
+            self._posted.popleft().proceed()
+
+    def _fail_posted(self) -> None:
+        self._is_woken = False
+        while self._posted:
+            self._posted.popleft().ended(CLOSED)
+
+    def withdraw(self, call: _Call) -> None:
+        """Let the event loop end a call that was cancelled."""
+        self._post(call)
+
+    def run_alone(self, call: Coroutine[Any, Any, None]) -> Callable[[], object]:
+        """Make a call by itself, as with any other engine; returns what cancels it."""
+        task = self._loop.create_task(call)
+        self._alone.add(task)
+        task.add_done_callback(self._alone.discard)
+        return task.cancel
+
+
+class _Call:
+    """One call: on the batch stream, or by itself where that cannot carry it."""
+
+    __slots__ = (
+        "_calls",
+        "_cancel",
+        "_is_cancelled",
+        "_metadata",
+        "_method",
+        "_payload",
+        "_request",
+    )
+
+    def __init__(
+        self, calls: AsyncBatchedCalls, method: Method, request: Any, metadata: Metadata
+    ) -> None:
+        self._calls = calls
+        self._method = method
+        self._request = request
+        self._metadata = metadata
+        self._payload = b""
+        self._cancel: Callable[[], object] | None = None
+        self._is_cancelled = False
+
+    def encode(self) -> None:
+        """Encode the request, on the thread that makes the call."""
+        self._payload = codec.encode(self._request, self._dialect)
+
+    @property
+    def _dialect(self) -> Dialect:
+        dialect = self._calls.engine.dialect_of(self._method)
+        assert dialect is not None  # Our sidecar serves every method.
+        return dialect
+
+    def cancel(self) -> None:
+        """End the call, from any thread: nobody waits for it any more."""
+        self._is_cancelled = True
+        self._calls.withdraw(self)
+
+    def proceed(self) -> None:
+        """Begin the call, or end it if it is cancelled; on the event loop."""
+        if self._is_cancelled:
+            if self._cancel is not None:
+                self._cancel()
+            return
+        stream = self._calls.batches.any_stream()
+        if stream is None or not stream.fits(self._payload):
+            self._run_alone()
+        elif stream.decided.done():
+            self._begin_on(stream)
+        else:
+            stream.decided.add_done_callback(lambda _: self._begin_on(stream))
+
+    def _begin_on(self, stream: AsyncBatchStream) -> None:
+        if self._is_cancelled:
+            return
+        if stream.is_open:
+            self._cancel = stream.call(self._method, self._payload, self, self._metadata)
+        else:
+            # The same call by itself is refused for the same reason, if there still is one.
+            self._run_alone()
+
+    def _run_alone(self) -> None:
+        self._cancel = self._calls.run_alone(self._alone())
+
+    async def _alone(self) -> None:
+        raise NotImplementedError
+
+    def received(self, responses: list[bytes]) -> None:
+        raise NotImplementedError
+
+    def ended(self, failure: CallFailure | None) -> None:
+        """Note the end of the call on the stream."""
+        if self._is_cancelled:
+            return
+        if failure is None:
+            self.succeed()
+        elif failure.was_sent or failure[:2] == CLOSED[:2]:
+            self.fail(self._error(failure))
+        else:
+            self._run_alone()
+
+    def succeed(self) -> None:
+        raise NotImplementedError
+
+    def fail(self, error: Exception) -> None:
+        raise NotImplementedError
+
+    def _error(self, failure: CallFailure) -> Exception:
+        call = GrpcCall(self._calls.transport, self._method, self._request, None)
+        return call.error(_grpc_error(failure))
+
+
+class _UnaryCall(_Call):
+    """One call with one response."""
+
+    __slots__ = ("_answered", "_response")
+
+    def __init__(
+        self,
+        calls: AsyncBatchedCalls,
+        method: Method,
+        request: Any,
+        metadata: Metadata,
+        answered: Callable[[Any, Exception | None], None],
+    ) -> None:
+        super().__init__(calls, method, request, metadata)
+        self._answered = answered
+        self._response: bytes | None = None
+
+    async def _alone(self) -> None:
+        try:
+            response = await self._calls.transport.unary(
+                self._method, self._request, metadata=self._metadata
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+            self._answered(None, error)
+        else:
+            self._answered(response, None)
+
+    def received(self, responses: list[bytes]) -> None:
+        self._response = responses[0]
+
+    def succeed(self) -> None:
+        if self._response is None:
+            self.fail(self._error(_NO_RESPONSE))
+            return
+        call = GrpcCall(self._calls.transport, self._method, self._request, None)
+        try:
+            response = call.response(self._response, self._dialect)
+        except SidecarError as error:
+            self.fail(error)
+        else:
+            self._answered(response, None)
+
+    def fail(self, error: Exception) -> None:
+        self._answered(None, error)
+
+
+class _StreamingCall(_Call):
+    """One call with many responses."""
+
+    __slots__ = ("_ended", "_received")
+
+    def __init__(
+        self,
+        calls: AsyncBatchedCalls,
+        method: Method,
+        request: Any,
+        metadata: Metadata,
+        *,
+        received: Callable[[Sequence[bytes]], None],
+        ended: Callable[[Exception | None], None],
+    ) -> None:
+        super().__init__(calls, method, request, metadata)
+        self._received = received
+        self._ended = ended
+
+    async def _alone(self) -> None:
+        responses = self._calls.transport.stream(
+            self._method, self._request, metadata=self._metadata
+        )
+        try:
+            async with contextlib.aclosing(responses):
+                async for response in responses:
+                    self._received([response])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ended the stream
+            self._ended(error)
+        else:
+            self._ended(None)
+
+    def received(self, responses: list[bytes]) -> None:
+        if not self._is_cancelled:
+            self._received(responses)
+
+    def succeed(self) -> None:
+        self._ended(None)
+
+    def fail(self, error: Exception) -> None:
+        self._ended(error)

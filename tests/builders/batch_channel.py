@@ -1,0 +1,91 @@
+"""A batch stream behind the interface of a gRPC channel: each call of a `Peer` is one in a batch."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+
+from durabletask.protocol import batch_stream, methods
+from durabletask.transport.async_batch_stream import AsyncBatchStream
+from durabletask.transport.async_batched_calls import unary_in_batch
+from tests.builders.direct_channel import DirectStream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from durabletask.transport.multiplexer import CallFailure
+
+_METHODS = {method.path: method for method in methods.ALL}
+
+# What a worker receives that says nothing else: gRPC's default.
+_RECEIVE_LIMIT = 4 * 1024 * 1024
+
+
+@asynccontextmanager
+async def batch_channel(
+    channel: grpc.aio.Channel, *, limit: int = _RECEIVE_LIMIT, metadata: Any = ()
+) -> AsyncIterator[BatchChannel]:
+    """An open batch stream on a channel, whose peer receives work items of `limit` bytes."""
+    open_rpc: Any = channel.stream_stream(batch_stream.PATH)
+    announced = (batch_stream.MAX_MESSAGE_KEY, str(limit + batch_stream.ENTRY_BYTES))
+    stream = AsyncBatchStream(
+        open_rpc(metadata=(*metadata, announced)), batch_stream.FULL_BATCH, lambda *_: None
+    )
+    await stream.decided
+    assert stream.is_open, stream.failure
+    try:
+        yield BatchChannel(stream)
+    finally:
+        stream.close()
+
+
+class BatchChannel:
+    """Stands in for one connection: closing its stream breaks off its calls."""
+
+    def __init__(self, stream: AsyncBatchStream) -> None:
+        self.stream = stream
+
+    async def close(self) -> None:
+        """Break off what is under way."""
+        self.stream.close()
+
+    def unary_unary(self, path: str) -> Any:
+        async def call(raw: bytes, *, metadata: Any = (), **options: float) -> bytes:
+            response = await unary_in_batch(
+                self.stream, _METHODS[path], raw, options["timeout"], metadata
+            )
+            assert response is not None, "the call was not sent"
+            return response
+
+        return call
+
+    def unary_stream(self, path: str) -> Any:
+        def call(raw: bytes, *, metadata: Any = (), timeout: float | None = None) -> BatchedStream:
+            stream = BatchedStream(timeout)
+            stream.break_off = self.stream.call(_METHODS[path], raw, stream, metadata)
+            return stream
+
+        return call
+
+
+class BatchedStream(DirectStream):
+    """What is read of a call with many responses."""
+
+    break_off: Callable[[], None]
+
+    def received(self, responses: list[bytes]) -> None:
+        self.admitted.set()
+        for response in responses:
+            self.put(response)
+
+    def ended(self, failure: CallFailure | None) -> None:
+        if failure is None:
+            self.end(grpc.StatusCode.OK, "")
+        else:
+            self.end(grpc.StatusCode[failure.status], failure.details)
+
+    def cancel(self) -> None:
+        self.break_off()

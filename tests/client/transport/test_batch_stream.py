@@ -1,0 +1,592 @@
+"""When calls go in batches on one stream, and that they mean what they mean by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from durabletask.grpc_options import GrpcChannelOptions
+from durabletask.protocol import batch_stream, codec, dialects, messages, methods
+from durabletask.transport import grpc_async_transport
+from durabletask.transport.batched_calls import batched_calls_of
+from durabletask.transport.errors import (
+    InstanceNotFoundError,
+    ProtocolError,
+    SidecarUnavailableError,
+)
+from tests.builders.transport import RawSidecar
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+ORDER_1 = messages.GetInstanceRequest(instance_id="order-1")
+FOUND = messages.GetInstanceResponse(
+    exists=True, orchestration_state=messages.OrchestrationState(name="sum")
+)
+FOUND_RAW = codec.encode(FOUND, dialects.TASKHUB)
+EVENT = messages.RaiseEventRequest(instance_id="order-1", name="go")
+WORK = messages.GetWorkItemsRequest()
+
+OURS = (("x-durabletask-engine", "durabletask-sidecar/1"),)
+OFFER = (batch_stream.OFFER_KEY, str(64 * 1024 * 1024))
+
+
+class BatchingSidecar(RawSidecar):
+    """A sidecar whose batch streams a test plays itself, and that answers all calls alike.
+
+    `offers` is what it says to Hello. What comes on a stream is in `arrived`; what comes as a
+    call by itself is in `alone`.
+    """
+
+    def __init__(self, offers: Any = (OFFER,), *, serves: bool = True, admits: bool = True) -> None:
+        super().__init__(
+            {"Hello": self._hello, "GetInstance": self._get, "RaiseEvent": self._get}, {}
+        )
+        self._offers = offers
+        self._serves = serves
+        self._admits = admits
+        self.alone: list[bytes] = []
+        self.arrived: asyncio.Queue[messages.CallBatch] = asyncio.Queue()
+        self.streams: list[Any] = []
+        self.asked = 0
+        """How often a stream was asked for."""
+        self.address = ""
+
+    def service(self, handler_call_details: Any) -> Any:
+        if handler_call_details.method != batch_stream.PATH:
+            return super().service(handler_call_details)
+        self.asked += 1
+        return grpc.stream_stream_rpc_method_handler(self._exchange) if self._serves else None
+
+    async def _hello(self, _request: bytes, context: Any) -> bytes:
+        await context.send_initial_metadata((*OURS, *self._offers))
+        return b""
+
+    async def _get(self, request: bytes, _context: Any) -> bytes:
+        self.alone.append(request)
+        return FOUND_RAW
+
+    async def _exchange(self, _requests: Any, context: Any) -> None:
+        if not self._admits:
+            await asyncio.Event().wait()
+        await context.send_initial_metadata((OFFER,))
+        self.streams.append(context)
+        while (raw := await context.read()) is not grpc.aio.EOF:
+            self.arrived.put_nowait(codec.decode(messages.CallBatch, raw))
+
+    async def call(self) -> messages.BatchedCall:
+        """The next call that comes on a stream, alone in its batch."""
+        batch = await self.arrived.get()
+        (call,) = batch.calls
+        return call
+
+    async def reply(self, **reply: Any) -> None:
+        """Answer on the stream that was opened last."""
+        batch = messages.ReplyBatch(replies=[messages.Reply(**reply)])
+        await self.streams[-1].write(codec.encode(batch))
+
+    async def break_stream(self) -> None:
+        await self.streams[-1].abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+
+
+@asynccontextmanager
+async def serving(sidecar: BatchingSidecar) -> AsyncIterator[BatchingSidecar]:
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((sidecar,))
+    sidecar.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    try:
+        yield sidecar
+    finally:
+        await server.stop(None)
+
+
+@asynccontextmanager
+async def connected(sidecar: BatchingSidecar, **settings: Any) -> AsyncIterator[Any]:
+    """A transport that knows the engine, and whose stream is open if there is to be one."""
+    async with serving(sidecar):
+        transport: Any = grpc_async_transport(sidecar.address, patience=0, **settings)
+        try:
+            await transport.identify_engine()
+            await opened(transport)
+            yield transport
+        finally:
+            await transport.close()
+
+
+async def opened(transport: Any) -> None:
+    """Wait until it is decided whether there is a stream."""
+    calls = batched_calls_of(transport)
+    stream = None if calls is None else calls.batches.any_stream()  # type: ignore[attr-defined]
+    if stream is not None:
+        await stream.decided
+
+
+async def test_a_call_goes_on_the_stream_and_its_response_comes_back() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        answer = asyncio.create_task(transport.unary(methods.GET_INSTANCE, ORDER_1))
+        call = await sidecar.call()
+        await sidecar.reply(id=call.id, responses=[FOUND_RAW])
+
+        assert await answer == FOUND
+
+    assert (call.method, call.request) == (
+        "GetInstance",
+        codec.encode(ORDER_1, dialects.TASKHUB),
+    )
+    assert sidecar.alone == []
+
+
+async def test_calls_that_are_made_at_once_go_in_one_batch() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        answers = [
+            asyncio.create_task(transport.unary(methods.GET_INSTANCE, ORDER_1)) for _ in range(50)
+        ]
+        batch = await sidecar.arrived.get()
+        for call in batch.calls:
+            await sidecar.reply(id=call.id, responses=[FOUND_RAW])
+        await asyncio.gather(*answers)
+
+    assert len(batch.calls) == 50
+
+
+@pytest.mark.parametrize(
+    "sidecar",
+    [
+        BatchingSidecar(offers=()),
+        BatchingSidecar(offers=((batch_stream.OFFER_KEY, "many"),)),
+        BatchingSidecar(offers=((batch_stream.OFFER_KEY, "0"),)),
+    ],
+    ids=["an older sidecar", "no number", "none"],
+)
+async def test_no_stream_is_asked_for_where_none_is_offered(sidecar: BatchingSidecar) -> None:
+    async with connected(sidecar) as transport:
+        assert await transport.unary(methods.GET_INSTANCE, ORDER_1) == FOUND
+        assert batched_calls_of(transport) is None
+
+    assert sidecar.asked == 0
+
+
+async def test_an_engine_of_another_vendor_is_not_asked_whatever_it_says() -> None:
+    sidecar = BatchingSidecar()
+
+    async def hello(_request: bytes, context: Any) -> bytes:
+        await context.send_initial_metadata((("x-durabletask-engine", "theirs/1"), OFFER))
+        return b""
+
+    sidecar.unary["Hello"] = hello
+    async with connected(sidecar) as transport:
+        assert await transport.unary(methods.GET_INSTANCE, ORDER_1) == FOUND
+
+    assert sidecar.asked == 0
+
+
+class Passes(grpc.aio.UnaryUnaryClientInterceptor):
+    async def intercept_unary_unary(
+        self, continuation: Any, client_call_details: Any, request: Any
+    ) -> Any:
+        return await continuation(client_call_details, request)
+
+
+async def test_interceptors_see_every_call_by_itself() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar, interceptors=[Passes()]) as transport:
+        assert await transport.unary(methods.GET_INSTANCE, ORDER_1) == FOUND
+
+    assert sidecar.asked == 0
+
+
+async def test_a_channel_of_the_callers_sees_every_call_by_itself() -> None:
+    sidecar = BatchingSidecar()
+    async with serving(sidecar), grpc.aio.insecure_channel(sidecar.address) as channel:
+        transport = grpc_async_transport(channel=channel)
+
+        assert await transport.unary(methods.GET_INSTANCE, ORDER_1) == FOUND
+
+    assert sidecar.asked == 0
+
+
+async def test_the_environment_may_forbid_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DURABLETASK_BATCH_STREAM", "0")
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        assert await transport.unary(methods.GET_INSTANCE, ORDER_1) == FOUND
+
+    assert sidecar.asked == 0
+
+
+async def test_a_stream_that_is_not_served_is_asked_for_once_and_calls_are_made_without() -> None:
+    sidecar = BatchingSidecar(serves=False)
+    async with connected(sidecar) as transport:
+        for _ in range(3):
+            assert await transport.unary(methods.GET_INSTANCE, ORDER_1) == FOUND
+
+    assert (len(sidecar.alone), sidecar.asked) == (3, 1)
+
+
+async def test_calls_are_made_by_themselves_while_a_stream_is_not_open_yet() -> None:
+    sidecar = BatchingSidecar(admits=False)
+    async with serving(sidecar):
+        transport = grpc_async_transport(sidecar.address)
+        for _ in range(3):
+            assert await transport.unary(methods.GET_INSTANCE, ORDER_1) == FOUND
+        await transport.close()
+
+    assert len(sidecar.alone) == 3
+
+
+async def test_a_request_that_is_too_large_for_a_batch_is_a_call_by_itself() -> None:
+    sidecar = BatchingSidecar(offers=((batch_stream.OFFER_KEY, "1000"),))
+    large = messages.RaiseEventRequest(instance_id="order-1", name="go", input="x" * 1000)
+    async with connected(sidecar) as transport:
+        await transport.unary(methods.RAISE_EVENT, large)
+
+    assert sidecar.alone == [codec.encode(large, dialects.TASKHUB)]
+
+
+async def test_a_refusal_is_the_error_that_the_call_by_itself_raises() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        answer = asyncio.create_task(transport.unary(methods.RAISE_EVENT, EVENT))
+        call = await sidecar.call()
+        await sidecar.reply(id=call.id, status="NOT_FOUND", details="who?")
+
+        with pytest.raises(InstanceNotFoundError, match="'order-1'") as raised:
+            await answer
+
+    assert isinstance(raised.value, grpc.aio.AioRpcError)
+    assert (raised.value.code(), raised.value.details()) == (grpc.StatusCode.NOT_FOUND, "who?")
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        ({"status": "A_NEW_ONE", "details": "?"}, "A_NEW_ONE|UNKNOWN"),
+        ({}, "without a response"),
+        ({"responses": [b"\xff"]}, "cannot be decoded"),
+    ],
+    ids=["an unknown status", "no response", "no message"],
+)
+async def test_a_strange_reply_costs_its_call_and_no_other(
+    reply: dict[str, Any], expected: str
+) -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        bad = asyncio.create_task(transport.unary(methods.RAISE_EVENT, EVENT))
+        call = await sidecar.call()
+        good = asyncio.create_task(transport.unary(methods.GET_INSTANCE, ORDER_1))
+        other = await sidecar.call()
+        await sidecar.reply(id=call.id, **reply)
+        await sidecar.reply(id=other.id, responses=[FOUND_RAW])
+
+        with pytest.raises(grpc.aio.AioRpcError, match=expected):
+            await bad
+        assert await good == FOUND
+
+
+async def test_an_event_that_was_on_its_way_when_the_stream_broke_is_not_sent_again() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        answer = asyncio.create_task(transport.unary(methods.RAISE_EVENT, EVENT))
+        await sidecar.call()
+        with pytest.raises(grpc.aio.AbortError):
+            await sidecar.break_stream()
+
+        with pytest.raises(SidecarUnavailableError, match="Socket closed"):
+            await answer
+
+    assert sidecar.alone == []
+
+
+async def test_a_read_that_was_on_its_way_when_the_stream_broke_is_repeated() -> None:
+    sidecar = BatchingSidecar()
+    async with serving(sidecar):
+        transport: Any = grpc_async_transport(sidecar.address)
+        await transport.identify_engine()
+        await opened(transport)
+        answer = asyncio.create_task(transport.unary(methods.GET_INSTANCE, ORDER_1))
+        await sidecar.call()
+        with pytest.raises(grpc.aio.AbortError):
+            await sidecar.break_stream()
+
+        assert await answer == FOUND
+        await transport.close()
+
+
+async def test_a_broken_stream_is_opened_again_for_a_worker_at_once() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        calls, heard = batched_calls_of(transport), Heard()
+        assert calls is not None
+        calls.stream(methods.GET_WORK_ITEMS, WORK, heard.received, heard.ended)
+        await sidecar.call()
+        with pytest.raises(grpc.aio.AbortError):
+            await sidecar.break_stream()
+        await heard.next()
+        calls.stream(methods.GET_WORK_ITEMS, WORK, heard.received, heard.ended)
+
+        assert (await sidecar.call()).method == "GetWorkItems"
+
+    assert len(sidecar.streams) == 2
+
+
+async def test_the_deadline_ends_a_call_here_and_there() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        with pytest.raises(SidecarUnavailableError, match=r"within 0\.05 s") as raised:
+            await transport.unary(methods.GET_INSTANCE, ORDER_1, timeout=0.05)
+        call = await sidecar.call()
+        batch = await sidecar.arrived.get()
+
+    assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert batch.cancelled == [call.id]
+
+
+async def test_a_caller_that_is_cancelled_ends_its_call_there() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        answer = asyncio.create_task(transport.unary(methods.GET_INSTANCE, ORDER_1))
+        call = await sidecar.call()
+        answer.cancel()
+        batch = await sidecar.arrived.get()
+
+    assert answer.cancelled()
+    assert batch.cancelled == [call.id]
+
+
+async def test_closing_ends_a_call_in_progress() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        answer = asyncio.create_task(transport.unary(methods.GET_INSTANCE, ORDER_1))
+        await sidecar.call()
+        await transport.close()
+
+        with pytest.raises(RuntimeError, match="closed"):
+            await answer
+
+
+async def test_a_transport_that_is_forgotten_ends_its_stream() -> None:
+    sidecar = BatchingSidecar()
+    async with serving(sidecar):
+        transport: Any = grpc_async_transport(sidecar.address)
+        await transport.identify_engine()
+        await opened(transport)
+        ended = asyncio.Event()
+        sidecar.streams[0].add_done_callback(lambda _: ended.set())
+
+        del transport
+
+        await ended.wait()
+
+
+async def test_metadata_goes_with_the_stream_and_that_of_a_call_with_the_call() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar, metadata=[("taskhub", "blue")]) as transport:
+        answer = asyncio.create_task(
+            transport.unary(methods.GET_INSTANCE, ORDER_1, metadata=(("trace", "7"),))
+        )
+        call = await sidecar.call()
+        await sidecar.reply(id=call.id, responses=[FOUND_RAW])
+        await answer
+        of_stream = dict(sidecar.streams[0].invocation_metadata())
+
+    assert of_stream["taskhub"] == "blue"
+    assert batch_stream.from_entries(call.metadata) == {"trace": "7"}
+
+
+async def test_the_stream_says_how_large_a_message_may_be() -> None:
+    sidecar = BatchingSidecar()
+    options = GrpcChannelOptions(max_receive_message_length=5000)
+    async with connected(sidecar, channel_options=options):
+        of_stream = dict(sidecar.streams[0].invocation_metadata())
+
+    assert of_stream[batch_stream.MAX_MESSAGE_KEY] == "5000"
+
+
+class Heard:
+    """What callbacks were given, for one call after the other."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._told: asyncio.Queue[Any] = asyncio.Queue()
+
+    def _tell(self, *told: Any) -> None:
+        self._loop.call_soon_threadsafe(self._told.put_nowait, told)
+
+    def answered(self, response: Any, error: Exception | None) -> None:
+        self._tell(response, error)
+
+    def received(self, responses: Any) -> None:
+        self._tell("received", list(responses))
+
+    def ended(self, error: Exception | None) -> None:
+        self._tell("ended", error)
+
+    async def next(self) -> Any:
+        return await self._told.get()
+
+
+def on_thread(function: Callable[[], Any]) -> None:
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+
+async def test_a_call_from_another_thread_is_answered_by_its_callback() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        calls, heard = batched_calls_of(transport), Heard()
+        assert calls is not None
+        on_thread(lambda: calls.call(methods.GET_INSTANCE, ORDER_1, heard.answered))
+        call = await sidecar.call()
+        await sidecar.reply(id=call.id, responses=[FOUND_RAW])
+
+        assert await heard.next() == (FOUND, None)
+
+
+async def test_calls_of_other_threads_need_one_wake_up_and_go_in_one_batch() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        calls, heard = batched_calls_of(transport), Heard()
+        assert calls is not None
+        on_thread(
+            lambda: [calls.call(methods.GET_INSTANCE, ORDER_1, heard.answered) for _ in range(20)]
+        )
+
+        batch = await sidecar.arrived.get()
+
+    assert len(batch.calls) == 20
+
+
+async def test_a_request_that_cannot_be_encoded_is_answered_with_that() -> None:
+    async with connected(BatchingSidecar()) as transport:
+        calls, heard = batched_calls_of(transport), Heard()
+        assert calls is not None
+        bad = messages.RaiseEventRequest(instance_id="\ud800")
+        calls.call(methods.RAISE_EVENT, bad, heard.answered)
+
+        response, error = await heard.next()
+
+    assert response is None
+    assert isinstance(error, codec.EncodeError)
+
+
+async def test_a_refused_call_is_answered_with_the_error_of_the_call_by_itself() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        calls, heard = batched_calls_of(transport), Heard()
+        assert calls is not None
+        calls.call(methods.RAISE_EVENT, EVENT, heard.answered)
+        call = await sidecar.call()
+        await sidecar.reply(id=call.id, status="NOT_FOUND", details="who?")
+
+        _, error = await heard.next()
+
+    assert isinstance(error, InstanceNotFoundError)
+    assert error.instance_id == "order-1"
+
+
+async def test_a_response_that_is_no_message_is_a_protocol_error() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        calls, heard = batched_calls_of(transport), Heard()
+        assert calls is not None
+        calls.call(methods.GET_INSTANCE, ORDER_1, heard.answered)
+        call = await sidecar.call()
+        await sidecar.reply(id=call.id, responses=[b"\xff"])
+
+        _, error = await heard.next()
+
+    assert isinstance(error, ProtocolError)
+
+
+async def test_work_items_come_as_they_are_ready_and_then_the_end() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        calls, heard = batched_calls_of(transport), Heard()
+        assert calls is not None
+        calls.stream(methods.GET_WORK_ITEMS, WORK, heard.received, heard.ended)
+        call = await sidecar.call()
+        await sidecar.reply(id=call.id, is_more_to_come=True)
+        await sidecar.reply(id=call.id, responses=[b"1", b"2"], is_more_to_come=True)
+        await sidecar.reply(id=call.id)
+
+        assert await heard.next() == ("received", [])
+        assert await heard.next() == ("received", [b"1", b"2"])
+        assert await heard.next() == ("ended", None)
+
+
+async def test_a_cancelled_stream_tells_nothing_more() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        calls, heard = batched_calls_of(transport), Heard()
+        assert calls is not None
+        cancel = calls.stream(methods.GET_WORK_ITEMS, WORK, heard.received, heard.ended)
+        call = await sidecar.call()
+        on_thread(cancel)
+        batch = await sidecar.arrived.get()
+        await sidecar.reply(id=call.id, responses=[b"1"])
+        calls.call(methods.GET_INSTANCE, ORDER_1, heard.answered)
+        last = await sidecar.call()
+        await sidecar.reply(id=last.id, responses=[FOUND_RAW])
+
+        assert batch.cancelled == [call.id]
+        assert await heard.next() == (FOUND, None)
+
+
+async def test_when_the_stream_breaks_all_that_wait_on_it_are_told() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        calls, heard = batched_calls_of(transport), Heard()
+        assert calls is not None
+        calls.call(methods.RAISE_EVENT, EVENT, heard.answered)
+        calls.stream(methods.GET_WORK_ITEMS, WORK, heard.received, heard.ended)
+        await sidecar.arrived.get()
+        with pytest.raises(grpc.aio.AbortError):
+            await sidecar.break_stream()
+
+        errors = [(await heard.next())[-1], (await heard.next())[-1]]
+
+    assert [type(error).__mro__[1] for error in errors] == [SidecarUnavailableError] * 2
+
+
+async def test_when_the_transport_is_closed_all_that_wait_on_it_are_told() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        calls, heard = batched_calls_of(transport), Heard()
+        assert calls is not None
+        calls.call(methods.RAISE_EVENT, EVENT, heard.answered)
+        await sidecar.arrived.get()
+        await transport.close()
+
+        _, error = await heard.next()
+
+    assert isinstance(error, SidecarUnavailableError)
+
+
+async def test_where_no_stream_is_served_a_workers_calls_are_made_one_by_one() -> None:
+    sidecar = BatchingSidecar(serves=False)
+
+    async def work_items(_request: bytes, _context: Any) -> AsyncIterator[bytes]:
+        yield b"1"
+        yield b"2"
+
+    sidecar.streaming["GetWorkItems"] = work_items
+    async with connected(sidecar) as transport:
+        calls, heard = batched_calls_of(transport), Heard()
+        assert calls is not None
+        calls.call(methods.GET_INSTANCE, ORDER_1, heard.answered)
+        assert await heard.next() == (FOUND, None)
+        calls.stream(methods.GET_WORK_ITEMS, WORK, heard.received, heard.ended)
+
+        assert await heard.next() == ("received", [b"1"])
+        assert await heard.next() == ("received", [b"2"])
+        assert await heard.next() == ("ended", None)
