@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from durabletask.sidecar.store.sqlite import SqliteStore
 from tools.bench import peers
 from tools.bench._goals import GOALS, Goal
+from tools.bench._machine import Disk
+from tools.bench._page import page
 from tools.bench._report import checklist, number, workload_table
 from tools.bench._results import Measurement, Results
-from tools.bench._sides import SIDES
+from tools.bench._sides import SIDES, Side
 from tools.bench._workloads import FAMILIES, Workload, default_workloads, select
+from tools.bench.programs import slow_commits
 
 (CHAIN,) = select(["chain-100"])
 (LATENCY,) = select(["latency"])
@@ -105,11 +111,54 @@ def test_a_table_has_a_row_for_each_side_that_ran_and_compares_it_with_the_peers
     found = results(CHAIN, **{"in-process": [measured(0.1)]}, official=[measured(1.0)])
 
     assert workload_table(found, CHAIN).splitlines() == [
-        "|            | activities/s | x official | x DBOS | CPU ms per activity | memory, MiB |",
-        "| ---------- | -----------: | ---------: | -----: | ------------------: | ----------: |",
-        "| in-process |        1,000 |       10.0 |      - |                5.00 |        1.00 |",
-        "| official   |          100 |       1.00 |      - |                5.00 |        1.00 |",
+        "|            | activities/s | x official | CPU ms per activity | memory, MiB |",
+        "| ---------- | -----------: | ---------: | ------------------: | ----------: |",
+        "| in-process |        1,000 |       10.0 |                5.00 |        1.00 |",
+        "| official   |          100 |       1.00 |                5.00 |        1.00 |",
     ]
+
+
+def test_what_a_run_did_not_measure_is_said_on_the_page() -> None:
+    found = results(CHAIN, **{"in-process": [measured(0.1)]}, official=[measured(1.0)])
+
+    written = page(found, [CHAIN], Disk(flush=0.1, commit_full=0.2, commit_normal=0.03))
+
+    assert "1 round: one orchestration that calls so many activities" in written
+    assert "| in-process |        1,000 |       10.0 |" in written
+    assert "not measured" in written
+    assert "0.10 ms for a flush" in written
+
+
+def test_a_run_of_everything_takes_three_rounds_or_as_many_as_it_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Side, "measure", lambda *_: measured())
+
+    assert rounds_of(CHAIN, rounds=None) == 3
+    assert rounds_of(select(["official-worker-fan"])[0], rounds=None) == 10
+    assert rounds_of(CHAIN, rounds=5) == 5
+    assert rounds_of(CHAIN, rounds=None, quick=True) == 1
+
+
+def rounds_of(workload: Workload, *, rounds: int | None, quick: bool = False) -> int:
+    found = Results()
+    arguments = argparse.Namespace(rounds=rounds, quick=quick, timeout=1.0)
+    peers.measure(found, workload, [SIDES["official"]], arguments)
+    return len(found.of(workload, "official"))
+
+
+def test_the_commits_of_the_store_are_among_those_that_can_be_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "connect", sqlite3.connect)
+    commits = slow_commits.install(0.0)
+
+    store = SqliteStore(tmp_path / "tasks.db")
+    counted = commits.count
+    store.wipe("default")
+    store.close()
+
+    assert commits.count > counted
 
 
 @pytest.mark.parametrize(
@@ -161,7 +210,7 @@ def test_a_side_that_fails_costs_its_figure_and_nothing_else(
             raise RuntimeError("it hangs")
         return measured()
 
-    monkeypatch.setattr(type(SIDES["dbos"]), "measure", fails_in_dbos)
+    monkeypatch.setattr(Side, "measure", fails_in_dbos)
     found = Results()
     arguments = argparse.Namespace(rounds=2, quick=False, timeout=1.0)
     sides = [SIDES["dbos"], SIDES["official"]]

@@ -128,6 +128,10 @@ GOALS: dict[str, tuple[Goal, ...]] = {
         _against("slow-flush-1000", SLOW_FLUSH, IN_PROCESS, 0.5),
     ),
     "Timers": (_lateness(),),
+    "Import, over a bare interpreter, against the official SDK": (
+        _against("import-client-20", IN_PROCESS, OFFICIAL, 1, at_most=True),
+        _against("import-worker-20", IN_PROCESS, OFFICIAL, 1, at_most=True),
+    ),
     "The official worker on our sidecar, against its own backend": (
         _against("official-worker-throughput-1000", OFFICIAL_ON_OURS, OFFICIAL, 0.95),
         _against("official-worker-fan-1000", OFFICIAL_ON_OURS, OFFICIAL, 0.95),

@@ -16,28 +16,29 @@ if TYPE_CHECKING:
 
 _MIB = 1024 * 1024
 _NOTHING = "-"
+_PEERS = {OFFICIAL: "official", DBOS: "DBOS"}
 
 
 def workload_table(results: Results, workload: Workload) -> str:
     """One row for each side that ran it: the medians, and what they are of the peers'."""
     family = workload.family
+    ran = [side for side in SIDES if results.of(workload, side)]
+    peers = [peer for peer in _PEERS if peer in ran]
     header = [
         "",
         *(figure.title for figure in family.figures),
-        *("x official", "x DBOS", f"CPU ms per {family.unit}", "memory, MiB"),
+        *(f"x {_PEERS[peer]}" for peer in peers),
+        *(f"CPU ms per {family.unit}", "memory, MiB"),
     ]
-    rows = [
-        _row(results, workload, side) for side in SIDES if results.value(workload, side) is not None
-    ]
-    return table(header, rows)
+    return table(header, [_row(results, workload, side, peers) for side in ran])
 
 
-def _row(results: Results, workload: Workload, side: str) -> list[str]:
+def _row(results: Results, workload: Workload, side: str, peers: Sequence[str]) -> list[str]:
     figures = range(len(workload.family.figures))
     return [
         side,
         *(number(results.value(workload, side, figure)) for figure in figures),
-        *(number(results.ratio(workload, side, peer)) for peer in (OFFICIAL, DBOS)),
+        *(number(results.ratio(workload, side, peer)) for peer in peers),
         number(results.cpu_ms(workload, side)),
         number(results.peak_bytes(workload, side) / _MIB),
     ]

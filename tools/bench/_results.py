@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -77,3 +77,13 @@ class Results:
     def peak_bytes(self, workload: Workload, side: str) -> float:
         """The median of the most memory."""
         return median(each.peak_bytes for each in self.of(workload, side))
+
+    def as_json(self) -> str:
+        """Every measurement, by workload, side and round."""
+        rounds = {
+            workload: {
+                side: [asdict(each) for each in measured] for side, measured in sides.items()
+            }
+            for workload, sides in self.rounds.items()
+        }
+        return json.dumps(rounds, indent=1)

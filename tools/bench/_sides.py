@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.bench._results import Measurement
-from tools.bench._workloads import DBOS, IN_PROCESS, OFFICIAL, OFFICIAL_ON_OURS, SLOW_FLUSH
+from tools.bench._workloads import DBOS, IN_PROCESS, OFFICIAL, OFFICIAL_ON_OURS, SLOW_FLUSH, Job
 from tools.peers import homes, pythons
 from tools.peers.sidecar_process import SidecarProcess
 
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     Engine = Callable[[Path, dict[str, str]], AbstractContextManager[list[str]]]
 
 _PROGRAMS = "tools.bench.programs"
-_TASK_HUB = "task_hub"
+_IMPORTING = "importing"
+_OURS = {Job.LOAD: "task_hub", Job.REPLAY: "our_replay", Job.IMPORT: _IMPORTING}
+_OFFICIAL = {Job.LOAD: "task_hub", Job.REPLAY: "official_replay", Job.IMPORT: _IMPORTING}
+_DBOS = {Job.LOAD: "dbos_app"}
 _FLUSH_SECONDS = "0.005"
 
 
@@ -45,7 +48,8 @@ class Side:
     requirement: str | None
     """What is installed in its environment; None for ours."""
     engine: Engine
-    program: str = _TASK_HUB
+    programs: dict[Job, str]
+    """The modules in `tools/bench/programs`."""
     switches: dict[str, str] = field(default_factory=dict)
     lacks: frozenset[str] = frozenset()
     """Families of workloads that it does not have."""
@@ -61,9 +65,11 @@ class Side:
     def measure(self, workload: Workload, timeout: float) -> Measurement:
         """Run the workload once; raises RuntimeError if it failed or took too long."""
         environment = pythons.environment() | self.switches
+        is_load = workload.family.job is Job.LOAD
+        engine = self.engine if is_load else _none
         with (
             tempfile.TemporaryDirectory() as folder,
-            self.engine(Path(folder), environment) as options,
+            engine(Path(folder), environment) as options,
         ):
             printed = homes.output(
                 [*self._command(workload), *options, *workload.family.options],
@@ -75,7 +81,7 @@ class Side:
 
     def _command(self, workload: Workload) -> list[str]:
         python = pythons.python(self.requirement) if self.requirement else Path(sys.executable)
-        module = f"{_PROGRAMS}.{self.program}"
+        module = f"{_PROGRAMS}.{self.programs[workload.family.job]}"
         return [str(python), "-m", module, workload.family.verb, str(workload.size)]
 
 
@@ -125,6 +131,11 @@ def _official_backend(_folder: Path, environment: dict[str, str]) -> Iterator[li
 
 
 @contextmanager
+def _none(_folder: Path, _environment: dict[str, str]) -> Iterator[list[str]]:
+    yield []
+
+
+@contextmanager
 def _dbos_file(folder: Path, _environment: dict[str, str]) -> Iterator[list[str]]:
     yield ["--file", str(folder / "bench.db")]
 
@@ -137,18 +148,21 @@ SIDES = {
             "ours: sidecar, worker and client in one process, `synchronous=full`",
             None,
             _embedded(),
+            _OURS,
         ),
         Side(
             "in-process-normal",
             "the same with `synchronous=normal`",
             None,
             _embedded("--synchronous", "normal"),
+            _OURS,
         ),
         Side(
             "embedded-grpc",
             "ours in one process, but over gRPC",
             None,
             _embedded(),
+            _OURS,
             switches={"DURABLETASK_IN_PROCESS": "0"},
         ),
         Side(
@@ -156,12 +170,14 @@ SIDES = {
             "ours: the sidecar in a process of its own, `synchronous=full`, the batch stream",
             None,
             _sidecar,
+            _OURS,
         ),
         Side(
             "two-processes-standard",
             "the same with the calls of the standard protocol only",
             None,
             _sidecar,
+            _OURS,
             switches={"DURABLETASK_BATCH_STREAM": "0"},
         ),
         Side(
@@ -169,13 +185,14 @@ SIDES = {
             "the official SDK on its in-memory backend in a process of its own; not durable",
             pythons.OFFICIAL,
             _official_backend,
+            _OFFICIAL,
         ),
         Side(
             DBOS,
             "DBOS on SQLite in WAL with `synchronous=NORMAL`",
             pythons.DBOS,
             _dbos_file,
-            program="dbos_app",
+            _DBOS,
             lacks=frozenset({"entity"}),
         ),
         Side(
@@ -183,6 +200,7 @@ SIDES = {
             "the official worker and client on our sidecar, `synchronous=full`",
             pythons.OFFICIAL,
             _sidecar,
+            _OFFICIAL,
             is_special=True,
         ),
         Side(
@@ -190,6 +208,7 @@ SIDES = {
             "ours in process, with 5 ms slept inside every COMMIT",
             None,
             _embedded("--flush-seconds", _FLUSH_SECONDS),
+            _OURS,
             is_special=True,
         ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +21,15 @@ OFFICIAL_ON_OURS = "official-on-ours"
 SLOW_FLUSH = "in-process-slow-flush"
 
 
+class Job(Enum):
+    """What kind of program a workload needs."""
+
+    LOAD = "load"
+    """A worker and a client on an engine."""
+    REPLAY = "replay"
+    IMPORT = "import"
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One number of a measurement, and its unit."""
@@ -32,9 +42,9 @@ class Figure:
 class Family:
     """Workloads that differ in size only.
 
-    `verb` is what the programs of `tools/bench/programs` call it, `unit` what is counted. Only
-    the `sides` run it, or all that can, if there are none; `rounds` is how many there are at
-    least, and `options` are given to the program.
+    Each side has a program for its `job`, which is given the `verb` and the size; `unit` is what
+    is counted. Only the `sides` run it, or all that can, if there are none; `rounds` is how many
+    there are, and `options` are given to the program.
     """
 
     name: str
@@ -43,8 +53,9 @@ class Family:
     sizes: tuple[int, ...]
     figures: tuple[Figure, ...]
     verb: str
+    job: Job = Job.LOAD
     sides: tuple[str, ...] = ()
-    rounds: int = 1
+    rounds: int = 3
     options: tuple[str, ...] = ()
 
 
@@ -70,6 +81,19 @@ def _percentiles(title: str) -> tuple[Figure, ...]:
     return (
         Figure(f"{title} p50, ms", lambda measured: measured.percentile(0.5) * _MS),
         Figure(f"{title} p99, ms", lambda measured: measured.percentile(0.99) * _MS),
+    )
+
+
+def _importing(name: str, statement: str, *sides: str, what: str = "") -> Family:
+    return Family(
+        f"import-{name}",
+        f"{what or f'`{statement}`'}, in fresh processes, over a bare interpreter",
+        "process",
+        (20,),
+        (Figure("p50, ms", lambda measured: measured.percentile(0.5) * _MS),),
+        verb=statement,
+        job=Job.IMPORT,
+        sides=sides,
     )
 
 
@@ -135,6 +159,25 @@ FAMILIES = (
         (Figure("KiB each", lambda measured: measured.samples[0] / _KIB),),
         verb="idle",
         sides=(IN_PROCESS, "two-processes", OFFICIAL),
+    ),
+    Family(
+        "replay",
+        "a turn at the end of so many activities, from the bytes of its history to the decision; "
+        "no I/O",
+        "event",
+        (10, 1000, 10_000),
+        _rate("events"),
+        verb="replay",
+        job=Job.REPLAY,
+        sides=(IN_PROCESS, OFFICIAL),
+    ),
+    _importing("client", "import durabletask.client", IN_PROCESS, OFFICIAL),
+    _importing("worker", "import durabletask.worker", IN_PROCESS, OFFICIAL),
+    _importing(
+        "sidecar",
+        "from tools.bench.programs.without_grpc import main; main()",
+        IN_PROCESS,
+        what="one orchestration on a `Sidecar(port=None)`, gRPC never imported",
     ),
     Family(
         "slow-flush",

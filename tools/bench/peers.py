@@ -2,16 +2,20 @@
 
 Every measurement is a process of its own, which checks its result. In each round every side runs
 the workload once, so that whatever else the machine does meets all of them; printed are the
-medians of the rounds, and ratios of medians.
+medians of the rounds, and ratios of medians. A run of all workloads on all sides writes
+docs/performance.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tools.bench import _page
 from tools.bench._goals import GOALS
+from tools.bench._machine import measure_disk
 from tools.bench._report import checklist, workload_table
 from tools.bench._results import Results
 from tools.bench._sides import SIDES
@@ -29,6 +33,7 @@ _TIMEOUT = 300.0
 
 def main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
+    is_whole = not (arguments.workloads or arguments.sides or arguments.quick)
     try:
         workloads = select(arguments.workloads) or default_workloads()
     except ValueError as error:
@@ -43,6 +48,10 @@ def main(argv: list[str]) -> int:
         print(f"\n{workload.name}: {workload.family.what}\n", flush=True)
         print(workload_table(results, workload), flush=True)
     print_goals(results)
+    if arguments.json:
+        arguments.json.write_text(results.as_json(), encoding="utf-8")
+    if arguments.write or is_whole:
+        _page.FILE.write_text(_page.page(results, workloads, measure_disk()), encoding="utf-8")
     for failure in failures:
         print(failure, file=sys.stderr)
     return 1 if failures else 0
@@ -52,7 +61,7 @@ def measure(
     results: Results, workload: Workload, sides: Sequence[Side], arguments: argparse.Namespace
 ) -> list[str]:
     """Run all rounds of the workload; returns what failed."""
-    rounds = 1 if arguments.quick else max(arguments.rounds, workload.family.rounds)
+    rounds = 1 if arguments.quick else arguments.rounds or workload.family.rounds
     failures = []
     for number in range(1, rounds + 1):
         for side in sides:
@@ -90,6 +99,12 @@ def _side_names(text: str) -> str:
     return text
 
 
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of rounds; give 1 or more")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hatch run bench peers",
@@ -100,13 +115,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "workloads", nargs="*", metavar="WORKLOAD", help="such as chain-1000 or fan; default: all"
     )
-    parser.add_argument("--rounds", type=int, default=3, help="how often each side runs (3)")
+    parser.add_argument(
+        "--rounds",
+        type=_positive,
+        help="how often each side runs; default: 3, or 10 where it is close",
+    )
     parser.add_argument(
         "--sides", type=_side_names, help="only these, separated by commas; default: all"
     )
     parser.add_argument(
         "--quick", action="store_true", help="one round, small sizes: shows only that it works"
     )
+    parser.add_argument(
+        "--write", action="store_true", help="write the page also when not everything was measured"
+    )
+    parser.add_argument("--json", type=Path, help="write every measurement to this file")
     parser.add_argument(
         "--timeout", type=float, default=_TIMEOUT, help="seconds until a run is killed (300)"
     )

@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+# Events: so many that a clock tells them apart from nothing.
+REPLAYED_AT_LEAST = 30_000
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 # Linux counts it in KiB, macOS in bytes.
 _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -66,10 +69,13 @@ class Meter:
         return own + (_status_bytes(self.engine, "VmRSS") if self.engine else 0)
 
     def _cpu_now(self) -> float:
-        return time.process_time() + (_cpu_seconds(self.engine) if self.engine else 0.0)
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        own = time.process_time() + ended.ru_utime + ended.ru_stime
+        return own + (_cpu_seconds(self.engine) if self.engine else 0.0)
 
     def _peak_bytes(self) -> int:
-        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _PEAK_UNIT
+        usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        own = max(usage.ru_maxrss for usage in usages) * _PEAK_UNIT
         return own + (_status_bytes(self.engine, "VmHWM") if self.engine else 0)
 
 

@@ -186,13 +186,13 @@ def engine(arguments: argparse.Namespace) -> Iterator[str]:
         yield arguments.address
         return
     from durabletask.sidecar import Sidecar
+    from tools.bench.programs import slow_commits
 
-    if arguments.flush_seconds:
-        from tools.bench.programs import slow_commits
-
-        slow_commits.install(arguments.flush_seconds)
+    commits = slow_commits.install(arguments.flush_seconds) if arguments.flush_seconds else None
     with Sidecar(arguments.sidecar, synchronous=arguments.synchronous) as address:
         yield address
+    if commits is not None and not commits.count:
+        raise AssertionError("no commit was slow: the sidecar commits in another way now")
 
 
 def main() -> None:
