@@ -19,9 +19,9 @@ For the sidecar:
     inline_sidecar   whole orchestrations over a store, in one thread: sidecar and SDK
     scenarios        orchestrations of every kind for it
     sidecar          a sidecar on a free port, and a client and worker in raw messages
+    in_process_channel  a sidecar of the same process, behind the interface of a channel
     dapr             the same in Dapr's dialect
     contract         an engine under test, seen only through the protocol
-    direct_channel   the sidecar's methods behind a channel, without gRPC
     batch_channel    a batch stream behind a channel
     command          the command `durabletask-sidecar` as a process
     security         authorities, certificates and token files

@@ -5,16 +5,16 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import grpc
 import grpc.aio
 
 from durabletask.protocol import batch_stream, methods
+from durabletask.protocol.in_process import Failure
 from durabletask.transport.async_batch_stream import AsyncBatchStream
 from durabletask.transport.async_batched_calls import unary_in_batch
-from tests.builders.direct_channel import DirectStream
+from tests.builders.in_process_channel import InProcessStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from durabletask.transport.multiplexer import CallFailure
 
@@ -65,27 +65,17 @@ class BatchChannel:
     def unary_stream(self, path: str) -> Any:
         def call(raw: bytes, *, metadata: Any = (), timeout: float | None = None) -> BatchedStream:
             stream = BatchedStream(timeout)
-            stream.break_off = self.stream.call(_METHODS[path], raw, stream, metadata)
+            stream.cancel = self.stream.call(_METHODS[path], raw, stream, metadata)
             return stream
 
         return call
 
 
-class BatchedStream(DirectStream):
+class BatchedStream(InProcessStream):
     """What is read of a call with many responses."""
 
-    break_off: Callable[[], None]
-
     def received(self, responses: list[bytes]) -> None:
-        self.admitted.set()
-        for response in responses:
-            self.put(response)
+        self.receive(responses)
 
     def ended(self, failure: CallFailure | None) -> None:
-        if failure is None:
-            self.end(grpc.StatusCode.OK, "")
-        else:
-            self.end(grpc.StatusCode[failure.status], failure.details)
-
-    def cancel(self) -> None:
-        self.break_off()
+        self.end(None if failure is None else Failure(failure.status, failure.details))

@@ -16,15 +16,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from durabletask.protocol import codec, dialects, messages, methods, oneofs
+from durabletask.protocol import codec, dialects, in_process, messages, methods, oneofs
 from durabletask.sidecar.clock import ManualClock
-from durabletask.sidecar.commit.committer import Committer
-from durabletask.sidecar.host import Host
 from durabletask.sidecar.server import Server
-from durabletask.sidecar.service import Service
-from durabletask.sidecar.store.sqlite import SqliteStore
 from tests.builders.batch_channel import batch_channel
-from tests.builders.direct_channel import DirectChannel
+from tests.builders.in_process_channel import InProcessChannel
 from tests.builders.sidecar import PATIENCE, Peer, connected
 from tools.peers.sidecar_process import SidecarProcess
 
@@ -73,34 +69,27 @@ class EngineAdapter:
 
 
 class InProcess(EngineAdapter):
-    """Our sidecar's methods, called without gRPC; with a file, and a clock that stands still."""
+    """Our sidecar without a port, reached without gRPC; with a file, and a clock that stands still."""
 
     name = "durabletask-sidecar, in process"
     abilities = frozenset({"clock", "restart"}) | BY_HEADER
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._channels: list[DirectChannel] = []
         self.clock: ManualClock = ManualClock()
 
     async def start(self) -> None:
-        self._store = SqliteStore(self._path, synchronous="normal")
-        self._host = Host(Committer(self._store), self.clock, lambda: uuid.uuid4().hex)
-        self._host.start()
-        self._service = Service(self._host)
+        self._server = Server(self._path, port=None, clock=self.clock, synchronous="normal")
+        await self._server.start()
 
     async def stop(self) -> None:
-        self._host.disconnect()
-        for channel in self._channels:
-            await channel.settled()
-        self._channels.clear()
-        self._host.close()
-        self._store.close()
+        await self._server.stop()
 
     @asynccontextmanager
     async def connected(self, task_hub: str) -> AsyncIterator[Peer]:
-        channel = DirectChannel(self._service)
-        self._channels.append(channel)
+        engine = in_process.find(self._server.address)
+        assert engine is not None
+        channel = InProcessChannel(engine)
         yield Peer(cast("Any", channel), task_hub)
         await channel.close()
 

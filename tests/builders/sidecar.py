@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from durabletask.protocol.methods import Method
     from durabletask.sidecar.clock import Clock
-    from tests.builders.direct_channel import DirectChannel
+    from tests.builders.in_process_channel import InProcessChannel
 
 # Against hangs only: no test waits for it to pass.
 PATIENCE = 20
@@ -109,7 +109,9 @@ class Peer:
 
     server: Server
 
-    def __init__(self, channel: grpc.aio.Channel | DirectChannel, hub: str | None = None) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel | InProcessChannel, hub: str | None = None
+    ) -> None:
         self.channel = channel
         self._metadata = (("taskhub", hub),) if hub else ()
 

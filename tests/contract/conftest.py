@@ -1,8 +1,9 @@
 """The engine under test.
 
 Our own sidecar, unless the environment names another one; each test runs over gRPC, once more
-with the sidecar's methods called in the test's own process, and once more on a batch stream. A test states with the marker `needs`
-what it requires of an engine besides the protocol, and is not run where that is missing.
+without it, as clients and workers of the sidecar's own process reach it, and once more on a batch
+stream. A test states with the marker `needs` what it requires of an engine besides the protocol,
+and is not run where that is missing.
 """
 
 from __future__ import annotations

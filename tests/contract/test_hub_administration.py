@@ -90,6 +90,7 @@ async def test_to_create_a_task_hub_empties_it_only_when_asked_to(
     assert (await client.state(id) is not None) is remains
 
 
+@pytest.mark.needs("network")
 @pytest.mark.parametrize("method", [methods.START_INSTANCE, methods.COMPLETE_ORCHESTRATOR_TASK])
 async def test_bytes_that_are_no_message_are_an_invalid_argument(client: Client, method) -> None:
     code, _ = await client.peer.refusal(method, b"\xff\xff\xff")

@@ -75,7 +75,11 @@ class Host:
 
     async def execute(self, hub: str, instance_id: str, command: Command) -> Reply:
         """Carry out a command; return once it is stored."""
-        return await self._commits.submit(Submission(hub, instance_id, command))
+        return await self.submit(hub, instance_id, command)
+
+    def submit(self, hub: str, instance_id: str, command: Command) -> asyncio.Future[Reply]:
+        """Carry out a command; the future is done once it is stored."""
+        return self._commits.submit(Submission(hub, instance_id, command))
 
     @property
     def reader(self) -> Reader:

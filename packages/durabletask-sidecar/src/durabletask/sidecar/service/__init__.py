@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import dialects, messages, methods
 
-from .calls import Caller
+from .calls import Caller, Submitted
 from .entities import Entities
 from .histories import Histories
 from .hub_dialects import HubDialects
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Caller", "Service"]
 
 Unary = Callable[[Any, Caller], "Awaitable[betterproto2.Message]"]
+Submitting = Callable[[Any, Caller], Submitted]
 Streaming = Callable[[Any, Caller], "AbstractAsyncContextManager[AsyncIterator[bytes]]"]
 Batches = Callable[[Any, Caller], "AbstractAsyncContextManager[AsyncIterator[Sequence[bytes]]]"]
 Recognize = Callable[[bytes, Caller], Caller]
@@ -54,6 +55,8 @@ class Service:
     """
 
     unary: Mapping[Method, Unary]
+    submitting: Mapping[Method, Submitting]
+    """The most frequent of them once more, for callers that need not await the commit."""
     streaming: Mapping[Method, Streaming]
     in_batches: Mapping[Method, Batches]
     """The streaming methods, with as many responses at a time as there are."""
@@ -62,10 +65,23 @@ class Service:
         hub_dialects = HubDialects(default_dialect)
         work = WorkItems(host, hub_dialects)
         histories = Histories(host)
+        instances = Instances(host, hub_dialects)
+        entities = Entities(host)
+        self.submitting = {
+            methods.START_INSTANCE: instances.start,
+            methods.RAISE_EVENT: instances.raise_event,
+            methods.SIGNAL_ENTITY: entities.signal,
+            methods.COMPLETE_ORCHESTRATOR_TASK: work.complete_turn,
+            methods.COMPLETE_WORKFLOW_TASK: work.complete_turn,
+            methods.COMPLETE_ACTIVITY_TASK: work.complete_activity,
+        }
         self.unary = {
             methods.HELLO: _hello,
             methods.GET_INSTANCE_HISTORY: histories.get,
-            **_for_clients(host, hub_dialects),
+            **{method: _awaited(submit) for method, submit in self.submitting.items()},
+            **_for_instances(instances),
+            **_for_entities(entities),
+            **_for_management(host, hub_dialects),
             **_for_workers(work),
         }
         self.streaming = {
@@ -98,20 +114,38 @@ def _recognize_nothing(_raw: bytes, caller: Caller) -> Caller:
     return caller
 
 
-def _for_clients(host: Host, hub_dialects: HubDialects) -> dict[Method, Unary]:
-    instances = Instances(host, hub_dialects)
-    management = Management(host, hub_dialects)
-    queries = Queries(host)
-    entities = Entities(host)
+def _awaited(submit: Submitting) -> Unary:
+    """The same as a method that returns once the change is stored."""
+
+    async def serve(request: Any, caller: Caller) -> betterproto2.Message:
+        return await submit(request, caller).wait()
+
+    return serve
+
+
+def _for_instances(instances: Instances) -> dict[Method, Unary]:
     return {
-        methods.START_INSTANCE: instances.start,
         methods.GET_INSTANCE: instances.get,
         methods.WAIT_FOR_INSTANCE_START: instances.wait_started,
         methods.WAIT_FOR_INSTANCE_COMPLETION: instances.wait_completed,
-        methods.RAISE_EVENT: instances.raise_event,
         methods.TERMINATE_INSTANCE: instances.terminate,
         methods.SUSPEND_INSTANCE: instances.suspend,
         methods.RESUME_INSTANCE: instances.resume,
+    }
+
+
+def _for_entities(entities: Entities) -> dict[Method, Unary]:
+    return {
+        methods.GET_ENTITY: entities.get,
+        methods.QUERY_ENTITIES: entities.query,
+        methods.CLEAN_ENTITY_STORAGE: entities.clean,
+    }
+
+
+def _for_management(host: Host, hub_dialects: HubDialects) -> dict[Method, Unary]:
+    management = Management(host, hub_dialects)
+    queries = Queries(host)
+    return {
         methods.REWIND_INSTANCE: management.rewind,
         methods.RESTART_INSTANCE: management.restart,
         methods.PURGE_INSTANCES: management.purge,
@@ -122,18 +156,11 @@ def _for_clients(host: Host, hub_dialects: HubDialects) -> dict[Method, Unary]:
         methods.QUERY_INSTANCES: queries.query_instances,
         methods.LIST_INSTANCE_IDS: queries.list_ids,
         methods.PAGE_INSTANCE_IDS: queries.page_ids,
-        methods.SIGNAL_ENTITY: entities.signal,
-        methods.GET_ENTITY: entities.get,
-        methods.QUERY_ENTITIES: entities.query,
-        methods.CLEAN_ENTITY_STORAGE: entities.clean,
     }
 
 
 def _for_workers(work: WorkItems) -> dict[Method, Unary]:
     return {
-        methods.COMPLETE_ORCHESTRATOR_TASK: work.complete_turn,
-        methods.COMPLETE_WORKFLOW_TASK: work.complete_turn,
-        methods.COMPLETE_ACTIVITY_TASK: work.complete_activity,
         methods.COMPLETE_ENTITY_TASK: work.complete_batch,
         methods.ABANDON_ORCHESTRATION_TASK: work.abandon_turn,
         methods.ABANDON_ACTIVITY_TASK: work.abandon_activity,

@@ -24,14 +24,19 @@ if TYPE_CHECKING:
 
     from durabletask.protocol.in_process import Metadata
     from durabletask.protocol.methods import Method
+    from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.instrumentation import Instrumentation
 
     from . import Service
     from .authorization import Tokens
+    from .calls import Submitted
 
     Answered = Callable[[Any, Failure | None], None]
     Received = Callable[[Sequence[bytes]], Awaitable[None] | None]
     Ended = Callable[[Failure | None], None]
+
+# Callers that are remembered: one for each client and worker of the process.
+_MAX_CALLERS = 100
 
 STOPPING = Failure("UNAVAILABLE", "the sidecar is stopping")
 
@@ -48,7 +53,9 @@ class CallRunner:
         self._service = service
         self._instrumentation = instrumentation
         self._tokens = tokens
-        self._running: set[asyncio.Task[None]] = set()
+        self._callers: dict[Metadata, Caller] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._commits: set[_Commit] = set()
 
     def call(
         self, method: Method, request: Any, metadata: Metadata, answered: Answered
@@ -57,7 +64,18 @@ class CallRunner:
 
         `answered` is called once, after a cancellation too.
         """
-        return self._run(self._answer(method, request, metadata, answered))
+        submit = self._service.submitting.get(method)
+        if submit is None:
+            return self._run(self._answer(method, request, metadata, answered))
+        # What is most frequent costs no task: many of them are stored by one commit.
+        outcome = _Outcome(self._instrumentation, method, metadata, answered)
+        try:
+            admission = self._admit(metadata)
+            submitted = submit(request, self._caller(method, metadata))
+        except Exception as error:  # noqa: BLE001 - every error becomes a status
+            outcome.failed(error)
+            return _nothing
+        return _Commit(submitted, admission, outcome, self._commits).begin()
 
     def stream(
         self, method: Method, request: Any, metadata: Metadata, received: Received, ended: Ended
@@ -72,82 +90,90 @@ class CallRunner:
 
     def refuse(self, method: Method, error: Exception, metadata: Metadata) -> Failure:
         """Report a call that cannot be carried out; returns what its caller gets."""
-        started = self._instrumentation.ticks()
-        failure = failure_of(error, method=method.name, hub=hub_of(dict(metadata)))
-        self._report(method, failure.status, started)
-        return failure
+        outcome = _Outcome(self._instrumentation, method, metadata, _ignore)
+        return outcome.failed(error)
 
     async def stop(self, grace: float) -> None:
         """Wait at most `grace` seconds for the calls under way, then end those that are left."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=grace)
+        await self._settled(grace)
         self.close()
-        if self._running:
-            await asyncio.wait(self._running)
+        await self._settled(None)
 
     def close(self) -> None:
         """End the calls under way: they fail because the sidecar stops."""
-        for task in self._running:
+        for task in self._tasks:
             task.cancel()
+        for commit in list(self._commits):
+            commit.cancel()
+
+    async def _settled(self, limit: float | None) -> None:
+        under_way: list[asyncio.Future[Any]] = [
+            *self._tasks,
+            *(commit.storing for commit in self._commits),
+        ]
+        if under_way:
+            await asyncio.wait(under_way, timeout=limit)
 
     def _run(self, call: Coroutine[Any, Any, None]) -> Callable[[], object]:
         task = asyncio.get_running_loop().create_task(call)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return task.cancel
 
     async def _answer(
         self, method: Method, request: Any, metadata: Metadata, answered: Answered
     ) -> None:
-        started = self._instrumentation.ticks()
-        named = dict(metadata)
+        outcome = _Outcome(self._instrumentation, method, metadata, answered)
         try:
-            admission = self._admit(named)
-            response = await self._service.unary[method](request, _caller(method, named))
+            admission = self._admit(metadata)
+            caller = self._caller(method, metadata)
+            response = await self._service.unary[method](request, caller)
             if admission is not None:
                 admission.check()
-            self._report(method, "OK", started)
-            answered(response, None)
         except asyncio.CancelledError:
-            self._report(method, "CANCELLED", started)
-            answered(None, STOPPING)
+            outcome.cancelled()
             raise
         except Exception as error:  # noqa: BLE001 - every error becomes a status
-            failure = failure_of(error, method=method.name, hub=hub_of(named))
-            self._report(method, failure.status, started)
-            answered(None, failure)
+            outcome.failed(error)
+        else:
+            outcome.succeeded(response)
 
     async def _send(
         self, method: Method, request: Any, metadata: Metadata, received: Received, ended: Ended
     ) -> None:
-        started = self._instrumentation.ticks()
-        named = dict(metadata)
+        outcome = _Outcome(
+            self._instrumentation, method, metadata, lambda _, failure: ended(failure)
+        )
         try:
-            admission = self._admit(named)
+            admission = self._admit(metadata)
             handle = self._service.in_batches[method]
-            async with handle(request, _caller(method, named)) as batches:
+            async with handle(request, self._caller(method, metadata)) as batches:
                 await _taken(received(()))
                 async for batch in batches:
                     if admission is not None:
                         admission.check()
                     await _taken(received(batch))
         except asyncio.CancelledError:
-            self._report(method, "CANCELLED", started)
-            ended(STOPPING)
+            outcome.cancelled()
             raise
         except Exception as error:  # noqa: BLE001 - every error becomes a status
-            failure = failure_of(error, method=method.name, hub=hub_of(named))
-            self._report(method, failure.status, started)
-            ended(failure)
+            outcome.failed(error)
         else:
-            self._report(method, "OK", started)
-            ended(None)
+            outcome.succeeded(None)
 
-    def _admit(self, metadata: dict[str, str | bytes]) -> Admission | None:
-        return None if self._tokens is None else Admission(self._tokens, metadata)
+    def _admit(self, metadata: Metadata) -> Admission | None:
+        return None if self._tokens is None else Admission(self._tokens, dict(metadata))
 
-    def _report(self, method: Method, status: str, started: float) -> None:
-        self._instrumentation.rpc_finished(method.name, status, started)
+    def _caller(self, method: Method, metadata: Metadata) -> Caller:
+        """The caller, who speaks the protocol of this very project."""
+        if dialects.TASKHUB not in method.dialects:
+            return Caller.of(dict(metadata), method.dialects[0])
+        caller = self._callers.get(metadata)
+        if caller is None:
+            if len(self._callers) == _MAX_CALLERS:
+                self._callers.clear()
+            caller = self._callers[metadata] = Caller.of(dict(metadata), dialects.TASKHUB)
+        return caller
 
 
 async def _taken(waiting: Awaitable[None] | None) -> None:
@@ -155,7 +181,102 @@ async def _taken(waiting: Awaitable[None] | None) -> None:
         await waiting
 
 
-def _caller(method: Method, metadata: dict[str, str | bytes]) -> Caller:
-    """The caller; its dialect is known, since it speaks the protocol of this very project."""
-    is_taskhub = dialects.TASKHUB in method.dialects
-    return Caller.of(metadata, dialects.TASKHUB if is_taskhub else method.dialects[0])
+class _Outcome:
+    """Says how a call ended: to its caller, to the log and to the instrumentation."""
+
+    __slots__ = ("_answered", "_instrumentation", "_metadata", "_method", "_started")
+
+    def __init__(
+        self,
+        instrumentation: Instrumentation,
+        method: Method,
+        metadata: Metadata,
+        answered: Answered,
+    ) -> None:
+        self._instrumentation = instrumentation
+        self._method = method
+        self._metadata = metadata
+        self._answered = answered
+        self._started = instrumentation.ticks()
+
+    def succeeded(self, response: Any) -> None:
+        self._report("OK")
+        self._answered(response, None)
+
+    def failed(self, error: Exception) -> Failure:
+        hub = hub_of(dict(self._metadata))
+        failure = failure_of(error, method=self._method.name, hub=hub)
+        self._report(failure.status)
+        self._answered(None, failure)
+        return failure
+
+    def cancelled(self) -> None:
+        """By the caller, who is not interested in the answer any more, or by the sidecar."""
+        self._report("CANCELLED")
+        self._answered(None, STOPPING)
+
+    def _report(self, status: str) -> None:
+        if self._instrumentation is not NO_INSTRUMENTATION:
+            self._instrumentation.rpc_finished(self._method.name, status, self._started)
+
+
+class _Commit:
+    """A call whose change is being stored, open until it is answered or cancelled."""
+
+    __slots__ = ("_admission", "_open", "_outcome", "_submitted")
+
+    def __init__(
+        self,
+        submitted: Submitted,
+        admission: Admission | None,
+        outcome: _Outcome,
+        open_commits: set[_Commit],
+    ) -> None:
+        self._submitted = submitted
+        self._admission = admission
+        self._outcome = outcome
+        self._open = open_commits
+
+    @property
+    def storing(self) -> asyncio.Future[Reply]:
+        assert self._submitted.storing is not None
+        return self._submitted.storing
+
+    def begin(self) -> Callable[[], object]:
+        """Answer once all is stored, which may be now; returns what cancels the call."""
+        storing = self._submitted.storing
+        if storing is None or storing.done():
+            self._answer()
+            return _nothing
+        self._open.add(self)
+        storing.add_done_callback(self._stored)
+        return self.cancel
+
+    def cancel(self) -> None:
+        """Answer at once; what was submitted is stored all the same."""
+        if self in self._open:
+            self._open.remove(self)
+            self._outcome.cancelled()
+
+    def _stored(self, _storing: object) -> None:
+        if self in self._open:
+            self._open.remove(self)
+            self._answer()
+
+    def _answer(self) -> None:
+        try:
+            response = self._submitted.answer()
+            if self._admission is not None:
+                self._admission.check()
+        except Exception as error:  # noqa: BLE001 - every error becomes a status
+            self._outcome.failed(error)
+        else:
+            self._outcome.succeeded(response)
+
+
+def _ignore(_response: Any, _failure: Failure | None) -> None:
+    """Nobody waits for an answer."""
+
+
+def _nothing() -> None:
+    """There is nothing to cancel."""

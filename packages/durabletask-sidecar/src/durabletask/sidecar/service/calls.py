@@ -5,8 +5,9 @@ Ids and names are checked before they become keys of the store or parts of a tex
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from durabletask.sidecar._version import __version__
 from durabletask.sidecar.engine import ids
@@ -17,8 +18,11 @@ from .errors import RefusedError, check_reply
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import betterproto2
+
     from durabletask.protocol.dialects import Dialect
     from durabletask.sidecar.engine.commands import Command
+    from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.host import Host
     from durabletask.sidecar.work.leases import Lease
 
@@ -54,11 +58,43 @@ def hub_of(metadata: Mapping[str, str | bytes]) -> str:
     return str(metadata.get("taskhub") or _DEFAULT_HUB)
 
 
+class Submitted(NamedTuple):
+    """A change that is being stored, and the response that its caller gets then.
+
+    A completion is answered alike whatever becomes of it, since its worker must not repeat it;
+    `storing` is None if it changes nothing.
+    """
+
+    response: betterproto2.Message
+    storing: asyncio.Future[Reply] | None
+    is_completion: bool = False
+
+    def answer(self) -> betterproto2.Message:
+        """The response, now that all is stored; raises the error that the call ends with."""
+        if self.storing is not None:
+            reply = self.storing.result()
+            if not self.is_completion:
+                check_reply(reply)
+        return self.response
+
+    async def wait(self) -> betterproto2.Message:
+        """Wait until it is stored, and return the response or raise the error."""
+        if self.storing is not None:
+            # Several calls may wait for one completion; who stops waiting must not cancel it.
+            await (asyncio.shield(self.storing) if self.is_completion else self.storing)
+        return self.answer()
+
+
 async def execute(host: Host, caller: Caller, instance_id: str, command: Command) -> None:
     """Return once the command is stored; raise RefusedError when the engine refuses it."""
+    check_reply(await submit(host, caller, instance_id, command))
+
+
+def submit(host: Host, caller: Caller, instance_id: str, command: Command) -> asyncio.Future[Reply]:
+    """Let the command be stored with others; raises RefusedError for an id that cannot be."""
     check_given(INSTANCE_ID, instance_id)
     check_length(INSTANCE_ID, instance_id)
-    check_reply(await host.execute(caller.hub, instance_id, command))
+    return host.submit(caller.hub, instance_id, command)
 
 
 def check_new(instance_id: str) -> None:

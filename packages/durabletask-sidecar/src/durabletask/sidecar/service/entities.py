@@ -11,8 +11,7 @@ from durabletask.sidecar.operations import entity_cleaning
 from durabletask.sidecar.store.queries import EntityQuery
 
 from . import pages
-from .calls import check_given, check_length, entity_id
-from .errors import check_reply
+from .calls import Submitted, check_given, check_length, entity_id
 
 if TYPE_CHECKING:
     from durabletask.sidecar.engine.entities.state import EntityProgress
@@ -28,9 +27,7 @@ class Entities:
     def __init__(self, host: Host) -> None:
         self._host = host
 
-    async def signal(
-        self, request: messages.SignalEntityRequest, caller: Caller
-    ) -> messages.SignalEntityResponse:
+    def signal(self, request: messages.SignalEntityRequest, caller: Caller) -> Submitted:
         target = entity_id(request.instance_id)
         check_given("the name of the operation", request.name)
         check_length("the request id", request.request_id)
@@ -40,8 +37,8 @@ class Entities:
             request.input,
             request.scheduled_time,
         )
-        check_reply(await self._host.execute(caller.hub, target, command))
-        return messages.SignalEntityResponse()
+        storing = self._host.submit(caller.hub, target, command)
+        return Submitted(messages.SignalEntityResponse(), storing)
 
     async def get(
         self, request: messages.GetEntityRequest, caller: Caller

@@ -15,7 +15,15 @@ from durabletask.sidecar.engine.commands import (
 from durabletask.sidecar.engine.state import TERMINAL_STATUSES
 from durabletask.sidecar.engine.transition import instance_not_found
 
-from .calls import INSTANCE_ID, check_given, check_length, check_new, execute
+from .calls import (
+    INSTANCE_ID,
+    Submitted,
+    check_given,
+    check_length,
+    check_new,
+    execute,
+    submit,
+)
 from .errors import RefusedError
 
 if TYPE_CHECKING:
@@ -36,9 +44,7 @@ class Instances:
         self._host = host
         self._hub_dialects = hub_dialects
 
-    async def start(
-        self, request: messages.CreateInstanceRequest, caller: Caller
-    ) -> messages.CreateInstanceResponse:
+    def start(self, request: messages.CreateInstanceRequest, caller: Caller) -> Submitted:
         check_given("the name of the orchestrator", request.name)
         instance_id = request.instance_id or self._host.new_id()
         check_new(instance_id)
@@ -54,8 +60,8 @@ class Instances:
             replaceable=self._replaceable(request, caller),
             router=request.router,
         )
-        await execute(self._host, caller, instance_id, command)
-        return messages.CreateInstanceResponse(instance_id=instance_id)
+        storing = submit(self._host, caller, instance_id, command)
+        return Submitted(messages.CreateInstanceResponse(instance_id=instance_id), storing)
 
     def _replaceable(
         self, request: messages.CreateInstanceRequest, caller: Caller
@@ -100,13 +106,11 @@ class Instances:
             raise RefusedError(instance_not_found(request.instance_id))
         return _response(instance, request)
 
-    async def raise_event(
-        self, request: messages.RaiseEventRequest, caller: Caller
-    ) -> messages.RaiseEventResponse:
+    def raise_event(self, request: messages.RaiseEventRequest, caller: Caller) -> Submitted:
         check_given("the name of the event", request.name)
         command = RaiseEvent(request.name, request.input)
-        await execute(self._host, caller, request.instance_id, command)
-        return messages.RaiseEventResponse()
+        storing = submit(self._host, caller, request.instance_id, command)
+        return Submitted(messages.RaiseEventResponse(), storing)
 
     async def terminate(
         self, request: messages.TerminateRequest, caller: Caller

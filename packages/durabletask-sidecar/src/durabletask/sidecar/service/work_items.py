@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -18,10 +18,11 @@ from durabletask.sidecar.commit.notifications import Kind
 from durabletask.sidecar.engine.transition import InvalidArgument
 from durabletask.sidecar.work.streams import DEFAULT_MAX_MESSAGE, Filter, Subscription, Versions
 
+from .calls import Submitted
 from .errors import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 
     from durabletask.protocol.dialects import Dialect
     from durabletask.sidecar.clock import Clock
@@ -99,43 +100,36 @@ class WorkItems:
     async def get_work_items(
         self, request: messages.GetWorkItemsRequest, caller: Caller
     ) -> AsyncGenerator[AsyncIterator[bytes], None]:
-        stream = self._open(request, caller)
-        pings = Pings(stream, self._host.link_clock, _end_of_call())
-        try:
+        with self._open(request, caller) as stream:
             yield stream.items()
-        finally:
-            pings.stop()
-            self._host.dispatcher.close(stream)
 
     @asynccontextmanager
     async def get_in_batches(
         self, request: messages.GetWorkItemsRequest, caller: Caller
     ) -> AsyncGenerator[AsyncIterator[Sequence[bytes]], None]:
-        """The work items, as many at a time as there are."""
-        stream = self._open(request, caller)
+        """The same with as many items at a time as there are."""
+        with self._open(request, caller) as stream:
+            yield stream.batches()
+
+    @contextmanager
+    def _open(self, request: messages.GetWorkItemsRequest, caller: Caller) -> Iterator[WorkStream]:
+        """A stream that is pinged, until the current call ends."""
+        stream = self._host.dispatcher.open(_subscription(request, caller))
+        self._hub_dialects.record(caller.hub, caller.dialect)
         pings = Pings(stream, self._host.link_clock, _end_of_call())
         try:
-            yield stream.batches()
+            yield stream
         finally:
             pings.stop()
             self._host.dispatcher.close(stream)
 
-    def _open(self, request: messages.GetWorkItemsRequest, caller: Caller) -> WorkStream:
-        stream = self._host.dispatcher.open(_subscription(request, caller))
-        self._hub_dialects.record(caller.hub, caller.dialect)
-        return stream
+    def complete_turn(self, request: messages.OrchestratorResponse, caller: Caller) -> Submitted:
+        storing = self._host.completions.submit_turn(caller.hub, request, caller.lease)
+        return Submitted(messages.CompleteTaskResponse(), storing, is_completion=True)
 
-    async def complete_turn(
-        self, request: messages.OrchestratorResponse, caller: Caller
-    ) -> messages.CompleteTaskResponse:
-        await self._host.completions.complete_turn(caller.hub, request, caller.lease)
-        return messages.CompleteTaskResponse()
-
-    async def complete_activity(
-        self, request: messages.ActivityResponse, caller: Caller
-    ) -> messages.CompleteTaskResponse:
-        await self._host.completions.complete_activity(caller.hub, request)
-        return messages.CompleteTaskResponse()
+    def complete_activity(self, request: messages.ActivityResponse, caller: Caller) -> Submitted:
+        storing = self._host.completions.submit_activity(caller.hub, request)
+        return Submitted(messages.CompleteTaskResponse(), storing, is_completion=True)
 
     async def complete_batch(
         self, request: messages.EntityBatchResult, caller: Caller
