@@ -25,10 +25,12 @@ from durabletask.sidecar.engine.entities.commands import CompleteBatch
 from durabletask.sidecar.store import Key
 from durabletask.sidecar.store.queries import EntityQuery
 from durabletask.sidecar.work.items import WorkItemSource
+from tests.builders.flushes import apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from durabletask.sidecar.commit.committer import Commit
     from durabletask.sidecar.commit.notifications import Notifications, Work
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.engine.transition import Reply
@@ -100,17 +102,24 @@ class InlineSidecar:
     """One life of a sidecar over a store, with a worker and a client of its own.
 
     With `grouped`, everything that is ready goes in one commit, as under load; without,
-    each thing in its own.
+    each thing in its own. With `flushes_apart`, commits wait for the disk on another thread.
     """
 
     def __init__(
-        self, store: Store, scenario: Scenario, outside: Outside, *, grouped: bool = False
+        self,
+        store: Store,
+        scenario: Scenario,
+        outside: Outside,
+        *,
+        grouped: bool = False,
+        flushes_apart: bool = False,
     ) -> None:
         self.outside = outside
         self.committer = Committer(store)
         self._items = WorkItemSource(self.committer)
         self._registry = scenario.registry()
         self._most = 1000 if grouped else 1
+        self._flushes_apart = flushes_apart
         self._ids = iter(outside.ids)
         self._tasks: dict[str, Work] = {}
         self._turns: set[str] = set()
@@ -193,11 +202,7 @@ class InlineSidecar:
         if not self.outside.calls:
             return False
         call = self.outside.unanswered = self.outside.calls[0]
-        commit = self.committer.commit(
-            [Submission(HUB, call.instance_id, call.command)],
-            now=self.outside.now,
-            new_id=self._new_id,
-        )
+        commit = self._store([Submission(HUB, call.instance_id, call.command)])
         # Only now does the client know, so that a crash makes it call again.
         self.outside.calls.popleft()
         self.outside.unanswered = None
@@ -217,7 +222,7 @@ class InlineSidecar:
         submissions = [Submission(HUB, id, command) for id, command in commands]
         if not submissions:
             return False
-        commit = self.committer.commit(submissions, now=self.outside.now, new_id=self._new_id)
+        commit = self._store(submissions)
         for submission in submissions:
             if isinstance(submission.command, CompleteActivity):
                 self._tasks.pop(submission.command.task_key, None)
@@ -226,6 +231,12 @@ class InlineSidecar:
                 self._batches.discard(submission.instance_id)
         self._hear(commit.notifications)
         return True
+
+    def _store(self, submissions: Sequence[Submission]) -> Commit:
+        now, new_id = self.outside.now, self._new_id
+        if self._flushes_apart:
+            return apart(self.committer.begin(submissions, now=now, new_id=new_id))
+        return self.committer.commit(submissions, now=now, new_id=new_id)
 
     def _hear(self, notifications: Notifications) -> None:
         for key in notifications.void_turns:

@@ -13,6 +13,7 @@ import grpc
 
 from durabletask.protocol import codec, dialects, messages, methods, oneofs
 from durabletask.sidecar.server import Server
+from tests.builders.flushes import host_on_loop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,6 +31,7 @@ async def serving(
     path: Any = None, *, clock: Clock | None = None, **options: Any
 ) -> AsyncIterator[Peer]:
     """A sidecar on a free port of this event loop, and a peer that is connected to it."""
+    options.setdefault("make_host", host_on_loop)
     server = Server(path, clock=clock, **options)
     await server.start()
     try:

@@ -35,6 +35,8 @@ from tests.builders.scenarios import SCENARIOS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from durabletask.sidecar.store import Transaction
+
 
 class PowerCut(BaseException):
     """Stands in for the process dying; not an Exception so nothing can swallow it."""
@@ -56,6 +58,17 @@ class CountingStore(SqliteStore):
 
     def commit(self, changes: Sequence[Change | EntityChange]) -> None:
         super().commit(changes)
+        self._count(changes)
+
+    def begin(self, changes: Sequence[Change | EntityChange]) -> Transaction:
+        self.begun = changes
+        return super().begin(changes)
+
+    def flush(self) -> None:
+        super().flush()
+        self._count(self.begun)
+
+    def _count(self, changes: Sequence[Change | EntityChange]) -> None:
         self.commits += 1
         instances = (change for change in changes if isinstance(change, Change))
         self.instance_ids.update(change.key.instance_id for change in instances)
@@ -71,10 +84,19 @@ class CrashingStore(CountingStore):
         self.remains = path.with_name(f"{path.stem}-{survives}.db")
 
     def commit(self, changes: Sequence[Change | EntityChange]) -> None:
+        with self._power():
+            super().commit(changes)
+
+    def flush(self) -> None:
+        with self._power():
+            super().flush()
+
+    @contextmanager
+    def _power(self) -> Iterator[None]:
         is_last = self.commits == self._survives
         if is_last and self._moment is Moment.BEFORE:
             self._die()
-        super().commit(changes)
+        yield
         if is_last:
             self._die()
 
@@ -96,6 +118,12 @@ class FullDisk(CountingStore):
             self._survives = -1
             super().commit(_Unfinished(changes))
         super().commit(changes)
+
+    def begin(self, changes: Sequence[Change | EntityChange]) -> Transaction:
+        if self.commits == self._survives:
+            self._survives = -1
+            super().begin(_Unfinished(changes))
+        return super().begin(changes)
 
 
 class _Unfinished(list[Change | EntityChange]):
@@ -127,16 +155,32 @@ def aftermath(store: SqliteStore, outside: Outside, instance_ids: Iterable[str])
     )
 
 
+class Way(enum.Enum):
+    """How the work of a scenario is committed."""
+
+    ONE_BY_ONE = "one by one"
+    GROUPED = "grouped"
+    """All that is ready in one commit."""
+    GROUPED_AND_APART = "grouped, flushed apart"
+    """The same, with commits that wait for the disk on another thread."""
+
+
 @dataclass(frozen=True)
 class CrashCase:
     """A scenario, how its work is committed, and where its files go."""
 
     scenario: Scenario
     folder: Path
-    grouped: bool = False
+    way: Way = Way.ONE_BY_ONE
 
     def hub(self, store: SqliteStore, outside: Outside) -> InlineSidecar:
-        return InlineSidecar(store, self.scenario, outside, grouped=self.grouped)
+        return InlineSidecar(
+            store,
+            self.scenario,
+            outside,
+            grouped=self.way is not Way.ONE_BY_ONE,
+            flushes_apart=self.way is Way.GROUPED_AND_APART,
+        )
 
     def undisturbed(self) -> tuple[Aftermath, int]:
         """How it ends when nothing fails, and how many commits that takes."""
@@ -180,11 +224,13 @@ def _look_before_asking_again(outside: Outside) -> None:
         outside.calls.remove(call)
 
 
-CASES = [(name, False) for name in SCENARIOS]
+CASES = [(name, Way.ONE_BY_ONE) for name in SCENARIOS]
 # In the others there is never more than one thing ready.
 CASES += [
-    (name, True) for name in ("fan-out", "children", "many at once", "entities contended for")
+    (name, Way.GROUPED)
+    for name in ("fan-out", "children", "many at once", "entities contended for")
 ]
+CASES += [(name, Way.GROUPED_AND_APART) for name in SCENARIOS]
 
 
 @contextmanager

@@ -18,7 +18,15 @@ from durabletask.sidecar.engine.transition import Accepted, AlreadyExists
 from durabletask.sidecar.store import StoreError
 from tests.builders.inline_sidecar import Outside
 from tests.builders.scenarios import SCENARIOS
-from tests.crash.power_cuts import CASES, CrashCase, FullDisk, Moment, aftermath, quick_folder
+from tests.crash.power_cuts import (
+    CASES,
+    CrashCase,
+    FullDisk,
+    Moment,
+    Way,
+    aftermath,
+    quick_folder,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,15 +51,19 @@ SLOW = {
 }
 
 
+def is_slow(name: str, way: Way) -> bool:
+    return name in SLOW or (way is Way.GROUPED_AND_APART and name not in {"fan-out", "children"})
+
+
 @pytest.fixture(
     params=[
-        pytest.param(case, marks=[pytest.mark.slow] if case[0] in SLOW else []) for case in CASES
+        pytest.param(case, marks=[pytest.mark.slow] if is_slow(*case) else []) for case in CASES
     ],
-    ids=lambda it: f"{it[0]}, grouped" if it[1] else it[0],
+    ids=lambda it: f"{it[0]}, {it[1].value}",
 )
 def case(request: pytest.FixtureRequest, folder: Path) -> CrashCase:
-    name, grouped = request.param
-    return CrashCase(SCENARIOS[name], folder, grouped=grouped)
+    name, way = request.param
+    return CrashCase(SCENARIOS[name], folder, way)
 
 
 every_moment = pytest.mark.parametrize("moment", Moment, ids=lambda moment: moment.value)

@@ -3,6 +3,9 @@
 Committer, group commit, dispatcher, leases and completions are the real ones, on an event loop
 that runs only while a test lets it; work items and answers are encoded messages. When the store
 crashes, everything in memory is gone, and the next sidecar starts with what the store holds.
+
+With `flushes_apart`, every commit waits for the disk apart from the loop; `meanwhile` is called
+while one does.
 """
 
 from __future__ import annotations
@@ -17,18 +20,20 @@ from typing import TYPE_CHECKING, Any
 from durabletask.protocol import codec, messages
 from durabletask.sidecar.clock import ManualClock
 from durabletask.sidecar.commit.committer import Committer
+from durabletask.sidecar.commit.flushing import Flushing
 from durabletask.sidecar.errors import CommitFailedError
 from durabletask.sidecar.host import Host
 from durabletask.sidecar.store import StoreError
 from durabletask.sidecar.work.streams import Subscription
 from tests.builders.engine import HUB
+from tests.builders.flushes import AlwaysSlow, FlushesOnDemand
 from tests.crash.power_cuts import PowerCut
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
     from datetime import datetime, timedelta
 
-    from durabletask.sidecar.store import Change, EntityChange, Store
+    from durabletask.sidecar.store import Change, EntityChange, Store, Transaction
     from durabletask.sidecar.work.streams import WorkStream
 
     Call = Callable[[Host], Coroutine[Any, Any, Any]]
@@ -72,14 +77,32 @@ class FatefulStore:
         return getattr(self._inner, name)
 
     def commit(self, changes: Sequence[Change | EntityChange]) -> None:
+        self.strike(lambda: self._inner.commit(changes))
+
+    def begin(self, changes: Sequence[Change | EntityChange]) -> Transaction:
+        return _FatefulTransaction(self, self._inner.begin(changes))
+
+    def strike(self, store: Callable[[], None]) -> None:
         self.is_struck = True
         if self.fate is Fate.REFUSED:
             raise StoreError("there is no room")
         if self.fate is Fate.DIES_BEFORE:
             raise PowerCut
-        self._inner.commit(changes)
+        store()
         if self.fate is Fate.DIES_AFTER:
             raise PowerCut
+
+
+@dataclass(frozen=True)
+class _FatefulTransaction:
+    store: FatefulStore
+    inner: Transaction
+
+    def commit(self) -> None:
+        self.store.strike(self.inner.commit)
+
+    def close(self) -> None:
+        self.inner.close()
 
 
 @dataclass(eq=False)
@@ -97,8 +120,17 @@ class Worker:
 class CrashingSidecar:
     """One life after the other over what a store holds."""
 
-    def __init__(self, reopen: Callable[[], Store], now: datetime, *, most_bytes: int) -> None:
+    def __init__(
+        self,
+        reopen: Callable[[], Store],
+        now: datetime,
+        *,
+        most_bytes: int,
+        flushes_apart: bool = False,
+    ) -> None:
         self._reopen = reopen
+        self._flushes_apart = flushes_apart
+        self.meanwhile: Callable[[], None] = _nothing
         self._most_bytes = most_bytes
         self._ids = (f"{number:032x}" for number in itertools.count(1))
         self._troubles: list[dict[str, Any]] = []
@@ -134,7 +166,8 @@ class CrashingSidecar:
 
     def reconnect(self, worker: Worker) -> Worker:
         """The worker's stream ends, and another one comes."""
-        self._in_loop(lambda: self.host.dispatcher.close(worker.stream))
+        self._call(lambda: self.host.dispatcher.close(worker.stream))
+        self._run_loop()
         self.workers.remove(worker)
         return self._connect()
 
@@ -146,10 +179,13 @@ class CrashingSidecar:
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(self._note_trouble)
         committer = Committer(self.store, most_bytes=self._most_bytes)
-        self.host = Host(committer, self.clock, lambda: next(self._ids))
+        self._flushes = FlushesOnDemand()
+        flushing = Flushing(AlwaysSlow(), self._flushes) if self._flushes_apart else None
+        self.host = Host(committer, self.clock, lambda: next(self._ids), flushing=flushing)
         self.workers: list[Worker] = []
         self._readers: list[asyncio.Task[None]] = []
-        self._in_loop(self.host.start)
+        self._call(self.host.start)
+        self._settle()
         for _ in range(2):
             self._connect()
 
@@ -160,19 +196,26 @@ class CrashingSidecar:
             self._readers.append(self._loop.create_task(worker.read()))
             return worker
 
-        worker = self._in_loop(connect)
+        worker: Worker = self._call(connect)
+        self._run_loop()
         self.workers.append(worker)
         return worker
 
-    def _in_loop(self, what: Callable[[], Any]) -> Any:
+    def _call(self, what: Callable[[], Any]) -> Any:
         async def run() -> Any:
             return what()
 
-        result = self._loop.run_until_complete(run())
-        self._settle()
-        return result
+        return self._loop.run_until_complete(run())
 
     def _settle(self) -> None:
+        self._run_loop()
+        while self._flushes.is_any_waiting:
+            self.meanwhile()
+            self._run_loop()
+            self._flushes.do()
+            self._run_loop()
+
+    def _run_loop(self) -> None:
         async def settle() -> None:
             for _ in range(_ROUNDS):
                 await asyncio.sleep(0)
@@ -191,6 +234,10 @@ class CrashingSidecar:
         self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         self._loop.close()
         self.store.close()
+
+
+def _nothing() -> None:
+    return None
 
 
 async def _outcome(call: Awaitable[Any]) -> Any:

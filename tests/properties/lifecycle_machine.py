@@ -138,13 +138,18 @@ class LifecycleMachine(RuleBasedStateMachine):
     """Over a store in memory."""
 
     most_bytes = 1 << 30
+    flushes_apart = False
     compared: ClassVar[int] = 0
     """How often all of a sidecar was compared with the model."""
 
     def __init__(self) -> None:
         super().__init__()
         self.memory = MemoryStore()
-        self.sidecar = CrashingSidecar(self.reopen, EPOCH, most_bytes=self.most_bytes)
+        self.sidecar = CrashingSidecar(
+            self.reopen, EPOCH, most_bytes=self.most_bytes, flushes_apart=self.flushes_apart
+        )
+        self.sidecar.meanwhile = self.while_it_waits_for_the_disk
+        self.disturbances = itertools.cycle(["", "time", "", "worker 0", "", "", "worker 1"])
         self.model = Model(EPOCH)
         self.hands: dict[str, Held] = {}
         self.late: list[Held] = []
@@ -249,6 +254,19 @@ class LifecycleMachine(RuleBasedStateMachine):
         with self.steps():
             self.drop_all()
             self.sidecar.die()
+
+    def while_it_waits_for_the_disk(self) -> None:
+        """All is as if the commit had not begun; then something else may happen."""
+        self.compare()
+        disturbance = next(self.disturbances)
+        if disturbance == "time":
+            self.sidecar.clock.advance(timedelta(seconds=90))
+        elif disturbance:
+            worker = self.sidecar.workers[int(disturbance[-1])]
+            for held in [each for each in self.hands.values() if each.worker is worker]:
+                self.drop(held)
+            self.sidecar.reconnect(worker)
+            self.receive_all()
 
     def time_passes(self, seconds: int) -> None:
         with self.steps():
@@ -425,9 +443,7 @@ class LifecycleMachine(RuleBasedStateMachine):
         LifecycleMachine.compared += 1
         for held in [each for each in self.hands.values() if self.is_void(each)]:
             self.drop(held)
-        for worker in self.sidecar.workers:
-            while worker.items:
-                self.receive(worker, worker.items.pop(0))
+        self.receive_all()
         self.check_that_all_work_is_out()
         self.known |= self.model.orchestrations.keys()
         for id in self.known:
@@ -447,6 +463,11 @@ class LifecycleMachine(RuleBasedStateMachine):
         if held.kind == "task":
             return found.waits.get(("task", held.task)) != held.serial
         return not found.lives or found.execution != held.execution
+
+    def receive_all(self) -> None:
+        for worker in self.sidecar.workers:
+            while worker.items:
+                self.receive(worker, worker.items.pop(0))
 
     def receive(self, worker: Worker, item: Any) -> None:
         """Work arrives: it must be wanted, complete, and in nobody else's hands."""
@@ -552,6 +573,18 @@ class LifecycleMachineOnFile(LifecycleMachine):
                 for (name,) in tables.fetchall()
             }
         assert set(rows.values()) == {0}, rows
+
+
+class LifecycleMachineWithSlowDisk(LifecycleMachine):
+    """In memory, with commits that wait for the disk while other things happen."""
+
+    flushes_apart = True
+
+
+class LifecycleMachineOnSlowDisk(LifecycleMachineOnFile):
+    """On a file, with commits that wait for the disk while other things happen."""
+
+    flushes_apart = True
 
 
 @dataclass(slots=True)

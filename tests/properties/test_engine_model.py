@@ -7,13 +7,26 @@ from __future__ import annotations
 
 import pytest
 
-from tests.properties.lifecycle_machine import LifecycleMachine, LifecycleMachineOnFile
+from tests.properties.lifecycle_machine import (
+    LifecycleMachine,
+    LifecycleMachineOnFile,
+    LifecycleMachineOnSlowDisk,
+    LifecycleMachineWithSlowDisk,
+)
 from tests.prove.model import run_examples
 
 SEED = 6
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("machine", [LifecycleMachine, LifecycleMachineOnFile])
+@pytest.mark.parametrize(
+    "machine",
+    [
+        LifecycleMachine,
+        LifecycleMachineOnFile,
+        LifecycleMachineWithSlowDisk,
+        LifecycleMachineOnSlowDisk,
+    ],
+)
 def test_a_sidecar_differs_from_the_model_in_nothing(machine: type[LifecycleMachine]) -> None:
     run_examples(machine, SEED, examples=30)

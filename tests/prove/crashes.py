@@ -22,14 +22,14 @@ def prove(_options: Options) -> Iterator[Row]:
     from tests.crash.power_cuts import CASES, CrashCase, quick_folder
 
     points = 0
-    for name, grouped in CASES:
+    for name, way in CASES:
         with quick_folder() as folder:
-            case = CrashCase(SCENARIOS[name], folder, grouped=grouped)
+            case = CrashCase(SCENARIOS[name], folder, way)
             tried, differing = crash_everywhere(case)
         points += tried
         if differing:
-            what = f"{name}, grouped" if grouped else name
-            yield Row(f"{what}: ended differently after a crash at", ", ".join(differing), False)
+            what = f"{name}, {way.value}: ended differently after a crash at"
+            yield Row(what, ", ".join(differing), holds=False)
     yield Row("scenarios", str(len(CASES)), holds=True)
     yield Row("crash points tried (before and after each commit)", str(points), holds=points > 0)
 

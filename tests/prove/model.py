@@ -33,10 +33,19 @@ ALIKE, NOT_TRIED, DIFFERENT = 0, 2, 3
 
 
 def prove(options: Options) -> Iterator[Row]:
-    from tests.properties.lifecycle_machine import LifecycleMachine, LifecycleMachineOnFile
+    from tests.properties.lifecycle_machine import (
+        LifecycleMachine,
+        LifecycleMachineOnFile,
+        LifecycleMachineOnSlowDisk,
+    )
 
-    for where, machine in (("in memory", LifecycleMachine), ("in a file", LifecycleMachineOnFile)):
-        examples = options.examples // 2
+    machines = (
+        ("in memory", LifecycleMachine),
+        ("in a file", LifecycleMachineOnFile),
+        ("on a slow disk", LifecycleMachineOnSlowDisk),
+    )
+    for where, machine in machines:
+        examples = options.examples // len(machines)
         before = LifecycleMachine.compared
         differs = _differs(machine, options.seed, examples)
         compared = LifecycleMachine.compared - before

@@ -11,12 +11,14 @@ import pytest
 
 from durabletask.sidecar.clock import ManualClock
 from durabletask.sidecar.commit.committer import Commit, Submission
+from durabletask.sidecar.commit.flushing import Flushing
 from durabletask.sidecar.commit.group_commit import GroupCommit
 from durabletask.sidecar.commit.notifications import Notifications
 from durabletask.sidecar.engine.commands import Resume
 from durabletask.sidecar.engine.transition import ACCEPTED
 from durabletask.sidecar.errors import CommitFailedError
 from durabletask.sidecar.store import StoreError, UnreadableError
+from tests.builders.flushes import AlwaysSlow, FlushesOnDemand, on_thread
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,7 +29,9 @@ class FakeCommitter:
     """Stands in for the committer."""
 
     batches: list[list[str]] = field(default_factory=list)
+    rolled_back: list[list[str]] = field(default_factory=list)
     attempts: int = 0
+    flush_seconds: float | None = None
     asked_at: list[datetime] = field(default_factory=list)
     next_due_at: datetime | None = None
     error: Exception | None = None
@@ -43,7 +47,14 @@ class FakeCommitter:
         if self.failing_id in names:
             raise self.error_of_id
         self.batches.append(names)
-        return Commit((ACCEPTED,) * len(submissions), Notifications())
+        return Commit((ACCEPTED,) * len(submissions), Notifications(), self.flush_seconds)
+
+    def begin(self, submissions: Any, *, now: datetime, new_id: Any) -> FakeCommit:
+        self.attempts += 1
+        names = [submission.instance_id for submission in submissions]
+        if self.failing_id in names:
+            raise self.error_of_id
+        return FakeCommit(self, names)
 
     def ready(self, now: datetime) -> Notifications:
         return Notifications()
@@ -60,8 +71,28 @@ class FakeCommitter:
         return self.next_due_at
 
 
+@dataclass
+class FakeCommit:
+    """Stands in for a commit that waits for the disk."""
+
+    committer: FakeCommitter
+    names: list[str]
+    must_be_flushed: bool = True
+
+    def flush(self) -> None:
+        if self.committer.error:
+            raise self.committer.error
+
+    def complete(self) -> Commit:
+        self.committer.batches.append(self.names)
+        return Commit((ACCEPTED,) * len(self.names), Notifications())
+
+    def roll_back(self) -> None:
+        self.committer.rolled_back.append(self.names)
+
+
 class GroupCommitFixture:
-    def __init__(self) -> None:
+    def __init__(self, flushing: Flushing | None = None) -> None:
         self.committer = FakeCommitter()
         self.clock = ManualClock()
         self.published: list[Notifications] = []
@@ -70,6 +101,7 @@ class GroupCommitFixture:
             self.clock,
             lambda: "id",
             self.published.append,
+            flushing,
         )
 
     def submit(self, instance_id: str, **told: Any) -> asyncio.Future[Any]:
@@ -330,3 +362,183 @@ async def test_a_store_that_cannot_say_what_is_due_for_an_hour_is_logged_once(
         await asyncio.sleep(0)
 
     assert len(caplog.records) == 1
+
+
+class SlowDiskFixture(GroupCommitFixture):
+    """Every flush is made apart from the loop, when the test says so."""
+
+    def __init__(self) -> None:
+        self.flushes = FlushesOnDemand()
+        super().__init__(Flushing(AlwaysSlow(), self.flushes))
+
+    async def flush(self) -> None:
+        self.flushes.do()
+        await rounds()
+
+
+async def rounds() -> None:
+    """Let the loop do all it can."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_nobody_is_answered_while_the_commit_waits_for_the_disk() -> None:
+    fixture = SlowDiskFixture()
+    told: list[Any] = []
+    waiting = fixture.submit("a", stored=told.append)
+
+    await rounds()
+    early = (waiting.done(), list(told), list(fixture.published), fixture.commits.is_idle)
+    await fixture.flush()
+
+    assert early == (False, [], [], False)
+    assert waiting.result() == ACCEPTED
+    assert told == [ACCEPTED]
+    assert len(fixture.published) == 1
+    assert fixture.commits.is_idle
+
+
+async def test_what_comes_while_the_disk_is_busy_shares_the_next_commit() -> None:
+    fixture = SlowDiskFixture()
+    waiting = [fixture.submit("a")]
+    await rounds()
+    for name in "bcd":
+        waiting.append(fixture.submit(name))
+        await rounds()
+
+    attempts = fixture.committer.attempts
+    await fixture.flush()
+    between = list(fixture.committer.batches)
+    await fixture.flush()
+
+    assert attempts == 1
+    assert between == [["a"]]
+    assert fixture.committer.batches == [["a"], ["b", "c", "d"]]
+    assert [each.result() for each in waiting] == [ACCEPTED] * 4
+
+
+async def test_when_the_disk_fails_every_caller_gets_the_error_and_nothing_is_kept(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fixture = SlowDiskFixture()
+    fixture.committer.error = StoreError("disk full")
+    failures: list[str] = []
+    waiting = [fixture.submit(name, failed=lambda n=name: failures.append(n)) for name in "ab"]
+    await rounds()
+
+    await fixture.flush()
+    fixture.committer.error = None
+    later = fixture.submit("c")
+    await rounds()
+    await fixture.flush()
+
+    assert [type(each.exception()) for each in waiting] == [CommitFailedError] * 2
+    assert failures == ["a", "b"]
+    assert fixture.committer.rolled_back == [["a", "b"]]
+    assert later.result() == ACCEPTED
+    assert "disk full" in caplog.text
+
+
+async def test_one_that_cannot_be_carried_out_fails_alone_on_a_slow_disk_too() -> None:
+    fixture = SlowDiskFixture()
+    fixture.committer.failing_id = "b"
+    waiting = [fixture.submit(name) for name in "abc"]
+    await rounds()
+
+    await fixture.flush()
+    await fixture.flush()
+
+    assert [type(each.exception()) for each in waiting] == [
+        type(None),
+        CommitFailedError,
+        type(None),
+    ]
+    assert fixture.committer.batches == [["a"], ["c"]]
+
+
+async def test_a_flush_with_a_defect_is_repeated_for_each_submission() -> None:
+    fixture = SlowDiskFixture()
+    fixture.committer.error = RuntimeError("bug")
+    waiting = [fixture.submit(name) for name in "ab"]
+    await rounds()
+    await fixture.flush()
+
+    fixture.committer.error = None
+    await fixture.flush()
+    await fixture.flush()
+
+    assert fixture.committer.rolled_back == [["a", "b"]]
+    assert fixture.committer.batches == [["a"], ["b"]]
+    assert [each.result() for each in waiting] == [ACCEPTED] * 2
+
+
+async def test_what_becomes_due_meanwhile_is_published_once_the_commit_is_stored() -> None:
+    fixture = SlowDiskFixture()
+    due_at = fixture.clock.now() + timedelta(minutes=5)
+    fixture.committer.next_due_at = due_at
+    fixture.commits.start()
+    fixture.submit("a")
+    await rounds()
+
+    fixture.clock.advance(timedelta(minutes=5))
+    await rounds()
+    early = list(fixture.committer.asked_at)
+    fixture.committer.next_due_at = None
+    await fixture.flush()
+
+    assert early == []
+    assert fixture.committer.asked_at == [due_at]
+    assert fixture.committer.batches == [["a"]]
+
+
+async def test_who_needs_the_store_alone_waits_for_the_disk() -> None:
+    fixture = GroupCommitFixture(on_thread())
+    waiting = fixture.submit("a")
+    await rounds()
+
+    fixture.commits.settle()
+
+    assert waiting.result() == ACCEPTED
+    assert fixture.commits.is_idle
+    await rounds()
+    assert fixture.committer.batches == [["a"]]
+    fixture.commits.close()
+
+
+async def test_closing_stores_what_waits_for_the_disk_and_what_came_after_it() -> None:
+    fixture = GroupCommitFixture(on_thread())
+    fixture.committer.next_due_at = fixture.clock.now() + timedelta(minutes=5)
+    first = fixture.submit("a")
+    await rounds()
+    second = fixture.submit("b")
+
+    fixture.commits.close()
+
+    assert (first.result(), second.result()) == (ACCEPTED, ACCEPTED)
+    assert fixture.committer.batches == [["a"], ["b"]]
+    assert fixture.clock.next_alarm() is None
+
+
+async def test_a_commit_that_changes_nothing_does_not_wait_for_the_disk() -> None:
+    fixture = SlowDiskFixture()
+    fixture.committer.begin = lambda submissions, **_: FakeCommit(  # type: ignore[method-assign]
+        fixture.committer, ["a"], must_be_flushed=False
+    )
+
+    assert await fixture.submit("a") == ACCEPTED
+
+    assert not fixture.flushes.is_any_waiting
+
+
+async def test_the_thread_is_used_once_flushes_are_measured_to_be_slow() -> None:
+    flushes = FlushesOnDemand()
+    fixture = GroupCommitFixture(Flushing(executor=flushes))
+    fixture.committer.flush_seconds = 0.005
+
+    for _ in range(5):
+        await fixture.submit("a")
+    fixture.submit("b")
+    await rounds()
+
+    assert fixture.committer.batches == [["a"]] * 5
+    assert flushes.is_any_waiting

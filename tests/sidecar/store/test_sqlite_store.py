@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import sys
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from durabletask.sidecar.commit.committer import Committer, Submission
 from durabletask.sidecar.engine.commands import CompleteTurn, RaiseEvent, StartInstance
-from durabletask.sidecar.store import ForeignFileError, Key, StoreError, StoreLockedError
+from durabletask.sidecar.store import ForeignFileError, Key, StoreError, StoreLockedError, files
 from durabletask.sidecar.store.sqlite import SqliteStore
-from tests.builders.engine import HUB, EngineDriver, child, schedule
+from tests.builders.engine import EPOCH, HUB, EngineDriver, child, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -374,3 +376,25 @@ def test_a_file_of_the_first_schema_learns_the_sizes_of_its_histories(tmp_path: 
     loaded = store.load(Key(HUB, "a"))
     assert loaded is not None
     assert loaded.progress.history_bytes == size == len(store.history(Key(HUB, "a"))) > 0
+
+
+def test_the_log_stays_small_when_one_of_32_commits_leaves_nobody_reading(tmp_path: Path) -> None:
+    """As a slow disk is used: all others wait for it while the file is read."""
+    path = tmp_path / "tasks.db"
+    store = SqliteStore(path, synchronous="normal")
+    committer = Committer(store)
+    ids = map(str, itertools.count())
+    largest = 0
+
+    for number in range(128):
+        start = [Submission(HUB, str(number), StartInstance("order", "x" * 150_000))]
+        if number % 32:
+            commit = committer.begin(start, now=EPOCH, new_id=lambda: next(ids))
+            commit.flush()
+            commit.complete()
+        else:
+            committer.commit(start, now=EPOCH, new_id=lambda: next(ids))
+        largest = max(largest, files.log_size(path))
+    store.close()
+
+    assert largest < 0.6 * path.stat().st_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
@@ -33,7 +34,9 @@ from durabletask.sidecar.engine.state import (
 )
 from durabletask.sidecar.engine.transition import Transition
 from durabletask.sidecar.store import Change, Due, Key
+from durabletask.sidecar.store.encoded_events import repeated_field
 from durabletask.sidecar.store.memory import MemoryStore
+from durabletask.sidecar.store.queries import InstanceQuery
 from durabletask.sidecar.store.sqlite import SqliteStore
 from durabletask.sidecar.work.items import WorkItemSource
 from tests.builders.engine import (
@@ -203,6 +206,65 @@ def test_every_field_comes_back_as_it_was(store: Store) -> None:
     store.commit([change])
 
     assert parts(store.load(KEY)) == parts(change.instance)
+
+
+def summary(store: Any) -> Any:
+    """What a store says of the instance and of everything."""
+    found = store.load(KEY)
+    return (
+        None if found is None else parts(found),
+        store.history(KEY),
+        due(store, None, DOOMSDAY),
+        store.next_due(LONG_AGO),
+        dict(store.live_counts()),
+        list(store.hubs()),
+        [each.instance_id for each in store.instances(HUB, InstanceQuery())],
+    )
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A store that is not opened anew, so that a transaction can be open."""
+    is_file = request.param == "sqlite"
+    store = SqliteStore(tmp_path / "tasks.db") if is_file else MemoryStore()
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["changed", "new"])
+def test_no_read_finds_what_is_written_before_it_is_committed_and_closed(
+    open_store: Store, *, is_known: bool
+) -> None:
+    if is_known:
+        open_store.commit([begun(events=(b"first",))])
+    before = summary(open_store)
+    waiting = event_row(5, EPOCH + SECOND)
+    change = begun(origin=FULL_ORIGIN, events=(b"anew",), inbox_add=(waiting,))
+
+    transaction = open_store.begin([change, begun(Key("other", "b"))])
+    written = summary(open_store)
+    thread = threading.Thread(target=transaction.commit)
+    thread.start()
+    thread.join()
+    committed = summary(open_store)
+    transaction.close()
+
+    assert written == before
+    assert committed == before
+    assert summary(open_store) != before
+    assert parts(open_store.load(KEY)) == parts(change.instance)
+    assert open_store.history(KEY) == repeated_field((b"anew",))
+
+
+def test_what_is_closed_without_a_commit_was_never_there(open_store: Store) -> None:
+    open_store.commit([begun(events=(b"first",))])
+    before = summary(open_store)
+
+    open_store.begin([begun(events=(b"second",))]).close()
+
+    assert summary(open_store) == before
+    open_store.commit([begun(Key(HUB, "b"))])
+    assert open_store.load(Key(HUB, "b")) is not None
 
 
 @pytest.mark.parametrize("value", [FULL_ORIGIN, FULL_PROGRESS], ids=["origin", "progress"])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .commit.committer import Committer
+    from .commit.flushing import Flushing
     from .commit.notifications import Notifications
     from .engine.commands import Command
     from .engine.entities.state import Entity
@@ -37,14 +38,21 @@ if TYPE_CHECKING:
 class Host:
     """One running engine, for any number of task hubs."""
 
-    def __init__(self, committer: Committer, clock: Clock, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        committer: Committer,
+        clock: Clock,
+        new_id: Callable[[], str],
+        *,
+        flushing: Flushing | None = None,
+    ) -> None:
         self.clock = clock
         self.link_clock: Clock = clock
         """The clock for pings, which go on while another clock stands still."""
         self.new_id = new_id
         self._waiters = ChangeWaiters()
         self._committer = committer
-        self._commits = GroupCommit(committer, clock, new_id, self._publish)
+        self._commits = GroupCommit(committer, clock, new_id, self._publish, flushing)
         self.dispatcher = Dispatcher(
             WorkItemSource(committer).load,
             # A lambda, because the completions need the dispatcher first.
@@ -104,10 +112,12 @@ class Host:
 
     def trim(self, most_bytes: int) -> bool:
         """Free at most this much unused space of the store; returns whether there is more."""
+        self._commits.settle()
         return self._committer.trim(most_bytes)
 
     def wipe(self, hub: str) -> None:
         """Delete everything in the task hub; workers stay connected."""
+        self._commits.settle()
         self._committer.wipe(hub)
         self.dispatcher.revoke_all(hub)
         self.dispatcher.forget_sessions(hub)

@@ -64,6 +64,7 @@ class Aggregate(ABC, Generic[S, T]):
         self._asked: dict[Key, None] = {}
         self._transitions: dict[Key, list[T]] = {}
         self._gone: set[Key] = set()
+        self._aside: dict[Key, S] = {}
 
     def find(self, key: Key) -> S | None:
         """The state; the caller only reads it."""
@@ -92,8 +93,17 @@ class Aggregate(ABC, Generic[S, T]):
             for key, transitions in self._transitions.items()
         ]
 
+    def set_aside(self) -> None:
+        """Take the changed states out of the cache, which has only what is stored then.
+
+        For commits that wait for the disk while the cache is read.
+        """
+        self._aside = self._cache.take(self._transitions)
+
     def keep(self) -> None:
         """Take note that the changes are stored."""
+        for key, state in self._aside.items():
+            self._cache.put(key, state)
         self._cache.discard(self._gone)
         self._cache.measure(self._transitions)
 
@@ -152,6 +162,10 @@ class LiveCounts:
     def __len__(self) -> int:
         """How many task hubs are remembered."""
         return len(self._committed)
+
+    def committed(self, hub: str) -> int:
+        """Without what the commit in progress does."""
+        return self._committed[hub]
 
     def of(self, hub: str) -> int:
         return self._committed[hub] + self._added[hub]

@@ -2,6 +2,9 @@
 
 Notifications are returned only after the commit is stored. There is one caller at a time; the
 time and new ids are arguments.
+
+`commit` waits for the disk. `begin` does not: what it returns is flushed, on another thread if
+need be, and then completed or rolled back. Until then all reads find what was committed before.
 """
 
 from __future__ import annotations
@@ -25,11 +28,11 @@ if TYPE_CHECKING:
     from durabletask.sidecar.engine.limits import Limits
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.engine.transition import Reply
-    from durabletask.sidecar.store import Reader, Store
+    from durabletask.sidecar.store import Change, EntityChange, Reader, Store, Transaction
 
     from .notifications import Notifications
 
-__all__ = ["Commit", "Committer", "Submission"]
+__all__ = ["Commit", "CommitInProgress", "Committer", "Submission"]
 
 # How many bytes of instances, and of entities, are kept in memory after they were last used.
 _MOST_BYTES = 48 * 1024 * 1024
@@ -41,6 +44,51 @@ class Commit:
 
     replies: tuple[Reply, ...]
     notifications: Notifications
+    flush_seconds: float | None = None
+    """How long it waited for the disk; None when it did not, or was not measured."""
+
+
+class CommitInProgress:
+    """A commit that may wait for the disk. It ends with `complete` or `roll_back`."""
+
+    def __init__(
+        self,
+        unit: UnitOfWork,
+        replies: tuple[Reply, ...],
+        changes: list[Change | EntityChange],
+        transaction: Transaction | None,
+        evict: Callable[[], None],
+    ) -> None:
+        self._unit = unit
+        self._replies = replies
+        self._changes = changes
+        self._transaction = transaction
+        self._evict = evict
+
+    @property
+    def must_be_flushed(self) -> bool:
+        """Whether there is anything to store."""
+        return self._transaction is not None
+
+    def flush(self) -> None:
+        """Make the changes durable; may be called on another thread."""
+        if self._transaction is not None:
+            self._transaction.commit()
+
+    def complete(self) -> Commit:
+        """Take note that the changes are durable."""
+        if self._transaction is not None:
+            self._transaction.close()
+        self._unit.keep()
+        published = self._unit.notifications(self._changes)
+        self._evict()
+        return Commit(self._replies, published)
+
+    def roll_back(self) -> None:
+        """Take note that the changes are not durable, and drop them."""
+        self._unit.roll_back()
+        if self._transaction is not None:
+            self._transaction.close()
 
 
 class Committer:
@@ -73,7 +121,7 @@ class Committer:
 
     def live_count(self, hub: str) -> int:
         """How many orchestrations of the task hub have not ended."""
-        return self._live_counts.of(hub)
+        return self._live_counts.committed(hub)
 
     def commit(
         self, submissions: Sequence[Submission], *, now: datetime, new_id: Callable[[], str]
@@ -82,18 +130,7 @@ class Committer:
 
         When this raises, nothing has changed, neither in the store nor in memory.
         """
-        unit = UnitOfWork(
-            Orchestrations(
-                self._instances,
-                now,
-                new_id,
-                live_counts=self._live_counts,
-                limits=self.limits,
-                reader=self._store,
-            ),
-            Entities(self._entities, now, new_id),
-            self.limits,
-        )
+        unit = self._unit(now, new_id)
         try:
             replies = tuple([unit.carry_out(submission) for submission in submissions])
             changes = unit.changes()
@@ -104,9 +141,41 @@ class Committer:
             raise
         unit.keep()
         published = unit.notifications(changes)
+        self._evict()
+        return Commit(replies, published, self._store.flush_seconds if changes else None)
+
+    def begin(
+        self, submissions: Sequence[Submission], *, now: datetime, new_id: Callable[[], str]
+    ) -> CommitInProgress:
+        """Do the part of `commit` that does not wait for the disk.
+
+        Nothing may be committed, wiped or trimmed before it has ended.
+        """
+        unit = self._unit(now, new_id)
+        try:
+            replies = tuple([unit.carry_out(submission) for submission in submissions])
+            changes = unit.changes()
+            transaction = self._store.begin(changes) if changes else None
+        except BaseException:
+            unit.roll_back()
+            raise
+        unit.set_aside()
+        return CommitInProgress(unit, replies, changes, transaction, self._evict)
+
+    def _evict(self) -> None:
         self._instances.evict()
         self._entities.evict()
-        return Commit(replies, published)
+
+    def _unit(self, now: datetime, new_id: Callable[[], str]) -> UnitOfWork:
+        orchestrations = Orchestrations(
+            self._instances,
+            now,
+            new_id,
+            live_counts=self._live_counts,
+            limits=self.limits,
+            reader=self._store,
+        )
+        return UnitOfWork(orchestrations, Entities(self._entities, now, new_id), self.limits)
 
     def ready(self, now: datetime) -> Notifications:
         """Everything that waits for a worker when the sidecar starts."""

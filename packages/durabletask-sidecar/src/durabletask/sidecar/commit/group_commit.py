@@ -4,13 +4,15 @@ Nothing is acknowledged before it is stored. Submissions that arrive in one iter
 event loop share one commit; none waits for others to arrive. One alarm is set for the time
 when something becomes due: it never rings later, and ringing too early does no harm.
 
-Commits run on the event loop: they are short, and a thread was measured to take half as much
-processor time again.
+A commit runs on the event loop, except that it waits for a slow disk on a thread of its own.
+Until that has ended, the batch is like one that is still pending: nobody is answered, nothing
+of it is published or read, and the next batch fills. Batches are stored one after the other.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -19,15 +21,18 @@ from durabletask.sidecar.errors import CommitFailedError
 from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION, FailureLog
 from durabletask.sidecar.store import StoreError, UnreadableError
 
+from .flushing import Flushing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
 
     from durabletask.sidecar.clock import Alarm, Clock
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.instrumentation import Instrumentation
 
-    from .committer import Commit, Committer, Submission
+    from .committer import Commit, CommitInProgress, Committer, Submission
     from .notifications import Notifications
 
 # A commit of more submissions would block the event loop for too long.
@@ -52,6 +57,24 @@ class _Pending:
     failed: Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """Submissions of one commit, and when it began."""
+
+    pending: Sequence[_Pending]
+    now: datetime
+    started: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Flush:
+    """The commit that waits for the disk on the thread."""
+
+    batch: _Batch
+    commit: CommitInProgress
+    future: Future[None]
+
+
 class GroupCommit:
     """Submits commands to the committer, many in one commit."""
 
@@ -61,14 +84,21 @@ class GroupCommit:
         clock: Clock,
         new_id: Callable[[], str],
         publish: Callable[[Notifications], None],
+        flushing: Flushing | None = None,
     ) -> None:
         self._committer = committer
         self._clock = clock
         self._new_id = new_id
         self._publish = publish
         self.instrumentation: Instrumentation = NO_INSTRUMENTATION
+        self._flushing = flushing or Flushing()
         self._pending: list[_Pending] = []
+        self._alone: deque[_Pending] = deque()
+        """Of a batch that failed, maybe because of one of them: each gets its own commit."""
         self._is_scheduled = False
+        self._flush: _Flush | None = None
+        self._is_due_late = False
+        """Whether something became due while a commit was waiting for the disk."""
         self._alarm: Alarm | None = None
         self._due_at: datetime | None = None
         self._storing = FailureLog("commit changes")
@@ -100,50 +130,123 @@ class GroupCommit:
     @property
     def is_idle(self) -> bool:
         """Whether everything that was submitted is stored."""
-        return not self._pending
+        return self._flush is None and not self._is_waiting
+
+    def settle(self) -> None:
+        """Wait until no commit is waiting for the disk; the event loop stands still meanwhile."""
+        if self._flush is not None:
+            self._end_flush()
 
     def close(self) -> None:
         """Store what is still pending, and cancel the alarm."""
-        while self._pending:
-            self._flush()
+        self.settle()
+        while self._is_waiting:
+            self._store(self._next_batch())
+        self._flushing.close()
         self._cancel_alarm()
 
+    @property
+    def _is_waiting(self) -> bool:
+        return bool(self._pending or self._alone)
+
     def _schedule(self) -> None:
-        if not self._is_scheduled:
+        """Store what is waiting, once the disk is free."""
+        if not self._is_scheduled and self._flush is None:
             self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._run)
 
     def _run(self) -> None:
         self._is_scheduled = False
-        if self._pending:
-            self._flush()
-        if self._pending:
+        if not self._is_waiting or self._flush is not None:
+            return
+        if self._flushing.pace.is_next_on_thread():
+            self._begin_flush(self._next_batch())
+        else:
+            self._store(self._next_batch())
+        if self._is_waiting:
             self._schedule()
 
-    def _flush(self) -> None:
-        batch, self._pending = self._pending[:_LARGEST_BATCH], self._pending[_LARGEST_BATCH:]
-        now = self._clock.now()
-        self._store(batch, now)
-        self._set_next_alarm(now)
-
-    def _store(self, batch: Sequence[_Pending], now: datetime) -> None:
-        submissions = [pending.submission for pending in batch]
-        started = self.instrumentation.ticks()
-        try:
-            commit = self._committer.commit(submissions, now=now, new_id=self._new_id)
-        except Exception as error:  # noqa: BLE001 - callers wait for the outcome
-            if len(batch) > 1 and _may_concern_one(error):
-                # Each is stored by itself, so that the others do not fail with it.
-                for pending in batch:
-                    self._store([pending], now)
-                return
-            self._note(error, batch)
-            _fail(batch, error)
+    def _next_batch(self) -> _Batch:
+        if self._alone:
+            pending = [self._alone.popleft()]
         else:
-            if self._storing.is_failing:
-                self._storing.recovered(None, *(_key(pending.submission) for pending in batch))
-            self.instrumentation.commit_finished(len(batch), started)
-            self._announce(batch, commit)
+            pending, self._pending = (
+                self._pending[:_LARGEST_BATCH],
+                self._pending[_LARGEST_BATCH:],
+            )
+        return _Batch(pending, self._clock.now(), self.instrumentation.ticks())
+
+    def _store(self, batch: _Batch) -> None:
+        try:
+            commit = self._committer.commit(_submissions(batch), now=batch.now, new_id=self._new_id)
+        except Exception as error:  # noqa: BLE001 - callers wait for the outcome
+            self._not_stored(batch, error)
+        else:
+            if commit.flush_seconds is not None:
+                self._flushing.pace.measured(commit.flush_seconds)
+            self._stored(batch, commit)
+
+    def _begin_flush(self, batch: _Batch) -> None:
+        """Do all of the commit but for the wait for the disk, which begins on the thread."""
+        try:
+            commit = self._committer.begin(_submissions(batch), now=batch.now, new_id=self._new_id)
+        except Exception as error:  # noqa: BLE001 - callers wait for the outcome
+            self._not_stored(batch, error)
+            return
+        if not commit.must_be_flushed:
+            self._stored(batch, commit.complete())
+            return
+        flush = self._flush = _Flush(batch, commit, self._flushing.start(commit.flush))
+        loop = asyncio.get_running_loop()
+        flush.future.add_done_callback(
+            lambda _: loop.call_soon_threadsafe(self._flush_ended, flush)
+        )
+
+    def _flush_ended(self, flush: _Flush) -> None:
+        # Unless `settle` was faster.
+        if self._flush is flush:
+            self._end_flush()
+
+    def _end_flush(self) -> None:
+        """Do what follows the wait for the disk, once it has ended."""
+        assert self._flush is not None
+        flush, self._flush = self._flush, None
+        try:
+            flush.future.result()
+            commit = flush.commit.complete()
+        except BaseException as error:
+            flush.commit.roll_back()
+            if not isinstance(error, Exception):
+                raise
+            self._not_stored(flush.batch, error)
+        else:
+            self._stored(flush.batch, commit)
+        if self._is_due_late:
+            self._is_due_late = False
+            self._publish_due()
+        if self._is_waiting:
+            self._schedule()
+
+    def _stored(self, batch: _Batch, commit: Commit) -> None:
+        if self._storing.is_failing:
+            self._storing.recovered(None, *(_key(each.submission) for each in batch.pending))
+        self.instrumentation.commit_finished(len(batch.pending), batch.started)
+        for pending, reply in zip(batch.pending, commit.replies, strict=True):
+            pending.stored(reply)
+        for pending, reply in zip(batch.pending, commit.replies, strict=True):
+            if not pending.future.done():
+                pending.future.set_result(reply)
+        self._publish(commit.notifications)
+        self._set_next_alarm(batch.now)
+
+    def _not_stored(self, batch: _Batch, error: Exception) -> None:
+        if len(batch.pending) > 1 and _may_concern_one(error):
+            # Each is stored by itself, so that the others do not fail with it.
+            self._alone.extend(batch.pending)
+            return
+        self._note(error, batch.pending)
+        _fail(batch.pending, error)
+        self._set_next_alarm(batch.now)
 
     def _note(self, error: Exception, batch: Sequence[_Pending]) -> None:
         if _may_concern_one(error):
@@ -155,17 +258,13 @@ class GroupCommit:
         if isinstance(error, StoreError):
             self.instrumentation.commit_failed()
 
-    def _announce(self, batch: Sequence[_Pending], commit: Commit) -> None:
-        for pending, reply in zip(batch, commit.replies, strict=True):
-            pending.stored(reply)
-        for pending, reply in zip(batch, commit.replies, strict=True):
-            if not pending.future.done():
-                pending.future.set_result(reply)
-        self._publish(commit.notifications)
-
     def _publish_due(self) -> None:
         """Publish what has become due, and set the alarm for what becomes due next."""
         self._cancel_alarm()
+        if self._flush is not None:
+            # The store does not have yet what the commit makes due; it would never be found.
+            self._is_due_late = True
+            return
         now = self._clock.now()
         try:
             notifications = self._committer.due(now)
@@ -203,6 +302,10 @@ class GroupCommit:
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm = self._due_at = None
+
+
+def _submissions(batch: _Batch) -> list[Submission]:
+    return [pending.submission for pending in batch.pending]
 
 
 def _key(submission: Submission) -> tuple[str, str]:

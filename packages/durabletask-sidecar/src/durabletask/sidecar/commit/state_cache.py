@@ -60,6 +60,16 @@ class StateCache(Generic[S]):
         self._ended.pop(key)
         self._states.put(key, state, state.size, evict=False)
 
+    def take(self, keys: Iterable[Key]) -> dict[Key, S]:
+        """Remove the states that are held of these, and return them."""
+        taken: dict[Key, S] = {}
+        for key in keys:
+            self._ended.pop(key)
+            state = self._states.pop(key)
+            if state is not None:
+                taken[key] = state
+        return taken
+
     def measure(self, keys: Iterable[Key]) -> None:
         """Take note of how large these have become; they are in use again."""
         for key in keys:

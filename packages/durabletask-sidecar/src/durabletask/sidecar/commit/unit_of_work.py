@@ -81,6 +81,11 @@ class UnitOfWork:
         """What the commit has to store."""
         return [*self._orchestrations.changes(), *self._entities.changes()]
 
+    def set_aside(self) -> None:
+        """Let the caches have only what is stored, until this ends."""
+        self._orchestrations.set_aside()
+        self._entities.set_aside()
+
     def keep(self) -> None:
         """Take note that the changes are stored."""
         self._orchestrations.keep()

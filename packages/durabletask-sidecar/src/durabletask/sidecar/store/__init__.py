@@ -140,11 +140,39 @@ class Reader(Protocol):
         ...
 
 
+class Transaction(Protocol):
+    """Changes that are written but not stored: until it is closed, no read finds any of them."""
+
+    def commit(self) -> None:
+        """Make all changes durable; after StoreError none of them is stored.
+
+        May be called on another thread, while this one reads.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let reads find the changes; roll them back if they were not committed."""
+        ...
+
+
 class Store(Reader, Protocol):
     """The contract of a store; `tests/sidecar/store` tests every implementation against it."""
 
+    @property
+    def flush_seconds(self) -> float:
+        """How long the last `commit` waited for the disk; 0 without a disk."""
+        ...
+
     def commit(self, changes: Sequence[Change | EntityChange]) -> None:
         """Make all changes durable in one transaction; after StoreError none of them is stored."""
+        ...
+
+    def begin(self, changes: Sequence[Change | EntityChange]) -> Transaction:
+        """Do the part of `commit` that does not wait for the disk.
+
+        Nothing else is written before the transaction is closed. After StoreError there is
+        nothing to close.
+        """
         ...
 
     def wipe(self, hub: str) -> None:

@@ -70,6 +70,21 @@ def connect(path: Path, synchronous: str) -> sqlite3.Connection:
     return _connect(path, str(path.absolute()), synchronous)
 
 
+def connect_beside(path: Path) -> sqlite3.Connection:
+    """Another connection to a file that is open already; it only reads.
+
+    Raises StoreError when it cannot be opened.
+    """
+    # A file that has gone must not be created anew.
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    try:
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA query_only = ON")
+    except FAILURES as error:
+        raise StoreError(f"cannot open {path} a second time: {reason(error)}") from error
+    return connection
+
+
 def connect_in_memory(synchronous: str) -> sqlite3.Connection:
     """The connection to a new database that is never written to a disk."""
     return _connect(Path(MEMORY), MEMORY, synchronous)

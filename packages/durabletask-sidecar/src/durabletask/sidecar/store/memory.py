@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from durabletask.sidecar.engine.state import ScheduledTask
     from durabletask.sidecar.engine.transition import Transition
 
+    from . import Transaction
     from .queries import EndedQuery, EntityQuery, InstanceQuery
 
 
@@ -53,6 +54,8 @@ class _Order(Generic[K]):
 
 class MemoryStore:
     """Holds copies, as a file would: only commits change what is stored."""
+
+    flush_seconds = 0.0
 
     def __init__(self) -> None:
         self._instances: dict[Key, Instance] = {}
@@ -85,6 +88,9 @@ class MemoryStore:
                 self._change_instance(change)
             else:
                 self._change_entity(change)
+
+    def begin(self, changes: Sequence[Change | EntityChange]) -> Transaction:
+        return _Transaction(self, changes)
 
     def live_children(self, key: Key) -> list[str]:
         return [child for child in self.children(key) if self._is_live(Key(key.hub, child))]
@@ -277,3 +283,20 @@ def _copy(instance: Instance) -> Instance:
         dict(instance.calls),
         dict(instance.locks),
     )
+
+
+class _Transaction:
+    """Changes that are made when it is closed: there is no disk to wait for."""
+
+    def __init__(self, store: MemoryStore, changes: Sequence[Change | EntityChange]) -> None:
+        self._store = store
+        self._changes = changes
+        self._is_committed = False
+
+    def commit(self) -> None:
+        self._is_committed = True
+
+    def close(self) -> None:
+        if self._is_committed:
+            self._is_committed = False
+            self._store.commit(self._changes)

@@ -1,5 +1,9 @@
 """The store in one SQLite file: with a write-ahead log, and one transaction for each commit.
 
+While a transaction waits for the disk on another thread, reads go through a second connection,
+in a transaction that finds what was committed before. It ends with the other one: until there
+is none, SQLite cannot start its log over.
+
 The encoded histories of active instances are cached, so that a turn costs a copy and no
 query. Commits write to the cache, too.
 """
@@ -7,6 +11,7 @@ query. Commits write to the cache, too.
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from os import PathLike
 
-    from . import EntityChange
+    from . import EntityChange, Transaction
 
 Synchronous = Literal["full", "normal"]
 
@@ -73,15 +78,19 @@ class SqliteStore(SqliteReader):
     ) -> None:
         if synchronous not in ("full", "normal"):
             raise ValueError(f"synchronous must be 'full' or 'normal', not {synchronous!r}")
+        self._path = Path(path)
         self._lock: FileLock | None = None
         if os.fspath(path) == files.MEMORY:
-            connection = files.connect_in_memory(synchronous)
+            writing = files.connect_in_memory(synchronous)
         else:
-            self._lock, connection = _locked(path, synchronous)
-        super().__init__(connection)
-        self._writer = Writer(connection)
+            self._lock, writing = _locked(path, synchronous)
+        super().__init__(writing)
+        self._writing = writing
+        self._reading: sqlite3.Connection | None = None
+        self._writer = Writer(writing)
         self._histories = _HistoryCache(_HISTORY_BYTES_KEPT)
         self._is_open = True
+        self.flush_seconds = 0.0
 
     def history(self, key: Key) -> bytes:
         kept = self._histories.get(key)
@@ -91,15 +100,54 @@ class SqliteStore(SqliteReader):
         return bytes(kept)
 
     def commit(self, changes: Sequence[Change | EntityChange]) -> None:
-        with self._transaction():
-            self._writer.write(changes)
+        with self._undone_on_failure():
+            self._write(changes)
+            began = time.perf_counter()
+            self._writing.execute("COMMIT")
+            self.flush_seconds = time.perf_counter() - began
+        self._remember(changes)
+
+    def begin(self, changes: Sequence[Change | EntityChange]) -> Transaction:
+        if self._reading is None:
+            # Opened for the first slow flush: most disks have none.
+            self._reading = files.connect_beside(self._path)
+        with self._undone_on_failure():
+            self._write(changes)
+            # Without it, reads would find the changes before those who wait are told of them.
+            self._reading.execute("BEGIN")
+            self._reading.execute("SELECT 1 FROM sqlite_schema").fetchone()
+        self._connection = self._reading
+        return _Transaction(self, changes)
+
+    def _write(self, changes: Sequence[Change | EntityChange]) -> None:
+        self._writing.execute("BEGIN IMMEDIATE")
+        self._writer.write(changes)
+
+    def flush(self) -> None:
+        """Commit what `begin` has written; for its transaction only."""
+        with self._undone_on_failure():
+            self._writing.execute("COMMIT")
+
+    def end(self, changes: Sequence[Change | EntityChange], *, committed: bool) -> None:
+        """End what `begin` has begun; for its transaction only."""
+        assert self._reading is not None
+        self._connection = self._writing
+        self._reading.execute("COMMIT")
+        if committed:
+            self._remember(changes)
+        else:
+            self._roll_back()
+
+    def _remember(self, changes: Sequence[Change | EntityChange]) -> None:
         for change in changes:
             if isinstance(change, Change):
                 self._histories.apply(change)
 
     def wipe(self, hub: str) -> None:
-        with self._transaction():
+        with self._undone_on_failure():
+            self._writing.execute("BEGIN IMMEDIATE")
             self._writer.wipe(hub)
+            self._writing.execute("COMMIT")
         self._histories.discard_hub(hub)
 
     def trim(self, most_bytes: int) -> bool:
@@ -107,7 +155,7 @@ class SqliteStore(SqliteReader):
         pages = max(1, most_bytes // page_size)
         try:
             # A script: each page is a row without columns, and a query would end at the first.
-            self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
+            self._writing.executescript(f"PRAGMA incremental_vacuum({pages})")
         except files.FAILURES as error:
             reason = files.reason(error)
             raise StoreError(f"cannot shrink the file: {reason}") from error
@@ -120,16 +168,17 @@ class SqliteStore(SqliteReader):
     def close(self) -> None:
         if self._is_open:
             self._is_open = False
-            self._connection.close()
+            if self._reading is not None:
+                self._reading.close()
+            # Last, because then SQLite moves the log into the file.
+            self._writing.close()
             if self._lock is not None:
                 self._lock.release()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _undone_on_failure(self) -> Iterator[None]:
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
             yield
-            self._connection.execute("COMMIT")
         except files.FAILURES as error:
             self._roll_back()
             reason = files.reason(error)
@@ -139,8 +188,24 @@ class SqliteStore(SqliteReader):
             raise
 
     def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        if self._writing.in_transaction:
+            self._writing.execute("ROLLBACK")
+
+
+class _Transaction:
+    """Changes that are written through one connection, while reads go through the other."""
+
+    def __init__(self, store: SqliteStore, changes: Sequence[Change | EntityChange]) -> None:
+        self._store = store
+        self._changes = changes
+        self._is_committed = False
+
+    def commit(self) -> None:
+        self._store.flush()
+        self._is_committed = True
+
+    def close(self) -> None:
+        self._store.end(self._changes, committed=self._is_committed)
 
 
 def _locked(path: str | PathLike[str], synchronous: str) -> tuple[FileLock, sqlite3.Connection]:
