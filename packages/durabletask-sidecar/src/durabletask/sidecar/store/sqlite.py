@@ -132,7 +132,7 @@ class SqliteStore(SqliteReader):
         """End what `begin` has begun; for its transaction only."""
         assert self._reading is not None
         self._connection = self._writing
-        self._reading.execute("COMMIT")
+        self._reading.execute("ROLLBACK")
         if committed:
             self._remember(changes)
         else:
