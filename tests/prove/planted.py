@@ -132,8 +132,8 @@ FAULTS = (
     Fault(
         "a suspended instance is given turns",
         "engine/state.py",
-        "if not self.is_live or self.progress.is_suspended:",
-        "if not self.is_live:",
+        "if progress.is_terminal or progress.suspended_at is not None:",
+        "if progress.is_terminal:",
     ),
     Fault(
         "a resumed instance stays suspended",

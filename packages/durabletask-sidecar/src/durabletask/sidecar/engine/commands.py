@@ -1,7 +1,8 @@
 """Commands to orchestrations: the engine's inputs.
 
 Some come from clients and workers, others from one instance to another (`StartChild`,
-`ChildCompleted`, `DeliverEvent`). All of them are carried out by `engine.apply`.
+`ChildCompleted`, `DeliverEvent`). All of them are carried out by `engine.apply`. Nobody changes
+a command; those of every activity and turn are not frozen, because that takes time.
 """
 
 from __future__ import annotations
@@ -149,7 +150,7 @@ class Terminate:
     """Whether an instance that has ended is an error."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DispatchedTurn:
     """What a worker was sent, as far as committing its response needs it."""
 
@@ -165,7 +166,7 @@ class DispatchedTurn:
     """Whether the turn asks for a rewound history, and for nothing else."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CompleteTurn:
     """Commit what the orchestrator decided in one turn."""
 
@@ -179,7 +180,7 @@ class CompleteTurn:
     """Whether no custom status means an unchanged one, as with Dapr's workers."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CompleteActivity:
     """Record the outcome of an activity; ignored when its task is not pending."""
 

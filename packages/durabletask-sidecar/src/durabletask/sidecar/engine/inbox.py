@@ -91,8 +91,8 @@ class Inbox:
         if row.answers is not None and self._answers.get(row.answers) == number:
             del self._answers[row.answers]
 
-    def __contains__(self, number: int) -> bool:
-        return number in self._rows
+    def has_all(self, numbers: Iterable[int]) -> bool:
+        return all(map(self._rows.__contains__, numbers))
 
     def answer_to(self, name: str) -> int | None:
         """The number of the row that answers this; a timer's row may not be visible yet."""
@@ -117,5 +117,6 @@ class Inbox:
     def due(self, now: datetime) -> list[InboxRow]:
         """The visible rows, in the order in which turns get them."""
         visible = [row for row in self._rows.values() if row.visible_at <= now]
-        visible.sort(key=lambda row: row.order)
+        if len(visible) > 1:
+            visible.sort(key=lambda row: row.order)
         return visible

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .state import Instance
     from .transition_builder import TransitionBuilder
 
-_COMPLETE = "complete_orchestration"
+_SEND_ENTITY_MESSAGE = "send_entity_message"
 _VERSION_NOT_AVAILABLE = "orchestration_version_not_available"
 
 
@@ -52,16 +52,18 @@ def carry_out(
     lacks_version = False
     for action in actions:
         kind = oneofs.which(action)
-        error = _unsupported(kind, action)
-        if error is not None:
-            return Outcome(failure=_unsupported_action(error, action.id))
-        if kind == _COMPLETE:
-            ending = ending or action
+        perform = _ACTIONS.get(kind)
+        if perform is None or kind == _SEND_ENTITY_MESSAGE:
+            error = _unsupported(kind, action)
+            if error is not None:
+                return Outcome(failure=_unsupported_action(error, action.id))
+        if perform is not None:
+            builder.router = router_of(action)
+            perform(builder, action.id, getattr(action, kind))
         elif kind == _VERSION_NOT_AVAILABLE:
             lacks_version = True
-        else:
-            builder.router = router_of(action)
-            _ACTIONS[kind](builder, action.id, getattr(action, kind))
+        elif ending is None:
+            ending = action
     builder.router = None
     return Outcome(ending, lacks_version)
 
@@ -75,8 +77,9 @@ def _unsupported(kind: str, action: messages.OrchestratorAction) -> str | None:
         return None if 1 <= status <= 5 else f"ending with the status {int(status)}"
     if action.send_entity_message is not None:
         return entity_messages.unsupported(action.send_entity_message)
-    is_known = kind in _ACTIONS or kind == _VERSION_NOT_AVAILABLE
-    return None if is_known else f"the action '{kind or 'of an unknown kind'}'"
+    if kind == _VERSION_NOT_AVAILABLE:
+        return None
+    return f"the action '{kind or 'of an unknown kind'}'"
 
 
 def _unsupported_action(what: str, action_id: int) -> messages.TaskFailureDetails:
@@ -146,8 +149,12 @@ def _schedule_task(
 
 def _is_usual(builder: TransitionBuilder, action: messages.ScheduleTaskAction) -> bool:
     """Whether the activity has nothing besides its name, version, input and call id."""
-    unusual = action.tags or action.parent_trace_context or builder.router
-    return not unusual and action.history_propagation_scope is None
+    return (
+        not action.tags
+        and action.parent_trace_context is None
+        and action.history_propagation_scope is None
+        and builder.router is None
+    )
 
 
 def _schedule_usual_task(

@@ -37,8 +37,7 @@ def payload_error(payloads: Iterable[Named], limits: Limits) -> str | None:
     if limit is None:
         return None
     for what, payload in payloads:
-        # Most are short enough whatever their characters, and need not be encoded to know it.
-        if payload is None or len(payload) * _MAX_CHARACTER_BYTES <= limit:
+        if payload is None or _is_short(payload, limit):
             continue
         size = len(payload.encode(errors="surrogatepass"))
         if size > limit:
@@ -46,30 +45,51 @@ def payload_error(payloads: Iterable[Named], limits: Limits) -> str | None:
     return None
 
 
+def _is_short(payload: str, limit: int) -> bool:
+    """Whether it is within the limit whatever its characters: then it need not be encoded."""
+    return len(payload) * _MAX_CHARACTER_BYTES <= limit
+
+
 def limit_activity(command: CompleteActivity, limits: Limits) -> CompleteActivity:
     """The outcome, or in its place the failure that it was too large."""
     if command.failure is not None:
         return replace(command, failure=limit_failure(command.failure, limits))
+    if command.result is None:
+        return command
     error = payload_error([("the result of the activity", command.result)], limits)
     return command if error is None else replace(command, result=None, failure=_too_large(error))
 
 
 def limit_turn(command: CompleteTurn, limits: Limits) -> CompleteTurn:
     """The response, or in its place the failure of the orchestration."""
-    if limits.payload_bytes is None:
+    limit = limits.payload_bytes
+    if limit is None:
         return command
     error = payload_error([("the custom status", command.custom_status)], limits)
     if error is not None:
         # The present status stays, since the new one cannot be stored.
         command = replace(command, custom_status=None, keeps_status=True)
         return _fail_turn(command, error)
-    actions = list(command.actions)
-    for index, action in enumerate(actions):
+    limited: dict[int, messages.OrchestratorAction] = {}
+    for index, action in enumerate(command.actions):
+        if _has_short_input(action, limit):
+            continue
         error = payload_error(_payloads_of_action(action), limits)
         if error is not None:
             return _fail_turn(command, error)
-        actions[index] = _with_limited_failure(action, limits)
+        short = _with_limited_failure(action, limits)
+        if short is not action:
+            limited[index] = short
+    if not limited:
+        return command
+    actions = [limited.get(index, action) for index, action in enumerate(command.actions)]
     return replace(command, actions=actions)
+
+
+def _has_short_input(action: messages.OrchestratorAction, limit: int) -> bool:
+    """Whether it is the call of an activity with a short input, as most actions are."""
+    task = action.schedule_task
+    return task is not None and (task.input is None or _is_short(task.input, limit))
 
 
 def _fail_turn(command: CompleteTurn, error: str) -> CompleteTurn:

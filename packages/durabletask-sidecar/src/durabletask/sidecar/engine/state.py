@@ -204,9 +204,10 @@ class Instance:
 
     def due_at(self) -> datetime | None:
         """When the next turn is due; None while it is suspended, has ended, or nothing waits."""
-        if not self.is_live or self.progress.is_suspended:
+        progress = self.progress
+        if progress.is_terminal or progress.suspended_at is not None:
             return None
-        if self.progress.history_length == 0:
+        if progress.history_length == 0:
             # Nothing is read before the start.
             return self.inbox.starts_at()
         return self.inbox.due_at()

@@ -164,5 +164,5 @@ def _is_current(instance: Instance, turn: DispatchedTurn) -> bool:
         and instance.origin.execution_id == turn.execution_id
         and instance.progress.history_length == turn.history_length
         # Callers may give the same id to two executions.
-        and all(number in instance.inbox for number in turn.consumed)
+        and instance.inbox.has_all(turn.consumed)
     )

@@ -51,6 +51,8 @@ class Change:
     instance: Instance | None
     """As it is after the transitions; None when it is gone."""
     transitions: tuple[Transition, ...]
+    is_new: bool = False
+    """Whether the store is known to have nothing of an instance of this id."""
 
     @property
     def begins(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import codec, messages
@@ -36,6 +37,8 @@ Columns = tuple[Any, ...]
 ORIGIN_WIDTH = 10
 
 
+# Most times of one commit are the same.
+@lru_cache(maxsize=64)
 def micros(at: datetime | None) -> int | None:
     """Microseconds since 1970."""
     return None if at is None else (at - _EPOCH) // _MICROSECOND
