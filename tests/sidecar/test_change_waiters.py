@@ -8,6 +8,7 @@ import pytest
 
 from durabletask.sidecar.errors import ShuttingDownError
 from durabletask.sidecar.host import ChangeWaiters
+from durabletask.sidecar.store import StoreError
 
 
 async def test_only_those_who_wait_for_the_instance_are_woken() -> None:
@@ -61,3 +62,33 @@ async def test_closing_sends_everybody_away() -> None:
         await waiting
     with pytest.raises(ShuttingDownError):
         await waiters.wait_changed("hub", "a")
+
+
+async def test_who_waits_for_something_is_not_woken_before() -> None:
+    waiters = ChangeWaiters()
+    is_there = False
+    waiting = asyncio.create_task(waiters.wait_changed("hub", "a", lambda: is_there))
+    await asyncio.sleep(0)
+
+    waiters.wake("hub", "a")
+    await asyncio.sleep(0)
+    was_woken = waiting.done()
+    is_there = True
+    waiters.wake("hub", "a")
+    await waiting
+
+    assert not was_woken
+
+
+async def test_who_waits_for_what_cannot_be_read_is_woken_to_find_out() -> None:
+    waiters = ChangeWaiters()
+
+    def unreadable() -> bool:
+        raise StoreError("a page is damaged")
+
+    waiting = asyncio.create_task(waiters.wait_changed("hub", "a", unreadable))
+    await asyncio.sleep(0)
+
+    waiters.wake("hub", "a")
+
+    await waiting

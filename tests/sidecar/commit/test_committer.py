@@ -40,6 +40,7 @@ from tests.builders.engine import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.store import Change, EntityChange, Key
@@ -55,6 +56,11 @@ class Watched(MemoryStore):
         self.loads: Counter[str] = Counter()
         self.commits: list[list[str]] = []
         self.is_full = False
+        self.asked_for_due = 0
+
+    def next_due(self, after: datetime) -> datetime | None:
+        self.asked_for_due += 1
+        return super().next_due(after)
 
     def load(self, key: Key) -> Instance | None:
         self.loads[key.instance_id] += 1
@@ -455,3 +461,17 @@ def test_the_orchestrators_clock_does_not_run_backwards_when_the_hubs_is_set_bac
 
     shown = first.request.new_events[0].timestamp
     assert hub.taken().request.new_events[0].timestamp >= shown
+
+
+def test_the_store_is_asked_what_is_due_next_only_when_that_time_has_come() -> None:
+    hub = EngineDriver(store := Watched())
+    first, second = hub.now + timedelta(hours=1), hub.now + timedelta(hours=2)
+    assert hub.committer.next_due(hub.now) is None
+
+    hub.start("b", scheduled_start=second)
+    hub.start("a", scheduled_start=first)
+
+    assert hub.committer.next_due(hub.now) == first
+    assert store.asked_for_due == 1
+    assert hub.committer.next_due(first) == second
+    assert store.asked_for_due == 2

@@ -369,6 +369,45 @@ def test_history_grows_in_the_order_of_the_turns(store: Store, *, is_read_betwee
     assert [event.event_raised.name for event in hub.history()] == expected
 
 
+def test_what_a_commit_adds_changes_and_removes_again_leaves_nothing(store: Store) -> None:
+    requested, kept = LockRow("lock", ("@cart@1",)), LockRow("kept", ("@cart@2",))
+    change = begun(
+        inbox_add=(event_row(1),), locks_set=(requested, kept), children_add=(ChildRow(7, "old"),)
+    )
+    store.commit([change])
+    state = change.instance
+    assert state is not None
+
+    steps = (
+        Transition(
+            progress=PROGRESS,
+            inbox_add=(event_row(2), event_row(3)),
+            inbox_remove=(1,),
+            locks_set=(replace(requested, is_granted=True), replace(kept, is_granted=True)),
+            children_remove=(7,),
+            tasks_add=(TaskRow(4, 1, "run-1", "greet", None, b""),),
+        ),
+        Transition(
+            progress=PROGRESS,
+            inbox_remove=(2,),
+            locks_remove=("lock",),
+            children_add=(ChildRow(7, "new"),),
+            tasks_remove=(4,),
+        ),
+    )
+    for step in steps:
+        state.absorb(step)
+    store.commit([Change(KEY, state, steps)])
+
+    stored = store.load(KEY)
+    assert parts(stored) == parts(state)
+    assert stored is not None
+    assert [row.number for row in stored.inbox] == [3]
+    assert stored.locks == {"kept": replace(kept, is_granted=True)}
+    assert stored.children == {7: ChildRow(7, "new")}
+    assert stored.tasks == {}
+
+
 def test_a_turn_and_what_is_told_to_others_is_stored_as_it_is(store: Store) -> None:
     hub = EngineDriver(store)
     hub.start()

@@ -14,6 +14,7 @@ from .commit.committer import Submission
 from .commit.group_commit import GroupCommit
 from .commit.notifications import Kind
 from .errors import ShuttingDownError
+from .store import StoreError
 from .work import completion_tokens
 from .work.completions import Completions
 from .work.dispatcher import Dispatcher
@@ -104,11 +105,14 @@ class Host:
         self, hub: str, instance_id: str, is_reached: Callable[[Instance], bool]
     ) -> Instance | None:
         """Wait until `is_reached` is true of the instance; None as soon as there is none."""
-        while True:
+
+        def is_over() -> bool:
             instance = self._committer.instance(hub, instance_id)
-            if instance is None or is_reached(instance):
-                return instance
-            await self._waiters.wait_changed(hub, instance_id)
+            return instance is None or is_reached(instance)
+
+        while not is_over():
+            await self._waiters.wait_changed(hub, instance_id, is_over)
+        return self._committer.instance(hub, instance_id)
 
     def trim(self, most_bytes: int) -> bool:
         """Free at most this much unused space of the store; returns whether there is more."""
@@ -147,42 +151,52 @@ class Host:
 
     def next_due(self) -> datetime | None:
         """When something happens by the passing of time alone; None for never."""
-        due = (self._committer.next_due(self.clock.now()), self.dispatcher.next_due())
+        due = (self.reader.next_due(self.clock.now()), self.dispatcher.next_due())
         return min((each for each in due if each is not None), default=None)
+
+
+def _always() -> bool:
+    return True
 
 
 class ChangeWaiters:
     """Callers that wait for an instance to change.
 
-    Each costs one future. The commit that changes its instance wakes it; it looks at the
-    state again, and waits again or returns.
+    Each costs one future. A commit that changes its instance wakes it, if what it waits for is
+    the case then.
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[tuple[str, str], set[asyncio.Future[None]]] = {}
+        self._waiting: dict[tuple[str, str], dict[asyncio.Future[None], Callable[[], bool]]] = {}
         self._is_closed = False
 
     def __len__(self) -> int:
         """How many instances callers wait for."""
         return len(self._waiting)
 
-    async def wait_changed(self, hub: str, instance_id: str) -> None:
-        """Return after the next commit that changes the instance."""
+    async def wait_changed(
+        self, hub: str, instance_id: str, is_over: Callable[[], bool] = _always
+    ) -> None:
+        """Return after the next commit that changes the instance, and after which `is_over`."""
         if self._is_closed:
             raise ShuttingDownError
         future = asyncio.get_running_loop().create_future()
-        futures = self._waiting.setdefault((hub, instance_id), set())
-        futures.add(future)
+        waiting = self._waiting.setdefault((hub, instance_id), {})
+        waiting[future] = is_over
         try:
             await future
         finally:
-            futures.discard(future)
-            if not futures and self._waiting.get((hub, instance_id)) is futures:
+            waiting.pop(future, None)
+            if not waiting and self._waiting.get((hub, instance_id)) is waiting:
                 del self._waiting[hub, instance_id]
 
     def wake(self, hub: str, instance_id: str) -> None:
-        for future in self._waiting.pop((hub, instance_id), ()):
-            if not future.done():
+        """Take note that a commit has changed the instance."""
+        waiting = self._waiting.get((hub, instance_id))
+        if waiting is None:
+            return
+        for future, is_over in waiting.items():
+            if not future.done() and _is_true(is_over):
                 future.set_result(None)
 
     def wake_all(self, hub: str) -> None:
@@ -192,7 +206,15 @@ class ChangeWaiters:
     def close(self) -> None:
         """End all waits with ShuttingDownError, also those that begin later."""
         self._is_closed = True
-        for futures in self._waiting.values():
-            for future in futures:
+        for waiting in self._waiting.values():
+            for future in waiting:
                 if not future.done():
                     future.set_exception(ShuttingDownError())
+
+
+def _is_true(is_over: Callable[[], bool]) -> bool:
+    try:
+        return is_over()
+    except StoreError:
+        # The caller will find out what cannot be read.
+        return True

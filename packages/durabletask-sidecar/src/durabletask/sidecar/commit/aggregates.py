@@ -27,7 +27,7 @@ from durabletask.sidecar.store import Change, EntityChange, Key
 from . import notifications
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from durabletask.sidecar.engine.commands import Command
@@ -61,10 +61,12 @@ class Aggregate(ABC, Generic[S, T]):
         self._cache = cache
         self._now = now
         self._new_id = new_id
-        self._asked: dict[Key, None] = {}
+        self._asked: dict[Key, Any] = {}
         self._transitions: dict[Key, list[T]] = {}
         self._gone: set[Key] = set()
         self._aside: dict[Key, S] = {}
+        self._new: set[Key] = set()
+        """Those that are not stored yet."""
 
     def find(self, key: Key) -> S | None:
         """The state; the caller only reads it."""
@@ -73,7 +75,7 @@ class Aggregate(ABC, Generic[S, T]):
     def enforce_limits(self, key: Key, command: Command, limits: Limits) -> Command | Refusal:
         """The command from outside as it is to be carried out, or why it is not."""
         self._asked[key] = None
-        target: Any = self.find(key)
+        target: Any = self.find(key) if command_limits.is_limited_by_queue(command) else None
         return command_limits.enforce(target, key.instance_id, command, limits)
 
     def apply(self, key: Key, command: Any) -> T:
@@ -82,7 +84,12 @@ class Aggregate(ABC, Generic[S, T]):
         transition = self._decide(state, key, command)
         if transition.changes:
             # Before anything is changed, so that a failure finds what there is to discard.
-            self._transitions.setdefault(key, []).append(transition)
+            transitions = self._transitions.get(key)
+            if transitions is None:
+                transitions = self._transitions[key] = []
+                if state is None:
+                    self._new.add(key)
+            transitions.append(transition)
             self._absorb(key, state, transition)
         return transition
 
@@ -111,15 +118,21 @@ class Aggregate(ABC, Generic[S, T]):
         """Take note that the changes are not stored."""
         self._cache.discard(self._transitions)
 
-    def ready(self) -> Iterator[Work]:
-        """The work items that wait for a worker after the commit."""
+    def ready(self) -> tuple[list[Work], datetime | None]:
+        """The work items that wait for a worker after the commit, and when the next one will."""
+        found: list[Work] = []
+        later: datetime | None = None
         # After a refused completion the instance may still have something to do.
-        for key in {**self._asked, **dict.fromkeys(self._transitions)}:
+        for key in self._asked | self._transitions:
             state = self._cache.peek(key)
-            if state is not None:
-                due_at = state.due_at()
-                if due_at is not None and due_at <= self._now:
-                    yield self._work(key, state)
+            due_at = None if state is None else state.due_at()
+            if state is None or due_at is None:
+                continue
+            if due_at <= self._now:
+                found.append(self._work(key, state))
+            elif later is None or due_at < later:
+                later = due_at
+        return found, later
 
     def _absorb(self, key: Key, state: S | None, transition: T) -> S | None:
         if transition.removes:
@@ -172,12 +185,15 @@ class LiveCounts:
 
     def note(self, hub: str, before: Instance | None, transition: Transition) -> None:
         """Count what the commit in progress does to an instance."""
+        if transition.progress is None and not transition.removes:
+            return
         was_live = is_live = before is not None and before.is_live
         if transition.removes:
             is_live = False
         elif transition.progress is not None:
             is_live = not transition.progress.is_terminal
-        self._added[hub] += is_live - was_live
+        if is_live != was_live:
+            self._added[hub] += is_live - was_live
 
     def commit(self) -> None:
         """Keep what was counted since the last commit."""
@@ -214,7 +230,7 @@ class Orchestrations(Aggregate[Instance, Transition]):
         self._limits = limits
         self._reader = reader
         # Of the instances that this commit changes; the store has the children of others.
-        self._parents: dict[Key, Key | None] = {}
+        self._parents: dict[Key, Key] = {}
         self._children: dict[Key, dict[Key, None]] = {}
         self.withdrawn: list[tuple[str, str, str]] = []
         """Hub, instance id and task key of activities that are not outstanding any more."""
@@ -223,7 +239,7 @@ class Orchestrations(Aggregate[Instance, Transition]):
         """The children in the store, and as this commit has changed them."""
         find = self._reader.live_children if live_only else self._reader.children
         stored = (Key(parent.hub, child) for child in find(parent))
-        found = [child for child in stored if child not in self._parents]
+        found = [child for child in stored if child not in self._transitions]
         changed = self._children.get(parent, {})
         return [*found, *(key for key in changed if not live_only or self._is_live(key))]
 
@@ -254,16 +270,17 @@ class Orchestrations(Aggregate[Instance, Transition]):
                 self.withdrawn.append((*key, row.key))
         state = super()._absorb(key, state, transition)
         link = None if state is None else state.origin.parent
-        self._link(key, None if link is None else Key(key.hub, link.instance_id))
+        if link is not None or key in self._parents:
+            self._link(key, None if link is None else Key(key.hub, link.instance_id))
         return state
 
     def _link(self, key: Key, parent: Key | None) -> None:
         """List the instance among the children of its parent, and of nobody else."""
-        old = self._parents.get(key)
+        old = self._parents.pop(key, None)
         if old is not None:
             self._children[old].pop(key, None)
-        self._parents[key] = parent
         if parent is not None:
+            self._parents[key] = parent
             self._children.setdefault(parent, {})[key] = None
 
     def _is_live(self, key: Key) -> bool:
@@ -280,7 +297,7 @@ class Orchestrations(Aggregate[Instance, Transition]):
     def _change(
         self, key: Key, state: Instance | None, transitions: tuple[Transition, ...]
     ) -> Change:
-        return Change(key, state, transitions)
+        return Change(key, state, transitions, key in self._new)
 
     def _work(self, key: Key, state: Instance) -> Work:
         return notifications.turn(key, state.origin.name, state.origin.version)

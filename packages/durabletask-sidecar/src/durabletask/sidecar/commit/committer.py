@@ -57,13 +57,13 @@ class CommitInProgress:
         replies: tuple[Reply, ...],
         changes: list[Change | EntityChange],
         transaction: Transaction | None,
-        evict: Callable[[], None],
+        note_stored: Callable[[Notifications], None],
     ) -> None:
         self._unit = unit
         self._replies = replies
         self._changes = changes
         self._transaction = transaction
-        self._evict = evict
+        self._note_stored = note_stored
 
     @property
     def must_be_flushed(self) -> bool:
@@ -81,7 +81,7 @@ class CommitInProgress:
             self._transaction.close()
         self._unit.keep()
         published = self._unit.notifications(self._changes)
-        self._evict()
+        self._note_stored(published)
         return Commit(self._replies, published)
 
     def roll_back(self) -> None:
@@ -103,6 +103,8 @@ class Committer:
         self._instances: StateCache[Instance] = StateCache(store.load, most_bytes)
         self._entities: StateCache[Entity] = StateCache(store.load_entity, most_bytes)
         self._published_until: datetime | None = None
+        self._next_due: datetime | None = None
+        self._is_next_due_known = False
 
     @property
     def reader(self) -> Reader:
@@ -111,13 +113,11 @@ class Committer:
 
     def instance(self, hub: str, instance_id: str) -> Instance | None:
         """The committed state; the caller only reads it."""
-        self._instances.evict()
-        return self._instances.get(Key(hub, instance_id))
+        return self._instances.read(Key(hub, instance_id))
 
     def entity(self, hub: str, entity_id: str) -> Entity | None:
         """The committed state; the caller only reads it."""
-        self._entities.evict()
-        return self._entities.get(Key(hub, entity_id))
+        return self._entities.read(Key(hub, entity_id))
 
     def live_count(self, hub: str) -> int:
         """How many orchestrations of the task hub have not ended."""
@@ -141,7 +141,7 @@ class Committer:
             raise
         unit.keep()
         published = unit.notifications(changes)
-        self._evict()
+        self._note_stored(published)
         return Commit(replies, published, self._store.flush_seconds if changes else None)
 
     def begin(
@@ -160,9 +160,10 @@ class Committer:
             unit.roll_back()
             raise
         unit.set_aside()
-        return CommitInProgress(unit, replies, changes, transaction, self._evict)
+        return CommitInProgress(unit, replies, changes, transaction, self._note_stored)
 
-    def _evict(self) -> None:
+    def _note_stored(self, published: Notifications) -> None:
+        self._note_due(published.next_due)
         self._instances.evict()
         self._entities.evict()
 
@@ -189,8 +190,19 @@ class Committer:
         return found
 
     def next_due(self, now: datetime) -> datetime | None:
-        """When an instance or entity becomes due next; None when none will."""
-        return self._store.next_due(now)
+        """When an instance or entity becomes due next, or an earlier time; None when none will.
+
+        The store is asked only when that time has come: commits keep it up to date.
+        """
+        known = self._next_due
+        if not self._is_next_due_known or (known is not None and known <= now):
+            self._next_due = self._store.next_due(now)
+            self._is_next_due_known = True
+        return self._next_due
+
+    def _note_due(self, due_at: datetime | None) -> None:
+        if due_at is not None and (self._next_due is None or due_at < self._next_due):
+            self._next_due = due_at
 
     def trim(self, most_bytes: int) -> bool:
         """Return up to this much unused space of the store; whether there is more."""

@@ -16,6 +16,7 @@ from durabletask.sidecar.store import Change
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from durabletask.sidecar.engine.state import ScheduledTask
     from durabletask.sidecar.store import Due, EntityChange, Key
@@ -87,6 +88,8 @@ class Notifications:
     ended: tuple[Key, ...] = ()
     withdrawn: tuple[tuple[str, str, str], ...] = ()
     """Hub, instance id and task key of activities that are not outstanding any more."""
+    next_due: datetime | None = None
+    """When the first of the changed orchestrations and entities becomes due that is not ready."""
 
     @property
     def ready(self) -> tuple[Work, ...]:
@@ -100,6 +103,7 @@ def of_changes(
     turns: tuple[Work, ...],
     batches: tuple[Work, ...],
     withdrawn: tuple[tuple[str, str, str], ...],
+    next_due: datetime | None,
 ) -> Notifications:
     """The notifications of a commit, given the turns and batches that are ready after it."""
     tasks: list[Work] = []
@@ -128,6 +132,7 @@ def of_changes(
         tuple(void_batches),
         tuple(ended),
         withdrawn,
+        next_due,
     )
 
 

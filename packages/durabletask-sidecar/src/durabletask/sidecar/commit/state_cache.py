@@ -52,6 +52,14 @@ class StateCache(Generic[S]):
             self.put(key, loaded)
         return loaded
 
+    def read(self, key: Key) -> S | None:
+        """The same, between commits: what is too much is dropped first if the store is read."""
+        held = self._states.get(key)
+        if held is not None:
+            return held
+        self.evict()
+        return self.get(key)
+
     def peek(self, key: Key) -> S | None:
         """The state, if it is held."""
         return self._states.peek(key)
@@ -73,7 +81,8 @@ class StateCache(Generic[S]):
     def measure(self, keys: Iterable[Key]) -> None:
         """Take note of how large these have become; they are in use again."""
         for key in keys:
-            self._ended.pop(key)
+            if self._ended:
+                self._ended.pop(key)
             state = self._states.peek(key)
             if state is not None:
                 self._states.put(key, state, state.size, evict=False)

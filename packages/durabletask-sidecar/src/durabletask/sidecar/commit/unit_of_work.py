@@ -98,11 +98,14 @@ class UnitOfWork:
 
     def notifications(self, changes: list[Change | EntityChange]) -> Notifications:
         """What to publish once these changes are stored."""
+        turns, next_turn = self._orchestrations.ready()
+        batches, next_batch = self._entities.ready()
         return notifications.of_changes(
             changes,
-            turns=tuple(self._orchestrations.ready()),
-            batches=tuple(self._entities.ready()),
+            turns=tuple(turns),
+            batches=tuple(batches),
             withdrawn=tuple(self._orchestrations.withdrawn),
+            next_due=min((due for due in (next_turn, next_batch) if due is not None), default=None),
         )
 
     def _of(self, command: Command) -> Aggregate[Any, Any]:

@@ -28,12 +28,20 @@ if TYPE_CHECKING:
 def enforce(
     target: Instance | Entity | None, target_id: str, command: Command, limits: Limits
 ) -> Command | Refusal:
-    """The command as it is to be carried out, or why it is refused."""
+    """The command as it is to be carried out, or why it is refused.
+
+    `target` is looked at only for a command that `is_limited_by_queue`.
+    """
     limit_response = _RESPONSES.get(type(command))
     if limit_response is not None:
         limited: Command = limit_response(command, limits)
         return limited
     return _refusal(target, target_id, command, limits) or command
+
+
+def is_limited_by_queue(command: Command) -> bool:
+    """Whether the command is limited by what waits for its target."""
+    return type(command) in _QUEUEING
 
 
 def _refusal(
