@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as that would triple the time to make one. None is changed once it is made.
+@dataclass(slots=True)
 class Call:
     """A call to make; `timeout` is as for `Transport.unary`.
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import inspect
 import uuid
+from functools import partial
+from itertools import count
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -136,23 +138,26 @@ class _Batch:
         self.state = request.entity_state or None
         self.actions: list[messages.OperationAction] = []
         self._instance_id = request.instance_id
+        self._entity_id: EntityInstanceId | None = None
         self._registry = registry
         self._converter = settings.data_converter
         self._token = completion_token
 
     def run(self, operation: messages.OperationRequest, started: datetime) -> str | None:
         """Perform the operation and keep its effects; changes nothing if it raises."""
-        entity_id = EntityInstanceId.parse(self._instance_id)
+        if self._entity_id is None:
+            self._entity_id = EntityInstanceId.parse(self._instance_id)
+        entity_id = self._entity_id
         entity = self._registry.entity(entity_id.entity)
         state = EntityState(self.state, self._converter)
-        ids = self._new_ids(operation, started)
+        numbers = count(len(self.actions))
         context = EntityContext(
             self._instance_id,
             operation.operation,
             state,
             entity_id,
             self._converter,
-            new_instance_id=lambda: next(ids),
+            new_instance_id=partial(self._new_id, operation, started, numbers),
         )
         result = _perform(entity, context, operation.input, self._converter)
         output = serialized(result, self._converter)
@@ -160,13 +165,12 @@ class _Batch:
         self.state = state.text
         return output
 
-    def _new_ids(self, operation: messages.OperationRequest, started: datetime) -> Iterator[str]:
-        """Unique ids: no other batch has this token, and no two actions have the same number."""
+    def _new_id(
+        self, operation: messages.OperationRequest, started: datetime, numbers: Iterator[int]
+    ) -> str:
+        """A unique id: no other batch has this token, and no two actions have the same number."""
         seed = f"{self._instance_id}_{self._token}_{operation.request_id}_{started.isoformat()}"
-        number = len(self.actions)
-        while True:
-            yield uuid.uuid5(_NAMESPACE, f"{seed}_{number}").hex
-            number += 1
+        return uuid.uuid5(_NAMESPACE, f"{seed}_{next(numbers)}").hex
 
 
 def _action(asked: EntityRequest) -> messages.OperationAction:

@@ -30,7 +30,9 @@ MAX_DEPTH = 100
 """How deeply messages may be nested: protobuf's own limit, against malicious input."""
 
 _NO_BYTES = ((0, 0),)
-_UNREADABLE = (IndexError, DecodeError, UnicodeDecodeError)
+UNREADABLE = (IndexError, DecodeError, UnicodeDecodeError)
+"""What reading malformed bytes raises, until `decode_error` makes it a DecodeError."""
+
 _functions: dict[Dialect, Functions] = {}
 
 
@@ -58,8 +60,8 @@ def decode_spans(
         for start, stop in spans or _NO_BYTES:
             fill(message, raw, start, stop, MAX_DEPTH, fresh)
             fresh = False
-    except _UNREADABLE as error:
-        raise _decode_error(message_class, error) from error
+    except UNREADABLE as error:
+        raise decode_error(message_class, error) from error
     return message
 
 
@@ -77,8 +79,8 @@ def decode_each(
             message = object.__new__(message_class)
             fill(message, raw, start, stop, MAX_DEPTH)
             read.append(message)
-    except _UNREADABLE as error:
-        raise _decode_error(message_class, error) from error
+    except UNREADABLE as error:
+        raise decode_error(message_class, error) from error
     return read
 
 
@@ -101,7 +103,8 @@ def _fill(message_class: type[Any], dialect: Dialect) -> Callable[..., None]:
     return functions.fills.get(message_class) or functions.compile_fill(message_class)
 
 
-def _decode_error(message_class: type[Any], cause: Exception) -> DecodeError:
+def decode_error(message_class: type[Any], cause: Exception) -> DecodeError:
+    """The error that says of which message the bytes were unreadable."""
     reason = TRUNCATED if isinstance(cause, IndexError) else cause
     return DecodeError(f"not a {message_class.__name__}: {reason}")
 

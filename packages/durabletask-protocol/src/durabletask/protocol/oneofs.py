@@ -1,7 +1,8 @@
 """Find which member of a message's oneof is set.
 
 A decoded message holds only what was on the wire, so the member is found among the few entries
-of its instance dict; testing every member in turn would cost more than decoding.
+of its instance dict; testing every member in turn would cost more than decoding. Fields come in
+the order of their numbers, and the members of a oneof are mostly the last of them.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ def which(message: betterproto2.Message) -> str:
     members = _members.get(type(message))
     if members is None:
         members = members_of(type(message))
-    for name, value in vars(message).items():
-        if value is not None and name in members:
+    fields = vars(message)
+    for name in reversed(fields):
+        if name in members and fields[name] is not None:
             return name
     return ""
 

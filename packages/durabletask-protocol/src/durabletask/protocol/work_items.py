@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from durabletask.protocol import codec, json_values, messages, wire
 from durabletask.protocol.dialects import NATIVE
@@ -89,6 +89,16 @@ class EventSpans:
         return codec.decode_each(messages.HistoryEvent, self.raw, spans, dialect)
 
 
+class Outline(NamedTuple):
+    """The fields of a work item itself, without those of its request; `""` if one is missing."""
+
+    kind: str
+    """The member of `WorkItem.request` that is set, by name."""
+    request: Sequence[Span]
+    """Where its fields are; it may come in pieces, which are read as one."""
+    completion_token: str
+
+
 @dataclass(slots=True)
 class Peek:
     """The fields of a work item that are read before decoding; `""` for those that are missing."""
@@ -110,22 +120,20 @@ class Peek:
     only events that it has not been sent before."""
 
 
-def kind(raw: bytes) -> str:
-    """The member of `WorkItem.request` that is set; "" if there is none, or on malformed bytes."""
+def outline(raw: bytes) -> Outline:
+    """Read what is needed to route an encoded work item, or raise DecodeError."""
     try:
-        return _outline(raw)[0]
-    except (IndexError, wire.DecodeError, UnicodeDecodeError):
-        return ""
+        return _outline(raw)
+    except codec.UNREADABLE as error:
+        raise codec.decode_error(messages.WorkItem, error) from error
 
 
-def peek(raw: bytes, dialect: Dialect = NATIVE) -> Peek:
-    """Read the outline of an encoded work item, or raise DecodeError."""
+def peek(raw: bytes, dialect: Dialect = NATIVE, outline: Outline | None = None) -> Peek:
+    """Read the head of an encoded work item, whose outline may be known, or raise DecodeError."""
     try:
-        return _peek(raw, dialect)
-    except IndexError as error:
-        raise wire.DecodeError(f"not a WorkItem: {wire.TRUNCATED}") from error
-    except (wire.DecodeError, UnicodeDecodeError) as error:
-        raise wire.DecodeError(f"not a WorkItem: {error}") from error
+        return _peek(raw, dialect, outline or _outline(raw))
+    except codec.UNREADABLE as error:
+        raise codec.decode_error(messages.WorkItem, error) from error
 
 
 def decode_request(
@@ -135,11 +143,11 @@ def decode_request(
     return codec.decode_spans(message_class, raw, request, dialect)
 
 
-def _peek(raw: bytes, dialect: Dialect) -> Peek:
-    kind, request, token = _outline(raw)
+def _peek(raw: bytes, dialect: Dialect, outline: Outline) -> Peek:
+    kind, request, token = outline
     fields = _contents(raw, request)
     if kind == ORCHESTRATOR_REQUEST:
-        return _peek_turn(raw, dialect, request, token, fields)
+        return _peek_turn(raw, dialect, outline, fields)
     owner = fields
     # An activity's request names its orchestration in a nested message, whose first fields are
     # those of an orchestrator's request.
@@ -159,18 +167,12 @@ def _peek(raw: bytes, dialect: Dialect) -> Peek:
 
 
 def _peek_turn(
-    raw: bytes,
-    dialect: Dialect,
-    request: Sequence[Span],
-    token: str,
-    fields: Mapping[int, Sequence[Span]],
+    raw: bytes, dialect: Dialect, outline: Outline, fields: Mapping[int, Sequence[Span]]
 ) -> Peek:
     kept = _kept(raw, fields, dialect)
     has_past = kept or _PAST_EVENTS in fields
     return Peek(
-        ORCHESTRATOR_REQUEST,
-        request,
-        token,
+        *outline,
         _text(raw, fields.get(_INSTANCE_ID, _NO_SPANS)),
         _wrapped_text(raw, fields.get(_EXECUTION_ID, _NO_SPANS)),
         EventSpans(raw, fields.get(_PAST_EVENTS, _NO_SPANS)),
@@ -180,22 +182,19 @@ def _peek_turn(
     )
 
 
-def _outline(raw: bytes) -> tuple[str, list[Span], str]:
-    """The kind of the work item, the spans of its request, and the completion token.
-
-    A request may come in pieces, which are read as one; of two kinds the last one counts.
-    """
+def _outline(raw: bytes) -> Outline:
     kind = token = ""
     request: list[Span] = []
     for tag, start, stop in _fields(raw, 0, len(raw)):
         if tag == _COMPLETION_TOKEN:
             token = raw[start:stop].decode()
         elif (member := _KINDS.get(tag)) is not None:
+            # Of two kinds the last one counts.
             if member != kind:
                 kind = member
                 request.clear()
             request.append((start, stop))
-    return kind, request, token
+    return Outline(kind, request, token)
 
 
 def _contents(raw: bytes, spans: Iterable[Span]) -> dict[int, list[Span]]:

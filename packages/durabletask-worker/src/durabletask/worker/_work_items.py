@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from durabletask.core.settings import Settings
     from durabletask.protocol.dialects import Dialect
     from durabletask.protocol.methods import Method
-    from durabletask.protocol.work_items import Peek
+    from durabletask.protocol.work_items import Outline, Peek
     from durabletask.transport.engine_detection import Engine
 
     from ._options import Logger
@@ -110,14 +110,16 @@ class WorkItem:
 
 
 class EncodedWorkItem(NamedTuple):
-    """One message of the work item stream, unread, and the engine that sent it."""
+    """One message of the work item stream, and the engine that sent it; at most its outline is read."""
 
     raw: bytes
     engine: ConnectedEngine
+    outline: Outline | None = None
 
     def read(self) -> WorkItem:
-        """Read its outline, or raise DecodeError."""
-        return WorkItem(self.raw, work_items.peek(self.raw, self.engine.dialect), self.engine)
+        """Read its head, or raise DecodeError."""
+        peek = work_items.peek(self.raw, self.engine.dialect, self.outline)
+        return WorkItem(self.raw, peek, self.engine)
 
 
 # Not frozen, for the same reason as `WorkItem`.
@@ -159,9 +161,13 @@ class WorkItemRouter:
         batches: dict[str, list[EncodedWorkItem]] = {}
         others: list[bytes] = []
         for raw in messages:
-            kind = work_items.kind(raw)
-            if kind in self._queues:
-                batches.setdefault(kind, []).append(EncodedWorkItem(raw, engine))
+            try:
+                outline = work_items.outline(raw)
+            except codec.DecodeError:
+                others.append(raw)
+                continue
+            if (kind := outline.kind) in self._queues:
+                batches.setdefault(kind, []).append(EncodedWorkItem(raw, engine, outline))
             elif kind != "health_ping":
                 others.append(raw)
         for kind, batch in batches.items():
