@@ -23,6 +23,7 @@ For the sidecar:
     dapr             the same in Dapr's dialect
     contract         an engine under test, seen only through the protocol
     batch_channel    a batch stream behind a channel
+    flushes          commits that wait for the disk where a test wants it
     command          the command `durabletask-sidecar` as a process
     security         authorities, certificates and token files
 """
