@@ -54,7 +54,9 @@ class ThreadPool(Generic[Job]):
         self._lock = threading.Lock()
         self._jobs: deque[Job] = deque()
         self._threads: list[threading.Thread] = []
-        self._idle = 0
+        # What each idle thread waits to acquire. The last to come is woken first: what it
+        # needs is most likely still in the caches.
+        self._idle: list[threading.Lock] = []
         # Of the others: woken and not there yet; found to be stuck, and not back since.
         self._coming = 0
         self._stuck = 0
@@ -62,7 +64,6 @@ class ThreadPool(Generic[Job]):
         self._begun = 0
         self._is_watched = False
         self._is_closed = False
-        self._wake_ups: SimpleQueue[bool] = SimpleQueue()
 
     def submit(self, jobs: Iterable[Job]) -> None:
         """Have the jobs done; RuntimeError if there is no thread and none can be started."""
@@ -91,24 +92,21 @@ class ThreadPool(Generic[Job]):
         """End the threads when no job is left to begin, without waiting for them."""
         with self._lock:
             self._is_closed = True
-            for _ in range(self._idle):
-                self._wake_ups.put(False)
-            self._idle = 0
+            self._wake(len(self._idle))
 
     def _busy(self) -> int:
-        return len(self._threads) - self._idle
+        return len(self._threads) - len(self._idle)
 
     def _wake(self, count: int) -> None:
         for _ in range(count):
             if self._idle:
-                self._idle -= 1
+                self._idle.pop().release()
             elif not self._start_thread():
                 return
             self._coming += 1
-            self._wake_ups.put(True)
 
     def _start_thread(self) -> bool:
-        """Start a thread that waits to be woken, if one more is allowed."""
+        """Start a thread, if one more is allowed."""
         if len(self._threads) == self._count:
             return False
         thread = threading.Thread(
@@ -129,7 +127,9 @@ class ThreadPool(Generic[Job]):
         return True
 
     def _run(self) -> None:
-        while self._wake_ups.get():
+        wake_up = threading.Lock()
+        wake_up.acquire()
+        while True:
             with self._lock:
                 self._coming -= 1
                 stalls = self._stalls
@@ -141,11 +141,14 @@ class ThreadPool(Generic[Job]):
                     if not self._jobs:
                         if self._is_closed:
                             return
-                        self._idle += 1
+                        self._idle.append(wake_up)
                         break
                     job = self._jobs.popleft()
                     self._begun += 1
                 self._perform(job)
+                # An idle thread must not keep a large payload.
+                del job
+            wake_up.acquire()
 
     def _be_watched(self, watch: Watch) -> None:
         # Where all threads are at work already, nothing can be done for what waits.
