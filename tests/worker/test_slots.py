@@ -14,7 +14,7 @@ import pytest
 from durabletask.protocol import methods
 from durabletask.worker._slots import Slots
 from durabletask.worker._work_items import Completion, EncodedWorkItem, WorkItem
-from tests.builders.worker import activity_item, connected_engine, settle, work_item_from
+from tests.builders.worker import activity_item, connected_engine, settle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -75,13 +75,8 @@ class ScriptedHandler:
         )
 
 
-def item(token: object) -> WorkItem:
-    raw = activity_item("greet", token=str(token))
-    return work_item_from(raw)
-
-
-def encoded(token: str) -> EncodedWorkItem:
-    return EncodedWorkItem(activity_item("greet", token=token), connected_engine())
+def item(token: object) -> EncodedWorkItem:
+    return EncodedWorkItem(activity_item("greet", token=str(token)), connected_engine())
 
 
 class SlotsHarness:
@@ -114,6 +109,10 @@ class SlotsHarness:
         await self.may_deliver.wait()
         self.completions.append((answer.method.name, answer.request))
 
+    async def put(self, *tokens: object) -> None:
+        for token in tokens:
+            await self.slots.put(item(token))
+
     async def idle(self) -> None:
         await asyncio.wait_for(self.slots.wait_idle(), 10)
 
@@ -139,7 +138,7 @@ async def test_items_are_done_where_they_belong(harness: SlotsHarness) -> None:
 
     harness.handler.on_loop, harness.handler.on_thread = on_loop, on_thread
 
-    await harness.slots.put([item("async"), item("sync")])
+    await harness.put("async", "sync")
     await harness.idle()
 
     assert sorted(harness.completions) == [
@@ -158,7 +157,7 @@ async def test_no_more_items_are_begun_than_there_are_slots(harness: SlotsHarnes
     may_end = asyncio.Event()
     harness.handler.on_loop = lambda _token: may_end.wait()  # type: ignore[assignment,return-value]
 
-    await harness.slots.put([item(f"a{n}") for n in range(4)])
+    await harness.put(*(f"a{n}" for n in range(4)))
     await settle()
     assert harness.handler.prepared == ["a0", "a1"]
 
@@ -170,9 +169,9 @@ async def test_no_more_items_are_begun_than_there_are_slots(harness: SlotsHarnes
 async def test_a_full_queue_makes_the_reader_wait(harness: SlotsHarness) -> None:
     may_end = asyncio.Event()
     harness.handler.on_loop = lambda _token: may_end.wait()  # type: ignore[assignment,return-value]
-    await harness.slots.put([item(f"a{n}") for n in range(4)])
+    await harness.put(*(f"a{n}" for n in range(4)))
 
-    one_more = asyncio.create_task(harness.slots.put([item("a4")]))
+    one_more = asyncio.create_task(harness.put("a4"))
     await settle()
     assert not one_more.done()
 
@@ -187,7 +186,7 @@ async def test_a_slot_is_free_when_its_completion_is_delivered_and_not_before(
 ) -> None:
     harness.may_deliver.clear()
 
-    await harness.slots.put([item(n) for n in range(4)])
+    await harness.put(*range(4))
     for _ in range(2):
         await asyncio.wait_for(harness.deliveries.acquire(), 10)
     await settle()
@@ -208,7 +207,7 @@ async def test_after_an_error_of_a_handler_only_its_item_is_handed_back(
 
     harness.handler.on_thread = fail_first
 
-    await harness.slots.put([item(n) for n in range(3)])
+    await harness.put(*range(3))
     await harness.idle()
 
     assert sorted(harness.completions) == [
@@ -217,6 +216,45 @@ async def test_after_an_error_of_a_handler_only_its_item_is_handed_back(
         ("CompleteActivityTask", "2"),
     ]
     assert "Instance 'one'" in caplog.text
+
+
+class BrokenHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        raise OSError("the disk is full")
+
+
+@pytest.mark.parametrize("token", ["bad", "a bad one"], ids=["on a thread", "in the loop"])
+async def test_a_log_handler_that_raises_costs_neither_slot_nor_thread(
+    harness: SlotsHarness, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("test"), "handlers", [BrokenHandler()])
+
+    async def fail(_token: str) -> None:
+        raise ValueError("broken")
+
+    def fail_on_thread(token: str) -> None:
+        if token == "bad":
+            raise ValueError("broken")
+
+    harness.handler.on_loop, harness.handler.on_thread = fail, fail_on_thread
+
+    await harness.put(*[token] * 5, "good")
+    await harness.idle()
+
+    handed_back = ("AbandonTaskActivityWorkItem", token)
+    assert sorted(harness.completions) == [handed_back] * 5 + [("CompleteActivityTask", "good")]
+
+
+async def test_items_that_cannot_be_read_are_dropped_however_many_they_are() -> None:
+    harness = SlotsHarness(limit=1000, threads=1)
+    unreadable = EncodedWorkItem(b"\xff", connected_engine())
+
+    harness.slots.take([unreadable] * 3000)
+    await harness.put("good")
+    await harness.idle()
+
+    assert harness.completions == [("CompleteActivityTask", "good")]
+    harness.slots.close()
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -228,7 +266,7 @@ async def test_after_an_error_in_the_loop_only_its_item_is_handed_back(
 
     harness.handler.on_loop = fail
 
-    await harness.slots.put([item("a"), item("c")])
+    await harness.put("a", "c")
     await harness.idle()
 
     assert sorted(harness.completions) == [
@@ -243,7 +281,7 @@ async def test_an_item_that_cannot_be_prepared_is_handed_back(
 ) -> None:
     harness.handler.unreadable["0"] = error
 
-    await harness.slots.put([item("0"), item("1")])
+    await harness.put("0", "1")
     await harness.idle()
 
     assert sorted(harness.completions) == [
@@ -289,7 +327,7 @@ async def test_work_that_cancels_itself_is_completed_and_frees_its_slot(
 ) -> None:
     harness.handler.on_loop = cancel_itself
 
-    await harness.slots.put([item(f"a{n}") for n in range(4)])
+    await harness.put(*(f"a{n}" for n in range(4)))
     await harness.idle()
 
     assert sorted(harness.completions) == [(answered, f"a{n}") for n in range(4)]
@@ -306,7 +344,7 @@ async def test_the_task_that_delivers_is_not_the_one_user_code_cancelled() -> No
     harness = Counting()
     harness.handler.on_loop = endure
 
-    await harness.slots.put([item("a")])
+    await harness.put("a")
     await harness.idle()
 
     assert counts == [0]
@@ -326,12 +364,30 @@ async def test_a_coroutine_that_a_thread_returns_is_awaited_in_the_loop(
 
     harness.handler.on_loop, harness.handler.on_thread = on_loop, on_thread
 
-    await harness.slots.put([item("b")])
+    await harness.put("b")
     await harness.idle()
 
     assert harness.completions == [("CompleteActivityTask", "b")]
     assert harness.slots.owns(where[0])
     assert where[1] is threading.current_thread()
+
+
+async def test_what_is_taken_in_the_loop_needs_no_thread_to_be_awaited(
+    harness: SlotsHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    harness.handler.on_loop = lambda _token: asyncio.sleep(0)
+
+    harness.slots.take([item("a1"), item("a2")])
+    await harness.idle()
+
+    assert sorted(harness.completions) == [
+        ("CompleteActivityTask", "a1"),
+        ("CompleteActivityTask", "a2"),
+    ]
 
 
 async def test_all_work_sees_the_context_variables_of_the_program_that_made_the_slots() -> None:
@@ -349,7 +405,7 @@ async def test_all_work_sees_the_context_variables_of_the_program_that_made_the_
     harness.handler.on_loop, harness.handler.on_thread = on_loop, on_thread
     OWNER.set("somebody else")
 
-    await harness.slots.put([item("a"), item("b"), item("c")])
+    await harness.put("a", "b", "c")
     await harness.idle()
 
     assert seen == {
@@ -366,7 +422,7 @@ async def test_on_finished_is_called_when_the_completion_is_delivered(
     harness: SlotsHarness,
 ) -> None:
     harness.may_deliver.clear()
-    await harness.slots.put([item("c")])
+    await harness.put("c")
     await asyncio.wait_for(harness.deliveries.acquire(), 10)
     assert harness.handler.finished == []
 
@@ -385,11 +441,11 @@ async def test_what_has_not_begun_is_dropped_by_stop_admitting() -> None:
         may_end.wait(10)
 
     harness.handler.on_thread = hold
-    await harness.slots.put([item(n) for n in range(6)])
+    await harness.put(*range(6))
     await asyncio.to_thread(began.wait, 10)
 
     harness.slots.stop_admitting()
-    await harness.slots.put([item("late")])
+    await harness.put("late")
     may_end.set()
     await harness.idle()
 
@@ -402,7 +458,7 @@ async def test_a_reader_that_waits_for_room_is_released_by_stop_admitting(
 ) -> None:
     forever = asyncio.Event()
     harness.handler.on_loop = lambda _token: forever.wait()  # type: ignore[assignment,return-value]
-    putting = asyncio.create_task(harness.slots.put([item(f"a{n}") for n in range(9)]))
+    putting = asyncio.create_task(harness.put(*(f"a{n}" for n in range(9))))
     await settle()
 
     harness.slots.stop_admitting()
@@ -421,7 +477,7 @@ async def test_closing_cancels_what_is_awaited(harness: SlotsHarness) -> None:
             ended.append(token)
 
     harness.handler.on_loop = wait_for_ever
-    await harness.slots.put([item("a")])
+    await harness.put("a")
     await settle()
 
     harness.slots.close()
@@ -437,7 +493,7 @@ async def test_what_goes_on_in_spite_of_closing_is_not_completed(harness: SlotsH
             await asyncio.Event().wait()
 
     harness.handler.on_loop = cling
-    await harness.slots.put([item("a")])
+    await harness.put("a")
     await settle()
 
     harness.slots.close()
@@ -450,7 +506,7 @@ async def test_what_goes_on_in_spite_of_closing_is_not_completed(harness: SlotsH
 async def test_close_begins_no_item_that_waited() -> None:
     harness = SlotsHarness(limit=1)
     harness.may_deliver.clear()
-    await harness.slots.put([item("0"), item("1")])
+    await harness.put("0", "1")
     await asyncio.wait_for(harness.deliveries.acquire(), 10)
 
     harness.slots.close()
@@ -506,7 +562,7 @@ async def test_slots_are_exact_whatever_threads_take_finish_and_answer_at_once()
     def take(taker: int) -> None:
         start.wait(10)
         for batch in range(20):
-            slots.take([encoded(f"{taker}/{batch}/{n}") for n in range(10)])
+            slots.take([item(f"{taker}/{batch}/{n}") for n in range(10)])
 
     await asyncio.gather(*(asyncio.to_thread(take, taker) for taker in range(4)))
     await asyncio.wait_for(slots.wait_idle(), 20)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from durabletask.worker._work_items import EncodedWorkItem, WorkItem
+    from durabletask.worker._work_items import EncodedWorkItem
 
 
 class CollectingQueue:
@@ -28,8 +28,8 @@ class CollectingQueue:
         self.kinds: list[str] = []
         self.batches: list[list[bytes]] = []
 
-    async def put(self, items: Sequence[WorkItem], /) -> None:
-        self.kinds += [item.peek.kind for item in items]
+    async def put(self, item: EncodedWorkItem, /) -> None:
+        self.kinds.append(item.read().peek.kind)
 
     def take(self, items: Sequence[EncodedWorkItem], /) -> None:
         self.batches.append([item.raw for item in items])

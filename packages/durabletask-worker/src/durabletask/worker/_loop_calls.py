@@ -31,6 +31,10 @@ class LoopCalls:
         self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._is_due = False
 
+    def is_current_thread(self) -> bool:
+        """Whether the caller runs on the event loop's thread."""
+        return threading.get_ident() == self._thread
+
     def __call__(self, function: Callable[..., object], *args: Any) -> None:
         """Have it called soon, from any thread."""
         self._calls.append((function, args))
@@ -38,7 +42,7 @@ class LoopCalls:
             return
         self._is_due = True
         with contextlib.suppress(RuntimeError):
-            if threading.get_ident() == self._thread:
+            if self.is_current_thread():
                 self._loop.call_soon(self._make_calls, context=self._context)
             else:
                 self._loop.call_soon_threadsafe(self._make_calls, context=self._context)

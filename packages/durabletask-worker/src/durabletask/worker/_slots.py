@@ -1,9 +1,9 @@
 """Admit and run work items of one kind: at most a limit at work, and others waiting.
 
-A work item comes in one of two ways. Where the engine takes calls in batches, it is taken on a
-thread of the connection's and goes to a thread of `_thread_pool`, which also hands over its
-completion; the event loop sees only what has to be awaited. From any other engine it comes
-through the event loop, which prepares it and delivers its completion.
+A work item that is taken on a thread of the connection's goes to a thread of `_thread_pool`, and
+the event loop sees it only if it has to be awaited. One that is taken in the event loop is
+prepared there. Its completion is handed over by the thread that has it where the engine takes
+calls in batches, and else delivered in the event loop.
 
 A sidecar that respects the worker's limits never fills the queue. If one does not, the worker
 stops reading the stream until there is room, so that work waits where it is durable. A slot is
@@ -14,6 +14,7 @@ completions must not pile up either.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections import deque
@@ -111,7 +112,7 @@ class Slots(Generic[J]):
         self._context = contextvars.copy_context()
         # Guards these, which change together, on any thread.
         self._lock = threading.Lock()
-        self._waiting: deque[WorkItem | EncodedWorkItem] = deque()
+        self._waiting: deque[EncodedWorkItem] = deque()
         self._at_work = 0
         self._is_admitting = True
         # Set in the event loop after each change of them.
@@ -124,14 +125,13 @@ class Slots(Generic[J]):
         return self._threads.owns(thread)
 
     def take(self, items: Sequence[EncodedWorkItem]) -> None:
-        """Take the items at once, on any thread; user code runs on others."""
+        """Take the items at once, on any thread; user code does not run on it."""
         self._begin(self._admit(items))
 
-    async def put(self, items: Sequence[WorkItem]) -> None:
-        """Take the items in the event loop, waiting only while the queue is full."""
-        for item in items:
-            await self._wait_until(self._has_room)
-            self._begin(self._admit([item]))
+    async def put(self, item: EncodedWorkItem) -> None:
+        """Take the item in the event loop, waiting only while the queue is full."""
+        await self._wait_until(self._has_room)
+        self.take([item])
 
     def stop_admitting(self) -> None:
         """Drop what has not begun and what arrives later; the leases end with the stream."""
@@ -160,8 +160,8 @@ class Slots(Generic[J]):
     # What waits, and how many are at work.
 
     def _admit(
-        self, items: Sequence[WorkItem | EncodedWorkItem] = (), *, ended: int = 0
-    ) -> list[WorkItem | EncodedWorkItem]:
+        self, items: Sequence[EncodedWorkItem] = (), *, ended: int = 0
+    ) -> list[EncodedWorkItem]:
         """Add these items, take away those that ended; return the ones that may begin."""
         with self._lock:
             if self._is_admitting:
@@ -200,34 +200,39 @@ class Slots(Generic[J]):
 
     # From the beginning of the work to its completion.
 
-    def _begin(self, items: list[WorkItem | EncodedWorkItem]) -> None:
-        encoded = [each for each in items if isinstance(each, EncodedWorkItem)]
-        if encoded:
-            self._submit(encoded)
-        for item in items:
-            if not isinstance(item, EncodedWorkItem):
-                self._in_loop(self._begin_in_loop, item)
+    def _begin(self, items: list[EncodedWorkItem]) -> None:
+        if self._in_loop.is_current_thread():
+            jobs = (self._prepare(item) for item in items)
+            self._submit([job for job in jobs if job is not None])
+        else:
+            self._submit(items)
 
-    def _submit(self, items: list[EncodedWorkItem]) -> None:
-        try:
-            self._threads.submit(items)
-        # There is no thread, and none can be started.
-        except RuntimeError as error:
-            for item in items:
-                self._in_loop(self._hand_back, item, error)
-
-    def _begin_in_loop(self, item: WorkItem) -> None:
+    def _prepare(self, encoded: EncodedWorkItem) -> J | None:
+        """The job that needs a thread; what can be awaited is begun."""
+        if (item := self._read(encoded)) is None:
+            return None
         context = self._context.copy()
         try:
             job = context.run(self._handler.prepare, item)
             coroutine = context.run(self._handler.coroutine, job)
-            if coroutine is None:
-                self._threads.submit([job])
-            else:
-                self._await_soon(context, coroutine, item)
         # Whatever one work item raises, the others are still read.
         except BaseException as error:  # noqa: BLE001
             self._complete(self._abandoned(item, error))
+            return None
+        if coroutine is None:
+            return job
+        self._await_soon(context, coroutine, item)
+        return None
+
+    def _submit(self, work: Sequence[EncodedWorkItem | J]) -> None:
+        if not work:
+            return
+        try:
+            self._threads.submit(work)
+        # There is no thread, and none can be started.
+        except RuntimeError as error:
+            for each in work:
+                self._in_loop(self._hand_back, each, error)
 
     def _perform(self, work: EncodedWorkItem | J) -> None:
         if not isinstance(work, EncodedWorkItem):
@@ -263,12 +268,14 @@ class Slots(Generic[J]):
             return encoded.read()
         except codec.DecodeError as error:
             # It cannot be abandoned either: there is no completion token in it.
-            self._log.error("A work item could not be decoded and was ignored: %s", error)
-        self._release()
+            self._log_error("A work item could not be decoded and was ignored: %s", error)
+        # Not at once: among many of them one would begin the next, ever deeper.
+        self._in_loop(self._release)
         return None
 
-    def _hand_back(self, encoded: EncodedWorkItem, error: BaseException) -> None:
-        if (item := self._read(encoded)) is not None:
+    def _hand_back(self, work: EncodedWorkItem | J, error: BaseException) -> None:
+        item = self._read(work) if isinstance(work, EncodedWorkItem) else work.item
+        if item is not None:
             self._complete(self._abandoned(item, error))
 
     def _await_soon(
@@ -302,13 +309,18 @@ class Slots(Generic[J]):
         task.add_done_callback(self._tasks.discard)
 
     def _abandoned(self, item: WorkItem, error: BaseException) -> Completion:
-        self._log.error(
+        self._log_error(
             "Instance '%s': a work item could not be processed and is handed back",
             item.instance_id,
             exc_info=error,
             extra=item.log_fields,
         )
         return self._handler.abandon(item)
+
+    def _log_error(self, text: str, *args: object, **more: Any) -> None:
+        # A log handler that raises must cost neither the slot nor the thread.
+        with contextlib.suppress(Exception):
+            self._log.error(text, *args, **more)
 
     # From the completion to the end of its delivery.
 

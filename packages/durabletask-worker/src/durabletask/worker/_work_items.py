@@ -142,11 +142,11 @@ class Completion:
 class WorkItemQueue(Protocol):
     """Takes work items of one kind."""
 
-    async def put(self, items: Sequence[WorkItem], /) -> None:
-        """Take the items in the event loop, waiting while there are too many already."""
+    async def put(self, item: EncodedWorkItem, /) -> None:
+        """Take the item in the event loop, waiting while there are too many already."""
 
     def take(self, items: Sequence[EncodedWorkItem], /) -> None:
-        """Take the items at once, on any thread, without running user code on it."""
+        """Take the items at once, on any thread; user code does not run on it."""
 
 
 class WorkItemRouter:
@@ -176,22 +176,24 @@ class WorkItemRouter:
 
     async def route(self, raw: bytes, engine: ConnectedEngine) -> None:
         """Pass the work item on in the event loop, waiting while its queue is full."""
+        kind, encoded = work_items.kind(raw), EncodedWorkItem(raw, engine)
+        if (queue := self._queues.get(kind)) is not None:
+            await queue.put(encoded)
+        elif kind != "health_ping":
+            self._ignore(encoded)
+
+    def _ignore(self, encoded: EncodedWorkItem) -> None:
         try:
-            item = EncodedWorkItem(raw, engine).read()
+            item = encoded.read()
         except codec.DecodeError as error:
             # It cannot be abandoned either: there is no completion token in it.
             self._log.error("A work item could not be decoded and was ignored: %s", error)
             return
-        kind = item.peek.kind
-        if kind in {"health_ping", ""}:
-            return
-        if (queue := self._queues.get(kind)) is None:
+        if item.peek.kind:
             self._log.error(
                 "Instance '%s': a work item was ignored because this worker does not support "
                 "its kind, '%s'",
                 item.instance_id,
-                kind,
+                item.peek.kind,
                 extra=item.log_fields,
             )
-            return
-        await queue.put([item])
