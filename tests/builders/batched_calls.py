@@ -7,7 +7,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
-from tests.builders.worker import ScriptedSidecar
+from tests.builders.worker import ScriptedSidecar, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +27,13 @@ class ConnectionThread:
 
     def call(self, function: Callable[..., None], *args: Any) -> None:
         self._calls.put((function, args))
+
+    async def idle(self) -> None:
+        """Wait until everything has been called, and what that asked of the loop is done."""
+        called = threading.Event()
+        self.call(called.set)
+        await asyncio.to_thread(called.wait, 10)
+        await settle()
 
     def close(self) -> None:
         """End it once everything has been called."""

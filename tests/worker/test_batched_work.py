@@ -224,7 +224,7 @@ async def test_a_slot_is_free_when_the_completion_is_answered_and_not_before(
 
     stream.send(*(activity_item("note", instance=f"i{n}") for n in range(3)))
     await harness.completions(2)
-    await settle()
+    await harness.sidecar.connection.idle()
     assert sorted(begun) == ["i0", "i1"]
 
     harness.sidecar.let_go()
@@ -289,7 +289,7 @@ async def test_messages_that_are_not_work_are_ignored(
     stream.send(b"", b"\xff\xff\xff", health_ping(), activity_item("one"))
 
     await harness.completions(1)
-    await settle()
+    await harness.sidecar.connection.idle()
     assert [name for name, _ in harness.sidecar.calls] == ["Hello", "CompleteActivityTask"]
     (error,) = [each for each in caplog.records if each.levelno == logging.ERROR]
     assert "could not be decoded" in error.getMessage()
