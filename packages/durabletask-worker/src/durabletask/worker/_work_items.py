@@ -176,24 +176,22 @@ class WorkItemRouter:
 
     async def route(self, raw: bytes, engine: ConnectedEngine) -> None:
         """Pass the work item on in the event loop, waiting while its queue is full."""
-        kind, encoded = work_items.kind(raw), EncodedWorkItem(raw, engine)
-        if (queue := self._queues.get(kind)) is not None:
-            await queue.put(encoded)
-        elif kind != "health_ping":
-            self._ignore(encoded)
-
-    def _ignore(self, encoded: EncodedWorkItem) -> None:
         try:
-            item = encoded.read()
+            outline = work_items.outline(raw)
+            encoded = EncodedWorkItem(raw, engine, outline)
+            if (queue := self._queues.get(outline.kind)) is not None:
+                await queue.put(encoded)
+            elif outline.kind not in {"health_ping", ""}:
+                self._log_unknown(encoded.read())
         except codec.DecodeError as error:
             # It cannot be abandoned either: there is no completion token in it.
             self._log.error("A work item could not be decoded and was ignored: %s", error)
-            return
-        if item.peek.kind:
-            self._log.error(
-                "Instance '%s': a work item was ignored because this worker does not support "
-                "its kind, '%s'",
-                item.instance_id,
-                item.peek.kind,
-                extra=item.log_fields,
-            )
+
+    def _log_unknown(self, item: WorkItem) -> None:
+        self._log.error(
+            "Instance '%s': a work item was ignored because this worker does not support "
+            "its kind, '%s'",
+            item.instance_id,
+            item.peek.kind,
+            extra=item.log_fields,
+        )
