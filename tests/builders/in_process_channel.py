@@ -1,12 +1,14 @@
 """A sidecar of this process behind the interface of a gRPC channel, for a `Peer`.
 
 Requests are decoded and handed over as values, as the SDK's own transport does, and responses
-encoded again: what a test sees of the two ways differs in nothing but the way.
+encoded again: what a test sees of the two ways differs in nothing but the way. What was handed
+over belongs to its receiver: no call changes its request, and responses are spoiled.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +41,16 @@ class InProcessChannel:
 
         async def call(raw: bytes, *, metadata: Metadata = (), **options: float) -> bytes:
             request = codec.decode(method.request_class(), raw, _dialect(path))
+            raw = codec.encode(request, _dialect(path))
             answer: asyncio.Future[tuple[Any, Failure | None]] = asyncio.Future()
             cancel = self._engine.call(method, request, metadata, partial(_settle, answer))
             response, failure = await self._answer(answer, cancel, options.get("timeout"))
+            assert codec.encode(request, _dialect(path)) == raw, "the engine changed a request"
             if failure is not None:
                 raise _error(failure)
-            return codec.encode(response, _dialect(path))
+            encoded = codec.encode(response, _dialect(path))
+            _spoil(response)
+            return encoded
 
         return call
 
@@ -151,6 +157,19 @@ def _dialect(path: str) -> dialects.Dialect:
     """The dialect of a method's messages, which is Microsoft's if it has the method."""
     supported = _METHODS[path].dialects
     return dialects.TASKHUB if dialects.TASKHUB in supported else supported[0]
+
+
+def _spoil(message: Any) -> None:
+    """Change all of a response, which is its receiver's: the engine must not notice."""
+    for field in dataclasses.fields(message):
+        value = getattr(message, field.name)
+        for part in value if isinstance(value, list) else [value]:
+            if dataclasses.is_dataclass(part):
+                _spoil(part)
+        if isinstance(value, list | dict):
+            value.clear()
+        elif isinstance(value, str):
+            setattr(message, field.name, "spoiled")
 
 
 def _settle(

@@ -1,7 +1,7 @@
 """A sidecar on a SQLite file, a worker and a client, each scenario in several ways.
 
-Warm, replayed from nothing, and warm in Dapr's dialect, unless the module's `WAYS` leave one out.
-The sidecar has the module's `LIMITS`, if it names any.
+Warm and replayed from nothing, both over gRPC and in process, and warm in Dapr's dialect, unless
+the module's `WAYS` leave one out. The sidecar has the module's `LIMITS`, if it names any.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ PATIENCE = 30
 
 _DAPRS = "warm in Dapr's dialect"
 _WAYS = ("warm", "replayed", _DAPRS)
+_IN_PROCESS = " in process"
+# What is replayed does not depend on the way it came, and is tried in process each time.
+_SLOW = ("replayed",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +61,27 @@ class Harness:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "harness" in metafunc.fixturenames:
         ways = getattr(metafunc.module, "WAYS", _WAYS)
-        metafunc.parametrize("harness", ways, indirect=True)
+        if not metafunc.definition.get_closest_marker("over_grpc"):
+            # Dapr's dialect is spoken over gRPC only.
+            ways += tuple(way + _IN_PROCESS for way in ways if way != _DAPRS)
+        metafunc.parametrize("harness", [_marked(way) for way in ways], indirect=True)
+
+
+def _marked(way: str) -> Any:
+    return pytest.param(way, marks=[pytest.mark.slow] if way in _SLOW else [], id=way)
 
 
 @pytest.fixture
-def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
-    sessions = 0 if request.param == "replayed" else 1000
+def harness(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Harness]:
+    is_in_process = request.param.endswith(_IN_PROCESS)
+    monkeypatch.setenv("DURABLETASK_IN_PROCESS", "1" if is_in_process else "0")
+    sessions = 0 if request.param.startswith("replayed") else 1000
     dialect = "dapr" if request.param == _DAPRS else "taskhub"
     limits = getattr(request.module, "LIMITS", Limits())
-    with Sidecar(tmp_path / "tasks.db", limits=limits) as address:
+    port = None if is_in_process else 0
+    with Sidecar(tmp_path / "tasks.db", port=port, limits=limits) as address:
 
         def new_worker() -> TaskHubGrpcWorker:
             return TaskHubGrpcWorker(

@@ -244,6 +244,7 @@ def send(channel: Any, method: Any) -> Any:
     return channel.unary_unary(method.path)(MALFORMED, timeout=10)
 
 
+@pytest.mark.over_grpc
 @pytest.mark.parametrize("method", methods.of(TASKHUB), ids=lambda method: method.name)
 def test_malformed_bytes_are_refused_on_every_rpc(harness: Harness, method: Any) -> None:
     with (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import messages
@@ -165,7 +166,8 @@ def orchestration_state(
         input=origin.input if payloads else None,
         output=progress.output if payloads else None,
         custom_status=progress.custom_status,
-        failure_details=progress.failure,
+        # The receiver may be in this process, and may change what it is given.
+        failure_details=deepcopy(progress.failure),
         execution_id=origin.execution_id,
         completed_timestamp=progress.completed_at,
         parent_instance_id=None if origin.parent is None else origin.parent.instance_id,
