@@ -125,6 +125,19 @@ def test_the_whole_batch_is_compared_and_not_its_last_event_only() -> None:
     assert kept.check_out(peek([A, A, C], [B])) is None
 
 
+@pytest.mark.parametrize("length", [10, 100_000])
+def test_a_batch_of_any_length_is_compared_to_its_last_byte(length: int) -> None:
+    given, other = (events.event_raised("e", "x" * length + end) for end in "ab")
+    kept, stale = sessions(), session([A], [B, given])
+    kept.check_in(stale)
+
+    assert kept.check_out(peek([A, B, given], [C])) is stale
+
+    kept.check_in(stale)
+
+    assert kept.check_out(peek([A, B, other], [C])) is None
+
+
 def test_a_session_that_is_checked_out_is_not_found_again() -> None:
     kept = sessions()
     kept.check_in(session([], [A]))

@@ -34,10 +34,16 @@ def test_no_payload_is_none(data: str | None, target: Any) -> None:
     assert converter.deserialize(data, target) is None
 
 
+@pytest.mark.parametrize("text", ["{no json", "1 2", "[] x", " "])
 @pytest.mark.parametrize("target", [None, int])
-def test_text_that_is_not_json_is_an_error(target: type | None) -> None:
+def test_text_that_is_not_json_is_an_error(text: str, target: type | None) -> None:
     with pytest.raises(json.JSONDecodeError):
-        converter.deserialize("{no json", target)
+        converter.deserialize(text, target)
+
+
+@pytest.mark.parametrize("text", [" 7", "7\n", "\t7\r\n "])
+def test_white_space_around_json_is_no_part_of_it(text: str) -> None:
+    assert converter.deserialize(text) == 7
 
 
 def test_a_marked_object_of_an_old_sdk_is_a_namespace() -> None:
