@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import threading
-from typing import TYPE_CHECKING, Any
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import grpc.aio
@@ -24,7 +27,7 @@ from durabletask.transport.errors import (
     SidecarError,
     SidecarUnavailableError,
 )
-from durabletask.transport.in_process_calls import address_in_process
+from durabletask.transport.in_process_calls import InProcessCalls, address_in_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -211,6 +214,38 @@ async def test_the_same_from_an_event_loop(address: str) -> None:
 
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     await transport.close()
+
+
+class Remembering:
+    """An engine whose calls can be cancelled by what refers to their caller."""
+
+    def __init__(self, *, answers_at_once: bool) -> None:
+        self.answers_at_once = answers_at_once
+
+    def call(
+        self, _method: Any, request: Any, _metadata: Any, answered: Callable[..., None]
+    ) -> Callable[[], None]:
+        self.answered = answered
+        if self.answers_at_once:
+            answered(None, None)
+        return partial(print, request, answered)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_answered_call_is_not_left_to_the_garbage_collector(*, at_once: bool) -> None:
+    calls, engine = InProcessCalls(()), Remembering(answers_at_once=at_once)
+    request = messages.GetInstanceRequest(instance_id="a")
+    freed = weakref.ref(request)
+    gc.disable()
+    try:
+        calls.call(cast("Any", engine), methods.GET_INSTANCE, request, (), lambda _, __: None)
+        if not at_once:
+            engine.answered(None, None)
+        del request, engine
+
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 def test_a_request_that_has_no_encoding_is_refused(address: str) -> None:

@@ -157,6 +157,8 @@ class InProcessCalls:
         except BaseException:
             call.forget()
             raise
+        if not call.is_open:
+            call.cancel_there = None
         if self._is_closed:
             # Another thread has closed the transport, perhaps before the call was open.
             call.cancel()
@@ -173,13 +175,21 @@ class _OpenCall:
         self._open = open_calls
         self._key = key
         self._answered = answered
+        # It refers to this call in turn. Only the garbage collector would free an answered call
+        # that kept it, and there are thousands a second.
         self.cancel_there: Cancel | None = None
         open_calls[key] = self
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has answered the call or given it up."""
+        return self._key in self._open
 
     def settle(self, response: Any, failure: Failure | None) -> None:
         """Answer the call, unless that was done already."""
         if self.forget():
             self._answered(response, failure)
+            self.cancel_there = None
 
     def end(self, failure: Failure | None) -> None:
         self.settle(None, failure)
