@@ -330,6 +330,25 @@ async def test_closing_a_transport_ends_its_streams(address: str) -> None:
         await anext(stream)
 
 
+def test_a_stream_that_opens_while_its_transport_is_closed_is_cancelled() -> None:
+    calls = InProcessCalls(())
+    cancelled: list[str] = []
+
+    class Slow:
+        def stream(self, *_: Any) -> Callable[[], None]:
+            calls.close()
+            return lambda: cancelled.append("stream")
+
+    ended: list[Any] = []
+    request = messages.GetWorkItemsRequest()
+    engine = cast("Any", Slow())
+
+    calls.stream(engine, methods.GET_WORK_ITEMS, request, (), print, ended.append)
+
+    assert cancelled == ["stream"]
+    assert [failure.status for failure in ended] == ["CANCELLED"]
+
+
 async def test_a_stream_that_is_closed_has_ended(address: str) -> None:
     transport = grpc_async_transport(address)
     request = messages.GetWorkItemsRequest(max_concurrent_orchestration_work_items=1)

@@ -96,15 +96,13 @@ class AsyncInProcessTransport(TransportBase):
         timeout: float | None = None,  # noqa: ASYNC109 - the sidecar needs it too
         metadata: Metadata = (),
     ) -> Any:
-        async def ask(engine: InProcessEngine, left: float) -> tuple[Any, Failure | None]:
-            begin = partial(self._calls.call, engine, method, request, metadata)
-            return await self._waiting.answer(begin, left)
-
-        async def ask_over_grpc(left: float) -> Any:
-            return await self._over_grpc().unary(method, request, timeout=left, metadata=metadata)
-
         call = OutgoingCall(self, method, request, timeout)
-        return await self._repeat(call, ask, ask_over_grpc)
+        is_answered, response = await self._carry_out(call, self._calls.call, metadata)
+        if is_answered:
+            return response
+        return await self._over_grpc().unary(
+            method, request, timeout=call.left(), metadata=metadata
+        )
 
     async def collect(
         self,
@@ -114,38 +112,37 @@ class AsyncInProcessTransport(TransportBase):
         timeout: float | None = None,  # noqa: ASYNC109 - the sidecar needs it too
         metadata: Metadata = (),
     ) -> list[Any]:
-        async def ask(engine: InProcessEngine, left: float) -> tuple[Any, Failure | None]:
-            begin = partial(self._calls.collect, engine, method, request, metadata)
-            encoded, failure = await self._waiting.answer(begin, left)
-            return None if failure else _decoded(method, encoded), failure
-
-        async def ask_over_grpc(left: float) -> Any:
-            return await self._over_grpc().collect(method, request, timeout=left, metadata=metadata)
-
         call = OutgoingCall(self, method, request, timeout)
-        responses: list[Any] = await self._repeat(call, ask, ask_over_grpc)
-        return responses
+        is_answered, encoded = await self._carry_out(call, self._calls.collect, metadata)
+        if is_answered:
+            response_class = method.response_class()
+            return [codec.decode(response_class, raw, dialects.TASKHUB) for raw in encoded]
+        return await self._over_grpc().collect(
+            method, request, timeout=call.left(), metadata=metadata
+        )
 
-    async def _repeat(
-        self,
-        call: OutgoingCall,
-        ask: Callable[[InProcessEngine, float], waiting.Answer],
-        ask_over_grpc: Callable[[float], waiting.Response],
-    ) -> Any:
-        """Make the call as often as is allowed, wherever the sidecar is by then."""
+    async def _carry_out(
+        self, call: OutgoingCall, make: Callable[..., Cancel], metadata: Metadata
+    ) -> tuple[bool, Any]:
+        """Make the call as often as is allowed: whether it is answered, and the response.
+
+        It is not while there is no such sidecar in this process: then gRPC leads to it.
+        """
         while True:
-            call.begin()
             engine = self._engine()
             if engine is not None:
                 waiting.check_may_wait(engine)
-                answer, failure = await ask(engine, call.left())
+                left = call.begin()
+                begin = partial(make, engine, call.method, call.request, metadata)
+                response, failure = await self._waiting.answer(begin, left)
             elif self._target.is_in_process:
-                answer, failure = None, NOBODY
+                call.begin()
+                response, failure = None, NOBODY
             else:
-                return await ask_over_grpc(call.left())
+                return False, None
             if failure is None:
                 self.health.answered()
-                return answer
+                return True, response
             if failure is CLOSED:
                 raise RuntimeError("The client was closed during the call")
             await self.clock.pause_async(_pause_after(call, failure))
@@ -246,7 +243,3 @@ def _pause_after(call: OutgoingCall, failure: Failure) -> float:
     if pause is None:
         raise call.error_of(call.refusal(retry.Failure(*failure)))
     return pause
-
-
-def _decoded(method: Method, responses: list[bytes]) -> list[Any]:
-    return [codec.decode(method.response_class(), raw, dialects.TASKHUB) for raw in responses]

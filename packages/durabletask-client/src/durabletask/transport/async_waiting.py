@@ -10,18 +10,15 @@ import asyncio
 import threading
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from durabletask.transport.in_process_calls import LATE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from durabletask.protocol.in_process import Failure, InProcessEngine
     from durabletask.transport.in_process_calls import Answered, Cancel
-
-    Answer: TypeAlias = Awaitable[tuple[Any, Failure | None]]
-    Response: TypeAlias = Awaitable[Any]
 
 
 class Handover:

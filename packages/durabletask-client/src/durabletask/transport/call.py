@@ -95,8 +95,7 @@ class OutgoingCall:
     ) -> None:
         self._transport = transport
         self.method = method
-        self._request = request
-        self._instance_id = instance_of(request)
+        self.request = request
         self._timeout = DEFAULT_TIMEOUT if timeout is None else timeout
         self._safety = safety_of(method.name)
         deadline = transport.clock.now() + self._timeout
@@ -104,9 +103,9 @@ class OutgoingCall:
             self._safety, deadline, transport.patience, transport.health.has_answered
         )
 
-    def begin(self) -> None:
-        """Begin an attempt."""
-        self._retries.begin(self._transport.clock.now())
+    def begin(self) -> float:
+        """Begin an attempt; returns the seconds that it may take."""
+        return self._retries.begin(self._transport.clock.now())
 
     def left(self) -> float:
         """The seconds that the attempt, with engine detection, may still take."""
@@ -129,7 +128,7 @@ class OutgoingCall:
             method=self.method.name,
             status=failure.status,
             details=failure.details,
-            instance_id=self._instance_id,
+            instance_id=instance_of(self.request),
             timeout=self._timeout,
         )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from durabletask.protocol import codec
 from durabletask.transport import engine_detection, error_mapping
-from durabletask.transport.call import SYSTEM_CLOCK, Clock, OutgoingCall, TransportBase
+from durabletask.transport.call import SYSTEM_CLOCK, Clock, OutgoingCall, TransportBase, instance_of
 from durabletask.transport.channel import C
 from durabletask.transport.errors import (
     ProtocolError,
@@ -98,11 +98,11 @@ class GrpcCall(OutgoingCall):
         self.answer_of_detection: bytes | None = None
         """The answer, if engine detection has just made the very same call."""
 
-    def begin(self) -> None:
-        """Begin an attempt."""
+    def begin(self) -> float:
+        """Begin an attempt; returns the seconds that it may take."""
         self._failed_question = ""
         self.answer_of_detection = None
-        super().begin()
+        return super().begin()
 
     def detection_answered(
         self,
@@ -132,12 +132,12 @@ class GrpcCall(OutgoingCall):
                 method=self.method.name,
                 status="UNIMPLEMENTED",
                 details=error_mapping.lacks_method(engine, self.method),
-                instance_id=self._instance_id,
+                instance_id=instance_of(self.request),
                 sent=False,
             )
             raise self._transport.error(refusal, UnsupportedOperationError)
         self._dialect = dialect
-        return codec.encode(self._request, dialect)
+        return codec.encode(self.request, dialect)
 
     def pause_after(self, cause: grpc.RpcError) -> float:
         """Seconds to wait before the next attempt; raises the error if there is none."""
@@ -154,7 +154,7 @@ class GrpcCall(OutgoingCall):
             cause,
             address=self._transport.address,
             method=self.method.name,
-            instance_id=self._instance_id,
+            instance_id=instance_of(self.request),
             timeout=self._timeout,
         )
         if failure_of(cause).is_deadline(self.left()):
@@ -181,6 +181,6 @@ class GrpcCall(OutgoingCall):
                 method=self.method.name,
                 status="INTERNAL",
                 details=f"{len(raw)} bytes that cannot be decoded ({error})",
-                instance_id=self._instance_id,
+                instance_id=instance_of(self.request),
             )
             raise self._transport.error(refusal, ProtocolError) from error

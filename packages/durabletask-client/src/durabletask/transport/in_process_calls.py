@@ -100,10 +100,14 @@ class InProcessCalls:
 
         Raises EncodeError for a request that could not be sent over gRPC either.
         """
+        self.check_open()
         call = _OpenCall(self._open, next(self._keys), answered)
-        return self._begin(
-            call, lambda: engine.call(method, request, self._with(metadata), call.settle)
-        )
+        try:
+            call.cancel_there = engine.call(method, request, self._with(metadata), call.settle)
+        except BaseException:
+            call.forget()
+            raise
+        return self._begun(call)
 
     def stream(  # noqa: PLR0917 - in the order of the engine's
         self,
@@ -115,11 +119,16 @@ class InProcessCalls:
         ended: Callable[[Failure | None], None],
     ) -> Cancel:
         """Open a stream; as `InProcessEngine.stream`, and it ends when the transport is closed."""
+        self.check_open()
         call = _OpenCall(self._open, next(self._keys), lambda _, failure: ended(failure))
-        return self._begin(
-            call,
-            lambda: engine.stream(method, request, self._with(metadata), received, call.end),
-        )
+        try:
+            call.cancel_there = engine.stream(
+                method, request, self._with(metadata), received, call.end
+            )
+        except BaseException:
+            call.forget()
+            raise
+        return self._begun(call)
 
     def collect(
         self,
@@ -150,19 +159,13 @@ class InProcessCalls:
     def _with(self, metadata: Metadata) -> Metadata:
         return (*self._metadata, *metadata) if metadata else self._metadata
 
-    def _begin(self, call: _OpenCall, begin: Callable[[], Cancel]) -> Cancel:
-        self.check_open()
-        try:
-            call.cancel_there = begin()
-        except BaseException:
-            call.forget()
-            raise
-        if not call.is_open:
-            call.cancel_there = None
+    def _begun(self, call: _OpenCall) -> Cancel:
         if self._is_closed:
-            # Another thread has closed the transport, perhaps before the call was open.
+            # Another thread has closed the transport, perhaps before the call could be cancelled.
             call.cancel()
             call.end(CLOSED)
+        if not call.is_open:
+            call.cancel_there = None
         return call.give_up
 
 
@@ -201,8 +204,10 @@ class _OpenCall:
 
     def cancel(self) -> None:
         """Cancel the call at the engine."""
-        if self.cancel_there is not None:
-            self.cancel_there()
+        # Another thread may answer the call meanwhile.
+        cancel_there = self.cancel_there
+        if cancel_there is not None:
+            cancel_there()
 
     def give_up(self) -> None:
         """Cancel the call, and leave it unanswered."""

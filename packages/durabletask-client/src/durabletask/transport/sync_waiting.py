@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from durabletask.transport.in_process_calls import LATE
 
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from durabletask.protocol.in_process import Failure, InProcessEngine
     from durabletask.transport.in_process_calls import Answered, Cancel
-
-    Answer: TypeAlias = tuple[Any, Failure | None]
-    Response: TypeAlias = Any
 
 
 class Waiting:

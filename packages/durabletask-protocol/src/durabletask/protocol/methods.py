@@ -23,7 +23,8 @@ _MICROSOFT = (TASKHUB, NATIVE)
 _DAPR = (DAPR, NATIVE)
 
 
-@dataclass(frozen=True, slots=True)
+# Each is made once, below, and looked up in tables for every call: by identity.
+@dataclass(frozen=True, slots=True, eq=False)
 class Method:
     """One method: its name on the wire, and the names of its request and response messages."""
 

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
     from .service.batched_calls import CallRunner
 
+    Answered = Callable[[Any, Failure | None], None]
+    Received = Callable[[Sequence[bytes]], None]
+    Ended = Callable[[Failure | None], None]
+
 
 class Engine:
     """The sidecar as `durabletask.protocol.in_process.InProcessEngine`.
@@ -55,36 +59,31 @@ class Engine:
         method: Method,
         request: Any,
         metadata: Metadata,
-        answered: Callable[[Any, Failure | None], None],
+        answered: Answered,
     ) -> Callable[[], None]:
         failure = self._refusal(method, request)
         if failure is not None:
             answered(None, failure)
             return _nothing
-
-        def begin() -> Callable[[], object]:
-            return self._runner.call(method, request, metadata, answered)
-
-        return self._begin(_Call(begin, lambda failure: answered(None, failure)))
+        call = _UnaryCall(self, method, request, metadata, answered)
+        self.hand_in(call)
+        return call.cancel
 
     def stream(
         self,
         method: Method,
         request: Any,
         metadata: Metadata,
-        received: Callable[[Sequence[bytes]], None],
-        ended: Callable[[Failure | None], None],
+        received: Received,
+        ended: Ended,
     ) -> Callable[[], None]:
         failure = self._refusal(method, request)
         if failure is not None:
             ended(failure)
             return _nothing
-
-        def begin() -> Callable[[], object]:
-            return self._runner.stream(method, request, metadata, received, call.fail)
-
-        call = _Call(begin, ended)
-        return self._begin(call)
+        call = _StreamingCall(self, method, request, metadata, received, ended)
+        self.hand_in(call)
+        return call.cancel
 
     async def stop(self, grace: float) -> None:
         """Refuse new calls, wait at most `grace` seconds for those under way, and close."""
@@ -105,16 +104,7 @@ class Engine:
             "RESOURCE_EXHAUSTED", f"Received message larger than max ({size} vs. {limit})"
         )
 
-    def _begin(self, call: _Call) -> Callable[[], None]:
-        self._hand_in(call)
-
-        def cancel() -> None:
-            call.is_cancelled = True
-            self._hand_in(call)
-
-        return cancel
-
-    def _hand_in(self, call: _Call) -> None:
+    def hand_in(self, call: _Call) -> None:
         """Let the event loop look at the call."""
         self._inbox.append(call)
         if self._is_closed:
@@ -134,7 +124,7 @@ class Engine:
         # First, so that a call which comes from now on wakes the loop again.
         self._is_woken = False
         while (call := self._next()) is not None:
-            call.proceed()
+            call.proceed(self._runner)
 
     def _refuse_all(self) -> None:
         while (call := self._next()) is not None:
@@ -157,34 +147,86 @@ class Engine:
 
 
 class _Call:
-    """One call: it is begun, and may be cancelled before and after that."""
+    """One call: the event loop begins it, unless it is cancelled before, and may cancel it."""
 
-    __slots__ = ("_begin", "_cancel", "_ended", "is_cancelled")
+    __slots__ = ("_cancel_there", "_engine", "_metadata", "_method", "_request", "is_cancelled")
 
-    def __init__(
-        self,
-        begin: Callable[[], Callable[[], object]],
-        ended: Callable[[Failure | None], None],
-    ) -> None:
-        self._begin = begin
-        self._ended = ended
-        self._cancel: Callable[[], object] | None = None
+    def __init__(self, engine: Engine, method: Method, request: Any, metadata: Metadata) -> None:
+        self._engine = engine
+        self._method = method
+        self._request = request
+        self._metadata = metadata
+        self._cancel_there: Callable[[], object] | None = None
         self.is_cancelled = False
 
-    def proceed(self) -> None:
+    def cancel(self) -> None:
+        """Cancel the call, from any thread."""
+        self.is_cancelled = True
+        self._engine.hand_in(self)
+
+    def proceed(self, runner: CallRunner) -> None:
         """Begin the call, or end it if it is cancelled."""
         if not self.is_cancelled:
-            self._cancel = self._begin()
-        elif self._cancel is not None:
-            self._cancel()
+            self._cancel_there = self._begin(runner)
+        elif self._cancel_there is not None:
+            self._cancel_there()
 
     def refuse(self) -> None:
         """Say that the sidecar is stopping, unless the call runs or is cancelled."""
-        if not self.is_cancelled and self._cancel is None:
-            self._ended(STOPPING)
+        if not self.is_cancelled and self._cancel_there is None:
+            self._fail(STOPPING)
 
-    def fail(self, failure: Failure | None) -> None:
-        """Say how the call ended, unless it was cancelled."""
+    def _begin(self, runner: CallRunner) -> Callable[[], object]:
+        raise NotImplementedError
+
+    def _fail(self, failure: Failure) -> None:
+        raise NotImplementedError
+
+
+class _UnaryCall(_Call):
+    """A call with one response."""
+
+    __slots__ = ("_answered",)
+
+    def __init__(
+        self, engine: Engine, method: Method, request: Any, metadata: Metadata, answered: Answered
+    ) -> None:
+        super().__init__(engine, method, request, metadata)
+        self._answered = answered
+
+    def _begin(self, runner: CallRunner) -> Callable[[], object]:
+        return runner.call(self._method, self._request, self._metadata, self._answered)
+
+    def _fail(self, failure: Failure) -> None:
+        self._answered(None, failure)
+
+
+class _StreamingCall(_Call):
+    """A call with many responses."""
+
+    __slots__ = ("_ended", "_received")
+
+    def __init__(  # noqa: PLR0917 - in the order of `Engine.stream`
+        self,
+        engine: Engine,
+        method: Method,
+        request: Any,
+        metadata: Metadata,
+        received: Received,
+        ended: Ended,
+    ) -> None:
+        super().__init__(engine, method, request, metadata)
+        self._received = received
+        self._ended = ended
+
+    def _begin(self, runner: CallRunner) -> Callable[[], object]:
+        return runner.stream(self._method, self._request, self._metadata, self._received, self._end)
+
+    def _fail(self, failure: Failure) -> None:
+        self._ended(failure)
+
+    def _end(self, failure: Failure | None) -> None:
+        # The runner ends a cancelled call as well, whose caller is not told.
         if not self.is_cancelled:
             self._ended(failure)
 

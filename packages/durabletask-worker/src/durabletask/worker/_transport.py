@@ -13,6 +13,7 @@ from durabletask.protocol import messages, methods
 from durabletask.transport import address as addresses
 from durabletask.transport import grpc_async_transport, grpc_transport
 from durabletask.transport.batched_calls import batched_calls_of
+from durabletask.transport.errors import SidecarError
 
 from ._work_items import ConnectedEngine
 
@@ -77,6 +78,9 @@ class TransportHolder:
 
 def status_of(error: Exception) -> str | None:
     """The name of the gRPC status that the error carries; None if it carries none."""
+    if isinstance(error, SidecarError):
+        # Without importing gRPC, which its code() does.
+        return error.refusal.status
     code: Any = getattr(error, "code", None)
     status = code() if callable(code) else None
     return getattr(status, "name", None)
