@@ -6,6 +6,7 @@ For the SDK:
     core_entities    the same with entities: queues, locks, batches
     client           either client on a transport with a script
     transport        transports with a script, and a gRPC server with handlers for raw bytes
+    batch_sidecar    the same server with batch streams that a test plays
     worker           a sidecar with a script, a clock that tests turn, and work items
     batched_calls    the same sidecar where it takes calls in batches
     worker_host      a worker's host between that sidecar and a test's functions

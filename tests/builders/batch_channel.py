@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
@@ -32,7 +33,9 @@ async def batch_channel(
     open_rpc: Any = channel.stream_stream(batch_stream.PATH)
     announced = (batch_stream.MAX_MESSAGE_KEY, str(limit + batch_stream.ENTRY_BYTES))
     stream = AsyncBatchStream(
-        open_rpc(metadata=(*metadata, announced)), batch_stream.FULL_BATCH, lambda *_: None
+        partial(open_rpc, metadata=(*metadata, announced)),
+        batch_stream.FULL_BATCH,
+        lambda *_: None,
     )
     await stream.decided
     assert stream.is_open, stream.failure

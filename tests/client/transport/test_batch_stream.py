@@ -14,97 +14,22 @@ import pytest
 from durabletask.grpc_options import GrpcChannelOptions
 from durabletask.protocol import batch_stream, codec, dialects, messages, methods
 from durabletask.transport import grpc_async_transport
+from durabletask.transport.async_batch_stream import AsyncBatchStream
+from durabletask.transport.async_batched_calls import unary_in_batch
 from durabletask.transport.batched_calls import batched_calls_of
 from durabletask.transport.errors import (
     InstanceNotFoundError,
     ProtocolError,
     SidecarUnavailableError,
 )
-from tests.builders.transport import RawSidecar
+from tests.builders.batch_sidecar import FOUND, FOUND_RAW, OFFER, BatchingSidecar, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 ORDER_1 = messages.GetInstanceRequest(instance_id="order-1")
-FOUND = messages.GetInstanceResponse(
-    exists=True, orchestration_state=messages.OrchestrationState(name="sum")
-)
-FOUND_RAW = codec.encode(FOUND, dialects.TASKHUB)
 EVENT = messages.RaiseEventRequest(instance_id="order-1", name="go")
 WORK = messages.GetWorkItemsRequest()
-
-OURS = (("x-durabletask-engine", "durabletask-sidecar/1"),)
-OFFER = (batch_stream.OFFER_KEY, str(64 * 1024 * 1024))
-
-
-class BatchingSidecar(RawSidecar):
-    """A sidecar whose batch streams a test plays itself, and that answers all calls alike.
-
-    `offers` is what it says to Hello. What comes on a stream is in `arrived`; what comes as a
-    call by itself is in `alone`.
-    """
-
-    def __init__(self, offers: Any = (OFFER,), *, serves: bool = True, admits: bool = True) -> None:
-        super().__init__(
-            {"Hello": self._hello, "GetInstance": self._get, "RaiseEvent": self._get}, {}
-        )
-        self._offers = offers
-        self._serves = serves
-        self._admits = admits
-        self.alone: list[bytes] = []
-        self.arrived: asyncio.Queue[messages.CallBatch] = asyncio.Queue()
-        self.streams: list[Any] = []
-        self.asked = 0
-        """How often a stream was asked for."""
-        self.address = ""
-
-    def service(self, handler_call_details: Any) -> Any:
-        if handler_call_details.method != batch_stream.PATH:
-            return super().service(handler_call_details)
-        self.asked += 1
-        return grpc.stream_stream_rpc_method_handler(self._exchange) if self._serves else None
-
-    async def _hello(self, _request: bytes, context: Any) -> bytes:
-        await context.send_initial_metadata((*OURS, *self._offers))
-        return b""
-
-    async def _get(self, request: bytes, _context: Any) -> bytes:
-        self.alone.append(request)
-        return FOUND_RAW
-
-    async def _exchange(self, _requests: Any, context: Any) -> None:
-        if not self._admits:
-            await asyncio.Event().wait()
-        await context.send_initial_metadata((OFFER,))
-        self.streams.append(context)
-        while (raw := await context.read()) is not grpc.aio.EOF:
-            self.arrived.put_nowait(codec.decode(messages.CallBatch, raw))
-
-    async def call(self) -> messages.BatchedCall:
-        """The next call that comes on a stream, alone in its batch."""
-        batch = await self.arrived.get()
-        (call,) = batch.calls
-        return call
-
-    async def reply(self, **reply: Any) -> None:
-        """Answer on the stream that was opened last."""
-        batch = messages.ReplyBatch(replies=[messages.Reply(**reply)])
-        await self.streams[-1].write(codec.encode(batch))
-
-    async def break_stream(self) -> None:
-        await self.streams[-1].abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
-
-
-@asynccontextmanager
-async def serving(sidecar: BatchingSidecar) -> AsyncIterator[BatchingSidecar]:
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers((sidecar,))
-    sidecar.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    await server.start()
-    try:
-        yield sidecar
-    finally:
-        await server.stop(None)
 
 
 @asynccontextmanager
@@ -123,7 +48,7 @@ async def connected(sidecar: BatchingSidecar, **settings: Any) -> AsyncIterator[
 async def opened(transport: Any) -> None:
     """Wait until it is decided whether there is a stream."""
     calls = batched_calls_of(transport)
-    stream = None if calls is None else calls.batches.any_stream()  # type: ignore[attr-defined]
+    stream = None if calls is None else calls.stream_to_use()  # type: ignore[attr-defined]
     if stream is not None:
         await stream.decided
 
@@ -590,3 +515,39 @@ async def test_where_no_stream_is_served_a_workers_calls_are_made_one_by_one() -
         assert await heard.next() == ("received", [b"1"])
         assert await heard.next() == ("received", [b"2"])
         assert await heard.next() == ("ended", None)
+
+
+class BrokenRpc:
+    """A stream of gRPC whose connection breaks while the first batch is written."""
+
+    def __init__(self) -> None:
+        self._broken = asyncio.Event()
+
+    async def initial_metadata(self) -> Any:
+        return (OFFER,)
+
+    async def write(self, _batch: bytes) -> None:
+        self._broken.set()
+        raise self._error()
+
+    async def read(self) -> bytes:
+        await self._broken.wait()
+        raise self._error()
+
+    def cancel(self) -> None: ...
+
+    def _error(self) -> grpc.aio.AioRpcError:
+        nothing = grpc.aio.Metadata()
+        return grpc.aio.AioRpcError(
+            grpc.StatusCode.INTERNAL, nothing, nothing, "Internal error from Core"
+        )
+
+
+async def test_calls_of_a_batch_whose_write_failed_are_unavailable() -> None:
+    stream = AsyncBatchStream(BrokenRpc, 10_000, lambda *_: None)
+    await stream.decided
+
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await unary_in_batch(stream, methods.GET_INSTANCE, b"", 10, ())
+
+    assert raised.value.code() is grpc.StatusCode.UNAVAILABLE

@@ -1,24 +1,19 @@
-"""One batch stream over gRPC, driven by an event loop; and the batch stream of a channel.
+"""One batch stream over gRPC, driven by an event loop.
 
-    none --first call--> opening --admitted--> open --broken--> none, for a moment
-                            +--refused--> none, for a moment or for good
-
-Whatever is ready is written as soon as the write before it is done. While there is no open
-stream, calls are made one by one, as with any other engine: the stream only saves time.
+Whatever is ready is written as soon as the write before it is done. `multiplexer.py` knows who
+waits for what.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import os
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 
 from durabletask.protocol import batch_stream, codec
-from durabletask.transport.limits import Openings
+from durabletask.transport.channel_batches import CLOSED, ENDED, failure_of_stream
 from durabletask.transport.multiplexer import CallFailure, Multiplexer
 
 if TYPE_CHECKING:
@@ -27,34 +22,32 @@ if TYPE_CHECKING:
 
     from durabletask.protocol.methods import Method
     from durabletask.transport import Metadata
+    from durabletask.transport.channel_batches import NoteEnd
     from durabletask.transport.multiplexer import Waiting
-
-_log = logging.getLogger("durabletask.transport")
 
 # Seconds to wait for a sidecar, or a proxy before it, that does not answer the opening.
 _OPENING_TIMEOUT: Final = 5.0
 
-CLOSED: Final = CallFailure("CANCELLED", "The channel was closed")
-_ENDED: Final = CallFailure("UNAVAILABLE", "The sidecar ended the batch stream")
+# Seconds in which gRPC reports the end of a stream; once its loop is closed, another loop of the
+# process would be told, and log an error.
+_LAST_EVENTS: Final = 0.02
+
 _NOT_ADMITTED: Final = CallFailure("DEADLINE_EXCEEDED", "The sidecar did not open the batch stream")
 
 
 class AsyncBatchStream:
     """One stream; used on the event loop that made it."""
 
-    def __init__(
-        self, rpc: Any, batch_bytes: int, note_end: Callable[[CallFailure, bool], None]
-    ) -> None:
+    def __init__(self, open_rpc: Callable[[], Any], batch_bytes: int, note_end: NoteEnd) -> None:
         """Open it; `note_end` is called with why it ended, and whether it was open before."""
-        self._rpc = rpc
+        self._rpc = open_rpc()
         self._note_end = note_end
         self._calls = Multiplexer(batch_bytes)
         self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self.is_open = False
-        """Whether the sidecar has admitted it, and it has not ended."""
         self.failure: CallFailure | None = None
-        """Why it ended."""
-        self.decided: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.decided: asyncio.Future[None] = self._loop.create_future()
         """Done once it is open, or has ended before."""
         self._running = asyncio.create_task(self._run())
 
@@ -81,17 +74,27 @@ class AsyncBatchStream:
         self._end(CLOSED)
         self._rpc.cancel()
 
+    def close_from_anywhere(self) -> None:
+        """The same, on any thread, and after the loop was closed."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.close)
+
     async def _run(self) -> None:
         failure, writing = CLOSED, None
         try:
             await self._admission()
             writing = asyncio.create_task(self._write())
             await self._read()
-            failure = _ENDED
+            failure = ENDED
         except grpc.aio.AioRpcError as error:
-            failure = CallFailure(error.code().name, error.details() or "")
+            failure = failure_of_stream(error)
         except TimeoutError:
             failure = _NOT_ADMITTED
+        except asyncio.CancelledError:
+            # The loop is about to be closed, or the call was ended here.
+            self._rpc.cancel()
+            await asyncio.sleep(_LAST_EVENTS)
+            raise
         except codec.DecodeError as error:
             failure = CallFailure("INTERNAL", f"The sidecar sent what is no batch: {error}")
         finally:
@@ -132,67 +135,3 @@ class AsyncBatchStream:
         if not self.decided.done():
             self.decided.set_result(None)
         self._calls.end(failure)
-
-
-class ChannelBatches:
-    """The batch stream of a channel whose engine offers one.
-
-    The stream ends with this object, for a program need not close its clients.
-    """
-
-    def __init__(
-        self, open_rpc: Callable[[], Any], batch_bytes: int, now: Callable[[], float], address: str
-    ) -> None:
-        self._open_rpc = open_rpc
-        self._batch_bytes = min(batch_bytes, batch_stream.FULL_BATCH)
-        self._now = now
-        self._address = address
-        self._loop = asyncio.get_running_loop()
-        self._process = os.getpid()
-        self._openings = Openings()
-        self._stream: AsyncBatchStream | None = None
-
-    def open_stream(self) -> AsyncBatchStream | None:
-        """The stream if it is open; otherwise begin to open it, unless that has just failed."""
-        stream = self._stream
-        if stream is not None and stream.is_open:
-            return stream
-        if self._openings.is_due(self._now()):
-            self.any_stream()
-        return None
-
-    def any_stream(self) -> AsyncBatchStream | None:
-        """The stream, open or being opened; None if the sidecar has refused it for good."""
-        stream = self._stream
-        if (stream is None or stream.failure is not None) and not self._openings.is_given_up:
-            stream = self._stream = AsyncBatchStream(
-                self._open_rpc(), self._batch_bytes, self._noted()
-            )
-        return None if self._openings.is_given_up else stream
-
-    def _noted(self) -> Callable[[CallFailure, bool], None]:
-        # Without a reference to self, which is to vanish while the stream is open.
-        openings, now, address = self._openings, self._now, self._address
-
-        def note(failure: CallFailure, was_open: bool) -> None:  # noqa: FBT001 - a callback
-            if failure is not CLOSED and openings.failed(failure.status, now(), was_open=was_open):
-                _log.debug(
-                    "%s does not open a batch stream (%s: %s); calls are made one by one",
-                    address,
-                    failure.status,
-                    failure.details,
-                    extra={"address": address, "status": failure.status},
-                )
-
-        return note
-
-    def close(self) -> None:
-        """End the stream and all calls on it."""
-        if self._stream is not None:
-            self._stream.close()
-
-    def __del__(self) -> None:
-        # In a forked process the stream is the parent's.
-        if self._stream is not None and self._process == os.getpid():
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._stream.close)

@@ -19,10 +19,10 @@ import grpc
 import grpc.aio
 
 from durabletask.protocol import codec
-from durabletask.transport.async_batch_stream import CLOSED
+from durabletask.transport.channel_batches import CLOSED
 from durabletask.transport.errors import SidecarError
 from durabletask.transport.grpc_call import GrpcCall
-from durabletask.transport.multiplexer import CallFailure
+from durabletask.transport.multiplexer import NO_RESPONSE, CallFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -30,11 +30,9 @@ if TYPE_CHECKING:
     from durabletask.protocol.dialects import Dialect
     from durabletask.protocol.methods import Method
     from durabletask.transport import Metadata
-    from durabletask.transport.async_batch_stream import AsyncBatchStream, ChannelBatches
+    from durabletask.transport.async_batch_stream import AsyncBatchStream
     from durabletask.transport.async_calls import GrpcAsyncTransport
-    from durabletask.transport.engine_detection import Engine
-
-_NO_RESPONSE = CallFailure("INTERNAL", "The sidecar ended the call without a response")
+    from durabletask.transport.channel import Connection
 
 
 async def unary_in_batch(
@@ -74,7 +72,7 @@ class _Response:
     def ended(self, failure: CallFailure | None) -> None:
         if self.future.done():
             return
-        failure = failure or _NO_RESPONSE
+        failure = failure or NO_RESPONSE
         if failure[:2] == CLOSED[:2]:
             self.future.cancel()
         elif failure.was_sent:
@@ -96,11 +94,10 @@ class AsyncBatchedCalls:
     """Calls for the worker. See `durabletask.transport.batched_calls.BatchedCalls`."""
 
     def __init__(
-        self, transport: GrpcAsyncTransport, engine: Engine, batches: ChannelBatches
+        self, transport: GrpcAsyncTransport, connection: Connection[grpc.aio.Channel]
     ) -> None:
         self.transport = transport
-        self.engine = engine
-        self.batches = batches
+        self._connection = connection
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._posted: deque[_Call] = deque()
@@ -169,6 +166,17 @@ class AsyncBatchedCalls:
         """Let the event loop end a call that was cancelled."""
         self._post(call)
 
+    def stream_to_use(self) -> AsyncBatchStream | None:
+        """The stream, open or being opened; None if the sidecar opens none."""
+        return self._connection.batches.any_stream(self.transport.clock.now)
+
+    def dialect_of(self, method: Method) -> Dialect:
+        """The dialect of a request, and of its response."""
+        assert self._connection.engine is not None
+        dialect = self._connection.engine.dialect_of(method)
+        assert dialect is not None  # Our sidecar serves every method.
+        return dialect
+
     def run_alone(self, call: Coroutine[Any, Any, None]) -> Callable[[], object]:
         """Make a call by itself, as with any other engine; returns what cancels it."""
         task = self._loop.create_task(call)
@@ -203,13 +211,7 @@ class _Call:
 
     def encode(self) -> None:
         """Encode the request, on the thread that makes the call."""
-        self._payload = codec.encode(self._request, self._dialect)
-
-    @property
-    def _dialect(self) -> Dialect:
-        dialect = self._calls.engine.dialect_of(self._method)
-        assert dialect is not None  # Our sidecar serves every method.
-        return dialect
+        self._payload = codec.encode(self._request, self._calls.dialect_of(self._method))
 
     def cancel(self) -> None:
         """End the call, from any thread: nobody waits for it any more."""
@@ -222,7 +224,7 @@ class _Call:
             if self._cancel is not None:
                 self._cancel()
             return
-        stream = self._calls.batches.any_stream()
+        stream = self._calls.stream_to_use()
         if stream is None or not stream.fits(self._payload):
             self._run_alone()
         elif stream.decided.done():
@@ -302,11 +304,11 @@ class _UnaryCall(_Call):
 
     def succeed(self) -> None:
         if self._response is None:
-            self.fail(self._error(_NO_RESPONSE))
+            self.fail(self._error(NO_RESPONSE))
             return
         call = GrpcCall(self._calls.transport, self._method, self._request, None)
         try:
-            response = call.response(self._response, self._dialect)
+            response = call.response(self._response, self._calls.dialect_of(self._method))
         except SidecarError as error:
             self.fail(error)
         else:

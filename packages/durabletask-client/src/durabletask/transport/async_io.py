@@ -15,13 +15,14 @@ import grpc.aio
 
 from durabletask.protocol import batch_stream
 from durabletask.transport import address as addresses
-from durabletask.transport.async_batch_stream import ChannelBatches
+from durabletask.transport.async_batch_stream import AsyncBatchStream
 from durabletask.transport.async_batched_calls import AsyncBatchedCalls, unary_in_batch
 from durabletask.transport.channel import (
     GivenChannel,
     OwnChannel,
     batch_limits,
     credentials_for,
+    opening_of,
 )
 from durabletask.transport.channel_options import options_for
 
@@ -91,12 +92,12 @@ async def send(
     metadata: Metadata,
 ) -> bytes:
     """Make a unary call: on the batch stream if that is open, and by itself otherwise."""
-    batches = _batches_of(transport, connection)
-    stream = None if batches is None else batches.open_stream()
-    if stream is not None and stream.fits(payload):
-        response = await unary_in_batch(stream, call.method, payload, call.left(), metadata)
-        if response is not None:
-            return response
+    if may_batch(transport, connection):
+        stream = connection.batches.open_stream(transport.clock.now)
+        if stream is not None and stream.fits(payload):
+            response = await unary_in_batch(stream, call.method, payload, call.left(), metadata)
+            if response is not None:
+                return response
     unary = connection.unary(call.method.path)
     raw: bytes = await unary(
         payload, timeout=call.left(), metadata=(*transport.metadata, *metadata)
@@ -108,34 +109,24 @@ def batched_calls(
     transport: GrpcAsyncTransport, connection: Connection[grpc.aio.Channel]
 ) -> BatchedCalls | None:
     """Calls over the connection in batches; None if its engine takes none."""
-    batches = _batches_of(transport, connection)
-    if batches is None or connection.engine is None:
+    if not may_batch(transport, connection):
         return None
-    return AsyncBatchedCalls(transport, connection.engine, batches)
+    return AsyncBatchedCalls(transport, connection)
 
 
-def _batches_of(
-    transport: GrpcAsyncTransport, connection: Connection[grpc.aio.Channel]
-) -> ChannelBatches | None:
-    found: ChannelBatches | None = connection.batches
-    engine, limits = connection.engine, connection.batch_limits
-    if found is not None or limits is None or engine is None or not engine.batch_bytes:
-        return found
-    announced = (batch_stream.MAX_MESSAGE_KEY, str(limits.received))
-    make: Any = connection.channel.stream_stream(batch_stream.PATH)
-    connection.batches = made = ChannelBatches(
-        partial(make, metadata=(*transport.metadata, announced)),
-        min(engine.batch_bytes, limits.sent),
-        transport.clock.now,
-        transport.address,
-    )
-    return made
+def may_batch(transport: GrpcAsyncTransport, connection: Connection[grpc.aio.Channel]) -> bool:
+    """Whether the engine at the other end offers a batch stream, and this end may use it."""
+    batches = connection.batches
+    if batches.make is None and (opening := opening_of(transport, connection)) is not None:
+        rpc: Any = connection.channel.stream_stream(batch_stream.PATH)
+        open_rpc = partial(rpc, metadata=opening.metadata)
+        batches.make = partial(AsyncBatchStream, open_rpc, opening.batch_bytes)
+    return batches.make is not None
 
 
 async def close(connection: Connection[grpc.aio.Channel]) -> None:
     """End all calls of the connection, and close its channel."""
-    if connection.batches is not None:
-        connection.batches.close()
+    connection.batches.close()
     await connection.channel.close()
 
 

@@ -15,11 +15,16 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias,
 import grpc
 import grpc.aio
 
+from durabletask.protocol import batch_stream
+from durabletask.transport.channel_batches import channel_batches
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from durabletask.transport.address import Address
+    from durabletask.transport.channel_batches import ChannelBatches
     from durabletask.transport.engine_detection import Engine
+    from durabletask.transport.grpc_call import GrpcTransportBase
 
 # Credentials hold the authorities to trust and the certificate to show; True means gRPC's own.
 Secure: TypeAlias = bool | grpc.ChannelCredentials
@@ -60,7 +65,7 @@ class Connection(Generic[C]):
 
     `engine` is None until it is detected. The call that detects it holds `detecting`, a lock
     of the kind that the channel's calls can wait for. Without `batch_limits` calls are made one
-    by one; `batches` is the channel's batch stream, once it was wanted.
+    by one.
     """
 
     channel: C
@@ -68,7 +73,7 @@ class Connection(Generic[C]):
     batch_limits: BatchLimits | None = None
     callables: dict[tuple[str, bool], Any] = field(default_factory=dict)
     engine: Engine | None = None
-    batches: Any = None
+    batches: ChannelBatches[Any] = field(default_factory=channel_batches)
 
     def unary(self, path: str) -> Any:
         """The callable of a unary method, bytes in and bytes out."""
@@ -84,6 +89,23 @@ class Connection(Generic[C]):
             make = self.channel.unary_stream if streaming else self.channel.unary_unary
             found = self.callables[path, streaming] = make(path)
         return found
+
+
+class Opening(NamedTuple):
+    """How a batch stream is opened: its metadata, and how many bytes a batch may have."""
+
+    metadata: tuple[tuple[str, str | bytes], ...]
+    batch_bytes: int
+
+
+def opening_of(transport: GrpcTransportBase[Any], connection: Connection[Any]) -> Opening | None:
+    """How to open a batch stream; None unless the engine offers one, and it may be used."""
+    engine, limits = connection.engine, connection.batch_limits
+    if limits is None or engine is None or not engine.batch_bytes:
+        return None
+    announced = (batch_stream.MAX_MESSAGE_KEY, str(limits.received))
+    batch_bytes = min(engine.batch_bytes, limits.sent, batch_stream.FULL_BATCH)
+    return Opening((*transport.metadata, announced), batch_bytes)
 
 
 class ChannelSource(Protocol[C]):

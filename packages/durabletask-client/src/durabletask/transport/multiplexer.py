@@ -33,6 +33,9 @@ class CallFailure(NamedTuple):
     """False only if the call cannot have reached the sidecar."""
 
 
+NO_RESPONSE: Final = CallFailure("INTERNAL", "The sidecar ended the call without a response")
+
+
 class Waiting(Protocol):
     """Who waits for the replies to a call. Returns at once and raises nothing."""
 

@@ -8,17 +8,22 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import grpc
 
+from durabletask.protocol import batch_stream
 from durabletask.transport import address as addresses
 from durabletask.transport.channel import (
     GivenChannel,
     OwnChannel,
+    batch_limits,
     credentials_for,
+    opening_of,
 )
 from durabletask.transport.channel_options import options_for
+from durabletask.transport.sync_batch_stream import SyncBatchStream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +65,9 @@ def channel_source(
         )
         return grpc.intercept_channel(made, *interceptors) if interceptors else made
 
-    return OwnChannel(str(address), make, os.getpid, threading.Lock)
+    # Interceptors are made for the protocol's own calls.
+    limits = None if interceptors else batch_limits(options)
+    return OwnChannel(str(address), make, os.getpid, threading.Lock, limits)
 
 
 def ask(send: Any, payload: bytes, timeout: float, metadata: Metadata) -> tuple[bytes, Any]:
@@ -76,7 +83,31 @@ def send(
     payload: bytes,
     metadata: Metadata,
 ) -> bytes:
-    """Make a unary call."""
+    """Make a unary call: on the batch stream while others are under way, else by itself."""
+    if not may_batch(transport, connection):
+        return _alone(transport, connection, call, payload, metadata)
+    under_way = connection.batches.under_way
+    under_way.add(call)
+    try:
+        response = None
+        if len(under_way) > 1:
+            stream = connection.batches.open_stream(transport.clock.now)
+            if stream is not None and stream.fits(payload):
+                response = stream.unary(call.method, payload, call.left(), metadata)
+        if response is None:
+            response = _alone(transport, connection, call, payload, metadata)
+        return response
+    finally:
+        under_way.discard(call)
+
+
+def _alone(
+    transport: GrpcTransport,
+    connection: Connection[grpc.Channel],
+    call: GrpcCall,
+    payload: bytes,
+    metadata: Metadata,
+) -> bytes:
     unary = connection.unary(call.method.path)
     raw: bytes = unary(payload, timeout=call.left(), metadata=(*transport.metadata, *metadata))
     return raw
@@ -85,12 +116,23 @@ def send(
 def batched_calls(
     _transport: GrpcTransport, _connection: Connection[grpc.Channel]
 ) -> BatchedCalls | None:
-    """None: a thread waits for each answer, which a hop between threads would only delay."""
+    """None: callbacks are for event loops."""
     return None
+
+
+def may_batch(transport: GrpcTransport, connection: Connection[grpc.Channel]) -> bool:
+    """Whether the engine at the other end offers a batch stream, and this end may use it."""
+    batches = connection.batches
+    if batches.make is None and (opening := opening_of(transport, connection)) is not None:
+        rpc: Any = connection.channel.stream_stream(batch_stream.PATH)
+        open_rpc = partial(rpc, metadata=opening.metadata)
+        batches.make = partial(SyncBatchStream, open_rpc, opening.batch_bytes)
+    return batches.make is not None
 
 
 def close(connection: Connection[grpc.Channel]) -> None:
     """End all calls of the connection, and close its channel."""
+    connection.batches.close()
     connection.channel.close()
 
 
