@@ -258,7 +258,7 @@ FAULTS = (
     Fault(
         "what was purged is still in memory",
         "commit/aggregates.py",
-        "self._cache.discard(self._gone)",
+        "self._cache.discard((key,))",
         "pass",
     ),
     Fault(
@@ -270,8 +270,8 @@ FAULTS = (
     Fault(
         "a lease is not given back",
         "work/leases.py",
-        "self.forget_work(lease)",
-        "pass",
+        "is_current = self.forget_work(lease)",
+        "is_current = True",
     ),
     Fault(
         "the work of a worker that has gone goes to nobody",

@@ -57,7 +57,7 @@ def test_a_state_that_has_grown_counts_with_its_new_size() -> None:
     assert grown is not None
     grown.size = 95
 
-    cache.measure([B])
+    cache.put(B, grown)
     cache.evict()
 
     assert cache.peek(A) is None
@@ -106,7 +106,7 @@ def test_what_has_changed_or_is_new_does_not_count_as_ended() -> None:
         cache.get(key)
     cache.demote((A, B))
 
-    cache.measure((A,))
+    cache.put(A, State(1))
     cache.put(B, State(2))
     cache.demote((C,))
     cache.evict()

@@ -192,7 +192,8 @@ def uint32(value: int) -> bytes:
 
 def prefixed(blob: bytes) -> bytes:
     """Put the length of `blob` before it."""
-    return varint(len(blob)) + blob
+    size = len(blob)
+    return (BYTE[size] if size < 0x80 else varint(size)) + blob
 
 
 def length_delimited(field_number: int, blob: bytes) -> bytes:

@@ -63,14 +63,18 @@ class Aggregate(ABC, Generic[S, T]):
         self._new_id = new_id
         self._asked: dict[Key, Any] = {}
         self._transitions: dict[Key, list[T]] = {}
-        self._gone: set[Key] = set()
-        self._aside: dict[Key, S] = {}
+        self._found: dict[Key, S | None] = {}
+        """The states that were looked at, as they are now; None for what is not there any more."""
         self._new: set[Key] = set()
         """Those that are not stored yet."""
 
     def find(self, key: Key) -> S | None:
         """The state; the caller only reads it."""
-        return None if key in self._gone else self._cache.get(key)
+        try:
+            return self._found[key]
+        except KeyError:
+            state = self._found[key] = self._cache.get(key)
+            return state
 
     def enforce_limits(self, key: Key, command: Command, limits: Limits) -> Command | Refusal:
         """The command from outside as it is to be carried out, or why it is not."""
@@ -96,7 +100,7 @@ class Aggregate(ABC, Generic[S, T]):
     def changes(self) -> list[Change | EntityChange]:
         """What the commit has to store."""
         return [
-            self._change(key, self.find(key), tuple(transitions))
+            self._change(key, self._found[key], tuple(transitions))
             for key, transitions in self._transitions.items()
         ]
 
@@ -105,14 +109,16 @@ class Aggregate(ABC, Generic[S, T]):
 
         For commits that wait for the disk while the cache is read.
         """
-        self._aside = self._cache.take(self._transitions)
+        self._cache.discard(self._transitions.keys())
 
     def keep(self) -> None:
         """Take note that the changes are stored."""
-        for key, state in self._aside.items():
-            self._cache.put(key, state)
-        self._cache.discard(self._gone)
-        self._cache.measure(self._transitions)
+        for key in self._transitions:
+            state = self._found[key]
+            if state is None:
+                self._cache.discard((key,))
+            else:
+                self._cache.put(key, state)
 
     def roll_back(self) -> None:
         """Take note that the changes are not stored."""
@@ -124,7 +130,7 @@ class Aggregate(ABC, Generic[S, T]):
         later: datetime | None = None
         # After a refused completion the instance may still have something to do.
         for key in self._asked | self._transitions:
-            state = self._cache.peek(key)
+            state = self._found.get(key)
             due_at = None if state is None else state.due_at()
             if state is None or due_at is None:
                 continue
@@ -136,12 +142,10 @@ class Aggregate(ABC, Generic[S, T]):
 
     def _absorb(self, key: Key, state: S | None, transition: T) -> S | None:
         if transition.removes:
-            self._gone.add(key)
+            self._found[key] = None
             return None
         if state is None:
-            state = self._blank(key, transition)
-            self._cache.put(key, state)
-            self._gone.discard(key)
+            state = self._found[key] = self._blank(key, transition)
         state.absorb(transition)
         return state
 
@@ -288,7 +292,7 @@ class Orchestrations(Aggregate[Instance, Transition]):
         return instance is not None and instance.is_live
 
     def _has_ended(self, key: Key) -> bool:
-        instance = self._cache.peek(key)
+        instance = self._found[key]
         return instance is not None and not instance.is_live
 
     def _blank(self, key: Key, beginning: Transition) -> Instance:

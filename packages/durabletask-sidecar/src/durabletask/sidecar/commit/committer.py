@@ -38,7 +38,7 @@ __all__ = ["Commit", "CommitInProgress", "Committer", "Submission"]
 _MOST_BYTES = 48 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Commit:
     """The replies, in the order of the submissions, and the notifications."""
 

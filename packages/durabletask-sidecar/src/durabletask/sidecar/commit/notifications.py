@@ -73,7 +73,7 @@ def activity(key: Key, task: ScheduledTask) -> Work:
     return Work(Kind.ACTIVITY, *key, task.name, task.version, task.key, task.task_id)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Notifications:
     """What the dispatcher and waiting clients are told."""
 

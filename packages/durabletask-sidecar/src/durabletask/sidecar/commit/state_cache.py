@@ -30,7 +30,7 @@ S = TypeVar("S", bound=Sized)
 class StateCache(Generic[S]):
     """States by their keys, read from the store when they are not held.
 
-    Whoever changes a state in place reports it with `measure`. States are dropped only by
+    Whoever changes a state in place reports it with `put`. States are dropped only by
     `discard` and `evict`, neither of which may be called between a change and its commit:
     until then the changed state is nowhere else.
     """
@@ -65,27 +65,9 @@ class StateCache(Generic[S]):
         return self._states.peek(key)
 
     def put(self, key: Key, state: S) -> None:
+        """Hold the state, which is new, or may have become larger; it is in use again."""
         self._ended.pop(key)
         self._states.put(key, state, state.size, evict=False)
-
-    def take(self, keys: Iterable[Key]) -> dict[Key, S]:
-        """Remove the states that are held of these, and return them."""
-        taken: dict[Key, S] = {}
-        for key in keys:
-            self._ended.pop(key)
-            state = self._states.pop(key)
-            if state is not None:
-                taken[key] = state
-        return taken
-
-    def measure(self, keys: Iterable[Key]) -> None:
-        """Take note of how large these have become; they are in use again."""
-        for key in keys:
-            if self._ended:
-                self._ended.pop(key)
-            state = self._states.peek(key)
-            if state is not None:
-                self._states.put(key, state, state.size, evict=False)
 
     def demote(self, keys: Iterable[Key]) -> None:
         """Take note that these have ended: only the last `most_ended` of them are held."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _ENTITY_COMMANDS = frozenset(get_args(EntityCommand))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Submission:
     """A command, and the instance or entity it is for."""
 

@@ -249,9 +249,12 @@ class Instance:
             self.task_size += len(task.request)
             self.tasks[task.number] = task
             self.task_ids.add(task.task_id)
-        _update(self.children, transition.children_remove, transition.children_add, _task_id)
-        _update(self.calls, transition.calls_remove, transition.calls_add, _request_id)
-        _update(self.locks, transition.locks_remove, transition.locks_set, _section)
+        if transition.children_remove or transition.children_add:
+            _update(self.children, transition.children_remove, transition.children_add, _task_id)
+        if transition.calls_remove or transition.calls_add:
+            _update(self.calls, transition.calls_remove, transition.calls_add, _request_id)
+        if transition.locks_remove or transition.locks_set:
+            _update(self.locks, transition.locks_remove, transition.locks_set, _section)
 
 
 def _update(

@@ -43,7 +43,7 @@ class Key(NamedTuple):
     instance_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Change:
     """The transitions of one instance in one commit, in order."""
 
@@ -60,7 +60,7 @@ class Change:
         return any(each.origin is not None or each.removes for each in self.transitions)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EntityChange:
     """The transitions of one entity in one commit, in order."""
 

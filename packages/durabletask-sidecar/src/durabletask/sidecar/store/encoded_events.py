@@ -22,7 +22,7 @@ def repeated_field(events: Iterable[bytes], field_number: int = PAST_EVENTS) -> 
     tag = wire.varint(field_number << 3 | wire.LENGTH_DELIMITED)
     parts: list[bytes] = []
     for event in events:
-        parts += (tag, wire.varint(len(event)), event)
+        parts += (tag, wire.prefixed(event))
     return b"".join(parts)
 
 

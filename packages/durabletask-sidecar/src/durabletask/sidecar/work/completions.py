@@ -218,7 +218,7 @@ class Completions:
         )
 
     def _report(self, kind: Kind, completion: Completion, reply: Reply) -> None:
-        if isinstance(reply, Accepted):
+        if self.instrumentation is not NO_INSTRUMENTATION and isinstance(reply, Accepted):
             self.instrumentation.work_completed(kind.value, completion)
 
     def _note_stored(self, lease: Lease, completion: Completion, reply: Reply) -> None:

@@ -261,8 +261,7 @@ class Dispatcher:
 
     def _release(self, lease: Lease) -> bool:
         """End the lease; true when the work was not revoked or leased anew meanwhile."""
-        is_current = self.leases.of(lease.work.key) is lease
-        self.leases.release(lease)
+        is_current = self.leases.release(lease)
         self._lease_ended.set()
         return is_current
 

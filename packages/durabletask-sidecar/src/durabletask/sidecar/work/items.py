@@ -43,11 +43,11 @@ if TYPE_CHECKING:
 _ORCHESTRATOR_REQUEST = 1
 _ACTIVITY_REQUEST = 2
 _ENTITY_REQUEST = 3
-_COMPLETION_TOKEN = 10
+_COMPLETION_TOKEN = b"\x52"  # with its wire type
 _ENTITY_REQUEST_V2 = 5
 
-# OrchestratorRequest.instance_id and .execution_id
-_INSTANCE_ID = 1
+# OrchestratorRequest.instance_id and .execution_id, with their wire types
+_INSTANCE_ID = b"\x0a"
 _EXECUTION_ID = b"\x12"
 
 # EntityRequest.operation_requests
@@ -273,7 +273,8 @@ def turn_item(
 ) -> bytes:
     """The work item of a turn; the `past` events are spliced already."""
     parts = [
-        wire.length_delimited(_INSTANCE_ID, instance.instance_id.encode()),
+        _INSTANCE_ID,
+        wire.prefixed(instance.instance_id.encode()),
         _EXECUTION_ID,
         string_value(turn.execution_id),
         _unordered_messages(),
@@ -379,5 +380,5 @@ def _operation(row: MessageRow) -> messages.OperationRequest:
 
 
 def _work_item(field_number: int, request: bytes, token: str) -> bytes:
-    completion_token = wire.length_delimited(_COMPLETION_TOKEN, token.encode())
-    return wire.length_delimited(field_number, request) + completion_token
+    tag = wire.BYTE[field_number << 3 | wire.LENGTH_DELIMITED]
+    return tag + wire.prefixed(request) + _COMPLETION_TOKEN + wire.prefixed(token.encode())

@@ -64,21 +64,30 @@ class Leases:
         stream.take_slot(work.kind)
         return lease
 
-    def release(self, lease: Lease) -> None:
-        """End a lease and free its slot; does nothing when it has ended before."""
+    def release(self, lease: Lease) -> bool:
+        """End a lease and free its slot; does nothing when it has ended before.
+
+        Returns whether it was the lease of its work, which was not revoked or leased anew.
+        """
         if self._by_token.pop(lease.token, None) is None:
-            return
-        self.forget_work(lease)
+            return False
+        is_current = self.forget_work(lease)
         held = self._by_stream[lease.stream]
         del held[lease.token]
         if not held:
             del self._by_stream[lease.stream]
         lease.stream.free_slot(lease.work.kind)
+        return is_current
 
-    def forget_work(self, lease: Lease) -> None:
-        """Let the work be leased anew, while this lease keeps its slot until it is answered."""
-        if self._by_work.get(lease.work.key) is lease:
-            del self._by_work[lease.work.key]
+    def forget_work(self, lease: Lease) -> bool:
+        """Let the work be leased anew, while this lease keeps its slot until it is answered.
+
+        Returns whether that was not the case before.
+        """
+        if self._by_work.get(lease.work.key) is not lease:
+            return False
+        del self._by_work[lease.work.key]
+        return True
 
     def is_any_out(self) -> bool:
         """Whether some worker has yet to answer."""
