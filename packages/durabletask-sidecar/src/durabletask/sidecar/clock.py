@@ -12,6 +12,7 @@ import itertools
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class SystemClock:
 
     def __init__(
         self,
-        wall: Callable[[], datetime] = lambda: datetime.now(UTC),  # noqa: TID251 - this is the clock
+        wall: Callable[[], datetime] = partial(datetime.now, UTC),  # noqa: B008, TID251 - the clock
         ticks: Callable[[], float] = time.monotonic,  # noqa: TID251 - this is the clock
         *,
         longest_nap: timedelta = _LONGEST_NAP,

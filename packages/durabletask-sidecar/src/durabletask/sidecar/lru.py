@@ -25,7 +25,8 @@ class Lru(Generic[K, V]):
     def __init__(self, most: int, *, least: int = 0) -> None:
         self._most = most
         self._least = least
-        self._weight = 0
+        self.weight = 0
+        """The sum of the weights of all entries; to be read only."""
         self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -34,11 +35,6 @@ class Lru(Generic[K, V]):
     def __iter__(self) -> Iterator[K]:
         """The keys, from the one used longest ago to the one used last."""
         return iter(self._entries)
-
-    @property
-    def weight(self) -> int:
-        """The sum of the weights of all entries."""
-        return self._weight
 
     def get(self, key: K) -> V | None:
         """The value of the key, which is now the one used last."""
@@ -60,11 +56,11 @@ class Lru(Generic[K, V]):
         """
         before = self._entries.get(key)
         if before is not None:
-            self._weight -= before[1]
+            self.weight -= before[1]
             self._entries.move_to_end(key)
         self._entries[key] = (value, weight)
-        self._weight += weight
-        if evict and self._weight > self._most:
+        self.weight += weight
+        if evict and self.weight > self._most:
             self.evict()
 
     def pop(self, key: K) -> V | None:
@@ -72,13 +68,13 @@ class Lru(Generic[K, V]):
         entry = self._entries.pop(key, None)
         if entry is None:
             return None
-        self._weight -= entry[1]
+        self.weight -= entry[1]
         return entry[0]
 
     def clear(self) -> None:
         """Remove everything."""
         self._entries.clear()
-        self._weight = 0
+        self.weight = 0
 
     def evict(self) -> list[K]:
         """Drop what was used longest ago until the rest is within the limit.
@@ -86,8 +82,8 @@ class Lru(Generic[K, V]):
         Returns the keys that were dropped.
         """
         dropped: list[K] = []
-        while self._weight > self._most and len(self._entries) > self._least:
+        while self.weight > self._most and len(self._entries) > self._least:
             key, (_, weight) = self._entries.popitem(last=False)
-            self._weight -= weight
+            self.weight -= weight
             dropped.append(key)
         return dropped

@@ -185,7 +185,7 @@ class LiveCounts:
         return self._committed[hub]
 
     def of(self, hub: str) -> int:
-        return self._committed[hub] + self._added[hub]
+        return self._committed.get(hub, 0) + self._added.get(hub, 0)
 
     def note(self, hub: str, before: Instance | None, transition: Transition) -> None:
         """Count what the commit in progress does to an instance."""

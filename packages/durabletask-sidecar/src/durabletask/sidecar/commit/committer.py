@@ -10,6 +10,7 @@ need be, and then completed or rolled back. Until then all reads find what was c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from durabletask.sidecar.engine import limits
@@ -176,7 +177,8 @@ class Committer:
             limits=self.limits,
             reader=self._store,
         )
-        return UnitOfWork(orchestrations, Entities(self._entities, now, new_id), self.limits)
+        entities = partial(Entities, self._entities, now, new_id)
+        return UnitOfWork(orchestrations, entities, self.limits)
 
     def ready(self, now: datetime) -> Notifications:
         """Everything that waits for a worker when the sidecar starts."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from durabletask.sidecar.engine.state import ScheduledTask
+    from durabletask.sidecar.engine.state import Instance, ScheduledTask
+    from durabletask.sidecar.engine.transition import Transition
     from durabletask.sidecar.store import Due, EntityChange, Key
 
 
@@ -116,13 +117,15 @@ def of_changes(
             if any(each.removes for each in change.transitions):
                 void_batches.append(change.key)
             continue
-        changed.append(change.key)
-        is_over = change.instance is None or not change.instance.is_live
+        key, instance = change.key, change.instance
+        changed.append(key)
+        is_over = instance is None or instance.progress.is_terminal
         if is_over:
-            ended.append(change.key)
+            ended.append(key)
         if is_over or change.begins:
-            void_turns.append(change.key)
-        tasks += _activities(change)
+            void_turns.append(key)
+        if instance is not None:
+            tasks += _activities(key, instance, change.transitions)
     return Notifications(
         turns,
         batches,
@@ -151,11 +154,11 @@ def _due(key: Key, name: str | None, version: str | None) -> Work:
     return batch(key) if name is None else turn(key, name, version)
 
 
-def _activities(change: Change) -> Iterable[Work]:
-    if change.instance is None:
-        return
-    for transition in change.transitions:
-        for row in transition.tasks_add:
-            # A later command of the same commit may have taken it back.
-            if change.instance.tasks.get(row.number) is row:
-                yield activity(change.key, row)
+def _activities(key: Key, instance: Instance, transitions: Iterable[Transition]) -> list[Work]:
+    return [
+        activity(key, row)
+        for transition in transitions
+        for row in transition.tasks_add
+        # A later command of the same commit may have taken it back.
+        if instance.tasks.get(row.number) is row
+    ]

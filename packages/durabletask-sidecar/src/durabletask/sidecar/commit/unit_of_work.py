@@ -18,6 +18,8 @@ from durabletask.sidecar.store import Key
 from . import notifications
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.engine.entities.state import EntityTransition
     from durabletask.sidecar.engine.limits import Limits
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from durabletask.sidecar.store import Change, EntityChange
 
     from .aggregates import Aggregate, Entities, Orchestrations
-    from .notifications import Notifications
+    from .notifications import Notifications, Work
 
 _ENTITY_COMMANDS = frozenset(get_args(EntityCommand))
 
@@ -42,9 +44,17 @@ class Submission:
 class UnitOfWork:
     """What one commit will store, so far. It ends with `keep` or `roll_back`."""
 
-    def __init__(self, orchestrations: Orchestrations, entities: Entities, limits: Limits) -> None:
+    def __init__(
+        self,
+        orchestrations: Orchestrations,
+        make_entities: Callable[[], Entities],
+        limits: Limits,
+    ) -> None:
         self._orchestrations = orchestrations
-        self._entities = entities
+        self._make_entities = make_entities
+        self._entities: Entities | None = None
+        """Most commits change none."""
+        self._used: list[Aggregate[Any, Any]] = [orchestrations]
         self._limits = limits
 
     def carry_out(self, submission: Submission) -> Reply:
@@ -79,34 +89,43 @@ class UnitOfWork:
 
     def changes(self) -> list[Change | EntityChange]:
         """What the commit has to store."""
-        return [*self._orchestrations.changes(), *self._entities.changes()]
+        return [change for each in self._used for change in each.changes()]
 
     def set_aside(self) -> None:
         """Let the caches have only what is stored, until this ends."""
-        self._orchestrations.set_aside()
-        self._entities.set_aside()
+        for each in self._used:
+            each.set_aside()
 
     def keep(self) -> None:
         """Take note that the changes are stored."""
-        self._orchestrations.keep()
-        self._entities.keep()
+        for each in self._used:
+            each.keep()
 
     def roll_back(self) -> None:
         """Take note that the changes are not stored."""
-        self._orchestrations.roll_back()
-        self._entities.roll_back()
+        for each in self._used:
+            each.roll_back()
 
     def notifications(self, changes: list[Change | EntityChange]) -> Notifications:
         """What to publish once these changes are stored."""
-        turns, next_turn = self._orchestrations.ready()
-        batches, next_batch = self._entities.ready()
+        turns, next_due = self._orchestrations.ready()
+        batches: list[Work] = []
+        if self._entities is not None:
+            batches, next_batch = self._entities.ready()
+            if next_due is None or (next_batch is not None and next_batch < next_due):
+                next_due = next_batch
         return notifications.of_changes(
             changes,
             turns=tuple(turns),
             batches=tuple(batches),
             withdrawn=tuple(self._orchestrations.withdrawn),
-            next_due=min((due for due in (next_turn, next_batch) if due is not None), default=None),
+            next_due=next_due,
         )
 
     def _of(self, command: Command) -> Aggregate[Any, Any]:
-        return self._entities if type(command) in _ENTITY_COMMANDS else self._orchestrations
+        if type(command) not in _ENTITY_COMMANDS:
+            return self._orchestrations
+        if self._entities is None:
+            self._entities = self._make_entities()
+            self._used.append(self._entities)
+        return self._entities

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -26,7 +25,7 @@ from .sqlite_writer import Writer
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from os import PathLike
 
     from . import EntityChange, Transaction
@@ -88,6 +87,7 @@ class SqliteStore(SqliteReader):
         self._writing = writing
         self._reading: sqlite3.Connection | None = None
         self._writer = Writer(writing)
+        self._undone_on_failure = _UndoneOnFailure(writing)
         self._histories = _HistoryCache(_HISTORY_BYTES_KEPT)
         self._is_open = True
         self.flush_seconds = 0.0
@@ -100,7 +100,7 @@ class SqliteStore(SqliteReader):
         return bytes(kept)
 
     def commit(self, changes: Sequence[Change | EntityChange]) -> None:
-        with self._undone_on_failure():
+        with self._undone_on_failure:
             self._write(changes)
             began = time.perf_counter()
             self._writing.execute("COMMIT")
@@ -111,7 +111,7 @@ class SqliteStore(SqliteReader):
         if self._reading is None:
             # Opened for the first slow flush: most disks have none.
             self._reading = files.connect_beside(self._path)
-        with self._undone_on_failure():
+        with self._undone_on_failure:
             self._write(changes)
             # Without it, reads would find the changes before those who wait are told of them.
             self._reading.execute("BEGIN")
@@ -125,7 +125,7 @@ class SqliteStore(SqliteReader):
 
     def flush(self) -> None:
         """Commit what `begin` has written; for its transaction only."""
-        with self._undone_on_failure():
+        with self._undone_on_failure:
             self._writing.execute("COMMIT")
 
     def end(self, changes: Sequence[Change | EntityChange], *, committed: bool) -> None:
@@ -136,7 +136,7 @@ class SqliteStore(SqliteReader):
         if committed:
             self._remember(changes)
         else:
-            self._roll_back()
+            self._undone_on_failure.roll_back()
 
     def _remember(self, changes: Sequence[Change | EntityChange]) -> None:
         for change in changes:
@@ -144,7 +144,7 @@ class SqliteStore(SqliteReader):
                 self._histories.apply(change)
 
     def wipe(self, hub: str) -> None:
-        with self._undone_on_failure():
+        with self._undone_on_failure:
             self._writing.execute("BEGIN IMMEDIATE")
             self._writer.wipe(hub)
             self._writing.execute("COMMIT")
@@ -175,21 +175,28 @@ class SqliteStore(SqliteReader):
             if self._lock is not None:
                 self._lock.release()
 
-    @contextmanager
-    def _undone_on_failure(self) -> Iterator[None]:
-        try:
-            yield
-        except files.FAILURES as error:
-            self._roll_back()
+
+class _UndoneOnFailure:
+    """Rolls back what was written when writing on fails, and names SQLite's errors StoreError."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is None:
+            return
+        self.roll_back()
+        if isinstance(error, files.FAILURES):
             reason = files.reason(error)
             raise StoreError(f"the transaction failed and was rolled back: {reason}") from error
-        except BaseException:
-            self._roll_back()
-            raise
 
-    def _roll_back(self) -> None:
-        if self._writing.in_transaction:
-            self._writing.execute("ROLLBACK")
+    def roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
 
 class _Transaction:
