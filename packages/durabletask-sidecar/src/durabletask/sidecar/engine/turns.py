@@ -49,9 +49,9 @@ def prepare(instance: Instance, now: datetime, room: int) -> DispatchedTurn | No
         execution_id=instance.origin.execution_id,
         at=at,
         history_length=instance.progress.history_length,
-        consumed=tuple(row.number for row in batch),
-        new_events=(started, *(row.event for row in batch if row.kind is not RowKind.WAKE_UP)),
-        rewinds=any(row.kind is RowKind.REWIND for row in batch),
+        consumed=tuple([row.number for row in batch]),
+        new_events=(started, *[row.event for row in batch if row.kind is not RowKind.WAKE_UP]),
+        rewinds=batch[0].kind is RowKind.REWIND,
     )
 
 

@@ -4,8 +4,8 @@ While a transaction waits for the disk on another thread, reads go through a sec
 in a transaction that finds what was committed before. It ends with the other one: until there
 is none, SQLite cannot start its log over.
 
-The encoded histories of active instances are cached, so that a turn costs a copy and no
-query. Commits write to the cache, too.
+The encoded histories that were read last are cached, so that a turn which needs its history
+costs a copy and no query. Commits write to the cache, too.
 """
 
 from __future__ import annotations

@@ -88,7 +88,8 @@ class WorkStream:
         """Bytes of the item that is being written now; 0 while there is none."""
         self._free = {kind: subscription.slots_for(kind) for kind in Kind}
         self._outbox: list[bytes] = []
-        self._wake = asyncio.Event()
+        self._reader: asyncio.Future[None] | None = None
+        """Whoever waits for the next items; there is at most one."""
 
     def has_free_slot(self, kind: Kind) -> bool:
         return self._free[kind] > 0
@@ -101,13 +102,17 @@ class WorkStream:
 
     def send(self, item: bytes) -> None:
         self._outbox.append(item)
-        self._wake.set()
+        self._wake_reader()
 
     def close(self) -> None:
         """End the stream; items that were not written yet are dropped."""
         self.is_closed = True
         self._outbox.clear()
-        self._wake.set()
+        self._wake_reader()
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
 
     async def items(self) -> AsyncIterator[bytes]:
         """The items to write, as they come; asking for the next says that the last is written."""
@@ -129,7 +134,7 @@ class WorkStream:
     async def next_batch(self) -> list[bytes]:
         """Wait for work items and take them all; empty once the stream is closed."""
         while not self._outbox and not self.is_closed:
-            self._wake.clear()
-            await self._wake.wait()
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
         batch, self._outbox = self._outbox, []
         return batch
