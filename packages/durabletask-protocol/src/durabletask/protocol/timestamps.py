@@ -72,7 +72,8 @@ def write_timestamp(value: datetime) -> bytes:
     """The message with its length before it."""
     if value.tzinfo is None:
         raise wire.EncodeError(f"{value!r} has no time zone")
-    seconds, nanos = _parts(value)
+    since = value - _EPOCH
+    seconds, nanos = since.days * _DAY + since.seconds, since.microseconds * 1000
     if _LEAST_OF_5 <= seconds < _END_OF_USUAL and nanos >= _LEAST_OF_4:
         return _write_usual(seconds, nanos)
     return _write_parts(seconds, nanos)

@@ -20,6 +20,7 @@ BYTE = tuple(bytes([value]) for value in range(128))
 """The varints of one byte: most lengths, ids and flags."""
 
 _MINUS_ONE_REST = b"\xff" * 8 + b"\x01"
+_MINUS_ONE = b"\xff" + _MINUS_ONE_REST
 LARGEST_NUMBER = (1 << 29) - 1
 """The largest number that a field can have."""
 
@@ -179,6 +180,10 @@ def varint(value: int) -> bytes:
 
 def int32(value: int) -> bytes:
     """Encode a signed number of 32 bits; a negative one takes ten bytes."""
+    if 0 <= value < 0x80:
+        return BYTE[value]
+    if value == -1:
+        return _MINUS_ONE
     if not -0x8000_0000 <= value <= 0x7FFF_FFFF:
         raise EncodeError(f"{value} does not fit into 32 bits")
     return varint(value if value >= 0 else value + (1 << 64))
@@ -202,4 +207,5 @@ def length_delimited(field_number: int, blob: bytes) -> bytes:
     Fields may come in any order and repeated ones in pieces, so a stored event becomes part
     of a message by appending this to the message's other bytes.
     """
-    return varint(field_number << 3 | LENGTH_DELIMITED) + prefixed(blob)
+    tag = field_number << 3 | LENGTH_DELIMITED
+    return (BYTE[tag] if tag < 0x80 else varint(tag)) + prefixed(blob)
