@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +20,11 @@ from tools.bench._page import page
 from tools.bench._report import checklist, number, workload_table
 from tools.bench._results import Measurement, Results
 from tools.bench._sides import SIDES, Side
-from tools.bench._workloads import FAMILIES, Workload, default_workloads, select
+from tools.bench._workloads import FAMILIES, Job, Workload, default_workloads, select
 from tools.bench.programs import slow_commits
 
 (CHAIN,) = select(["chain-100"])
+_OF_THE_OFFICIAL_WORKER = [each for each in FAMILIES if each.name.startswith("official-worker")]
 (LATENCY,) = select(["latency"])
 
 
@@ -221,6 +225,33 @@ def test_a_side_that_fails_costs_its_figure_and_nothing_else(
         f"round {number} of 2: chain-100 dbos failed: it hangs" for number in (1, 2)
     ]
     assert len(found.of(CHAIN, "official")) == 2
+
+
+def test_an_engine_that_does_not_start_costs_only_that_measurement() -> None:
+    @contextmanager
+    def broken(_folder: Path, _environment: dict[str, str]) -> Iterator[list[str]]:
+        raise AssertionError("the sidecar did not start")
+        yield []
+
+    side = replace(SIDES["in-process"], engine=broken)
+
+    with pytest.raises(RuntimeError, match="the sidecar did not start"):
+        side.measure(CHAIN, 1.0)
+
+
+@pytest.mark.slow
+def test_every_workload_gives_the_right_result_on_our_side(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    small = [f"{family.name}-10" for family in FAMILIES if family.job is Job.LOAD]
+    others = ["replay-10", "import-client-1", "import-worker-1", "import-sidecar-1"]
+
+    assert (
+        peers.main([*small, *others, "--quick", "--sides", "in-process,in-process-slow-flush"]) == 0
+    )
+
+    told = capsys.readouterr().out
+    assert told.count("| in-process ") == len([*small, *others]) - len(_OF_THE_OFFICIAL_WORKER)
 
 
 @pytest.mark.slow

@@ -33,6 +33,9 @@ _OURS = {Job.LOAD: "task_hub", Job.REPLAY: "our_replay", Job.IMPORT: _IMPORTING}
 _OFFICIAL = {Job.LOAD: "task_hub", Job.REPLAY: "official_replay", Job.IMPORT: _IMPORTING}
 _DBOS = {Job.LOAD: "dbos_app"}
 _FLUSH_SECONDS = "0.005"
+_IN_PROCESS_SWITCH = "DURABLETASK_IN_PROCESS"
+_BATCHES_SWITCH = "DURABLETASK_BATCH_STREAM"
+_SWITCHES = (_IN_PROCESS_SWITCH, _BATCHES_SWITCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +67,30 @@ class Side:
 
     def measure(self, workload: Workload, timeout: float) -> Measurement:
         """Run the workload once; raises RuntimeError if it failed or took too long."""
-        environment = pythons.environment() | self.switches
+        try:
+            printed = self._run(workload, timeout)
+            return Measurement.parsed(printed.strip().rpartition("\n")[2])
+        except (AssertionError, OSError, ValueError) as error:
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+    def _run(self, workload: Workload, timeout: float) -> str:
+        environment = pythons.environment()
+        for name in _SWITCHES:
+            # What the caller has switched off would be missing in the sides that are about it.
+            environment.pop(name, None)
+        environment |= self.switches
         is_load = workload.family.job is Job.LOAD
         engine = self.engine if is_load else _none
         with (
             tempfile.TemporaryDirectory() as folder,
             engine(Path(folder), environment) as options,
         ):
-            printed = homes.output(
+            return homes.output(
                 [*self._command(workload), *options, *workload.family.options],
                 folder=homes.ROOT,
                 environment=environment,
                 timeout=timeout,
             )
-        return Measurement.parsed(printed.splitlines()[-1])
 
     def _command(self, workload: Workload) -> list[str]:
         python = pythons.python(self.requirement) if self.requirement else Path(sys.executable)
@@ -163,7 +176,7 @@ SIDES = {
             None,
             _embedded(),
             _OURS,
-            switches={"DURABLETASK_IN_PROCESS": "0"},
+            switches={_IN_PROCESS_SWITCH: "0"},
         ),
         Side(
             "two-processes",
@@ -178,7 +191,7 @@ SIDES = {
             None,
             _sidecar,
             _OURS,
-            switches={"DURABLETASK_BATCH_STREAM": "0"},
+            switches={_BATCHES_SWITCH: "0"},
         ),
         Side(
             OFFICIAL,

@@ -9,6 +9,7 @@ docs/performance.md.
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,6 @@ _TIMEOUT = 300.0
 
 def main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
-    is_whole = not (arguments.workloads or arguments.sides or arguments.quick)
     try:
         workloads = select(arguments.workloads) or default_workloads()
     except ValueError as error:
@@ -48,12 +48,8 @@ def main(argv: list[str]) -> int:
         print(f"\n{workload.name}: {workload.family.what}\n", flush=True)
         print(workload_table(results, workload), flush=True)
     print_goals(results)
-    if arguments.json:
-        arguments.json.write_text(results.as_json(), encoding="utf-8")
-    if arguments.write or is_whole:
-        _page.FILE.write_text(_page.page(results, workloads, measure_disk()), encoding="utf-8")
-    for failure in failures:
-        print(failure, file=sys.stderr)
+    write_files(results, workloads, arguments)
+    print("\n".join(failures), file=sys.stderr)
     return 1 if failures else 0
 
 
@@ -62,18 +58,16 @@ def measure(
 ) -> list[str]:
     """Run all rounds of the workload; returns what failed."""
     rounds = 1 if arguments.quick else arguments.rounds or workload.family.rounds
+    taking_part = [side for side in sides if side.has(workload)]
     failures = []
-    for number in range(1, rounds + 1):
-        for side in sides:
-            if not side.has(workload):
-                continue
-            place = f"round {number} of {rounds}: {workload.name} {side.name}"
-            print(f"{place} …", file=sys.stderr, flush=True)
-            try:
-                results.add(workload, side.name, side.measure(workload, arguments.timeout))
-            except RuntimeError as error:
-                failures.append(f"{place} failed: {error}")
-                print(failures[-1], file=sys.stderr, flush=True)
+    for number, side in itertools.product(range(1, rounds + 1), taking_part):
+        place = f"round {number} of {rounds}: {workload.name} {side.name}"
+        print(f"{place} …", file=sys.stderr, flush=True)
+        try:
+            results.add(workload, side.name, side.measure(workload, arguments.timeout))
+        except RuntimeError as error:
+            failures.append(f"{place} failed: {error}")
+            print(failures[-1], file=sys.stderr, flush=True)
     return failures
 
 
@@ -84,6 +78,17 @@ def print_goals(results: Results) -> None:
         if measured:
             print(f"\n{title}\n")
             print(checklist(results, measured))
+
+
+def write_files(
+    results: Results, workloads: Sequence[Workload], arguments: argparse.Namespace
+) -> None:
+    """Every measurement, if that is asked for, and the page, if all of it was measured."""
+    if arguments.json:
+        arguments.json.write_text(results.as_json(), encoding="utf-8")
+    is_whole = not (arguments.workloads or arguments.sides or arguments.quick)
+    if arguments.write or is_whole:
+        _page.FILE.write_text(_page.page(results, workloads, measure_disk()), encoding="utf-8")
 
 
 def _sides(names: str | None) -> list[Side]:
