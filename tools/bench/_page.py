@@ -72,7 +72,8 @@ _METHOD = """\
   listener that sets WAL and `synchronous=NORMAL`; the program reads both back and fails if they did
   not take. Chains are plain workflows with plain steps, fans asynchronous ones with
   `asyncio.gather`, whichever was faster. Eight threads, and a look for messages ten times a second,
-  were faster than its defaults. It is connected to nothing. It has no entities.
+  were faster than its defaults. It is connected to nothing. It has no entities; and a workflow that
+  waits keeps the thread that started it, so ten thousand of them are left out.
 * The lateness of timers is the time from when a sleep ends to when the code after it runs; it
   contains whatever the system has to do at that moment.
 * The official worker on our sidecar is compared in ten rounds, because the two are close.

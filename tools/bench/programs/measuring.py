@@ -63,10 +63,12 @@ class Meter:
         }
         print(json.dumps(figures), flush=True)
 
-    def resident_bytes(self) -> int:
-        """How much memory both processes hold now; Linux only."""
-        own = _status_bytes("self", "VmRSS")
-        return own + (_status_bytes(self.engine, "VmRSS") if self.engine else 0)
+    def resident_bytes(self) -> tuple[int, int]:
+        """How much memory this process and the engine's hold now; Linux only."""
+        return (
+            _status_bytes("self", "VmRSS"),
+            _status_bytes(self.engine, "VmRSS") if self.engine else 0,
+        )
 
     def _cpu_now(self) -> float:
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)

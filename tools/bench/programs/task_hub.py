@@ -133,14 +133,17 @@ class Load:
             self._expect(count, read_counter, "bench")
 
     def idle(self, count: int) -> None:
-        """The samples are bytes: of memory, one waiting orchestration."""
+        """The samples are bytes for each: in this process, and in the engine's."""
         gc.collect()
         before = self._meter.resident_bytes()
         with self._meter.over(count):
             for instance_id in self._start_all(tally, 1, count):
                 self._client.wait_for_orchestration_start(instance_id, timeout=_PATIENCE)
         gc.collect()
-        self._meter.samples.append((self._meter.resident_bytes() - before) / count)
+        after = self._meter.resident_bytes()
+        self._meter.samples += [
+            (now - then) / count for now, then in zip(after, before, strict=True)
+        ]
 
     def _start_all(self, orchestrator: Any, argument: int, count: int) -> list[str]:
         def start(_number: int) -> str:
