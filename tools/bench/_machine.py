@@ -31,6 +31,12 @@ class Disk:
     commit_normal: float
     """The same with `synchronous=normal`."""
 
+    def __str__(self) -> str:
+        return (
+            f"{self.flush:.2f} ms for a flush (`fdatasync` of 4 KiB), {self.commit_full:.2f} ms for a "
+            f"COMMIT of one row with `synchronous=full`, {self.commit_normal:.2f} ms with `normal`"
+        )
+
 
 def describe() -> str:
     return (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tools.bench import _machine
 from tools.bench._goals import GOALS
-from tools.bench._report import checklist, number, workload_table
+from tools.bench._report import checklist, workload_table
 from tools.bench._sides import SIDES
 from tools.peers import homes, pythons
 
@@ -45,8 +45,7 @@ keeps everything in memory and is not durable.
 
 {method}
 
-On this machine: {machine}. The disk needs {flush} ms for a flush (`fdatasync` of 4 KiB),
-{full} ms for a COMMIT of one row with `synchronous=full`, {normal} ms with `normal` (medians).
+On this machine: {machine}. The disk needs {disk} (medians).
 
 ## The figures
 
@@ -89,9 +88,7 @@ def page(results: Results, workloads: Sequence[Workload], disk: Disk) -> str:
         goals=_goals(results),
         method=_METHOD.rstrip(),
         machine=_machine.describe(),
-        flush=number(disk.flush),
-        full=number(disk.commit_full),
-        normal=number(disk.commit_normal),
+        disk=disk,
         tables=_tables(results, workloads),
     )
 

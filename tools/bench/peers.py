@@ -3,7 +3,7 @@
 Every measurement is a process of its own, which checks its result. In each round every side runs
 the workload once, so that whatever else the machine does meets all of them; printed are the
 medians of the rounds, and ratios of medians. A run of all workloads on all sides writes
-docs/performance.md.
+docs/performance.md. The databases are in the folder for temporary files: TMPDIR chooses the disk.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from tools.bench._workloads import FAMILIES, default_workloads, select
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tools.bench._machine import Disk
     from tools.bench._sides import Side
     from tools.bench._workloads import Workload
 
@@ -41,6 +42,8 @@ def main(argv: list[str]) -> int:
         return 2
     if arguments.quick:
         workloads = list(dict.fromkeys(workload.scaled(_QUICK) for workload in workloads))
+    disk = measure_disk()
+    print(f"The disk needs {disk}.", flush=True)
     results = Results()
     failures = []
     for workload in workloads:
@@ -48,7 +51,7 @@ def main(argv: list[str]) -> int:
         print(f"\n{workload.name}: {workload.family.what}\n", flush=True)
         print(workload_table(results, workload), flush=True)
     print_goals(results)
-    write_files(results, workloads, arguments)
+    write_files(results, workloads, disk, arguments)
     print("\n".join(failures), file=sys.stderr)
     return 1 if failures else 0
 
@@ -81,14 +84,14 @@ def print_goals(results: Results) -> None:
 
 
 def write_files(
-    results: Results, workloads: Sequence[Workload], arguments: argparse.Namespace
+    results: Results, workloads: Sequence[Workload], disk: Disk, arguments: argparse.Namespace
 ) -> None:
     """Every measurement, if that is asked for, and the page, if all of it was measured."""
     if arguments.json:
         arguments.json.write_text(results.as_json(), encoding="utf-8")
     is_whole = not (arguments.workloads or arguments.sides or arguments.quick)
     if arguments.write or is_whole:
-        _page.FILE.write_text(_page.page(results, workloads, measure_disk()), encoding="utf-8")
+        _page.FILE.write_text(_page.page(results, workloads, disk), encoding="utf-8")
 
 
 def _sides(names: str | None) -> list[Side]:
