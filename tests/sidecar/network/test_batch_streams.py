@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -11,7 +12,7 @@ import grpc.aio
 import pytest
 
 from durabletask.protocol import batch_stream, codec, dialects, messages, methods
-from durabletask.sidecar import Security
+from durabletask.sidecar import ManualClock, Security
 from durabletask.sidecar.engine.limits import Limits
 from durabletask.sidecar.server import Server
 from tests.builders.batch_channel import batch_channel
@@ -205,6 +206,33 @@ async def test_the_work_of_a_stream_that_ends_goes_to_others() -> None:
         item = await other.work().next()
 
     assert item.orchestrator_request.instance_id == "a"
+
+
+async def test_the_work_of_a_stream_that_nobody_reads_goes_to_others() -> None:
+    clock = ManualClock()
+    work = messages.BatchedCall(
+        id=1,
+        method="GetWorkItems",
+        request=codec.encode(
+            messages.GetWorkItemsRequest(max_concurrent_orchestration_work_items=20),
+            dialects.TASKHUB,
+        ),
+    )
+    async with (
+        sidecar(clock=clock) as server,
+        raw_stream(server) as stuck,
+        on_stream(server) as other,
+    ):
+        await stuck.write(batch(work))
+        await replies_of(stuck, 1)
+        for number in range(20):
+            await other.start(instance_id=f"i{number}", input="x" * 900_000)
+        items = asyncio.create_task(other.work().next())
+        while not items.done():
+            clock.advance(timedelta(seconds=25))
+            await other.call(methods.HELLO)
+
+    assert items.result().orchestrator_request.instance_id.startswith("i")
 
 
 async def test_a_drained_sidecar_hands_out_nothing_and_still_answers() -> None:

@@ -145,7 +145,9 @@ class _BatchStream:
             said = codec.DecodeError(f"{method.name} needs a {method.request}, but: {error}")
             self._end(call.id, self._runner.refuse(method, said, self._metadata))
             return
-        metadata = (*self._metadata, *_additional(call))
+        metadata = self._metadata
+        if call.metadata:
+            metadata = (*metadata, *_additional(call))
         self._running[call.id] = lambda: None
         cancel = (self._stream if method.response_streaming else self._call)(
             call.id, method, request, metadata
