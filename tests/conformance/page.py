@@ -20,9 +20,9 @@ _HEAD = """\
 # Conformance of {engine}
 
 Written by `hatch run conformance`, which runs `tests/contract` over gRPC and, with our sidecar, in
-process as well. Each item of the checklist is a promise that any engine of the protocol should
-keep. Each test is named after what it claims, and sends raw messages to the engine, as a client
-and as a worker.
+process and on a batch stream as well. Each item of the checklist is a promise that any engine of the
+protocol should keep. Each test is named after what it claims, and sends raw messages to the engine,
+as a client and as a worker.
 `hatch run conformance --engine-address HOST:PORT` tests another engine instead of the sidecar.
 
 {summary}
