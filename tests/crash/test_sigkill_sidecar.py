@@ -53,7 +53,11 @@ def chain(ctx: Any, _: Any) -> Any:
 
 
 @pytest.mark.slow
-def test_ten_kills_lose_nothing_and_repeat_no_acknowledged_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize("batches", ["1", "0"], ids=["batch stream", "one by one"])
+def test_ten_kills_lose_nothing_and_repeat_no_acknowledged_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batches: str
+) -> None:
+    monkeypatch.setenv("DURABLETASK_BATCH_STREAM", batches)
     moments = random.Random(SEED)
     journal = Journal()
 

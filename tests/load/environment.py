@@ -41,7 +41,10 @@ class Environment:
 
 @asynccontextmanager
 async def environment(*, processes: int, workers: int = 1) -> AsyncIterator[Environment]:
-    """So many worker processes with so many workers each; all of it is gone in the end."""
+    """So many worker processes with so many workers each; all of it is gone in the end.
+
+    Every second process makes its calls one by one, the others on a batch stream.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sidecar = SidecarProcess(folder / "tasks.db")
@@ -49,7 +52,9 @@ async def environment(*, processes: int, workers: int = 1) -> AsyncIterator[Envi
         hosts: list[WorkerProcess] = []
         try:
             for number in range(processes):
-                host = WorkerProcess(sidecar.address, folder, f"w{number}", count=workers)
+                host = WorkerProcess(
+                    sidecar.address, folder, f"w{number}", count=workers, batches=number % 2 == 0
+                )
                 host.start()
                 hosts.append(host)
             async with AsyncTaskHubGrpcClient(host_address=sidecar.address) as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,16 @@ _ROOT = Path(__file__).parents[2]
 
 
 class WorkerProcess:
-    """`count` workers of the sidecar at the address; runs between `start` and `kill`."""
+    """`count` workers of the sidecar at the address; runs between `start` and `kill`.
 
-    def __init__(self, address: str, folder: Path, name: str, *, count: int = 1) -> None:
+    `batches` says whether their calls may go in batches.
+    """
+
+    def __init__(
+        self, address: str, folder: Path, name: str, *, count: int = 1, batches: bool = True
+    ) -> None:
         self._arguments = (address, str(folder), name, str(count))
+        self._environment = os.environ | {"DURABLETASK_BATCH_STREAM": "1" if batches else "0"}
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[str] | None = None
 
@@ -25,6 +32,7 @@ class WorkerProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=_ROOT,
+                env=self._environment,
                 text=True,
             )
 

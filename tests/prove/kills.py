@@ -1,9 +1,10 @@
 """SIGKILL of a real sidecar and of its workers, again and again under a load of every kind.
 
-The sidecar runs with full synchronisation. It is killed after clients were told a random number
-of things, never after a certain time, so that others are always in the middle of something. Every
-fourth time a worker process is killed with it. Afterwards everything is read back and checked
-against what clients were told and activities did.
+The sidecar runs with full synchronisation. The client and one worker process make their calls on a
+batch stream, the other worker process makes them one by one. The sidecar is killed after clients
+were told a random number of things, never after a certain time, so that others are always in the
+middle of something. Every fourth time a worker process is killed with it. Afterwards everything is
+read back and checked against what clients were told and activities did.
 """
 
 from __future__ import annotations
