@@ -523,6 +523,20 @@ def test_a_commit_may_end_an_execution_and_replace_it_twice(store: Store) -> Non
     assert_stored(hub, "a")
 
 
+def test_a_commit_may_create_an_instance_and_replace_it(store: Store) -> None:
+    hub = EngineDriver(store)
+    pending = frozenset({int(Status.PENDING)})
+
+    hub.commit(
+        ("a", StartInstance("first")),
+        ("a", RaiseEvent("news")),
+        ("a", StartInstance("second", replaceable=pending)),
+    )
+
+    assert_stored(hub, "a")
+    assert [row.kind for row in hub.state("a").inbox] == [RowKind.START]
+
+
 def test_a_commit_may_create_an_instance_and_end_it(store: Store) -> None:
     hub = EngineDriver(store)
 

@@ -52,17 +52,23 @@ class _Batch:
         """Rows that are only added, or replaced, by their statement."""
 
     def add_instance(self, change: Change) -> None:
-        instance = change.instance
+        key, instance = change.key, change.instance
+        is_new = change.is_new
         events: list[bytes] = []
         for transition in change.transitions:
-            if transition.removes or transition.origin is not None:
-                # What is left of the old execution, and was added before in this commit.
+            if transition.removes:
+                self._run_now(statements.REMOVE_INSTANCE, key)
+                continue
+            if transition.origin is not None:
+                # Those of the execution before; in the store they are removed.
                 events.clear()
-            self._add_transition(change, transition)
+                self._begin_execution(key, transition, is_new=is_new)
+            self._add_transition(key, transition)
             events += transition.events
+            is_new = False
         if instance is None:
             return
-        key, progress = change.key, instance.progress
+        progress = instance.progress
         if events:
             first = progress.history_length - len(events)
             self._write_later(statements.WRITE_HISTORY, (*key, first, repeated_field(events)))
@@ -89,16 +95,14 @@ class _Batch:
         self._named.clear()
         self._written.clear()
 
-    def _add_transition(self, change: Change, transition: Transition) -> None:
-        key = change.key
-        if transition.removes:
-            self._run_now(statements.REMOVE_INSTANCE, key)
-            return
-        if transition.origin is not None:
-            if not change.is_new:
-                self._end_execution(key, transition)
-            columns = (*key, *rows.origin_columns(transition.origin))
-            self._write_later(statements.WRITE_ORIGIN, columns)
+    def _begin_execution(self, key: Key, transition: Transition, *, is_new: bool) -> None:
+        assert transition.origin is not None
+        if not is_new:
+            self._end_execution(key, transition)
+        columns = (*key, *rows.origin_columns(transition.origin))
+        self._write_later(statements.WRITE_ORIGIN, columns)
+
+    def _add_transition(self, key: Key, transition: Transition) -> None:
         if transition.parent is not None:
             self.write()
             columns = rows.parent_columns(transition.parent)
