@@ -28,6 +28,12 @@ class Block:
     code: str
 
 
+@pytest.fixture(autouse=True)
+def _as_users_run_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what the sidecars and clients of one program do by themselves: call each other directly."""
+    monkeypatch.delenv("DURABLETASK_IN_PROCESS", raising=False)
+
+
 def blocks() -> Iterator[Block]:
     for page in PAGES:
         name = str(page.relative_to(ROOT))
