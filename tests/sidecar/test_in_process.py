@@ -12,7 +12,9 @@ import pytest
 from durabletask.client import TaskHubGrpcClient
 from durabletask.protocol import in_process
 from durabletask.sidecar import Security, Sidecar
+from durabletask.sidecar.network.grpc_server import GrpcServer
 from durabletask.transport.errors import SidecarUnavailableError
+from tests.builders.security import Authority
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +72,44 @@ def test_every_name_of_the_loopback_interface_leads_to_the_sidecar(host: str) ->
         port = address.rpartition(":")[2]
 
         assert in_process.find(f"{host}:{port}") is not None
+
+
+def test_a_sidecar_of_all_interfaces_is_found_as_localhost() -> None:
+    with Sidecar(host="0.0.0.0") as address:
+        port = address.rpartition(":")[2]
+
+        assert in_process.find(f"localhost:{port}") is not None
+
+    assert in_process.find(f"localhost:{port}") is None
+
+
+def test_a_sidecar_that_cannot_serve_its_port_is_not_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(_self: object) -> None:
+        raise OSError("cannot serve")
+
+    monkeypatch.setattr(GrpcServer, "start", fail)
+    registered: list[str] = []
+    register = in_process.register
+
+    def note(address: str, engine: in_process.InProcessEngine) -> None:
+        registered.append(address)
+        register(address, engine)
+
+    monkeypatch.setattr(in_process, "register", note)
+
+    with pytest.raises(OSError, match="cannot serve"):
+        Sidecar().start()
+
+    [address] = registered
+    assert in_process.find(address) is None
+
+
+def test_a_sidecar_with_certificates_is_reached_over_grpc(tmp_path: Path) -> None:
+    security = Security(*Authority(tmp_path).certify())
+    with Sidecar(security=security) as address:
+        assert in_process.find(address) is None
 
 
 def test_a_sidecar_is_listed_only_while_it_runs() -> None:

@@ -50,6 +50,9 @@ _log = logging.getLogger("durabletask.sidecar")
 # By this, the work of a worker that vanished is handed to another after 30 seconds.
 KEEPALIVE = timedelta(seconds=20)
 
+# A sidecar that listens on these is known as `localhost` too.
+_ALL_INTERFACES = ("0.0.0.0", "::")  # noqa: S104 - they are only compared
+
 # How long `stop` waits for peers that do not read; others are disconnected at once.
 GRACE_SECONDS = 5.0
 
@@ -207,14 +210,13 @@ class Server:
             instrumentation = await self._start_metrics(self._host)
             self._host.start()
             service = Service(self._host, parse_dialect(options.dialect))
-            # gRPC comes last, because it does not free a port that it has never served.
-            if self._grpc is not None:
-                await self._grpc.start(service, instrumentation, tokens)
-                self._address = target(options.host, self._grpc.port)
-            self._start_in_process(service, instrumentation, tokens)
             self._start_retention(self._host)
+            # gRPC comes last, because it does not free a port that it has never served.
+            await self._serve(service, instrumentation, tokens)
             _log.info("Serving", extra={"address": self.address, "storage": self.storage})
         except BaseException:
+            await self._stop_in_process(0)
+            await self._stop_retention()
             await self._stop_metrics()
             self._host.close()
             self._store.close()
@@ -223,21 +225,43 @@ class Server:
             for warning in self._security.exposure_warnings():
                 _log.warning(warning, extra={"address": self.address})
 
-    def _start_in_process(
+    async def _serve(
         self, service: Service, instrumentation: Instrumentation, tokens: Tokens | None
     ) -> None:
-        """Let the clients and workers of this process find the engine under the address."""
-        # With TLS they must show, or trust, a certificate: only over gRPC they do.
-        if self._security.has_tls:
-            return
-        runner = CallRunner(service, instrumentation, tokens)
-        self._in_process = Engine(runner, self._options.limits.message_bytes)
-        in_process.register(self.address, self._in_process)
+        """Serve this process, and others if there is a port."""
+        if self._grpc is not None:
+            self._grpc.listen(service, instrumentation, tokens)
+            self._address = target(self._options.host, self._grpc.port)
+        # Before gRPC serves: a worker of this process that connected over it would stay there.
+        # With TLS it must show, or trust, a certificate, which it does only over gRPC.
+        if not self._security.has_tls:
+            runner = CallRunner(service, instrumentation, tokens)
+            self._in_process = Engine(runner, self._options.limits.message_bytes)
+            for address in self._addresses_in_process():
+                in_process.register(address, self._in_process)
+        if self._grpc is not None:
+            await self._grpc.start()
+
+    def _addresses_in_process(self) -> tuple[str, ...]:
+        """The addresses under which this process may know the sidecar."""
+        if self._grpc is None or self._options.host not in _ALL_INTERFACES:
+            return (self.address,)
+        return self.address, target("localhost", self._grpc.port)
+
+    async def _stop_in_process(self, grace: float) -> None:
+        if self._in_process is not None:
+            for address in self._addresses_in_process():
+                in_process.unregister(address, self._in_process)
+            await self._in_process.stop(grace)
 
     def _start_retention(self, host: Host) -> None:
         if self._options.retention is not None:
             self._retention = Retention(host, self._options.retention)
             self._retention.start()
+
+    async def _stop_retention(self) -> None:
+        if self._retention is not None:
+            await self._retention.close()
 
     async def drain(self, patience: float) -> None:
         """Hand out no more work, and wait until workers have completed what they have.
@@ -264,12 +288,9 @@ class Server:
             return
         if self._grpc is not None:
             self._grpc.close_health()
-        if self._retention is not None:
-            await self._retention.close()
+        await self._stop_retention()
         self._host.disconnect()
-        if self._in_process is not None:
-            in_process.unregister(self.address, self._in_process)
-            await self._in_process.stop(grace)
+        await self._stop_in_process(grace)
         if self._grpc is not None:
             await self._grpc.stop(grace)
         await self._stop_metrics()

@@ -46,7 +46,7 @@ _MAX_MESSAGE_BYTES = 2**31 - 1
 
 
 class GrpcServer:
-    """A gRPC server of asyncio on one port; with `port` 0 it picks one when it starts.
+    """A gRPC server of asyncio on one port; with `port` 0 it picks one when it listens.
 
     Raises OSError when the address cannot be listened on, and SecurityError when a file of the
     certificates cannot be used.
@@ -72,10 +72,10 @@ class GrpcServer:
         for address in self._addresses:
             check_free(address, port)
 
-    async def start(
+    def listen(
         self, service: Service, instrumentation: Instrumentation, tokens: Tokens | None
     ) -> None:
-        """Listen, and serve the service to callers whose token is among `tokens`."""
+        """Take the port; once started, serve the service to callers whose token is in `tokens`."""
         self.port = self.port or free_port(self._addresses)
         authorization = None if tokens is None else Authorization(tokens, instrumentation)
         self._batches = BatchStreams(CallRunner(service, instrumentation, tokens))
@@ -85,6 +85,10 @@ class GrpcServer:
             self._health.handlers(),
         )
         self._server = RestartingServer(lambda: self._listening(authorization, served))
+
+    async def start(self) -> None:
+        """Serve those who connect to the port."""
+        assert self._server is not None
         await self._server.start()
 
     def drain(self) -> None:
