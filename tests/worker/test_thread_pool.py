@@ -293,6 +293,24 @@ def test_as_many_jobs_as_there_are_threads_run_at_once_if_they_block() -> None:
     pool.close()
 
 
+def test_a_thread_that_begins_few_jobs_gets_help_at_the_first_look() -> None:
+    watch, may_go = ManualWatch(), threading.Event()
+    begun: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def perform(job: int) -> None:
+        begun.put(job)
+        may_go.wait(10)
+
+    pool: ThreadPool[int] = ThreadPool("test", count=9, perform=perform, watch=watch)
+    pool.submit(range(9))
+    begun.get(timeout=10)
+    watch.look()
+
+    assert begun.get(timeout=10) == 1
+    may_go.set()
+    pool.close()
+
+
 def test_behind_a_thread_that_is_known_to_be_stuck_no_job_waits_for_the_watch() -> None:
     watch = ManualWatch()
     has_begun, may_go = threading.Event(), threading.Event()
