@@ -58,8 +58,11 @@ async def test_calls_see_the_context_variables_of_the_program_and_not_of_the_thr
 
     await asyncio.to_thread(ask)
     await called.wait()
+    OWNER.set("another task")
+    calls(lambda: seen.append(OWNER.get()))
+    await asyncio.sleep(0)
 
-    assert seen == ["the program"]
+    assert seen == ["the program", "the program"]
 
 
 def test_in_a_loop_that_is_closed_nothing_is_called() -> None:

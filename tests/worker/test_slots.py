@@ -572,3 +572,43 @@ async def test_slots_are_exact_whatever_threads_take_finish_and_answer_at_once()
     assert delivery.most <= 3
     slots.close()
     delivery.close()
+
+
+class EagerDelivery(CountingDelivery):
+    """Remembers what it is sent in batches, and answers nothing."""
+
+    def send(self, completion: Completion, answered: Answered) -> bool:
+        self.tokens.append(completion.request)
+        return True
+
+
+@pytest.mark.parametrize("token", ["b", "c"], ids=["to be awaited", "done"])
+async def test_what_a_thread_finishes_after_the_close_is_neither_awaited_nor_sent(
+    token: str,
+) -> None:
+    handler, delivery, awaited = ScriptedHandler(), EagerDelivery(), list[str]()
+    began, may_end = threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
+
+    def hold(_token: str) -> None:
+        threads.append(threading.current_thread())
+        began.set()
+        may_end.wait(10)
+
+    async def on_loop(token: str) -> None:
+        awaited.append(token)
+
+    handler.on_thread, handler.on_loop = hold, on_loop
+    slots: Slots[Job] = Slots(
+        "test", handler, limit=1, threads=1, delivery=delivery, log=logging.getLogger("test")
+    )
+    slots.take([item(token)])
+    await asyncio.to_thread(began.wait, 10)
+
+    slots.close()
+    may_end.set()
+    await asyncio.to_thread(threads[0].join, 10)
+    await settle()
+
+    assert (awaited, delivery.tokens) == ([], [])
+    delivery.close()

@@ -311,6 +311,49 @@ def test_a_thread_that_begins_few_jobs_gets_help_at_the_first_look() -> None:
     pool.close()
 
 
+def test_while_a_thread_is_on_its_way_no_other_is_woken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for the interpreter, as others would."""
+    watch, on_their_way = ManualWatch(), list[threading.Thread]()
+    done: queue.SimpleQueue[int] = queue.SimpleQueue()
+    pool: ThreadPool[int] = ThreadPool("test", count=9, perform=done.put, watch=watch)
+
+    def note(thread: threading.Thread) -> None:
+        on_their_way.append(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", note)
+
+        pool.submit(range(5))
+        for _ in range(3):
+            watch.look()
+
+    assert len(on_their_way) == 1
+    on_their_way[0].start()
+    assert [done.get(timeout=10) for _ in range(5)] == list(range(5))
+    pool.close()
+
+
+def test_a_pool_whose_threads_are_all_at_work_is_not_watched() -> None:
+    watch, may_go = ManualWatch(), threading.Event()
+    begun: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def perform(job: int) -> None:
+        begun.put(job)
+        may_go.wait(10)
+
+    pool: ThreadPool[int] = ThreadPool("test", count=2, perform=perform, watch=watch)
+    pool.submit(range(3))
+    begun.get(timeout=10)
+    watch.look()
+    begun.get(timeout=10)
+    watch.look()
+    pool.submit([3])
+
+    assert watch.looks == []
+    may_go.set()
+    pool.close()
+
+
 def test_behind_a_thread_that_is_known_to_be_stuck_no_job_waits_for_the_watch() -> None:
     watch = ManualWatch()
     has_begun, may_go = threading.Event(), threading.Event()
