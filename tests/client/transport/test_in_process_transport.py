@@ -19,7 +19,7 @@ from durabletask.client import AsyncTaskHubGrpcClient, TaskHubGrpcClient
 from durabletask.grpc_options import GrpcChannelOptions
 from durabletask.protocol import codec, dialects, in_process, messages, methods
 from durabletask.sidecar import ManualClock, Server, Sidecar
-from durabletask.transport import grpc_async_transport, grpc_transport
+from durabletask.transport import grpc_async_transport, grpc_transport, sync_waiting
 from durabletask.transport.async_waiting import Handover
 from durabletask.transport.batched_calls import batched_calls_of
 from durabletask.transport.errors import (
@@ -284,6 +284,20 @@ def test_the_sidecars_own_thread_cannot_wait_for_what_it_is_to_run() -> None:
     with pytest.raises(RuntimeError, match="own thread"):
         sidecar.run(run_another())
     sidecar.close()
+
+
+def test_a_wait_that_is_interrupted_cancels_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        def get(self, timeout: float) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sync_waiting, "SimpleQueue", Interrupted)
+    cancelled: list[bool] = []
+
+    with pytest.raises(KeyboardInterrupt):
+        sync_waiting.Waiting().answer(lambda _: lambda: cancelled.append(True), PATIENCE)
+
+    assert cancelled == [True]
 
 
 def test_closing_a_client_ends_its_calls(address: str) -> None:
