@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from durabletask.worker._loop_calls import LoopCalls
-from durabletask.worker._thread_pool import StallWatch, ThreadPool
+from durabletask.worker._thread_pool import SLOW_LOOKS, StallWatch, ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -293,21 +293,36 @@ def test_as_many_jobs_as_there_are_threads_run_at_once_if_they_block() -> None:
     pool.close()
 
 
-def test_a_thread_that_begins_few_jobs_gets_help_at_the_first_look() -> None:
-    watch, may_go = ManualWatch(), threading.Event()
+def test_threads_that_begin_few_jobs_at_two_looks_in_a_row_get_help(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch, may_go = ManualWatch(), threading.Semaphore(0)
     begun: queue.SimpleQueue[int] = queue.SimpleQueue()
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def note_and_start(thread: threading.Thread) -> None:
+        started.append(thread)
+        start(thread)
 
     def perform(job: int) -> None:
         begun.put(job)
-        may_go.wait(10)
+        may_go.acquire(timeout=10)
 
+    monkeypatch.setattr(threading.Thread, "start", note_and_start)
     pool: ThreadPool[int] = ThreadPool("test", count=9, perform=perform, watch=watch)
     pool.submit(range(9))
-    begun.get(timeout=10)
+    assert begun.get(timeout=10) == 0
+    watch.look()
+    may_go.release()
+    assert begun.get(timeout=10) == 1
+    assert len(started) == 1
+
     watch.look()
 
-    assert begun.get(timeout=10) == 1
-    may_go.set()
+    assert begun.get(timeout=10) == 2
+    assert len(started) == 2
+    may_go.release(9)
     pool.close()
 
 
@@ -344,7 +359,8 @@ def test_a_pool_whose_threads_are_all_at_work_is_not_watched() -> None:
     pool: ThreadPool[int] = ThreadPool("test", count=2, perform=perform, watch=watch)
     pool.submit(range(3))
     begun.get(timeout=10)
-    watch.look()
+    for _ in range(SLOW_LOOKS):
+        watch.look()
     begun.get(timeout=10)
     watch.look()
     pool.submit([3])
@@ -369,7 +385,8 @@ def test_behind_a_thread_that_is_known_to_be_stuck_no_job_waits_for_the_watch() 
     pool.submit(["blocker"])
     has_begun.wait(10)
     pool.submit(["one behind it"])
-    watch.look()
+    for _ in range(SLOW_LOOKS):
+        watch.look()
     assert done.get(timeout=10) == "one behind it"
 
     for number in range(20):

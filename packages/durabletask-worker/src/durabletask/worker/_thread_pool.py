@@ -27,6 +27,8 @@ Job = TypeVar("Job")
 WATCH_INTERVAL = 0.001
 # A thread that begins fewer jobs than this within an interval waits for something in between.
 FEW = 4
+# Looks in a row at which that must be so.
+SLOW_LOOKS = 2
 
 
 class ThreadPool(Generic[Job]):
@@ -62,6 +64,7 @@ class ThreadPool(Generic[Job]):
         self._stuck = 0
         self._stalls = 0
         self._begun = 0
+        self._slow_looks = 0
         self._is_watched = False
         self._is_closed = False
 
@@ -154,7 +157,7 @@ class ThreadPool(Generic[Job]):
         # Where all threads are at work already, nothing can be done for what waits.
         if self._busy() < self._count:
             self._is_watched = True
-            self._begun = 0
+            self._begun = self._slow_looks = 0
             watch(self._relieve)
 
     def _relieve(self) -> bool:
@@ -165,16 +168,21 @@ class ThreadPool(Generic[Job]):
             if not self._jobs or busy == self._count:
                 self._is_watched = False
                 return False
-            # A thread that was woken and has not come waits for the interpreter, like all others.
-            if self._coming:
-                return True
-            if begun == 0:
-                self._stuck = busy
-                self._stalls += 1
-                self._wake(len(self._jobs))
-            elif begun < FEW * (busy - self._stuck):
-                self._wake(min(len(self._jobs), busy - self._stuck))
+            is_slow = begun < max(1, FEW * (busy - self._stuck))
+            self._slow_looks = self._slow_looks + 1 if is_slow else 0
+            # Once may be chance: while a thread that is no part of the pool holds the interpreter,
+            # the pool's threads wait for it, and so do a woken thread and the watch.
+            if self._slow_looks >= SLOW_LOOKS and not self._coming:
+                self._send_help(begun, busy)
             return True
+
+    def _send_help(self, begun: int, busy: int) -> None:
+        if begun == 0:
+            self._stuck = busy
+            self._stalls += 1
+            self._wake(len(self._jobs))
+        else:
+            self._wake(min(len(self._jobs), busy - self._stuck))
 
 
 class StallWatch:
