@@ -36,6 +36,9 @@ _METHODS = {method.name: method for method in methods.ALL}
 _MOST_WAITING = 4 * batch_stream.FULL_BATCH
 # What a peer receives that announces no limit: gRPC's default.
 _DEFAULT_LIMIT = 4 * 1024 * 1024
+# Bytes that a stream of responses may be ahead of what is written. As little as a connection
+# buffers anyway; and enough to go on without waiting for each write.
+_AHEAD = 64 * 1024
 # More than what a response adds to its bytes in a reply.
 _LENGTH_BYTES = 8
 # The largest limit that gRPC accepts; no message can be larger.
@@ -197,7 +200,8 @@ class _BatchStream:
         async def received(responses: Sequence[bytes]) -> None:
             if id in self._running:
                 self._add_responses(id, responses)
-                await self._wait_written(self._added)
+                if self._outbox.size > _AHEAD:
+                    await self._wait_written(self._added)
 
         def ended(failure: Failure | None) -> None:
             if self._running.pop(id, None) is not None:
