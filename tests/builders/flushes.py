@@ -24,6 +24,16 @@ class AlwaysSlow(FlushPace):
         return True
 
 
+class WorthHolding(FlushPace):
+    """Has every flush made on the loop, and results held for turns that are taken ahead."""
+
+    def is_next_on_thread(self) -> bool:
+        return False
+
+    def typical(self) -> float:
+        return 1.0
+
+
 class AlwaysQuick(FlushPace):
     """Has every flush made on the loop, whatever is measured."""
 

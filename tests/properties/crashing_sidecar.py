@@ -5,7 +5,8 @@ that runs only while a test lets it; work items and answers are encoded messages
 crashes, everything in memory is gone, and the next sidecar starts with what the store holds.
 
 With `flushes_apart`, every commit waits for the disk apart from the loop; `meanwhile` is called
-while one does.
+while one does. With `turns_ahead`, workers keep sessions, and results are held for the turns
+that they lead to; `while_held` is called then, and makes the calls that it returns.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from durabletask.sidecar.host import Host
 from durabletask.sidecar.store import StoreError
 from durabletask.sidecar.work.streams import Subscription
 from tests.builders.engine import HUB
-from tests.builders.flushes import AlwaysSlow, FlushesOnDemand
+from tests.builders.flushes import AlwaysSlow, FlushesOnDemand, WorthHolding
 from tests.crash.power_cuts import PowerCut
 
 if TYPE_CHECKING:
@@ -127,8 +128,11 @@ class CrashingSidecar:
         *,
         most_bytes: int,
         flushes_apart: bool = False,
+        turns_ahead: bool = False,
     ) -> None:
         self._reopen = reopen
+        self._turns_ahead = turns_ahead
+        self.while_held: Callable[[], Sequence[Call]] = tuple
         self._flushes_apart = flushes_apart
         self.meanwhile: Callable[[], None] = _nothing
         self._most_bytes = most_bytes
@@ -146,6 +150,11 @@ class CrashingSidecar:
         self.store.fate, self.store.is_struck = fate, False
         tasks = [self._loop.create_task(_outcome(call(self.host))) for call in calls]
         self._settle()
+        is_held = not self.store.is_struck and not all(task.done() for task in tasks)
+        if self._turns_ahead and is_held:
+            others = self.while_held()
+            tasks += [self._loop.create_task(_outcome(call(self.host))) for call in others]
+            self._settle()
         became = fate if self.store.is_struck else Fate.STORED
         self.store.fate = Fate.STORED
         if became.is_deadly:
@@ -180,7 +189,11 @@ class CrashingSidecar:
         self._loop.set_exception_handler(self._note_trouble)
         committer = Committer(self.store, most_bytes=self._most_bytes)
         self._flushes = FlushesOnDemand()
-        flushing = Flushing(AlwaysSlow(), self._flushes) if self._flushes_apart else None
+        flushing = None
+        if self._flushes_apart:
+            flushing = Flushing(AlwaysSlow(), self._flushes)
+        elif self._turns_ahead:
+            flushing = Flushing(WorthHolding())
         self.host = Host(committer, self.clock, lambda: next(self._ids), flushing=flushing)
         self.workers: list[Worker] = []
         self._readers: list[asyncio.Task[None]] = []
@@ -191,7 +204,8 @@ class CrashingSidecar:
 
     def _connect(self) -> Worker:
         def connect() -> Worker:
-            worker = Worker(self.host.dispatcher.open(Subscription(HUB)))
+            subscription = Subscription(HUB, keeps_sessions=self._turns_ahead)
+            worker = Worker(self.host.dispatcher.open(subscription))
             # The loop knows its tasks but does not keep them.
             self._readers.append(self._loop.create_task(worker.read()))
             return worker

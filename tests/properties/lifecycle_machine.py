@@ -139,6 +139,7 @@ class LifecycleMachine(RuleBasedStateMachine):
 
     most_bytes = 1 << 30
     flushes_apart = False
+    turns_ahead = False
     compared: ClassVar[int] = 0
     """How often all of a sidecar was compared with the model."""
 
@@ -146,7 +147,11 @@ class LifecycleMachine(RuleBasedStateMachine):
         super().__init__()
         self.memory = MemoryStore()
         self.sidecar = CrashingSidecar(
-            self.reopen, EPOCH, most_bytes=self.most_bytes, flushes_apart=self.flushes_apart
+            self.reopen,
+            EPOCH,
+            most_bytes=self.most_bytes,
+            flushes_apart=self.flushes_apart,
+            turns_ahead=self.turns_ahead,
         )
         self.sidecar.meanwhile = self.while_it_waits_for_the_disk
         self.disturbances = itertools.cycle(["", "time", "", "worker 0", "", "", "worker 1"])
@@ -304,7 +309,7 @@ class LifecycleMachine(RuleBasedStateMachine):
         """Do all of it in one commit, with the sidecar and, if it is kept, with the model."""
         with self.steps():
             became, told = self.sidecar.submit([operation.call for operation in operations], fate)
-            expected = [operation.model() for operation in operations] if became.is_kept else []
+            expected = self.carry_out(operations) if became.is_kept else []
             if became is Fate.STORED:
                 assert [_reply(each) for each in told] == expected
                 for operation in operations:
@@ -313,6 +318,10 @@ class LifecycleMachine(RuleBasedStateMachine):
                 assert all(isinstance(each, CommitFailedError) for each in told)
             else:
                 self.drop_all()
+
+    def carry_out(self, operations: list[Operation]) -> list[Any]:
+        """The same with the model."""
+        return [operation.model() for operation in operations]
 
     def steps(self) -> _Step:
         return _Step(self)
@@ -485,7 +494,10 @@ class LifecycleMachine(RuleBasedStateMachine):
         found = self.model.orchestrations[request.instance_id]
         rows = found.turn(self.model.now)
         assert rows, "there is nothing to do"
-        assert [model_events.of_event(each) for each in request.past_events] == found.history
+        if "HistoryLength" in request.properties:
+            assert int(request.properties["HistoryLength"]) == len(found.history)
+        else:
+            assert [model_events.of_event(each) for each in request.past_events] == found.history
         new = [model_events.of_event(each) for each in request.new_events]
         assert new == [("turn",), *(row.event for row in rows)]
         return Held(token, "turn", found.id, worker, found.execution, rows)
@@ -573,6 +585,78 @@ class LifecycleMachineOnFile(LifecycleMachine):
                 for (name,) in tables.fetchall()
             }
         assert set(rows.values()) == {0}, rows
+
+
+class LifecycleMachineAhead(LifecycleMachineOnFile):
+    """Results are held, and the turns that they lead to are out before they are stored."""
+
+    turns_ahead = True
+    held_so_far: ClassVar[int] = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sidecar.while_held = self.while_a_result_is_held
+        self.ways = itertools.cycle(["answered", "late", "answered", "another command", "worker"])
+        decisions: list[list[Event]] = [
+            [("task", 1)],
+            [("task", 2), ("child", 1, "k", "x")],
+            [("complete", "1")],
+            [],
+        ]
+        self.decisions = itertools.cycle(decisions)
+        self.ahead: Held | None = None
+        self.after: list[Operation] = []
+
+    def work_on_task(self, tasks: list[Held], count: int, fails: bool, fate: Fate) -> None:
+        super().work_on_task(tasks, 1, fails, fate)
+
+    def while_a_result_is_held(self) -> list[Call]:
+        """Only one worker knows of it; then the turn comes back, or something else comes first."""
+        LifecycleMachineAhead.held_so_far += 1
+        self.ahead, self.after = self.take_ahead(), []
+        self.compare()
+        way = next(self.ways)
+        if way == "answered":
+            self.after = [self.decide(self.ahead, next(self.decisions))]
+        elif way == "another command":
+            self.after = [self.raise_event(self.ahead.id)]
+        else:
+            if way == "worker":
+                for held in [it for it in self.hands.values() if it.worker is self.ahead.worker]:
+                    self.drop(held)
+                self.sidecar.reconnect(self.ahead.worker)
+            self.sidecar.clock.advance(timedelta(milliseconds=5))
+        return [operation.call for operation in self.after]
+
+    def take_ahead(self) -> Held:
+        """The turn that is out; the model does not know it yet."""
+        [(worker, item)] = [(it, item) for it in self.sidecar.workers for item in it.items]
+        worker.items.clear()
+        self.item = item
+        found = self.model.orchestrations[item.orchestrator_request.instance_id]
+        return Held(item.completion_token, "turn", found.id, worker, found.execution)
+
+    def act(self, operations: list[Operation], fate: Fate = Fate.STORED) -> None:
+        self.ahead = None
+        super().act(operations, fate)
+        if self.ahead is not None and self.ahead.token not in self.hands:
+            # Whatever became of the result, its worker reports the turn.
+            turn = self.decide(self.ahead, [])
+            self.ahead = None
+            super().act([turn._replace(model=_nothing)])
+
+    def carry_out(self, operations: list[Operation]) -> list[Any]:
+        replies = super().carry_out(operations)
+        if self.ahead is not None:
+            token, request = self.item.completion_token, self.item.orchestrator_request
+            received = self.receive_turn(self.ahead.worker, token, request)
+            self.ahead.rows = received.rows
+            if self.ahead.worker in self.sidecar.workers:
+                self.hands[token] = self.ahead
+            replies += super().carry_out(self.after)
+            for operation in self.after:
+                self.drop(self.hands.get(operation.answers or ""))
+        return replies
 
 
 class LifecycleMachineWithSlowDisk(LifecycleMachine):

@@ -9,6 +9,7 @@ import pytest
 
 from tests.properties.lifecycle_machine import (
     LifecycleMachine,
+    LifecycleMachineAhead,
     LifecycleMachineOnFile,
     LifecycleMachineOnSlowDisk,
     LifecycleMachineWithSlowDisk,
@@ -26,6 +27,7 @@ SEED = 6
         LifecycleMachineOnFile,
         LifecycleMachineWithSlowDisk,
         LifecycleMachineOnSlowDisk,
+        LifecycleMachineAhead,
     ],
 )
 def test_a_sidecar_differs_from_the_model_in_nothing(machine: type[LifecycleMachine]) -> None:

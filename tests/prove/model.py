@@ -35,6 +35,7 @@ ALIKE, NOT_TRIED, DIFFERENT = 0, 2, 3
 def prove(options: Options) -> Iterator[Row]:
     from tests.properties.lifecycle_machine import (
         LifecycleMachine,
+        LifecycleMachineAhead,
         LifecycleMachineOnFile,
         LifecycleMachineOnSlowDisk,
     )
@@ -43,6 +44,7 @@ def prove(options: Options) -> Iterator[Row]:
         ("in memory", LifecycleMachine),
         ("in a file", LifecycleMachineOnFile),
         ("on a slow disk", LifecycleMachineOnSlowDisk),
+        ("with turns ahead of results", LifecycleMachineAhead),
     )
     for where, machine in machines:
         examples = options.examples // len(machines)

@@ -45,6 +45,17 @@ def test_most_of_the_last_five_decide_and_between_the_limits_it_stays_as_it_is(
     assert paced(*durations).is_next_on_thread() is on_thread
 
 
+@pytest.mark.parametrize(
+    ("durations", "seconds"),
+    [([SLOW] * 4, 0), ([SLOW, QUICK, SLOW, QUICK, QUICK], QUICK), ([*[SLOW] * 9], SLOW)],
+    ids=["too few", "mixed", "slow"],
+)
+def test_a_flush_typically_takes_as_long_as_the_median_of_the_last_five(
+    durations: list[float], seconds: float
+) -> None:
+    assert paced(*durations).typical() == seconds
+
+
 def test_slow_flushes_are_measured_on_the_loop_now_and_then() -> None:
     pace = paced(*[SLOW] * 5)
 

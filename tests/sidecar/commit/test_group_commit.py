@@ -18,7 +18,7 @@ from durabletask.sidecar.engine.commands import Resume
 from durabletask.sidecar.engine.transition import ACCEPTED
 from durabletask.sidecar.errors import CommitFailedError
 from durabletask.sidecar.store import StoreError, UnreadableError
-from tests.builders.flushes import AlwaysSlow, FlushesOnDemand, on_thread
+from tests.builders.flushes import AlwaysQuick, AlwaysSlow, FlushesOnDemand, on_thread
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -528,6 +528,68 @@ async def test_a_commit_that_changes_nothing_does_not_wait_for_the_disk() -> Non
     assert await fixture.submit("a") == ACCEPTED
 
     assert not fixture.flushes.is_any_waiting
+
+
+class HoldingFixture(GroupCommitFixture):
+    """Every flush was measured to take this long."""
+
+    def __init__(self, seconds: float) -> None:
+        pace = AlwaysQuick()
+        for _ in range(5):
+            pace.measured(seconds)
+        super().__init__(Flushing(pace))
+
+    def hold(self, instance_id: str, **told: Any) -> asyncio.Future[Any]:
+        return self.commits.hold(Submission("default", instance_id, Resume()), **told)
+
+
+async def test_what_is_held_is_stored_with_the_next_submission_of_its_instance() -> None:
+    fixture = HoldingFixture(0.001)
+    held = fixture.hold("a")
+
+    await fixture.submit("b")
+    between = held.done()
+    await fixture.submit("a")
+
+    assert not between
+    assert held.result() == ACCEPTED
+    assert fixture.committer.batches == [["b"], ["a", "a"]]
+
+
+@pytest.mark.parametrize(("flush", "longest"), [(0.001, 1), (0.004, 4), (0.05, 5)])
+async def test_what_is_held_waits_no_longer_than_a_flush_and_five_milliseconds(
+    flush: float, longest: int
+) -> None:
+    fixture = HoldingFixture(flush)
+    held = fixture.hold("a")
+
+    fixture.clock.advance(timedelta(milliseconds=longest) - timedelta(microseconds=1))
+    await rounds()
+    early = held.done()
+    fixture.clock.advance(timedelta(microseconds=1))
+    await held
+
+    assert not early
+    assert fixture.committer.batches == [["a"]]
+
+
+async def test_only_one_is_held_and_only_while_nothing_else_is_to_be_stored() -> None:
+    fixture = HoldingFixture(0.001)
+    before = fixture.commits.may_hold
+    held = fixture.hold("a")
+    meanwhile = fixture.commits.may_hold
+    fixture.commits.close()
+    submitted = fixture.submit("b")
+    waiting = fixture.commits.may_hold
+    await asyncio.gather(held, submitted)
+
+    assert (before, meanwhile, waiting) == (True, False, False)
+    assert fixture.commits.may_hold
+
+
+async def test_nothing_is_held_where_a_flush_takes_no_time() -> None:
+    assert not HoldingFixture(0.00001).commits.may_hold
+    assert not GroupCommitFixture().commits.may_hold
 
 
 async def test_the_thread_is_used_once_flushes_are_measured_to_be_slow() -> None:

@@ -19,6 +19,7 @@ from .work import completion_tokens
 from .work.completions import Completions
 from .work.dispatcher import Dispatcher
 from .work.items import WorkItemSource
+from .work.turns_ahead import TurnsAhead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,15 +55,17 @@ class Host:
         self._waiters = ChangeWaiters()
         self._committer = committer
         self._commits = GroupCommit(committer, clock, new_id, self._publish, flushing)
+        items = WorkItemSource(committer)
         self.dispatcher = Dispatcher(
-            WorkItemSource(committer).load,
+            items.load,
             # A lambda, because the completions need the dispatcher first.
             lambda lease, size: self.completions.fail_too_large(lease, size),  # noqa: PLW0108
             clock,
             lambda work: completion_tokens.make(work, new_id()),
             committer.limits,
         )
-        self.completions = Completions(self.dispatcher, self._commits, committer)
+        ahead = TurnsAhead(self.dispatcher, self._commits, committer, items, clock)
+        self.completions = Completions(self.dispatcher, self._commits, committer, ahead)
 
     def instrument(self, instrumentation: Instrumentation) -> None:
         """Report to it what happens from now on."""

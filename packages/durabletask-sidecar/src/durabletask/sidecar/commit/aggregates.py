@@ -82,10 +82,10 @@ class Aggregate(ABC, Generic[S, T]):
         target: Any = self.find(key) if command_limits.is_limited_by_queue(command) else None
         return command_limits.enforce(target, key.instance_id, command, limits)
 
-    def apply(self, key: Key, command: Any) -> T:
+    def apply(self, key: Key, command: Any, at: datetime | None = None) -> T:
         """Carry out one command on one state, without the commands that follow from it."""
         state = self.find(key)
-        transition = self._decide(state, key, command)
+        transition = self._decide(state, key, command, at or self._now)
         if transition.changes:
             # Before anything is changed, so that a failure finds what there is to discard.
             transitions = self._transitions.get(key)
@@ -150,7 +150,7 @@ class Aggregate(ABC, Generic[S, T]):
         return state
 
     @abstractmethod
-    def _decide(self, state: S | None, key: Key, command: Any) -> T: ...
+    def _decide(self, state: S | None, key: Key, command: Any, now: datetime) -> T: ...
 
     @abstractmethod
     def _blank(self, key: Key, beginning: T) -> S: ...
@@ -256,12 +256,12 @@ class Orchestrations(Aggregate[Instance, Transition]):
         super().roll_back()
         self._live_counts.roll_back()
 
-    def _decide(self, state: Instance | None, key: Key, command: Any) -> Transition:
+    def _decide(self, state: Instance | None, key: Key, command: Any, now: datetime) -> Transition:
         return engine.apply(
             state,
             key.instance_id,
             command,
-            now=self._now,
+            now=now,
             new_id=self._new_id,
             limits=self._limits,
             live_instances=self._live_counts.of(key.hub),
@@ -310,8 +310,10 @@ class Orchestrations(Aggregate[Instance, Transition]):
 class Entities(Aggregate[Entity, EntityTransition]):
     """The entities, as the commit in progress has changed them so far."""
 
-    def _decide(self, state: Entity | None, key: Key, command: Any) -> EntityTransition:
-        return rules.apply(state, key.instance_id, command, now=self._now, new_id=self._new_id)
+    def _decide(
+        self, state: Entity | None, key: Key, command: Any, now: datetime
+    ) -> EntityTransition:
+        return rules.apply(state, key.instance_id, command, now=now, new_id=self._new_id)
 
     def _blank(self, key: Key, beginning: EntityTransition) -> Entity:
         return entity_state.blank(key.instance_id, beginning)

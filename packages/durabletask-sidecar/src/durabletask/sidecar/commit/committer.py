@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from durabletask.sidecar.engine import limits
+from durabletask.sidecar.engine import limits, payload_limits, results
+from durabletask.sidecar.engine.inbox import Inbox
+from durabletask.sidecar.engine.state import Instance
 from durabletask.sidecar.store import Key
 
 from . import notifications
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from durabletask.sidecar.engine.commands import CompleteActivity
     from durabletask.sidecar.engine.entities.state import Entity
     from durabletask.sidecar.engine.limits import Limits
-    from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.store import Change, EntityChange, Reader, Store, Transaction
 
@@ -123,6 +125,19 @@ class Committer:
     def live_count(self, hub: str) -> int:
         """How many orchestrations of the task hub have not ended."""
         return self._live_counts.committed(hub)
+
+    def after_result(self, key: Key, result: CompleteActivity, now: datetime) -> Instance | None:
+        """The instance as its next turn will find it once this result of an activity is stored.
+
+        It has the new event and nothing else that waits. None when the result changes nothing.
+        """
+        instance = self._instances.get(key)
+        limited = payload_limits.limit_activity(result, self.limits)
+        after = results.complete_activity(instance, key.instance_id, limited, now, str)
+        if instance is None or after.progress is None or not after.inbox_add:
+            return None
+        inbox = Inbox(after.inbox_add)
+        return Instance(key.instance_id, instance.origin, after.progress, inbox)
 
     def commit(
         self, submissions: Sequence[Submission], *, now: datetime, new_id: Callable[[], str]

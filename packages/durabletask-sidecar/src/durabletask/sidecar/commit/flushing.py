@@ -44,12 +44,16 @@ class FlushPace:
         self._unmeasured = (self._unmeasured + 1) % _MEASURED_EVERY
         return self._unmeasured != 0
 
+    def typical(self) -> float:
+        """How many seconds a flush takes, by those measured last; 0 while too few were."""
+        if len(self._durations) < _REMEMBERED:
+            return 0.0
+        return sorted(self._durations)[_REMEMBERED // 2]
+
     def measured(self, seconds: float) -> None:
         """Take note of how long a flush on the loop took."""
         self._durations.append(seconds)
-        if len(self._durations) == _REMEMBERED:
-            median = sorted(self._durations)[_REMEMBERED // 2]
-            self._is_slow = median > (_QUICK if self._is_slow else _SLOW)
+        self._is_slow = self.typical() > (_QUICK if self._is_slow else _SLOW)
 
 
 class Flushing:

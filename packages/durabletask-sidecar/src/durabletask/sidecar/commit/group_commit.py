@@ -41,6 +41,11 @@ _LARGEST_BATCH = 500
 _STORE_REST = timedelta(seconds=1)
 
 
+# Shorter than this, a flush costs less than holding a submission.
+_WORTH_WAITING = 0.00005
+_LONGEST_HOLD = timedelta(milliseconds=5)
+
+
 def _nothing() -> None:
     return None
 
@@ -75,6 +80,14 @@ class _Flush:
     future: Future[None]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """A submission that waits for the next one of its instance."""
+
+    pending: _Pending
+    alarm: Alarm
+
+
 class GroupCommit:
     """Submits commands to the committer, many in one commit."""
 
@@ -97,6 +110,7 @@ class GroupCommit:
         """Of a batch that failed, maybe because of one of them: each gets its own commit."""
         self._is_scheduled = False
         self._flush: _Flush | None = None
+        self._held: _Held | None = None
         self._is_due_late = False
         """Whether something became due while a commit was waiting for the disk."""
         self._alarm: Alarm | None = None
@@ -123,14 +137,46 @@ class GroupCommit:
         reply before the commit is published, `failed` when the commit failed.
         """
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        if self._held is not None and _key(self._held.pending.submission) == _key(submission):
+            self._release()
         self._pending.append(_Pending(submission, future, stored, failed))
         self._schedule()
         return future
 
     @property
+    def may_hold(self) -> bool:
+        """Whether a submission may be held: when nothing else is to be stored, one at a time."""
+        return self.is_idle and self._flushing.pace.typical() >= _WORTH_WAITING
+
+    def hold(
+        self,
+        submission: Submission,
+        *,
+        stored: Callable[[Reply], None] = _ignore,
+        failed: Callable[[], None] = _nothing,
+    ) -> asyncio.Future[Reply]:
+        """Store the submission together with the next one for its instance.
+
+        It is stored alone if none comes in the time that a flush takes.
+        """
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        patience = min(timedelta(seconds=self._flushing.pace.typical()), _LONGEST_HOLD)
+        alarm = self._clock.call_at(self._clock.now() + patience, self._release)
+        self._held = _Held(_Pending(submission, future, stored, failed), alarm)
+        return future
+
+    def _release(self) -> None:
+        """Store what is held."""
+        if self._held is not None:
+            self._held.alarm.cancel()
+            self._pending.append(self._held.pending)
+            self._held = None
+            self._schedule()
+
+    @property
     def is_idle(self) -> bool:
         """Whether everything that was submitted is stored."""
-        return self._flush is None and not self._is_waiting
+        return self._flush is None and self._held is None and not self._is_waiting
 
     def settle(self) -> None:
         """Wait until no commit is waiting for the disk; the event loop stands still meanwhile."""
@@ -140,6 +186,7 @@ class GroupCommit:
     def close(self) -> None:
         """Store what is still pending, and cancel the alarm."""
         self.settle()
+        self._release()
         while self._is_waiting:
             self._store(self._next_batch())
         self._flushing.close()

@@ -19,6 +19,7 @@ from . import notifications
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.engine.entities.state import EntityTransition
@@ -39,6 +40,8 @@ class Submission:
     hub: str
     instance_id: str
     command: Command
+    at: datetime | None = None
+    """When it is carried out; None for the time of the commit."""
 
 
 class UnitOfWork:
@@ -64,7 +67,7 @@ class UnitOfWork:
         command = aggregate.enforce_limits(key, submission.command, self._limits)
         if isinstance(command, Refusal):
             return command
-        first: Transition | EntityTransition = aggregate.apply(key, command)
+        first: Transition | EntityTransition = aggregate.apply(key, command, submission.at)
         if not first.follow_ups and first.for_children is None:
             return first.reply
         removed = int(first.removes)

@@ -91,8 +91,9 @@ class Inbox:
         if row.answers is not None and self._answers.get(row.answers) == number:
             del self._answers[row.answers]
 
-    def has_all(self, numbers: Iterable[int]) -> bool:
-        return all(map(self._rows.__contains__, numbers))
+    def get(self, number: int) -> InboxRow | None:
+        """The row of this number."""
+        return self._rows.get(number)
 
     def answer_to(self, name: str) -> int | None:
         """The number of the row that answers this; a timer's row may not be visible yet."""

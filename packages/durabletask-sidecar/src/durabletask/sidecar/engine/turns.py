@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .commands import CompleteTurn
-    from .inbox import InboxRow
+    from .inbox import Inbox, InboxRow
     from .state import Instance
 
 # Events in one turn; the rest waits for the next.
@@ -164,5 +164,15 @@ def _is_current(instance: Instance, turn: DispatchedTurn) -> bool:
         and instance.origin.execution_id == turn.execution_id
         and instance.progress.history_length == turn.history_length
         # Callers may give the same id to two executions.
-        and instance.inbox.has_all(turn.consumed)
+        and _has_what_was_sent(instance.inbox, turn)
     )
+
+
+def _has_what_was_sent(inbox: Inbox, turn: DispatchedTurn) -> bool:
+    """Whether the inbox has the rows that went into the turn, as the worker saw them."""
+    sent = iter(turn.new_events[1:])
+    for number in turn.consumed:
+        row = inbox.get(number)
+        if row is None or (row.kind is not RowKind.WAKE_UP and row.event != next(sent, None)):
+            return False
+    return True

@@ -22,6 +22,7 @@ from .sessions import KnownHistory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from durabletask.protocol import messages
     from durabletask.sidecar.commit.committer import Committer
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from .dispatcher import Dispatcher
     from .leases import Lease
+    from .turns_ahead import TurnsAhead
 
     Committing = asyncio.Future[Reply]
     """A completion that is being stored. Others may wait for the same: nobody cancels it."""
@@ -40,11 +42,18 @@ if TYPE_CHECKING:
 class Completions:
     """Completes, abandons and fails work that is leased."""
 
-    def __init__(self, dispatcher: Dispatcher, commits: GroupCommit, committer: Committer) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        commits: GroupCommit,
+        committer: Committer,
+        ahead: TurnsAhead,
+    ) -> None:
         self._dispatcher = dispatcher
         self._leases = dispatcher.leases
         self._commits = commits
         self._committer = committer
+        self._ahead = ahead
         self.instrumentation: Instrumentation = NO_INSTRUMENTATION
 
     def find_turn(self, hub: str, token: str, instance_id: str) -> Lease | None:
@@ -204,18 +213,26 @@ class Completions:
     def _commit(self, lease: Lease, command: Completion) -> Committing:
         """Store a completion; a second one has the outcome of the first."""
         if lease.committing is None:
-            lease.committing = self._submit(lease, command, failed=self._dispatcher.commit_failed)
+            at = None
+            if isinstance(command, CompleteActivity):
+                at = self._ahead.hand_out(lease.work, command)
+            lease.committing = self._submit(
+                lease, command, failed=self._dispatcher.commit_failed, held_at=at
+            )
         return lease.committing
 
     def _submit(
-        self, lease: Lease, command: Completion, *, failed: Callable[[Lease], None]
+        self,
+        lease: Lease,
+        command: Completion,
+        *,
+        failed: Callable[[Lease], None],
+        held_at: datetime | None = None,
     ) -> Committing:
         leased = _LeasedCompletion(lease, command, self._note_stored, failed)
-        return self._commits.submit(
-            Submission(lease.work.hub, lease.work.instance_id, command),
-            stored=leased.stored,
-            failed=leased.failed,
-        )
+        submit = self._commits.submit if held_at is None else self._commits.hold
+        submission = Submission(lease.work.hub, lease.work.instance_id, command, held_at)
+        return submit(submission, stored=leased.stored, failed=leased.failed)
 
     def _report(self, kind: Kind, completion: Completion, reply: Reply) -> None:
         if self.instrumentation is not NO_INSTRUMENTATION and isinstance(reply, Accepted):
@@ -223,9 +240,12 @@ class Completions:
 
     def _note_stored(self, lease: Lease, completion: Completion, reply: Reply) -> None:
         self._report(lease.work.kind, completion, reply)
-        is_accepted = isinstance(reply, Accepted)
-        if lease.turn is not None and is_accepted and lease.stream.subscription.keeps_sessions:
-            self._record_session(lease, lease.turn)
+        if lease.turn is not None and lease.stream.subscription.keeps_sessions:
+            if isinstance(reply, Accepted):
+                self._record_session(lease, lease.turn)
+            else:
+                # The worker goes on from a turn that has never been.
+                lease.stream.sessions.forget(lease.work.instance_id)
         self._dispatcher.finish(lease)
 
     def _record_session(self, lease: Lease, turn: DispatchedTurn) -> None:

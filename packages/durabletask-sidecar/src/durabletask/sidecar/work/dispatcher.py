@@ -169,6 +169,25 @@ class Dispatcher:
         for work, stream in self._queue.assignments():
             self._hand_out(work, stream, now)
 
+    def hand_out_ahead(self, work: Work, load: Callable[[Lease], bytes | None]) -> bool:
+        """Hand a turn that is not ready yet to the worker that had the last one.
+
+        Whether it could be: not while anything of the instance is out or queued.
+        """
+        key = work.key
+        if self._is_draining or self._queue.has(key) or key in self._delayed:
+            return False
+        stream = self._queue.preferred(work) if self.leases.of(key) is None else None
+        if stream is None or not stream.has_free_slot(work.kind):
+            return False
+        lease = self.leases.grant(self._new_token(work), work, stream)
+        item = load(lease)
+        if item is None or len(item) > stream.subscription.max_message:
+            self.leases.release(lease)
+            return False
+        stream.send(item)
+        return True
+
     def finish(self, lease: Lease) -> None:
         """End the lease of work that is completed."""
         if self._abandon_counts:

@@ -129,6 +129,16 @@ class WorkItemSource:
             case Kind.ACTIVITY:
                 return self._load_activity(lease)
 
+    def load_ahead(self, lease: Lease, instance: Instance, now: datetime) -> bytes | None:
+        """The same for a turn of an instance that is not committed as it is here.
+
+        None unless the worker has all of the committed history.
+        """
+        form = _form(instance, lease.stream)
+        if form.history is not HistoryForm.LEFT_OUT:
+            return None
+        return self._lease_turn(lease, instance, form, now)
+
     def prepare_turn(
         self,
         hub: str,
@@ -191,15 +201,19 @@ class WorkItemSource:
         instance = self._committer.instance(work.hub, work.instance_id)
         if instance is None:
             return None
-        form = _form(instance, stream)
+        return self._lease_turn(lease, instance, _form(instance, stream), now)
+
+    def _lease_turn(
+        self, lease: Lease, instance: Instance, form: TurnForm, now: datetime
+    ) -> bytes | None:
         lease.has_history = form.history is HistoryForm.WHOLE
         prepared = self._prepare_turn(
-            work.hub,
+            lease.work.hub,
             instance,
             form,
             token=lease.token,
             now=now,
-            room=stream.subscription.max_message,
+            room=lease.stream.subscription.max_message,
         )
         if prepared is None:
             return None

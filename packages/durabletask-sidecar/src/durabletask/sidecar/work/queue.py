@@ -104,6 +104,10 @@ class WorkQueue:
         lane.waiting[key] = waiting
         self._busy[lane.key] = lane
 
+    def has(self, key: WorkKey) -> bool:
+        """Whether the work is queued."""
+        return key in self._queued
+
     def drop(self, key: WorkKey) -> None:
         """Remove the work, if it is queued."""
         waiting = self._queued.get(key)
@@ -161,7 +165,7 @@ class WorkQueue:
 
     def _stream_for(self, lane: _Lane, waiting: Waiting) -> WorkStream | None:
         kind = waiting.work.kind
-        preferred = self._preferred(waiting.work)
+        preferred = self.preferred(waiting.work)
         if (
             preferred is not None
             and preferred is not waiting.avoided
@@ -176,7 +180,7 @@ class WorkQueue:
             last_resort = stream
         return last_resort
 
-    def _preferred(self, work: Work) -> WorkStream | None:
+    def preferred(self, work: Work) -> WorkStream | None:
         """The stream that had the last turn of the instance, if it can take another."""
         if work.kind is not Kind.TURN:
             return None

@@ -1,0 +1,82 @@
+"""Hand out the turn that an activity's result leads to before the result is stored.
+
+    result --held--+--the turn's completion--> both are stored by one commit
+                   +--too late, or another command--> it is stored alone, with the same bytes
+
+A turn has no effect outside before its completion is stored, and that comes after the result.
+So a lone chain of activities waits for the disk once for each, not twice. Only a worker that
+has the session gets such a turn: the work item has nothing but the new events.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from durabletask.sidecar.commit import notifications
+from durabletask.sidecar.store import Key
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from durabletask.sidecar.clock import Clock
+    from durabletask.sidecar.commit.committer import Committer
+    from durabletask.sidecar.commit.group_commit import GroupCommit
+    from durabletask.sidecar.commit.notifications import Work
+    from durabletask.sidecar.engine.commands import CompleteActivity
+    from durabletask.sidecar.engine.state import Instance
+
+    from .dispatcher import Dispatcher
+    from .items import WorkItemSource
+    from .leases import Lease
+
+
+class TurnsAhead:
+    """Chooses the turns that are handed out ahead of the results that cause them."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        commits: GroupCommit,
+        committer: Committer,
+        items: WorkItemSource,
+        clock: Clock,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._commits = commits
+        self._committer = committer
+        self._items = items
+        self._clock = clock
+
+    def hand_out(self, activity: Work, result: CompleteActivity) -> datetime | None:
+        """Hand out the turn that the result leads to, if that helps and a worker can take it.
+
+        Then the time is returned at which the worker saw the result come: it has to be held,
+        and to be stored as of that time. None when the result is to be stored as any other.
+        """
+        key = Key(activity.hub, activity.instance_id)
+        if not self._commits.may_hold:
+            return None
+        now = self._clock.now()
+        instance = self._committer.instance(*key)
+        if instance is None or not _waits_for_one_only(instance, now):
+            return None
+        after = self._committer.after_result(key, result, now)
+        if after is None:
+            return None
+        turn = notifications.turn(key, after.origin.name, after.origin.version)
+
+        def load(lease: Lease) -> bytes | None:
+            return self._items.load_ahead(lease, after, now)
+
+        return now if self._dispatcher.hand_out_ahead(turn, load) else None
+
+
+def _waits_for_one_only(instance: Instance, now: datetime) -> bool:
+    """Whether one activity is outstanding and nothing else has come.
+
+    Of many, the results that come together share a turn.
+    """
+    if len(instance.tasks) != 1:
+        return False
+    due_at = instance.due_at()
+    return due_at is None or due_at > now
