@@ -27,19 +27,19 @@ def test_the_first_flush_is_on_the_loop() -> None:
 @pytest.mark.parametrize(
     ("durations", "on_thread"),
     [
-        ([QUICK] * 9, False),
-        ([BETWEEN] * 9, False),
-        ([SLOW] * 4, False),
-        ([SLOW] * 5, True),
-        ([*[QUICK] * 9, SLOW, SLOW], False),
-        ([*[QUICK] * 9, SLOW, SLOW, SLOW], True),
-        ([*[SLOW] * 9, QUICK, QUICK], True),
-        ([*[SLOW] * 9, BETWEEN, BETWEEN, BETWEEN], True),
-        ([*[SLOW] * 9, QUICK, QUICK, QUICK], False),
+        ([QUICK] * 40, False),
+        ([BETWEEN] * 40, False),
+        ([SLOW] * 15, False),
+        ([SLOW] * 16, True),
+        ([*[SLOW] * 15, BETWEEN], False),
+        ([QUICK, *[SLOW] * 15], False),
+        ([QUICK, *[SLOW] * 16], True),
+        ([*[SLOW] * 16, BETWEEN], True),
+        ([*[SLOW] * 16, QUICK], False),
     ],
     ids=lambda it: "" if isinstance(it, list) else str(it),
 )
-def test_most_of_the_last_five_decide_and_between_the_limits_it_stays_as_it_is(
+def test_the_quickest_of_the_last_sixteen_decides_and_between_the_limits_it_stays_as_it_is(
     durations: list[float], *, on_thread: bool
 ) -> None:
     assert paced(*durations).is_next_on_thread() is on_thread
@@ -47,17 +47,17 @@ def test_most_of_the_last_five_decide_and_between_the_limits_it_stays_as_it_is(
 
 @pytest.mark.parametrize(
     ("durations", "seconds"),
-    [([SLOW] * 4, 0), ([SLOW, QUICK, SLOW, QUICK, QUICK], QUICK), ([*[SLOW] * 9], SLOW)],
+    [([SLOW] * 15, 0), ([*[SLOW] * 7, *[QUICK] * 9], QUICK), ([SLOW] * 16, SLOW)],
     ids=["too few", "mixed", "slow"],
 )
-def test_a_flush_typically_takes_as_long_as_the_median_of_the_last_five(
+def test_a_flush_typically_takes_as_long_as_the_median_of_the_last_sixteen(
     durations: list[float], seconds: float
 ) -> None:
     assert paced(*durations).typical() == seconds
 
 
 def test_slow_flushes_are_measured_on_the_loop_now_and_then() -> None:
-    pace = paced(*[SLOW] * 5)
+    pace = paced(*[SLOW] * 16)
 
     choices = [pace.is_next_on_thread() for _ in range(64)]
 
@@ -65,7 +65,7 @@ def test_slow_flushes_are_measured_on_the_loop_now_and_then() -> None:
 
 
 def test_a_disk_that_becomes_quick_is_noticed_while_flushes_are_on_the_thread() -> None:
-    pace = paced(*[SLOW] * 5)
+    pace = paced(*[SLOW] * 16)
 
     for _ in range(200):
         if not pace.is_next_on_thread():

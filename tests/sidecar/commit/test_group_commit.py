@@ -535,7 +535,7 @@ class HoldingFixture(GroupCommitFixture):
 
     def __init__(self, seconds: float) -> None:
         pace = AlwaysQuick()
-        for _ in range(5):
+        for _ in range(16):
             pace.measured(seconds)
         super().__init__(Flushing(pace))
 
@@ -597,10 +597,10 @@ async def test_the_thread_is_used_once_flushes_are_measured_to_be_slow() -> None
     fixture = GroupCommitFixture(Flushing(executor=flushes))
     fixture.committer.flush_seconds = 0.005
 
-    for _ in range(5):
+    for _ in range(16):
         await fixture.submit("a")
     fixture.submit("b")
     await rounds()
 
-    assert fixture.committer.batches == [["a"]] * 5
+    assert fixture.committer.batches == [["a"]] * 16
     assert flushes.is_any_waiting

@@ -3,6 +3,9 @@
 On the thread a flush costs half as much processor time again, and the way there and back takes
 30 to 60 microseconds. On the loop everything else waits while it lasts. So flushes go to the
 thread while they are slow, which is decided by the durations that were measured last.
+
+A measured duration includes the wait for the interpreter's lock: a program whose threads are
+busy makes a quick disk look slow. Only the quickest of many flushes tells what the disk needs.
 """
 
 from __future__ import annotations
@@ -18,18 +21,18 @@ if TYPE_CHECKING:
 # places all the time.
 _SLOW = 0.001
 _QUICK = 0.0005
-# The median of so many counts: a single checkpoint or a busy moment of the disk does not.
-_REMEMBERED = 5
+# So many are remembered; until they have been measured, flushes count as quick.
+_REMEMBERED = 16
 # While flushes are slow, every so manieth is made on the loop: to be measured, and because
 # nobody reads meanwhile, without which SQLite's log would only grow.
 _MEASURED_EVERY = 32
 
 
 class FlushPace:
-    """Whether flushes are slow, by the median of those measured last.
+    """Whether flushes are slow: whether even the quickest of those measured last was.
 
-    Only flushes on the loop are measured: on the thread, the time would include the wait for
-    the interpreter's lock.
+    Only flushes on the loop are measured: on the thread, each would include a wait for the
+    interpreter's lock.
     """
 
     def __init__(self) -> None:
@@ -45,7 +48,7 @@ class FlushPace:
         return self._unmeasured != 0
 
     def typical(self) -> float:
-        """How many seconds a flush takes, by those measured last; 0 while too few were."""
+        """The median of those measured last, in seconds; 0 while too few were."""
         if len(self._durations) < _REMEMBERED:
             return 0.0
         return sorted(self._durations)[_REMEMBERED // 2]
@@ -53,7 +56,9 @@ class FlushPace:
     def measured(self, seconds: float) -> None:
         """Take note of how long a flush on the loop took."""
         self._durations.append(seconds)
-        self._is_slow = self.typical() > (_QUICK if self._is_slow else _SLOW)
+        is_enough = len(self._durations) == _REMEMBERED
+        limit = _QUICK if self._is_slow else _SLOW
+        self._is_slow = is_enough and min(self._durations) > limit
 
 
 class Flushing:
