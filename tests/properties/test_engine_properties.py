@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections import Counter
+from dataclasses import astuple
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -224,10 +225,10 @@ def entity_rows(entity: Entity) -> tuple[Any, ...]:
 def comparable(notifications: Notifications) -> tuple[set[Any], ...]:
     """Who is told what; not in which order, which stores may choose."""
     return (
-        set(notifications.turns),
-        set(notifications.batches),
+        {astuple(work) for work in notifications.turns},
+        {astuple(work) for work in notifications.batches},
         set(notifications.void_batches),
-        set(notifications.tasks),
+        {astuple(work) for work in notifications.tasks},
         set(notifications.changed),
         set(notifications.void_turns),
         set(notifications.ended),
@@ -513,7 +514,7 @@ class EngineMachine(RuleBasedStateMachine):
             unread.append(command.input or "")
         if not isinstance(command, CompleteTurn | CompleteActivity):
             return
-        work = command.turn if isinstance(command, CompleteTurn) else command.task_key
+        work = astuple(command.turn) if isinstance(command, CompleteTurn) else command.task_key
         assert is_accepted or isinstance(reply, Stale)
         assert not (is_accepted and (id, work) in self.settled)
         if is_accepted:
