@@ -80,8 +80,9 @@ class BatchingSidecar(RawSidecar):
     async def _exchange(self, _requests: Any, context: Any) -> None:
         if not self._admits:
             await asyncio.Event().wait()
-        await context.send_initial_metadata((OFFER,))
+        # First: the client goes on, and the test looks here, as soon as it is told.
         self.streams.append(context)
+        await context.send_initial_metadata((OFFER,))
         while (raw := await context.read()) is not grpc.aio.EOF:
             self.arrived.put_nowait(codec.decode(messages.CallBatch, raw))
 
