@@ -371,11 +371,12 @@ def test_a_file_of_the_first_schema_learns_the_sizes_of_its_histories(tmp_path: 
     look(path, "ALTER TABLE progress DROP COLUMN history_bytes")
     look(path, "PRAGMA user_version = 1")
 
-    store = SqliteStore(path)
+    with closing(SqliteStore(path)) as store:
+        loaded = store.load(Key(HUB, "a"))
+        history = store.history(Key(HUB, "a"))
 
-    loaded = store.load(Key(HUB, "a"))
     assert loaded is not None
-    assert loaded.progress.history_bytes == size == len(store.history(Key(HUB, "a"))) > 0
+    assert loaded.progress.history_bytes == size == len(history) > 0
 
 
 def test_the_log_stays_small_when_one_of_32_commits_leaves_nobody_reading(tmp_path: Path) -> None:
