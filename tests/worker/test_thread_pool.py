@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from durabletask.worker._loop_calls import LoopCalls
+from durabletask.transport.loop_calls import LoopCalls
 from durabletask.worker._thread_pool import SLOW_LOOKS, StallWatch, ThreadPool
 
 if TYPE_CHECKING:

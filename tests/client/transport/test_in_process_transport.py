@@ -20,7 +20,6 @@ from durabletask.grpc_options import GrpcChannelOptions
 from durabletask.protocol import codec, dialects, in_process, messages, methods
 from durabletask.sidecar import ManualClock, Server, Sidecar
 from durabletask.transport import grpc_async_transport, grpc_transport, sync_waiting
-from durabletask.transport.async_waiting import Handover
 from durabletask.transport.batched_calls import batched_calls_of
 from durabletask.transport.errors import (
     InstanceExistsError,
@@ -428,37 +427,6 @@ def test_calls_in_batches_are_offered_while_the_sidecar_is_in_this_process(addre
     transport.close()
     calls.call(methods.HELLO, messages.Empty(), take)
     assert isinstance(answered[-1][1], Exception)
-
-
-async def test_many_answers_wake_an_event_loop_once() -> None:
-    loop = asyncio.get_running_loop()
-    woken: list[Any] = []
-    wake = loop.call_soon_threadsafe
-    handover = Handover(loop)
-    done: list[int] = []
-
-    def hand_over() -> None:
-        loop.call_soon_threadsafe = lambda *call: woken.append(wake(*call))  # type: ignore[method-assign,assignment]
-        for number in range(100):
-            handover.call(done.append, number)
-        loop.call_soon_threadsafe = wake  # type: ignore[method-assign]
-
-    thread = threading.Thread(target=hand_over)
-    thread.start()
-    # The loop does not run meanwhile.
-    thread.join()
-    await asyncio.sleep(0)
-
-    assert done == list(range(100))
-    assert len(woken) == 1
-
-
-async def test_what_is_handed_to_a_loop_that_is_closed_is_dropped() -> None:
-    closed = asyncio.new_event_loop()
-    handover = Handover(closed)
-    closed.close()
-
-    await asyncio.to_thread(handover.call, print, "never")
 
 
 def test_the_port_is_open_for_others_all_the_same() -> None:

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -22,6 +20,7 @@ from durabletask.protocol import codec
 from durabletask.transport.channel_batches import CLOSED
 from durabletask.transport.errors import SidecarError
 from durabletask.transport.grpc_call import GrpcCall
+from durabletask.transport.loop_calls import LoopCalls
 from durabletask.transport.multiplexer import NO_RESPONSE, CallFailure
 
 if TYPE_CHECKING:
@@ -98,10 +97,8 @@ class AsyncBatchedCalls:
     ) -> None:
         self.transport = transport
         self._connection = connection
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
-        self._posted: deque[_Call] = deque()
-        self._is_woken = False
+        # With the loop the stream is gone too.
+        self._in_loop = LoopCalls(dropped=lambda call: call.ended(CLOSED))
         self._alone: set[asyncio.Task[None]] = set()
 
     def call(
@@ -133,38 +130,12 @@ class AsyncBatchedCalls:
         except codec.EncodeError as error:
             call.fail(error)
         else:
-            self._post(call)
+            self.look_at(call)
         return call.cancel
 
-    def _post(self, call: _Call) -> None:
-        """Let the event loop look at the call."""
-        if threading.get_ident() == self._thread:
-            call.proceed()
-            return
-        self._posted.append(call)
-        if self._is_woken:
-            return
-        self._is_woken = True
-        try:
-            self._loop.call_soon_threadsafe(self._take)
-        except RuntimeError:
-            # The loop is closed, and the stream with it.
-            self._fail_posted()
-
-    def _take(self) -> None:
-        # First, so that what is posted from now on wakes the loop again.
-        self._is_woken = False
-        while self._posted:
-            self._posted.popleft().proceed()
-
-    def _fail_posted(self) -> None:
-        self._is_woken = False
-        while self._posted:
-            self._posted.popleft().ended(CLOSED)
-
-    def withdraw(self, call: _Call) -> None:
-        """Let the event loop end a call that was cancelled."""
-        self._post(call)
+    def look_at(self, call: _Call) -> None:
+        """Let the event loop begin the call, or end it if it was cancelled."""
+        self._in_loop.at_once(_Call.proceed, call)
 
     def stream_to_use(self) -> AsyncBatchStream | None:
         """The stream, open or being opened; None if the sidecar opens none."""
@@ -179,7 +150,7 @@ class AsyncBatchedCalls:
 
     def run_alone(self, call: Coroutine[Any, Any, None]) -> Callable[[], object]:
         """Make a call by itself, as with any other engine; returns what cancels it."""
-        task = self._loop.create_task(call)
+        task = self._in_loop.loop.create_task(call)
         self._alone.add(task)
         task.add_done_callback(self._alone.discard)
         return task.cancel
@@ -216,7 +187,7 @@ class _Call:
     def cancel(self) -> None:
         """End the call, from any thread: nobody waits for it any more."""
         self._is_cancelled = True
-        self._calls.withdraw(self)
+        self._calls.look_at(self)
 
     def proceed(self) -> None:
         """Begin the call, or end it if it is cancelled; on the event loop."""

@@ -10,8 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import methods
-
-from ._loop_calls import LoopCalls
+from durabletask.transport.loop_calls import LoopCalls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import messages
+from durabletask.transport.loop_calls import LoopCalls
 
 from ._activities import ActivityHandler, ActivityJob
 from ._delivery import CompletionDelivery
 from ._entities import EntityHandler, EntityJob
 from ._filters import to_message
-from ._loop_calls import LoopCalls
 from ._orchestrations import OrchestrationHandler, OrchestrationJob
 from ._sessions import SessionCache
 from ._slots import J, Slots, WorkItemHandler

@@ -22,8 +22,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from durabletask.protocol import codec
+from durabletask.transport.loop_calls import LoopCalls
 
-from ._loop_calls import LoopCalls
 from ._thread_pool import ThreadPool
 from ._work_items import Completion, EncodedWorkItem
 

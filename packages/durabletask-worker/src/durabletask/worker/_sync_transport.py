@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ._loop_calls import LoopCalls
+from durabletask.transport.loop_calls import LoopCalls
+
 from ._thread_pool import ThreadPool
 
 if TYPE_CHECKING:
