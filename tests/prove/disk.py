@@ -60,6 +60,7 @@ async def _full(file: Path) -> str:
             acknowledged = await _start(raw_client, range(20))
             target.may_write(5_000_000)
             acknowledged += await _start(raw_client, range(20, 2000))
+            target.may_write(_PAGE)  # what was left had room for a start that changes fewer pages
             refusals = [await _refusal(raw_client, f"refused-{number}") for number in range(50)]
             assert {code for code, _ in refusals} == {grpc.StatusCode.UNAVAILABLE}, refusals[0]
             assert all("cannot store" in text for _, text in refusals), refusals[0]
