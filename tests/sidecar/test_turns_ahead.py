@@ -19,6 +19,7 @@ from durabletask.sidecar.errors import CommitFailedError
 from durabletask.sidecar.host import Host
 from durabletask.sidecar.store import Change, EntityChange, Key, StoreError
 from durabletask.sidecar.store.memory import MemoryStore
+from durabletask.sidecar.work.items import WorkItemSource
 from durabletask.sidecar.work.streams import Subscription, WorkStream
 from tests.builders.engine import events_in
 from tests.builders.flushes import WorthHolding
@@ -289,3 +290,25 @@ async def test_otherwise_a_result_is_stored_at_once(finish_an_activity: Any) -> 
     await finish_an_activity(fixture)
 
     assert fixture.disk.commits == [{"a": 1}]
+
+
+async def test_a_turn_that_cannot_be_prepared_ahead_leaves_the_result_to_be_stored_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fixture = Fixture()
+    worker = fixture.worker(slots={Kind.TURN: 1})
+    activity = await fixture.at_an_activity(worker)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(WorkItemSource, "load_ahead", _raise)
+        await fixture.finish(activity)
+
+    assert fixture.disk.commits == [{"a": 1}]
+    assert [each.task_completed.result for each in new_events(await taken(worker))] == ['"hi"']
+    assert "cannot be read" in caplog.text
+    (logged,) = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert logged.__dict__["instance_id"] == "a"
+
+
+def _raise(*_: object) -> None:
+    raise StoreError("cannot be read")

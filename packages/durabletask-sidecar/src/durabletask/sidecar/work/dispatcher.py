@@ -172,7 +172,8 @@ class Dispatcher:
     def hand_out_ahead(self, work: Work, load: Callable[[Lease], bytes | None]) -> bool:
         """Hand a turn that is not ready yet to the worker that had the last one.
 
-        Whether it could be: not while anything of the instance is out or queued.
+        Whether it could be: not while anything of the instance is out or queued. What `load`
+        raises is raised, and nothing is handed out.
         """
         key = work.key
         if self._is_draining or self._queue.has(key) or key in self._delayed:
@@ -181,7 +182,11 @@ class Dispatcher:
         if stream is None or not stream.has_free_slot(work.kind):
             return False
         lease = self.leases.grant(self._new_token(work), work, stream)
-        item = load(lease)
+        try:
+            item = load(lease)
+        except BaseException:
+            self.leases.release(lease)
+            raise
         if item is None or len(item) > stream.subscription.max_message:
             self.leases.release(lease)
             return False

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from durabletask.sidecar.commit import notifications
+from durabletask.sidecar.instrumentation import FailureLog
 from durabletask.sidecar.store import Key
 
 if TYPE_CHECKING:
@@ -46,16 +47,27 @@ class TurnsAhead:
         self._committer = committer
         self._items = items
         self._clock = clock
+        self._failures = FailureLog("hand out a turn ahead of the result that causes it")
 
     def hand_out(self, activity: Work, result: CompleteActivity) -> datetime | None:
         """Hand out the turn that the result leads to, if that helps and a worker can take it.
 
         Then the time is returned at which the worker saw the result come: it has to be held,
-        and to be stored as of that time. None when the result is to be stored as any other.
+        and to be stored as of that time. None when the result is to be stored as any other,
+        which includes every failure here: it is logged.
         """
-        key = Key(activity.hub, activity.instance_id)
         if not self._commits.may_hold:
             return None
+        key = Key(activity.hub, activity.instance_id)
+        try:
+            handed_out_at = self._hand_out(key, result)
+        except Exception as error:  # noqa: BLE001 - the result counts, with a turn ahead or without
+            self._failures.record(error, fields=key._asdict())
+            return None
+        self._failures.recovered(None)
+        return handed_out_at
+
+    def _hand_out(self, key: Key, result: CompleteActivity) -> datetime | None:
         now = self._clock.now()
         instance = self._committer.instance(*key)
         if instance is None or not _waits_for_one_only(instance, now):
