@@ -472,6 +472,34 @@ async def test_a_flush_with_a_defect_is_repeated_for_each_submission() -> None:
     assert [each.result() for each in waiting] == [ACCEPTED] * 2
 
 
+async def test_when_a_failed_commit_cannot_be_rolled_back_all_who_wait_are_answered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fixture = SlowDiskFixture()
+    fixture.committer.error = RuntimeError("flush failed")
+    failures: list[str] = []
+    waiting = [fixture.submit(name, failed=lambda n=name: failures.append(n)) for name in "ab"]
+    await rounds()
+    queued = fixture.submit("c")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeCommit, "roll_back", _cannot_roll_back)
+        await fixture.flush()
+    fixture.committer.error = None
+    await fixture.flush()
+
+    assert [type(each.exception()) for each in waiting] == [CommitFailedError] * 2
+    assert failures == ["a", "b"]
+    assert queued.result() == ACCEPTED
+    assert fixture.commits.is_idle
+    assert "flush failed" in caplog.text
+    assert "the disk is gone" in caplog.text
+
+
+def _cannot_roll_back(_: FakeCommit) -> None:
+    raise RuntimeError("the disk is gone")
+
+
 async def test_what_becomes_due_meanwhile_is_published_once_the_commit_is_stored() -> None:
     fixture = SlowDiskFixture()
     due_at = fixture.clock.now() + timedelta(minutes=5)

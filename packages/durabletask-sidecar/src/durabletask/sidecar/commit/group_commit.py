@@ -261,11 +261,11 @@ class GroupCommit:
         try:
             flush.future.result()
             commit = flush.commit.complete()
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - callers wait for the outcome
+            self._not_stored(flush.batch, _roll_back(flush.commit, error))
+        except BaseException:
             flush.commit.roll_back()
-            if not isinstance(error, Exception):
-                raise
-            self._not_stored(flush.batch, error)
+            raise
         else:
             self._stored(flush.batch, commit)
         if self._is_due_late:
@@ -362,6 +362,16 @@ def _key(submission: Submission) -> tuple[str, str]:
 def _may_concern_one(error: Exception) -> bool:
     """Whether one submission alone may be the cause: of a defect, or of damaged rows."""
     return not isinstance(error, StoreError) or isinstance(error, UnreadableError)
+
+
+def _roll_back(commit: CommitInProgress, error: Exception) -> Exception:
+    """Drop the changes of a commit that failed, and return what its callers are told."""
+    try:
+        commit.roll_back()
+    except Exception as second:  # noqa: BLE001 - callers wait for the outcome
+        # A StoreError: it does not help to repeat the commit for each submission by itself.
+        return StoreError(f"{error}; nor could it be rolled back: {second}")
+    return error
 
 
 def _fail(batch: Sequence[_Pending], error: Exception) -> None:
