@@ -17,7 +17,7 @@ from durabletask.sidecar.commit.notifications import Notifications
 from durabletask.sidecar.engine.commands import Resume
 from durabletask.sidecar.engine.transition import ACCEPTED
 from durabletask.sidecar.errors import CommitFailedError
-from durabletask.sidecar.store import StoreError, UnreadableError
+from durabletask.sidecar.store import SnapshotError, StoreError, UnreadableError
 from tests.builders.flushes import AlwaysQuick, AlwaysSlow, FlushesOnDemand, on_thread
 
 if TYPE_CHECKING:
@@ -498,6 +498,24 @@ async def test_when_a_failed_commit_cannot_be_rolled_back_all_who_wait_are_answe
 
 def _cannot_roll_back(_: FakeCommit) -> None:
     raise RuntimeError("the disk is gone")
+
+
+async def test_what_cannot_be_flushed_apart_from_reads_is_flushed_on_the_loop(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fixture = SlowDiskFixture()
+    monkeypatch.setattr(fixture.committer, "begin", _no_snapshot)
+
+    waiting = [fixture.submit(name) for name in "ab"]
+    await rounds()
+
+    assert [each.result() for each in waiting] == [ACCEPTED] * 2
+    assert fixture.committer.batches == [["a", "b"]]
+    assert "too many open files" in caplog.text
+
+
+def _no_snapshot(*_: object, **__: object) -> FakeCommit:
+    raise SnapshotError("too many open files")
 
 
 async def test_what_becomes_due_meanwhile_is_published_once_the_commit_is_stored() -> None:

@@ -14,14 +14,23 @@ import pytest
 
 from durabletask.sidecar.commit.committer import Committer, Submission
 from durabletask.sidecar.engine.commands import CompleteTurn, RaiseEvent, StartInstance
-from durabletask.sidecar.store import ForeignFileError, Key, StoreError, StoreLockedError, files
+from durabletask.sidecar.store import (
+    ForeignFileError,
+    Key,
+    SnapshotError,
+    StoreError,
+    StoreLockedError,
+    files,
+)
 from durabletask.sidecar.store.sqlite import SqliteStore
 from tests.builders.engine import EPOCH, HUB, EngineDriver, child, schedule
+from tests.builders.flushes import apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from durabletask.sidecar.commit.committer import CommitInProgress
     from durabletask.sidecar.engine.commands import Command
 
 KEY = Key(HUB, "a")
@@ -399,3 +408,83 @@ def test_the_log_stays_small_when_one_of_32_commits_leaves_nobody_reading(tmp_pa
     store.close()
 
     assert largest < 0.6 * path.stat().st_size
+
+
+def begun(store: SqliteStore, instance_id: str) -> CommitInProgress:
+    start = [Submission(HUB, instance_id, StartInstance("order"))]
+    return Committer(store).begin(start, now=EPOCH, new_id=lambda: "id")
+
+
+def test_a_relative_path_is_still_found_when_the_process_has_changed_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(tmp_path)
+    with closing(SqliteStore("tasks.db", synchronous="normal")) as store:
+        monkeypatch.chdir(elsewhere)
+
+        apart(begun(store, "a"))
+
+        assert store.load(KEY) is not None
+
+
+def test_without_a_snapshot_nothing_is_begun_and_the_next_commit_works(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(SqliteStore(path, synchronous="normal")) as store:
+        with monkeypatch.context() as patched:
+            patched.setattr(files, "connect_beside", unreadable)
+            with pytest.raises(SnapshotError, match="cannot read apart"):
+                begun(store, "a")
+        left_open = store.load(KEY)
+
+        apart(begun(store, "a"))
+
+        assert left_open is None
+        assert store.load(KEY) is not None
+
+
+def unreadable(_path: Path) -> sqlite3.Connection:
+    """A connection on which transactions begin, but that cannot read what they would."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.set_authorizer(
+        lambda action, *_: (
+            sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_READ else sqlite3.SQLITE_OK
+        )
+    )
+    return connection
+
+
+def test_a_snapshot_that_cannot_be_ended_does_not_leave_the_changes_undecided(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = files.connect_beside
+    opened: list[sqlite3.Connection] = []
+
+    def connect_beside(path: Path) -> sqlite3.Connection:
+        opened.append(beside(path))
+        return opened[-1]
+
+    monkeypatch.setattr(files, "connect_beside", connect_beside)
+    with closing(SqliteStore(path, synchronous="normal")) as store:
+        kept = begun(store, "a")
+        kept.flush()
+        opened[-1].close()
+        kept.complete()
+        dropped = begun(store, "b")
+        opened[-1].close()
+        dropped.roll_back()
+
+        apart(begun(store, "c"))
+
+        found = [store.load(Key(HUB, each)) is not None for each in "abc"]
+        assert found == [True, False, True]
+
+
+def test_a_commit_in_memory_waits_for_no_disk() -> None:
+    with closing(SqliteStore(":memory:")) as store:
+        start = [Submission(HUB, "a", StartInstance("order"))]
+        commit = Committer(store).commit(start, now=EPOCH, new_id=lambda: "id")
+
+        assert commit.flush_seconds == 0

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from durabletask.sidecar.errors import CommitFailedError
 from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION, FailureLog
-from durabletask.sidecar.store import StoreError, UnreadableError
+from durabletask.sidecar.store import SnapshotError, StoreError, UnreadableError
 
 from .flushing import Flushing
 
@@ -116,6 +116,7 @@ class GroupCommit:
         self._alarm: Alarm | None = None
         self._due_at: datetime | None = None
         self._storing = FailureLog("commit changes")
+        self._snapshots = FailureLog("commit on a thread instead of the event loop")
         self._reading = FailureLog("read what is due next")
 
     def start(self) -> None:
@@ -237,9 +238,14 @@ class GroupCommit:
         """Do all of the commit but for the wait for the disk, which begins on the thread."""
         try:
             commit = self._committer.begin(_submissions(batch), now=batch.now, new_id=self._new_id)
+        except SnapshotError as error:
+            self._snapshots.record(error)
+            self._store(batch)
+            return
         except Exception as error:  # noqa: BLE001 - callers wait for the outcome
             self._not_stored(batch, error)
             return
+        self._snapshots.recovered(None)
         if not commit.must_be_flushed:
             self._stored(batch, commit.complete())
             return

@@ -36,6 +36,10 @@ class UnreadableError(StoreError):
     """Something that is stored cannot be read; the rest may be intact."""
 
 
+class SnapshotError(StoreError):
+    """`Store.begin` has no second connection for reads; `Store.commit` needs none."""
+
+
 class Key(NamedTuple):
     """Identifies an instance, or an entity, among all task hubs."""
 
@@ -173,7 +177,7 @@ class Store(Reader, Protocol):
         """Do the part of `commit` that does not wait for the disk.
 
         Nothing else is written before the transaction is closed. After StoreError there is
-        nothing to close.
+        nothing to close; after SnapshotError, which is one, `commit` may still work.
         """
         ...
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from durabletask.sidecar.lru import Lru
 
-from . import Change, Key, StoreError, files
+from . import Change, Key, SnapshotError, StoreError, files
 from .encoded_events import repeated_field
 from .locking import FileLock
 from .sqlite_reader import SqliteReader
@@ -77,7 +77,8 @@ class SqliteStore(SqliteReader):
     ) -> None:
         if synchronous not in ("full", "normal"):
             raise ValueError(f"synchronous must be 'full' or 'normal', not {synchronous!r}")
-        self._path = Path(path)
+        # Absolute, because it is opened again later: the process may change its directory.
+        self._path = Path(path).absolute()
         self._lock: FileLock | None = None
         if os.fspath(path) == files.MEMORY:
             writing = files.connect_in_memory(synchronous)
@@ -104,20 +105,50 @@ class SqliteStore(SqliteReader):
             self._write(changes)
             began = time.perf_counter()
             self._writing.execute("COMMIT")
-            self.flush_seconds = time.perf_counter() - began
+            if self._lock is not None:
+                self.flush_seconds = time.perf_counter() - began
         self._remember(changes)
 
     def begin(self, changes: Sequence[Change | EntityChange]) -> Transaction:
-        if self._reading is None:
-            # Opened for the first slow flush: most disks have none.
-            self._reading = files.connect_beside(self._path)
-        with self._undone_on_failure:
-            self._write(changes)
-            # Without it, reads would find the changes before those who wait are told of them.
+        reading = self._begin_snapshot()
+        try:
+            with self._undone_on_failure:
+                self._write(changes)
+        except BaseException:
+            self._end_snapshot()
+            raise
+        self._connection = reading
+        return _Transaction(self, changes)
+
+    def _begin_snapshot(self) -> sqlite3.Connection:
+        """The connection that finds only what is committed now.
+
+        Without it, reads would find the changes before those who wait are told of them.
+        """
+        try:
+            if self._reading is None:
+                # Opened for the first slow flush: most disks have none.
+                self._reading = files.connect_beside(self._path)
             self._reading.execute("BEGIN")
             self._reading.execute("SELECT 1 FROM sqlite_schema").fetchone()
-        self._connection = self._reading
-        return _Transaction(self, changes)
+        except (*files.FAILURES, StoreError) as error:
+            self._close_reading()
+            reason = files.reason(error)
+            raise SnapshotError(f"cannot read apart from a commit: {reason}") from error
+        return self._reading
+
+    def _end_snapshot(self) -> None:
+        assert self._reading is not None
+        try:
+            self._reading.execute("ROLLBACK")
+        except files.FAILURES:
+            # Closing ends the snapshot too; the next one gets a new connection.
+            self._close_reading()
+
+    def _close_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.close()
+            self._reading = None
 
     def _write(self, changes: Sequence[Change | EntityChange]) -> None:
         self._writing.execute("BEGIN IMMEDIATE")
@@ -130,9 +161,8 @@ class SqliteStore(SqliteReader):
 
     def end(self, changes: Sequence[Change | EntityChange], *, committed: bool) -> None:
         """End what `begin` has begun; for its transaction only."""
-        assert self._reading is not None
         self._connection = self._writing
-        self._reading.execute("ROLLBACK")
+        self._end_snapshot()
         if committed:
             self._remember(changes)
         else:
@@ -168,8 +198,7 @@ class SqliteStore(SqliteReader):
     def close(self) -> None:
         if self._is_open:
             self._is_open = False
-            if self._reading is not None:
-                self._reading.close()
+            self._close_reading()
             # Last, because then SQLite moves the log into the file.
             self._writing.close()
             if self._lock is not None:
