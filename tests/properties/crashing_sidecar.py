@@ -194,7 +194,13 @@ class CrashingSidecar:
             flushing = Flushing(AlwaysSlow(), self._flushes)
         elif self._turns_ahead:
             flushing = Flushing(WorthHolding())
-        self.host = Host(committer, self.clock, lambda: next(self._ids), flushing=flushing)
+        self.host = Host(
+            committer,
+            self.clock,
+            lambda: next(self._ids),
+            flushing=flushing,
+            hold_clock=self.clock,
+        )
         self.workers: list[Worker] = []
         self._readers: list[asyncio.Task[None]] = []
         self._call(self.host.start)

@@ -51,12 +51,14 @@ class Fixture:
     def __init__(self) -> None:
         self.disk = Disk()
         self.clock = ManualClock()
+        self.hold_clock = ManualClock()
         numbers = itertools.count(1)
         self.host = Host(
             Committer(self.disk),
             self.clock,
             lambda: f"id{next(numbers)}",
             flushing=Flushing(WorthHolding()),
+            hold_clock=self.hold_clock,
         )
         self.host.start()
 
@@ -94,7 +96,7 @@ class Fixture:
         return finishing, await taken(worker)
 
     def too_late(self) -> None:
-        self.clock.advance(LONGEST)
+        self.hold_clock.advance(LONGEST)
 
     def history(self) -> list[Any]:
         return events_in(self.disk.history(Key(HUB, "a")))

@@ -95,6 +95,7 @@ class GroupCommitFixture:
     def __init__(self, flushing: Flushing | None = None) -> None:
         self.committer = FakeCommitter()
         self.clock = ManualClock()
+        self.hold_clock = ManualClock()
         self.published: list[Notifications] = []
         self.commits = GroupCommit(
             self.committer,  # type: ignore[arg-type]
@@ -102,6 +103,7 @@ class GroupCommitFixture:
             lambda: "id",
             self.published.append,
             flushing,
+            hold_clock=self.hold_clock,
         )
 
     def submit(self, instance_id: str, **told: Any) -> asyncio.Future[Any]:
@@ -609,10 +611,24 @@ async def test_what_is_held_waits_no_longer_than_a_flush_and_five_milliseconds(
     fixture = HoldingFixture(flush)
     held = fixture.hold("a")
 
-    fixture.clock.advance(timedelta(milliseconds=longest) - timedelta(microseconds=1))
+    fixture.hold_clock.advance(timedelta(milliseconds=longest) - timedelta(microseconds=1))
     await rounds()
     early = held.done()
-    fixture.clock.advance(timedelta(microseconds=1))
+    fixture.hold_clock.advance(timedelta(microseconds=1))
+    await held
+
+    assert not early
+    assert fixture.committer.batches == [["a"]]
+
+
+async def test_what_is_held_is_stored_although_the_clock_of_the_engine_stands_still() -> None:
+    fixture = HoldingFixture(0.001)
+    held = fixture.hold("a")
+
+    fixture.clock.advance(timedelta(days=1))
+    await rounds()
+    early = held.done()
+    fixture.hold_clock.advance(timedelta(milliseconds=1))
     await held
 
     assert not early

@@ -47,6 +47,7 @@ class Host:
         new_id: Callable[[], str],
         *,
         flushing: Flushing | None = None,
+        hold_clock: Clock | None = None,
     ) -> None:
         self.clock = clock
         self.link_clock: Clock = clock
@@ -54,7 +55,9 @@ class Host:
         self.new_id = new_id
         self._waiters = ChangeWaiters()
         self._committer = committer
-        self._commits = GroupCommit(committer, clock, new_id, self._publish, flushing)
+        self._commits = GroupCommit(
+            committer, clock, new_id, self._publish, flushing, hold_clock=hold_clock
+        )
         items = WorkItemSource(committer)
         self.dispatcher = Dispatcher(
             items.load,

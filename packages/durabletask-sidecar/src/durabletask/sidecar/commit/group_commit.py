@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from durabletask.sidecar.clock import SystemClock
 from durabletask.sidecar.errors import CommitFailedError
 from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION, FailureLog
 from durabletask.sidecar.store import SnapshotError, StoreError, UnreadableError
@@ -98,9 +99,17 @@ class GroupCommit:
         new_id: Callable[[], str],
         publish: Callable[[Notifications], None],
         flushing: Flushing | None = None,
+        *,
+        hold_clock: Clock | None = None,
     ) -> None:
+        """Commits through this committer; `publish` is told what each of them means.
+
+        `hold_clock` measures how long a submission is held; None is the machine's clock.
+        """
         self._committer = committer
         self._clock = clock
+        # Not `clock`: a caller waits, and that one may stand still, in tests for instance.
+        self._hold_clock = hold_clock or SystemClock()
         self._new_id = new_id
         self._publish = publish
         self.instrumentation: Instrumentation = NO_INSTRUMENTATION
@@ -162,7 +171,8 @@ class GroupCommit:
         """
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         patience = min(timedelta(seconds=self._flushing.pace.typical()), _LONGEST_HOLD)
-        alarm = self._clock.call_at(self._clock.now() + patience, self._release)
+        clock = self._hold_clock
+        alarm = clock.call_at(clock.now() + patience, self._release)
         self._held = _Held(_Pending(submission, future, stored, failed), alarm)
         return future
 
