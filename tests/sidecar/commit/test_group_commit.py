@@ -649,6 +649,17 @@ async def test_only_one_is_held_and_only_while_nothing_else_is_to_be_stored() ->
     assert fixture.commits.may_hold
 
 
+async def test_a_second_one_is_refused_rather_than_that_the_first_is_lost() -> None:
+    fixture = HoldingFixture(0.001)
+    held = fixture.hold("a")
+
+    with pytest.raises(AssertionError, match="one submission at a time"):
+        fixture.hold("b")
+    fixture.commits.close()
+
+    assert held.result() == ACCEPTED
+
+
 async def test_nothing_is_held_where_a_flush_takes_no_time() -> None:
     assert not HoldingFixture(0.00001).commits.may_hold
     assert not GroupCommitFixture().commits.may_hold

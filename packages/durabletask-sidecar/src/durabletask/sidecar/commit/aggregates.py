@@ -105,9 +105,10 @@ class Aggregate(ABC, Generic[S, T]):
         ]
 
     def set_aside(self) -> None:
-        """Take the changed states out of the cache, which has only what is stored then.
+        """Take the changed states out of the cache, until `keep` puts them back.
 
-        For commits that wait for the disk while the cache is read.
+        For commits that wait for the disk while the cache is read: it has only what is stored.
+        After `roll_back` they are read from the store anew.
         """
         self._cache.discard(self._transitions.keys())
 

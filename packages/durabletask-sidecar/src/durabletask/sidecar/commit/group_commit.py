@@ -1,12 +1,16 @@
 """Store all submissions that are pending in one transaction, then publish what it means.
 
 Nothing is acknowledged before it is stored. Submissions that arrive in one iteration of the
-event loop share one commit; none waits for others to arrive. One alarm is set for the time
-when something becomes due: it never rings later, and ringing too early does no harm.
+event loop share one commit. None waits for others to arrive, except the one that `hold` has
+put off: it waits for the next submission of its instance, as long as a flush takes and 5 ms at
+most. One alarm is set for the time when something becomes due: it never rings later, and ringing
+too early does no harm.
 
 A commit runs on the event loop, except that it waits for a slow disk on a thread of its own.
 Until that has ended, the batch is like one that is still pending: nobody is answered, nothing
 of it is published or read, and the next batch fills. Batches are stored one after the other.
+What is held is not published or read either, but the turn that it causes may be with a worker
+already (`work/turns_ahead.py`).
 """
 
 from __future__ import annotations
@@ -41,9 +45,11 @@ _LARGEST_BATCH = 500
 # How long after a failure the store is asked again what is due.
 _STORE_REST = timedelta(seconds=1)
 
-
-# Shorter than this, a flush costs less than holding a submission.
+# In seconds, as `FlushPace.typical` is. Shorter than this, a flush costs less than what holding
+# adds: an alarm, and a second look at the instance.
 _WORTH_WAITING = 0.00005
+# Holding saves one flush, so it lasts no longer than one. On a disk that is slower than this, the
+# caller, whom the save does not help if no turn comes, should still not notice the wait.
 _LONGEST_HOLD = timedelta(milliseconds=5)
 
 
@@ -167,8 +173,10 @@ class GroupCommit:
     ) -> asyncio.Future[Reply]:
         """Store the submission together with the next one for its instance.
 
-        It is stored alone if none comes in the time that a flush takes.
+        It is stored alone if none comes in the time that a flush takes. To be called only when
+        `may_hold` is true.
         """
+        assert self._held is None, "one submission at a time is held; ask `may_hold` first"
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         patience = min(timedelta(seconds=self._flushing.pace.typical()), _LONGEST_HOLD)
         clock = self._hold_clock

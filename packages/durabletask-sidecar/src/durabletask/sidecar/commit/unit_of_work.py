@@ -95,7 +95,10 @@ class UnitOfWork:
         return [change for each in self._used for change in each.changes()]
 
     def set_aside(self) -> None:
-        """Let the caches have only what is stored, until this ends."""
+        """Take what this changes out of the caches, until `keep` or `roll_back`.
+
+        Reads then find what is stored; what this changes is kept here only.
+        """
         for each in self._used:
             each.set_aside()
 
