@@ -45,11 +45,11 @@ _LARGEST_BATCH = 500
 # How long after a failure the store is asked again what is due.
 _STORE_REST = timedelta(seconds=1)
 
-# In seconds, as `FlushPace.typical` is. Shorter than this, a flush costs less than what holding
-# adds: an alarm, and a second look at the instance.
+# In seconds, as `FlushPace.typical` is. A shorter flush costs less than holding a submission,
+# which sets an alarm and evaluates the result twice.
 _WORTH_WAITING = 0.00005
-# Holding saves one flush, so it lasts no longer than one. On a disk that is slower than this, the
-# caller, whom the save does not help if no turn comes, should still not notice the wait.
+# Holding saves one flush, so it lasts no longer than one. Where flushes take longer than this, a
+# turn that has not come by now is a slow one, and the caller has waited enough in vain.
 _LONGEST_HOLD = timedelta(milliseconds=5)
 
 
