@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from durabletask.sidecar.engine import limits, payload_limits, results
-from durabletask.sidecar.engine.inbox import Inbox
-from durabletask.sidecar.engine.state import Instance
+from durabletask.sidecar.engine import limits
 from durabletask.sidecar.store import Key
 
 from . import notifications
@@ -27,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from durabletask.sidecar.engine.commands import CompleteActivity
     from durabletask.sidecar.engine.entities.state import Entity
     from durabletask.sidecar.engine.limits import Limits
+    from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.store import Change, EntityChange, Reader, Store, Transaction
 
@@ -70,8 +68,17 @@ class CommitInProgress:
 
     @property
     def must_be_flushed(self) -> bool:
-        """Whether there is anything to store."""
+        """Whether there is anything that is not stored yet."""
         return self._transaction is not None
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether the submissions change anything."""
+        return bool(self._changes)
+
+    def set_aside(self) -> None:
+        """Let reads find what is stored, and nothing of this, until it ends."""
+        self._unit.set_aside()
 
     def flush(self) -> None:
         """Make the changes durable; may be called on another thread."""
@@ -126,19 +133,6 @@ class Committer:
         """How many orchestrations of the task hub have not ended."""
         return self._live_counts.committed(hub)
 
-    def after_result(self, key: Key, result: CompleteActivity, now: datetime) -> Instance | None:
-        """The instance as its next turn will find it once this result of an activity is stored.
-
-        It has the new event and nothing else that waits. None when the result changes nothing.
-        """
-        instance = self._instances.get(key)
-        limited = payload_limits.limit_activity(result, self.limits)
-        after = results.complete_activity(instance, key.instance_id, limited, now, str)
-        if instance is None or after.progress is None or not after.inbox_add:
-            return None
-        inbox = Inbox(after.inbox_add)
-        return Instance(key.instance_id, instance.origin, after.progress, inbox)
-
     def commit(
         self, submissions: Sequence[Submission], *, now: datetime, new_id: Callable[[], str]
     ) -> Commit:
@@ -146,19 +140,11 @@ class Committer:
 
         When this raises, nothing has changed, neither in the store nor in memory.
         """
-        unit = self._unit(now, new_id)
-        try:
-            replies = tuple([unit.carry_out(submission) for submission in submissions])
-            changes = unit.changes()
-            if changes:
-                self._store.commit(changes)
-        except BaseException:
-            unit.roll_back()
-            raise
-        unit.keep()
-        published = unit.notifications(changes)
-        self._note_stored(published)
-        return Commit(replies, published, self._store.flush_seconds if changes else None)
+        carried_out = self._carry_out(submissions, now, new_id, self._store.commit)
+        commit = carried_out.complete()
+        if carried_out.has_changes:
+            commit.flush_seconds = self._store.flush_seconds
+        return commit
 
     def begin(
         self, submissions: Sequence[Submission], *, now: datetime, new_id: Callable[[], str]
@@ -167,15 +153,30 @@ class Committer:
 
         Nothing may be committed, wiped or trimmed before it has ended.
         """
+        begun = self._carry_out(submissions, now, new_id, self._store.begin)
+        begun.set_aside()
+        return begun
+
+    def _carry_out(
+        self,
+        submissions: Sequence[Submission],
+        now: datetime,
+        new_id: Callable[[], str],
+        write: Callable[[list[Change | EntityChange]], Transaction | None],
+    ) -> CommitInProgress:
+        """Carry out the submissions in order, and have what they change written, if anything.
+
+        `write` returns the transaction that is still to be flushed, or None. When it or a
+        submission raises, nothing has changed.
+        """
         unit = self._unit(now, new_id)
         try:
             replies = tuple([unit.carry_out(submission) for submission in submissions])
             changes = unit.changes()
-            transaction = self._store.begin(changes) if changes else None
+            transaction = write(changes) if changes else None
         except BaseException:
             unit.roll_back()
             raise
-        unit.set_aside()
         return CommitInProgress(unit, replies, changes, transaction, self._note_stored)
 
     def _note_stored(self, published: Notifications) -> None:

@@ -216,23 +216,27 @@ class Completions:
             at = None
             if isinstance(command, CompleteActivity):
                 at = self._ahead.hand_out(lease.work, command)
-            lease.committing = self._submit(
-                lease, command, failed=self._dispatcher.commit_failed, held_at=at
-            )
+            if at is None:
+                failed = self._dispatcher.commit_failed
+                lease.committing = self._submit(lease, command, failed=failed)
+            else:
+                lease.committing = self._hold(lease, command, at)
         return lease.committing
 
     def _submit(
-        self,
-        lease: Lease,
-        command: Completion,
-        *,
-        failed: Callable[[Lease], None],
-        held_at: datetime | None = None,
+        self, lease: Lease, command: Completion, *, failed: Callable[[Lease], None]
     ) -> Committing:
         leased = _LeasedCompletion(lease, command, self._note_stored, failed)
-        submit = self._commits.submit if held_at is None else self._commits.hold
-        submission = Submission(lease.work.hub, lease.work.instance_id, command, held_at)
-        return submit(submission, stored=leased.stored, failed=leased.failed)
+        submission = Submission(lease.work.hub, lease.work.instance_id, command)
+        return self._commits.submit(submission, stored=leased.stored, failed=leased.failed)
+
+    def _hold(self, lease: Lease, command: Completion, at: datetime) -> Committing:
+        """Store it as of this time, together with the turn that was handed out ahead of it."""
+        leased = _LeasedCompletion(
+            lease, command, self._note_stored, self._dispatcher.commit_failed
+        )
+        submission = Submission(lease.work.hub, lease.work.instance_id, command, at)
+        return self._commits.hold(submission, stored=leased.stored, failed=leased.failed)
 
     def _report(self, kind: Kind, completion: Completion, reply: Reply) -> None:
         if self.instrumentation is not NO_INSTRUMENTATION and isinstance(reply, Accepted):

@@ -13,6 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from durabletask.sidecar.commit import notifications
+from durabletask.sidecar.engine import payload_limits, results
+from durabletask.sidecar.engine.inbox import Inbox
+from durabletask.sidecar.engine.state import Instance
 from durabletask.sidecar.instrumentation import FailureLog
 from durabletask.sidecar.store import Key
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from durabletask.sidecar.commit.group_commit import GroupCommit
     from durabletask.sidecar.commit.notifications import Work
     from durabletask.sidecar.engine.commands import CompleteActivity
-    from durabletask.sidecar.engine.state import Instance
+    from durabletask.sidecar.engine.limits import Limits
 
     from .dispatcher import Dispatcher
     from .items import WorkItemSource
@@ -72,7 +75,7 @@ class TurnsAhead:
         instance = self._committer.instance(*key)
         if instance is None or not _waits_for_one_only(instance, now):
             return None
-        after = self._committer.after_result(key, result, now)
+        after = _after_result(instance, result, now, self._committer.limits)
         if after is None:
             return None
         turn = notifications.turn(key, after.origin.name, after.origin.version)
@@ -92,3 +95,23 @@ def _waits_for_one_only(instance: Instance, now: datetime) -> bool:
         return False
     due_at = instance.due_at()
     return due_at is None or due_at > now
+
+
+def _after_result(
+    instance: Instance, result: CompleteActivity, now: datetime, limits: Limits
+) -> Instance | None:
+    """The instance as its next turn will find it once the result is stored.
+
+    It has the new event and nothing else that waits. None when the result changes nothing.
+    """
+    limited = payload_limits.limit_activity(result, limits)
+    after = results.complete_activity(instance, instance.instance_id, limited, now, _no_new_id)
+    if after.progress is None or not after.inbox_add:
+        return None
+    inbox = Inbox(after.inbox_add)
+    return Instance(instance.instance_id, instance.origin, after.progress, inbox)
+
+
+def _no_new_id() -> str:
+    """Stands in for what makes ids: one that is made here would differ from the stored one."""
+    raise AssertionError("the result of an activity needs no new id")
