@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,13 @@ import pytest
 
 from durabletask.protocol import batch_stream, messages, methods
 from durabletask.transport import grpc_transport
+from durabletask.transport.channel_batches import ChannelBatches
 from durabletask.transport.errors import InstanceNotFoundError, SidecarUnavailableError
 from durabletask.transport.sync_batch_stream import SyncBatchStream
-from tests.builders.batch_sidecar import FOUND, BatchingSidecar, serving
+from tests.builders.batch_sidecar import FOUND, OFFER, BatchingSidecar, serving
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 ORDER_1 = messages.GetInstanceRequest(instance_id="order-1")
 EVENT = messages.RaiseEventRequest(instance_id="order-1", name="go")
@@ -152,6 +154,51 @@ async def test_closing_ends_a_call_in_progress() -> None:
 
         with pytest.raises(SidecarUnavailableError):
             await event
+
+
+class LateRpc:
+    """A stream of gRPC that is made only when the test lets it, and is admitted at once."""
+
+    def __init__(self) -> None:
+        self.may_be_made = threading.Event()
+        self.is_cancelled = threading.Event()
+        self.was_read = False
+
+    def make(self, _batches: Any) -> LateRpc:
+        self.may_be_made.wait()
+        return self
+
+    def initial_metadata(self) -> Any:
+        return (OFFER,)
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.was_read = True
+        return iter(())
+
+    def cancel(self) -> None:
+        self.is_cancelled.set()
+
+
+def test_a_stream_closed_while_it_is_opened_does_not_stay_open() -> None:
+    rpc = LateRpc()
+    stream = SyncBatchStream(rpc.make, 10_000, lambda *_: None)
+
+    stream.close()
+    rpc.may_be_made.set()
+    rpc.is_cancelled.wait()
+
+    assert (stream.is_open, rpc.was_read) == (False, False)
+
+
+def test_once_a_channel_is_closed_no_stream_is_opened_on_it() -> None:
+    batches: ChannelBatches[Any] = ChannelBatches()
+    made: list[Any] = []
+    batches.make = made.append
+
+    batches.close()
+
+    assert batches.any_stream(lambda: 0.0) is None
+    assert made == []
 
 
 async def test_a_transport_that_is_forgotten_ends_its_stream() -> None:

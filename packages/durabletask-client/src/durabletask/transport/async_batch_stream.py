@@ -107,7 +107,7 @@ class AsyncBatchStream:
         async with asyncio.timeout(_OPENING_TIMEOUT):
             metadata = await self._rpc.initial_metadata()
         # A stream that is refused has none, and reading from it says why.
-        if batch_stream.OFFER_KEY in dict(metadata):
+        if batch_stream.OFFER_KEY in dict(metadata) and self.failure is None:
             self.is_open = True
             self.decided.set_result(None)
 

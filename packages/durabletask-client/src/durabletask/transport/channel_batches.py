@@ -63,6 +63,7 @@ class ChannelBatches(Generic[S]):
         """The calls that threads wait for, for those who make it depend on their number."""
         self._openings = Openings()
         self._stream: S | None = None
+        self._is_closed = False
         self._lock = threading.Lock()
         self._process = os.getpid()
 
@@ -76,16 +77,23 @@ class ChannelBatches(Generic[S]):
         return None
 
     def any_stream(self, now: Callable[[], float]) -> S | None:
-        """The stream, open or being opened; None if the sidecar has refused it for good."""
+        """The stream, open or being opened; None if the sidecar has refused it for good.
+
+        None once the channel is closed, too.
+        """
         assert self.make is not None
         with self._lock:
+            if self._is_closed:
+                return None
             stream = self._stream
             if (stream is None or stream.failure is not None) and not self._openings.is_given_up:
                 stream = self._stream = self.make(_note(self._openings, now))
         return None if self._openings.is_given_up else stream
 
     def close(self) -> None:
-        """End the stream and all calls on it."""
+        """End the stream and all calls on it; none is opened any more."""
+        with self._lock:
+            self._is_closed = True
         if self._stream is not None:
             self._stream.close()
 

@@ -115,10 +115,10 @@ class SyncBatchStream:
         failure = ENDED
         try:
             self._rpc = self._open_rpc(self._batches())
-            if self._is_unwanted:
-                self._rpc.cancel()
-            self.is_open = batch_stream.OFFER_KEY in dict(self._rpc.initial_metadata() or ())
-            self.decided.set()
+            # What ends it, looks for `_rpc` only afterwards.
+            if self._is_unwanted or self.failure is not None:
+                return
+            self._admission()
             for raw in self._rpc:
                 with self._lock:
                     self._calls.receive(raw)
@@ -130,6 +130,12 @@ class SyncBatchStream:
             self._end(failure)
             if self._rpc is not None:
                 self._rpc.cancel()
+
+    def _admission(self) -> None:
+        metadata = dict(self._rpc.initial_metadata() or ())
+        with self._lock:
+            self.is_open = batch_stream.OFFER_KEY in metadata and self.failure is None
+        self.decided.set()
 
     def _end(self, failure: CallFailure) -> None:
         with self._lock:
