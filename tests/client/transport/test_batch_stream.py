@@ -551,3 +551,41 @@ async def test_calls_of_a_batch_whose_write_failed_are_unavailable() -> None:
         await unary_in_batch(stream, methods.GET_INSTANCE, b"", 10, ())
 
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+class SilentRpc:
+    """A stream of gRPC that is never admitted."""
+
+    def __init__(self, answers: list[bytes], *, has_metadata: bool) -> None:
+        self._answers = answers
+        self._has_metadata = has_metadata
+
+    async def initial_metadata(self) -> Any:
+        if not self._has_metadata:
+            await asyncio.Event().wait()
+        return ()
+
+    async def read(self) -> bytes:
+        if not self._answers:
+            await asyncio.Event().wait()
+        return self._answers.pop()
+
+    def cancel(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("answers", "has_metadata"),
+    [([], False), ([], True), ([b"?"], True)],
+    ids=["says nothing", "offers nothing", "speaks otherwise"],
+)
+async def test_a_stream_that_the_sidecar_does_not_admit_is_given_up(
+    answers: list[bytes], *, has_metadata: bool
+) -> None:
+    def make() -> SilentRpc:
+        return SilentRpc(answers, has_metadata=has_metadata)
+
+    stream = AsyncBatchStream(make, 10_000, lambda *_: None, opening_timeout=0.01)
+    await stream.decided
+
+    assert stream.failure is not None
+    assert (stream.failure.status, stream.is_open) == ("DEADLINE_EXCEEDED", False)

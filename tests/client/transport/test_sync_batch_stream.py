@@ -190,6 +190,44 @@ def test_a_stream_closed_while_it_is_opened_does_not_stay_open() -> None:
     assert (stream.is_open, rpc.was_read) == (False, False)
 
 
+class SilentRpc:
+    """A stream of gRPC that is never admitted: it says nothing until it is cancelled."""
+
+    def __init__(self, answers: list[bytes], *, has_metadata: bool) -> None:
+        self._answers = answers
+        self._has_metadata = has_metadata
+        self._is_cancelled = threading.Event()
+
+    def initial_metadata(self) -> Any:
+        if not self._has_metadata:
+            self._is_cancelled.wait()
+        return ()
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._answers
+        self._is_cancelled.wait()
+
+    def cancel(self) -> None:
+        self._is_cancelled.set()
+
+
+@pytest.mark.parametrize(
+    "rpc",
+    [
+        SilentRpc([], has_metadata=False),
+        SilentRpc([], has_metadata=True),
+        SilentRpc([b"?"], has_metadata=True),
+    ],
+    ids=["says nothing", "offers nothing", "speaks otherwise"],
+)
+def test_a_stream_that_the_sidecar_does_not_admit_is_given_up(rpc: SilentRpc) -> None:
+    stream = SyncBatchStream(lambda _: rpc, 10_000, lambda *_: None, opening_timeout=0.0)
+    stream.decided.wait()
+
+    assert stream.failure is not None
+    assert (stream.failure.status, stream.is_open) == ("DEADLINE_EXCEEDED", False)
+
+
 def test_once_a_channel_is_closed_no_stream_is_opened_on_it() -> None:
     batches: ChannelBatches[Any] = ChannelBatches()
     made: list[Any] = []

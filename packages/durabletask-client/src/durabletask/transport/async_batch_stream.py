@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import grpc.aio
 
 from durabletask.protocol import batch_stream, codec
-from durabletask.transport.channel_batches import CLOSED, ENDED, failure_of_stream
+from durabletask.transport.channel_batches import (
+    CLOSED,
+    ENDED,
+    NOT_ADMITTED,
+    OPENING_TIMEOUT,
+    failure_of_stream,
+)
 from durabletask.transport.multiplexer import CallFailure, Multiplexer
 
 if TYPE_CHECKING:
@@ -25,21 +31,27 @@ if TYPE_CHECKING:
     from durabletask.transport.channel_batches import NoteEnd
     from durabletask.transport.multiplexer import Waiting
 
-# Seconds to wait for a sidecar, or a proxy before it, that does not answer the opening.
-_OPENING_TIMEOUT: Final = 5.0
-
 # Seconds in which gRPC reports the end of a stream; once its loop is closed, another loop of the
 # process would be told, and log an error.
 _LAST_EVENTS: Final = 0.02
-
-_NOT_ADMITTED: Final = CallFailure("DEADLINE_EXCEEDED", "The sidecar did not open the batch stream")
 
 
 class AsyncBatchStream:
     """One stream; used on the event loop that made it."""
 
-    def __init__(self, open_rpc: Callable[[], Any], batch_bytes: int, note_end: NoteEnd) -> None:
-        """Open it; `note_end` is called with why it ended, and whether it was open before."""
+    def __init__(
+        self,
+        open_rpc: Callable[[], Any],
+        batch_bytes: int,
+        note_end: NoteEnd,
+        *,
+        opening_timeout: float = OPENING_TIMEOUT,
+    ) -> None:
+        """Open it; `note_end` is called with why it ended, and whether it was open before.
+
+        It ends by itself if the sidecar does not admit it within `opening_timeout` seconds.
+        """
+        self._opening_timeout = opening_timeout
         self._rpc = open_rpc()
         self._note_end = note_end
         self._calls = Multiplexer(batch_bytes)
@@ -82,14 +94,14 @@ class AsyncBatchStream:
     async def _run(self) -> None:
         failure, writing = CLOSED, None
         try:
-            await self._admission()
-            writing = asyncio.create_task(self._write())
-            await self._read()
+            if await self._admission():
+                writing = asyncio.create_task(self._write())
+                await self._read()
             failure = ENDED
         except grpc.aio.AioRpcError as error:
             failure = failure_of_stream(error)
         except TimeoutError:
-            failure = _NOT_ADMITTED
+            failure = NOT_ADMITTED
         except asyncio.CancelledError:
             # The loop is about to be closed, or the call was ended here.
             self._rpc.cancel()
@@ -103,13 +115,18 @@ class AsyncBatchStream:
             if writing is not None:
                 writing.cancel()
 
-    async def _admission(self) -> None:
-        async with asyncio.timeout(_OPENING_TIMEOUT):
+    async def _admission(self) -> bool:
+        async with asyncio.timeout(self._opening_timeout):
             metadata = await self._rpc.initial_metadata()
-        # A stream that is refused has none, and reading from it says why.
-        if batch_stream.OFFER_KEY in dict(metadata) and self.failure is None:
+            if batch_stream.OFFER_KEY not in dict(metadata):
+                # A stream that is refused has none, and reading from it says why.
+                if await self._rpc.read() is not grpc.aio.EOF:
+                    raise TimeoutError  # Whoever this is does not take batches.
+                return False
+        if self.failure is None:
             self.is_open = True
             self.decided.set_result(None)
+        return True
 
     async def _read(self) -> None:
         while (raw := await self._rpc.read()) is not grpc.aio.EOF:

@@ -30,6 +30,10 @@ _log = logging.getLogger("durabletask.transport")
 
 CLOSED: Final = CallFailure("CANCELLED", "The channel was closed")
 ENDED: Final = CallFailure("UNAVAILABLE", "The sidecar ended the batch stream")
+NOT_ADMITTED: Final = CallFailure("DEADLINE_EXCEEDED", "The sidecar did not open the batch stream")
+
+OPENING_TIMEOUT: Final = 5.0
+"""Seconds to wait for a sidecar, or a proxy before it, that does not answer the opening."""
 
 
 class BatchStream(Protocol):

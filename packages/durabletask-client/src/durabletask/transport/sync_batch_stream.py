@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from durabletask.protocol import batch_stream, codec
-from durabletask.transport.channel_batches import CLOSED, ENDED, failure_of_stream
+from durabletask.transport.channel_batches import (
+    CLOSED,
+    ENDED,
+    NOT_ADMITTED,
+    OPENING_TIMEOUT,
+    failure_of_stream,
+)
 from durabletask.transport.multiplexer import NO_RESPONSE, CallFailure, Multiplexer
 
 if TYPE_CHECKING:
@@ -29,11 +35,17 @@ if TYPE_CHECKING:
 class SyncBatchStream:
     """One stream; used by any number of threads.
 
-    `open_rpc` is given the batches to send.
+    `open_rpc` is given the batches to send. The stream ends by itself if the sidecar does not
+    admit it within `opening_timeout` seconds.
     """
 
     def __init__(
-        self, open_rpc: Callable[[Iterator[bytes]], Any], batch_bytes: int, note_end: NoteEnd
+        self,
+        open_rpc: Callable[[Iterator[bytes]], Any],
+        batch_bytes: int,
+        note_end: NoteEnd,
+        *,
+        opening_timeout: float = OPENING_TIMEOUT,
     ) -> None:
         self._open_rpc = open_rpc
         self._note_end = note_end
@@ -48,6 +60,9 @@ class SyncBatchStream:
         self.failure: CallFailure | None = None
         self.decided = threading.Event()
         """Set once it is open, or has ended before."""
+        # gRPC has no limit for the time until a stream is admitted.
+        self._opening_limit = threading.Timer(opening_timeout, self._give_up_opening)
+        self._opening_limit.daemon = True
         # A daemon: it waits for the sidecar, and the program may end meanwhile.
         threading.Thread(target=self._run, name="durabletask-batches", daemon=True).start()
 
@@ -118,8 +133,12 @@ class SyncBatchStream:
             # What ends it, looks for `_rpc` only afterwards.
             if self._is_unwanted or self.failure is not None:
                 return
+            self._opening_limit.start()
             self._admission()
             for raw in self._rpc:
+                if not self.is_open:
+                    failure = NOT_ADMITTED
+                    return
                 with self._lock:
                     self._calls.receive(raw)
         except grpc.RpcError as error:
@@ -135,7 +154,17 @@ class SyncBatchStream:
         metadata = dict(self._rpc.initial_metadata() or ())
         with self._lock:
             self.is_open = batch_stream.OFFER_KEY in metadata and self.failure is None
-        self.decided.set()
+        # A stream that is refused has no offer, and reading from it says why.
+        if self.is_open:
+            self._opening_limit.cancel()
+            self.decided.set()
+
+    def _give_up_opening(self) -> None:
+        with self._lock:
+            if self.is_open:
+                return
+        self._end(NOT_ADMITTED)
+        self._rpc.cancel()
 
     def _end(self, failure: CallFailure) -> None:
         with self._lock:
@@ -144,6 +173,7 @@ class SyncBatchStream:
             was_open, self.is_open = self.is_open, False
             self.failure = failure
             self._calls.end(failure)
+        self._opening_limit.cancel()
         self.decided.set()
         self._note_end(failure, was_open)
         self._signals.put(None)
