@@ -15,7 +15,7 @@ from durabletask.grpc_options import GrpcChannelOptions
 from durabletask.protocol import batch_stream, codec, dialects, messages, methods
 from durabletask.transport import grpc_async_transport
 from durabletask.transport.async_batch_stream import AsyncBatchStream
-from durabletask.transport.async_batched_calls import unary_in_batch
+from durabletask.transport.async_batched_calls import AsyncBatchedCalls, unary_in_batch
 from durabletask.transport.batched_calls import batched_calls_of
 from durabletask.transport.errors import (
     InstanceNotFoundError,
@@ -389,6 +389,31 @@ async def test_calls_of_other_threads_need_one_wake_up_and_go_in_one_batch() -> 
         batch = await sidecar.arrived.get()
 
     assert len(batch.calls) == 20
+
+
+async def test_a_callback_is_told_once_of_a_call_that_is_not_answered_in_time() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        known: Any = batched_calls_of(transport)
+        grpc_calls = known.transport
+        calls = AsyncBatchedCalls(grpc_calls, grpc_calls.source.connection(), timeout=0.05)
+        heard = Heard()
+        calls.call(methods.GET_INSTANCE, ORDER_1, heard.answered)
+        call = await sidecar.call()
+        batch = await sidecar.arrived.get()
+        await sidecar.reply(id=call.id, responses=[FOUND_RAW])
+        known.call(methods.RAISE_EVENT, EVENT, heard.answered)
+        last = await sidecar.call()
+        await sidecar.reply(id=last.id, status="NOT_FOUND")
+
+        errors = [(await heard.next())[1], (await heard.next())[1]]
+
+    assert batch.cancelled == [call.id]
+    assert [type(error).__name__ for error in errors] == [
+        "SidecarUnavailableError",
+        "InstanceNotFoundError",
+    ]
+    assert "GetInstance of instance 'order-1' within 0.05 s" in str(errors[0])
 
 
 async def test_a_request_that_cannot_be_encoded_is_answered_with_that() -> None:

@@ -20,6 +20,7 @@ from durabletask.grpc_options import GrpcChannelOptions
 from durabletask.protocol import codec, dialects, in_process, messages, methods
 from durabletask.sidecar import ManualClock, Server, Sidecar
 from durabletask.transport import grpc_async_transport, grpc_transport, sync_waiting
+from durabletask.transport.address import Address
 from durabletask.transport.batched_calls import batched_calls_of
 from durabletask.transport.errors import (
     InstanceExistsError,
@@ -27,6 +28,8 @@ from durabletask.transport.errors import (
     SidecarUnavailableError,
 )
 from durabletask.transport.in_process_calls import InProcessCalls, address_in_process
+from durabletask.transport.limits import ChannelHealth
+from durabletask.transport.sync_in_process import InProcessTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -187,6 +190,37 @@ def test_a_wait_ends_with_its_timeout(address: str) -> None:
 
         with pytest.raises(TimeoutError):
             client.wait_for_orchestration_completion("a", timeout=0.01)
+
+
+class Elsewhere:
+    """Stands in for a transport over gRPC; keeps the timeouts of its calls."""
+
+    def __init__(self) -> None:
+        self.timeouts: list[float | None] = []
+
+    def unary(self, *_call: Any, timeout: float | None, metadata: Any) -> None:
+        self.timeouts.append(timeout)
+
+    def collect(self, *_call: Any, timeout: float | None, metadata: Any) -> None:
+        self.timeouts.append(timeout)
+
+
+def test_a_call_that_goes_over_grpc_has_the_timeout_that_its_caller_gave() -> None:
+    elsewhere: Any = Elsewhere()
+    transport = InProcessTransport(
+        Address("127.0.0.1:1", secure=False),
+        lambda: elsewhere,
+        metadata=(),
+        patience=0,
+        health=ChannelHealth(),
+    )
+    get = messages.GetInstanceRequest(instance_id="a")
+    history = messages.StreamInstanceHistoryRequest(instance_id="a")
+
+    transport.unary(methods.GET_INSTANCE, get, timeout=0.3)
+    transport.collect(methods.STREAM_INSTANCE_HISTORY, history, timeout=0.3)
+
+    assert elsewhere.timeouts == [0.3, 0.3]
 
 
 def test_a_call_that_is_not_answered_in_time_is_a_deadline_that_passed(address: str) -> None:

@@ -20,8 +20,9 @@ from durabletask.protocol import codec
 from durabletask.transport.channel_batches import CLOSED
 from durabletask.transport.errors import SidecarError
 from durabletask.transport.grpc_call import GrpcCall
+from durabletask.transport.limits import DEFAULT_TIMEOUT
 from durabletask.transport.loop_calls import LoopCalls
-from durabletask.transport.multiplexer import NO_RESPONSE, CallFailure
+from durabletask.transport.multiplexer import LATE, NO_RESPONSE, CallFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -80,7 +81,7 @@ class _Response:
             self.future.set_result(None)
 
     def expire(self) -> None:
-        self.ended(CallFailure("DEADLINE_EXCEEDED", "Deadline Exceeded"))
+        self.ended(LATE)
 
 
 def _grpc_error(failure: CallFailure) -> grpc.aio.AioRpcError:
@@ -90,12 +91,20 @@ def _grpc_error(failure: CallFailure) -> grpc.aio.AioRpcError:
 
 
 class AsyncBatchedCalls:
-    """Calls for the worker. See `durabletask.transport.batched_calls.BatchedCalls`."""
+    """Calls for the worker. See `durabletask.transport.batched_calls.BatchedCalls`.
+
+    A call with one response may take `timeout` seconds.
+    """
 
     def __init__(
-        self, transport: GrpcAsyncTransport, connection: Connection[grpc.aio.Channel]
+        self,
+        transport: GrpcAsyncTransport,
+        connection: Connection[grpc.aio.Channel],
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         self.transport = transport
+        self.timeout = timeout
         self._connection = connection
         # With the loop the stream is gone too.
         self._in_loop = LoopCalls(dropped=lambda call: call.ended(CLOSED))
@@ -133,6 +142,11 @@ class AsyncBatchedCalls:
             self.look_at(call)
         return call.cancel
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop on which the calls are made."""
+        return self._in_loop.loop
+
     def look_at(self, call: _Call) -> None:
         """Let the event loop begin the call, or end it if it was cancelled."""
         self._in_loop.at_once(_Call.proceed, call)
@@ -150,7 +164,7 @@ class AsyncBatchedCalls:
 
     def run_alone(self, call: Coroutine[Any, Any, None]) -> Callable[[], object]:
         """Make a call by itself, as with any other engine; returns what cancels it."""
-        task = self._in_loop.loop.create_task(call)
+        task = self.loop.create_task(call)
         self._alone.add(task)
         task.add_done_callback(self._alone.discard)
         return task.cancel
@@ -192,8 +206,7 @@ class _Call:
     def proceed(self) -> None:
         """Begin the call, or end it if it is cancelled; on the event loop."""
         if self._is_cancelled:
-            if self._cancel is not None:
-                self._cancel()
+            self._give_up()
             return
         stream = self._calls.stream_to_use()
         if stream is None or not stream.fits(self._payload):
@@ -207,10 +220,17 @@ class _Call:
         if self._is_cancelled:
             return
         if stream.is_open:
-            self._cancel = stream.call(self._method, self._payload, self, self._metadata)
+            self._begin_on_open(stream)
         else:
             # The same call by itself is refused for the same reason, if there still is one.
             self._run_alone()
+
+    def _begin_on_open(self, stream: AsyncBatchStream) -> None:
+        self._cancel = stream.call(self._method, self._payload, self, self._metadata)
+
+    def _give_up(self) -> None:
+        if self._cancel is not None:
+            self._cancel()
 
     def _run_alone(self) -> None:
         self._cancel = self._calls.run_alone(self._alone())
@@ -239,14 +259,15 @@ class _Call:
         raise NotImplementedError
 
     def _error(self, failure: CallFailure) -> Exception:
-        call = GrpcCall(self._calls.transport, self._method, self._request, None)
+        calls = self._calls
+        call = GrpcCall(calls.transport, self._method, self._request, calls.timeout)
         return call.error(_grpc_error(failure))
 
 
 class _UnaryCall(_Call):
     """One call with one response."""
 
-    __slots__ = ("_answered", "_response")
+    __slots__ = ("_answered", "_response", "_timer")
 
     def __init__(
         self,
@@ -259,11 +280,33 @@ class _UnaryCall(_Call):
         super().__init__(calls, method, request, metadata)
         self._answered = answered
         self._response: bytes | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def _begin_on_open(self, stream: AsyncBatchStream) -> None:
+        super()._begin_on_open(stream)
+        self._timer = self._calls.loop.call_later(self._calls.timeout, self._expire)
+
+    def _expire(self) -> None:
+        self._give_up()
+        self.fail(self._error(LATE))
+
+    def _give_up(self) -> None:
+        self._stop_timer()
+        super()._give_up()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            # It refers to this call, which refers to it.
+            self._timer = None
 
     async def _alone(self) -> None:
         try:
             response = await self._calls.transport.unary(
-                self._method, self._request, metadata=self._metadata
+                self._method,
+                self._request,
+                timeout=self._calls.timeout,
+                metadata=self._metadata,
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
             self._answered(None, error)
@@ -272,6 +315,10 @@ class _UnaryCall(_Call):
 
     def received(self, responses: list[bytes]) -> None:
         self._response = responses[0]
+
+    def ended(self, failure: CallFailure | None) -> None:
+        self._stop_timer()
+        super().ended(failure)
 
     def succeed(self) -> None:
         if self._response is None:

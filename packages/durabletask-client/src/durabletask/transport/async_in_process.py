@@ -101,7 +101,7 @@ class AsyncInProcessTransport(TransportBase):
         if is_answered:
             return response
         return await self._over_grpc().unary(
-            method, request, timeout=call.left(), metadata=metadata
+            method, request, timeout=call.timeout_elsewhere(), metadata=metadata
         )
 
     async def collect(
@@ -118,7 +118,7 @@ class AsyncInProcessTransport(TransportBase):
             response_class = method.response_class()
             return [codec.decode(response_class, raw, dialects.TASKHUB) for raw in encoded]
         return await self._over_grpc().collect(
-            method, request, timeout=call.left(), metadata=metadata
+            method, request, timeout=call.timeout_elsewhere(), metadata=metadata
         )
 
     async def _carry_out(

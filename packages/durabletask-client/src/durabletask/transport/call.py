@@ -98,6 +98,7 @@ class OutgoingCall:
         self.request = request
         self._timeout = DEFAULT_TIMEOUT if timeout is None else timeout
         self._safety = safety_of(method.name)
+        self._has_begun = False
         deadline = transport.clock.now() + self._timeout
         self._retries = Retries(
             self._safety, deadline, transport.patience, transport.health.has_answered
@@ -105,11 +106,19 @@ class OutgoingCall:
 
     def begin(self) -> float:
         """Begin an attempt; returns the seconds that it may take."""
+        self._has_begun = True
         return self._retries.begin(self._transport.clock.now())
 
     def left(self) -> float:
         """The seconds that the attempt, with engine detection, may still take."""
         return self._retries.left(self._transport.clock.now())
+
+    def timeout_elsewhere(self) -> float:
+        """The timeout for the rest of the call where another transport makes it.
+
+        It is the caller's until the first attempt: the other one's error names it.
+        """
+        return self.left() if self._has_begun else self._timeout
 
     def begin_stream(self, timeout: float | None) -> None:
         """Begin a stream; without a timeout it has no deadline, only its detection had one."""

@@ -33,6 +33,7 @@ class CallFailure(NamedTuple):
     """False only if the call cannot have reached the sidecar."""
 
 
+LATE: Final = CallFailure("DEADLINE_EXCEEDED", "Deadline Exceeded")
 NO_RESPONSE: Final = CallFailure("INTERNAL", "The sidecar ended the call without a response")
 
 

@@ -22,7 +22,7 @@ from durabletask.transport.channel_batches import (
     OPENING_TIMEOUT,
     failure_of_stream,
 )
-from durabletask.transport.multiplexer import NO_RESPONSE, CallFailure, Multiplexer
+from durabletask.transport.multiplexer import LATE, NO_RESPONSE, CallFailure, Multiplexer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,7 +88,7 @@ class SyncBatchStream:
                 return response.result()
         finally:
             self._cancel(id)
-        raise BatchedCallError(CallFailure("DEADLINE_EXCEEDED", "Deadline Exceeded"))
+        raise BatchedCallError(LATE)
 
     def close(self) -> None:
         """End the stream, and all calls on it."""

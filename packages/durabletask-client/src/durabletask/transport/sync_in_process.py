@@ -101,7 +101,9 @@ class InProcessTransport(TransportBase):
         is_answered, response = self._carry_out(call, self._calls.call, metadata)
         if is_answered:
             return response
-        return self._over_grpc().unary(method, request, timeout=call.left(), metadata=metadata)
+        return self._over_grpc().unary(
+            method, request, timeout=call.timeout_elsewhere(), metadata=metadata
+        )
 
     def collect(
         self,
@@ -116,7 +118,9 @@ class InProcessTransport(TransportBase):
         if is_answered:
             response_class = method.response_class()
             return [codec.decode(response_class, raw, dialects.TASKHUB) for raw in encoded]
-        return self._over_grpc().collect(method, request, timeout=call.left(), metadata=metadata)
+        return self._over_grpc().collect(
+            method, request, timeout=call.timeout_elsewhere(), metadata=metadata
+        )
 
     def _carry_out(
         self, call: OutgoingCall, make: Callable[..., Cancel], metadata: Metadata
