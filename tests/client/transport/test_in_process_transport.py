@@ -205,15 +205,20 @@ class Elsewhere:
         self.timeouts.append(timeout)
 
 
-def test_a_call_that_goes_over_grpc_has_the_timeout_that_its_caller_gave() -> None:
-    elsewhere: Any = Elsewhere()
-    transport = InProcessTransport(
+def over_grpc(make: Callable[[], Any]) -> InProcessTransport:
+    """A transport to an address that no sidecar of this process has."""
+    return InProcessTransport(
         Address("127.0.0.1:1", secure=False),
-        lambda: elsewhere,
+        make,
         metadata=(),
         patience=0,
         health=ChannelHealth(),
     )
+
+
+def test_a_call_that_goes_over_grpc_has_the_timeout_that_its_caller_gave() -> None:
+    elsewhere: Any = Elsewhere()
+    transport = over_grpc(lambda: elsewhere)
     get = messages.GetInstanceRequest(instance_id="a")
     history = messages.StreamInstanceHistoryRequest(instance_id="a")
 
@@ -221,6 +226,41 @@ def test_a_call_that_goes_over_grpc_has_the_timeout_that_its_caller_gave() -> No
     transport.collect(methods.STREAM_INSTANCE_HISTORY, history, timeout=0.3)
 
     assert elsewhere.timeouts == [0.3, 0.3]
+
+
+def test_threads_whose_first_calls_coincide_share_one_transport_over_grpc() -> None:
+    made: list[Any] = []
+    both = threading.Barrier(2)
+
+    def make() -> Any:
+        both.wait()
+        made.append(Elsewhere())
+        return made[-1]
+
+    transport = over_grpc(make)
+    call = partial(transport.unary, methods.GET_INSTANCE, messages.GetInstanceRequest())
+    first = [threading.Thread(target=call) for _ in range(2)]
+    for thread in first:
+        thread.start()
+    for thread in first:
+        thread.join()
+    call()
+
+    assert sorted(len(each.timeouts) for each in made) == [0, 3]
+
+
+def test_a_transport_that_is_closed_while_it_makes_one_over_grpc_does_not_use_it() -> None:
+    elsewhere: Any = Elsewhere()
+
+    def make() -> Any:
+        transport.close()
+        return elsewhere
+
+    transport = over_grpc(make)
+
+    with pytest.raises(RuntimeError, match="closed"):
+        transport.unary(methods.GET_INSTANCE, messages.GetInstanceRequest())
+    assert elsewhere.timeouts == []
 
 
 def test_a_call_that_is_not_answered_in_time_is_a_deadline_that_passed(address: str) -> None:

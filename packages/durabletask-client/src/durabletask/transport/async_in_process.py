@@ -57,7 +57,7 @@ class AsyncInProcessTransport(TransportBase):
         super().__init__(str(address), metadata=metadata, patience=patience, health=health)
         self._target = address
         self._make_grpc = make_grpc
-        self._grpc: AsyncClientTransport | None = None
+        self._grpc: list[AsyncClientTransport] = []
         self._calls = InProcessCalls(metadata)
         self._waiting = waiting.Waiting()
 
@@ -167,8 +167,8 @@ class AsyncInProcessTransport(TransportBase):
 
     async def close(self) -> None:
         self._calls.close()
-        if self._grpc is not None:
-            await self._grpc.close()
+        for transport in self._grpc:
+            await transport.close()
 
     def _engine(self) -> InProcessEngine | None:
         """The engine of this process that has the address now."""
@@ -176,9 +176,13 @@ class AsyncInProcessTransport(TransportBase):
         return in_process_calls.find(self._target)
 
     def _over_grpc(self) -> AsyncClientTransport:
-        if self._grpc is None:
-            self._grpc = self._make_grpc()
-        return self._grpc
+        if not self._grpc:
+            # Threads whose first calls coincide may make one each, and all use the first. The
+            # others have made no channel, and need no closing.
+            self._grpc.append(self._make_grpc())
+            # Closed meanwhile? `close` looks for them only once calls are refused.
+            self._calls.check_open()
+        return self._grpc[0]
 
 
 class AsyncInProcessResponses:

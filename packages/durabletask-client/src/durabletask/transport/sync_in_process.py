@@ -58,7 +58,7 @@ class InProcessTransport(TransportBase):
         super().__init__(str(address), metadata=metadata, patience=patience, health=health)
         self._target = address
         self._make_grpc = make_grpc
-        self._grpc: ClientTransport | None = None
+        self._grpc: list[ClientTransport] = []
         self._calls = InProcessCalls(metadata)
         self._waiting = waiting.Waiting()
 
@@ -168,8 +168,8 @@ class InProcessTransport(TransportBase):
 
     def close(self) -> None:
         self._calls.close()
-        if self._grpc is not None:
-            self._grpc.close()
+        for transport in self._grpc:
+            transport.close()
 
     def _engine(self) -> InProcessEngine | None:
         """The engine of this process that has the address now."""
@@ -177,9 +177,13 @@ class InProcessTransport(TransportBase):
         return in_process_calls.find(self._target)
 
     def _over_grpc(self) -> ClientTransport:
-        if self._grpc is None:
-            self._grpc = self._make_grpc()
-        return self._grpc
+        if not self._grpc:
+            # Threads whose first calls coincide may make one each, and all use the first. The
+            # others have made no channel, and need no closing.
+            self._grpc.append(self._make_grpc())
+            # Closed meanwhile? `close` looks for them only once calls are refused.
+            self._calls.check_open()
+        return self._grpc[0]
 
 
 class InProcessResponses:
