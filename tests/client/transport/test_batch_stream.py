@@ -352,7 +352,7 @@ class Heard:
     def received(self, responses: Any) -> None:
         self._tell("received", list(responses))
 
-    def ended(self, error: Exception | None) -> None:
+    def ended(self, error: Any) -> None:
         self._tell("ended", error)
 
     async def next(self) -> Any:
@@ -520,6 +520,7 @@ async def test_when_the_transport_is_closed_all_that_wait_on_it_are_told() -> No
         _, error = await heard.next()
 
     assert isinstance(error, SidecarUnavailableError)
+    assert f"The connection to {sidecar.address} was closed during the call." in str(error)
 
 
 async def test_where_no_stream_is_served_a_workers_calls_are_made_one_by_one() -> None:
@@ -576,6 +577,28 @@ async def test_calls_of_a_batch_whose_write_failed_are_unavailable() -> None:
         await unary_in_batch(stream, methods.GET_INSTANCE, b"", 10, ())
 
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+class StrangeRpc(BrokenRpc):
+    """A stream of gRPC from which reading fails as no one foresaw."""
+
+    async def write(self, _batch: bytes) -> None:
+        self._broken.set()
+
+    async def read(self) -> bytes:
+        await self._broken.wait()
+        raise LookupError("no such queue")
+
+
+async def test_calls_on_a_stream_that_breaks_are_told_the_real_reason() -> None:
+    stream = AsyncBatchStream(StrangeRpc, 10_000, lambda *_: None)
+    heard = Heard()
+    await stream.decided
+    stream.call(methods.GET_INSTANCE, b"", heard)
+
+    _, failure = await heard.next()
+
+    assert (failure.status, "no such queue" in failure.details) == ("UNAVAILABLE", True)
 
 
 class SilentRpc:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from contextlib import asynccontextmanager
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -22,6 +23,8 @@ from tests.builders.batch_sidecar import FOUND, OFFER, BatchingSidecar, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+    from durabletask.transport.multiplexer import CallFailure
 
 ORDER_1 = messages.GetInstanceRequest(instance_id="order-1")
 EVENT = messages.RaiseEventRequest(instance_id="order-1", name="go")
@@ -226,6 +229,24 @@ def test_a_stream_that_the_sidecar_does_not_admit_is_given_up(rpc: SilentRpc) ->
 
     assert stream.failure is not None
     assert (stream.failure.status, stream.is_open) == ("DEADLINE_EXCEEDED", False)
+
+
+class StrangeRpc(LateRpc):
+    """A stream of gRPC from which reading fails as no one foresaw."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise LookupError("no such queue")
+
+
+def test_a_stream_that_breaks_tells_the_real_reason() -> None:
+    ends: SimpleQueue[CallFailure] = SimpleQueue()
+    rpc = StrangeRpc()
+    rpc.may_be_made.set()
+
+    SyncBatchStream(rpc.make, 10_000, lambda failure, _: ends.put(failure))
+    failure = ends.get()
+
+    assert (failure.status, "no such queue" in failure.details) == ("UNAVAILABLE", True)
 
 
 def test_once_a_channel_is_closed_no_stream_is_opened_on_it() -> None:

@@ -18,6 +18,7 @@ from durabletask.transport.channel_batches import (
     ENDED,
     NOT_ADMITTED,
     OPENING_TIMEOUT,
+    failure_of_bug,
     failure_of_stream,
 )
 from durabletask.transport.multiplexer import CallFailure, Multiplexer
@@ -92,23 +93,25 @@ class AsyncBatchStream:
             self._loop.call_soon_threadsafe(self.close)
 
     async def _run(self) -> None:
-        failure, writing = CLOSED, None
+        failure, writing = ENDED, None
         try:
             if await self._admission():
                 writing = asyncio.create_task(self._write())
                 await self._read()
-            failure = ENDED
         except grpc.aio.AioRpcError as error:
             failure = failure_of_stream(error)
         except TimeoutError:
             failure = NOT_ADMITTED
         except asyncio.CancelledError:
             # The loop is about to be closed, or the call was ended here.
+            failure = CLOSED
             self._rpc.cancel()
             await asyncio.sleep(_LAST_EVENTS)
             raise
         except codec.DecodeError as error:
             failure = CallFailure("INTERNAL", f"The sidecar sent what is no batch: {error}")
+        except Exception as error:  # noqa: BLE001 - it is logged, and the calls are told
+            failure = failure_of_bug(error)
         finally:
             self._end(failure)
             self._rpc.cancel()

@@ -14,6 +14,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from durabletask.transport.error_mapping import CLOSED_HERE
 from durabletask.transport.grpc_errors import failure_of
 from durabletask.transport.limits import Openings
 from durabletask.transport.multiplexer import CallFailure
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("durabletask.transport")
 
-CLOSED: Final = CallFailure("CANCELLED", "The channel was closed")
+CLOSED: Final = CallFailure("CANCELLED", CLOSED_HERE)
 ENDED: Final = CallFailure("UNAVAILABLE", "The sidecar ended the batch stream")
 NOT_ADMITTED: Final = CallFailure("DEADLINE_EXCEEDED", "The sidecar did not open the batch stream")
 
@@ -126,6 +127,12 @@ def failure_of_stream(error: grpc.RpcError) -> CallFailure:
     # gRPC says INTERNAL where a write failed before it knew that the connection is gone.
     status = "UNAVAILABLE" if failure.status == "INTERNAL" else failure.status
     return CallFailure(status, failure.details)
+
+
+def failure_of_bug(error: Exception) -> CallFailure:
+    """Why the calls on a stream failed that a fault of this program has ended; logs it."""
+    _log.error("The batch stream broke", exc_info=error)
+    return CallFailure("UNAVAILABLE", f"The batch stream broke: {error!r}")
 
 
 def channel_batches() -> ChannelBatches[Any]:

@@ -94,6 +94,10 @@ _CHECK_PROCESS = (
     "keep it open, and give it a port if other processes need it."
 )
 
+CLOSED_HERE = "the client or worker was closed during the call"
+"""The details of a call, with the status CANCELLED, that this end has ended by closing."""
+_CLOSED_BY_GRPC = "Channel closed!"  # gRPC's details for it
+
 _OTHER_ENGINE = "use an engine that can, such as `durabletask-sidecar`"
 
 # What an engine cannot do that lacks the method of this name.
@@ -174,6 +178,11 @@ def _unavailable(refusal: Refusal) -> str:
         happened = (
             f"{refusal.address} did not answer {refusal.method}"
             f"{_about(refusal)} within {refusal.timeout:g} s."
+        )
+    elif refusal.status == "CANCELLED" and refusal.details in (CLOSED_HERE, _CLOSED_BY_GRPC):
+        return (
+            f"The connection to {refusal.address} was closed during the call. Wait for calls "
+            "before you close the client or worker."
         )
     else:
         happened = f"No sidecar answers at {refusal.address}{_details(refusal)}."

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 VARIABLE: Final = "DURABLETASK_IN_PROCESS"
 
-CLOSED: Final = Failure("CANCELLED", "the client or worker was closed during the call")
+CLOSED: Final = Failure("CANCELLED", error_mapping.CLOSED_HERE)
 NOBODY: Final = Failure("UNAVAILABLE", NOT_IN_PROCESS)
 LATE: Final = Failure("DEADLINE_EXCEEDED", "the deadline has passed")
 

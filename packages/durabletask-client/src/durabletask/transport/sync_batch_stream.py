@@ -20,6 +20,7 @@ from durabletask.transport.channel_batches import (
     ENDED,
     NOT_ADMITTED,
     OPENING_TIMEOUT,
+    failure_of_bug,
     failure_of_stream,
 )
 from durabletask.transport.multiplexer import LATE, NO_RESPONSE, CallFailure, Multiplexer
@@ -145,6 +146,10 @@ class SyncBatchStream:
             failure = failure_of_stream(error)
         except codec.DecodeError as error:
             failure = CallFailure("INTERNAL", f"The sidecar sent what is no batch: {error}")
+        except Exception as error:  # noqa: BLE001 - it is logged, and the calls are told
+            # On a channel that was closed meanwhile gRPC raises ValueError.
+            if self.failure is None:
+                failure = failure_of_bug(error)
         finally:
             self._end(failure)
             if self._rpc is not None:
