@@ -543,6 +543,93 @@ async def test_where_no_stream_is_served_a_workers_calls_are_made_one_by_one() -
         assert await heard.next() == ("ended", None)
 
 
+async def one_work_item(_request: bytes, _context: Any) -> AsyncIterator[bytes]:
+    yield b"1"
+    await asyncio.Event().wait()
+
+
+async def test_closing_the_transport_fails_a_stream_that_goes_by_itself() -> None:
+    sidecar = BatchingSidecar(serves=False)
+    sidecar.streaming["GetWorkItems"] = one_work_item
+    async with connected(sidecar) as transport:
+        calls, heard = batched_calls_of(transport), Heard()
+        assert calls is not None
+        calls.stream(methods.GET_WORK_ITEMS, WORK, heard.received, heard.ended)
+        assert await heard.next() == ("received", [b"1"])
+
+        await transport.close()
+
+        assert isinstance((await heard.next())[1], SidecarUnavailableError)
+
+
+async def test_calls_on_a_closed_transport_are_answered_with_that() -> None:
+    async with connected(BatchingSidecar()) as transport:
+        calls, heard = batched_calls_of(transport), Heard()
+        assert calls is not None
+        await transport.close()
+
+        calls.call(methods.GET_INSTANCE, ORDER_1, heard.answered)
+        calls.stream(methods.GET_WORK_ITEMS, WORK, heard.received, heard.ended)
+        errors = [(await heard.next())[1], (await heard.next())[1]]
+
+    assert [(type(each), str(each)) for each in errors] == [
+        (RuntimeError, "The client is closed")
+    ] * 2
+
+
+class Alone:
+    """A transport of which only calls by themselves matter."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    async def unary(self, *_call: Any, **_options: Any) -> Any:
+        """Never ends."""
+        await asyncio.Event().wait()
+
+    async def stream(self, *_call: Any, **_options: Any) -> AsyncIterator[bytes]:
+        """All of them are there at once."""
+        yield b"1"
+        yield b"2"
+
+
+def by_themselves(transport: Any) -> Any:
+    """The calls of a transport whose sidecar serves no batch stream."""
+    known: Any = batched_calls_of(transport)
+    alone: Any = Alone(known.transport)
+    return AsyncBatchedCalls(alone, alone.source.connection())
+
+
+async def test_a_stream_by_itself_that_is_cancelled_tells_nothing_more() -> None:
+    async with connected(BatchingSidecar(serves=False)) as transport:
+        told: list[Any] = []
+
+        def received(responses: Any) -> None:
+            told.extend(responses)
+            on_thread(cancel)
+
+        others = asyncio.all_tasks()
+        cancel = by_themselves(transport).stream(
+            methods.GET_WORK_ITEMS, WORK, received, told.append
+        )
+        await asyncio.wait(asyncio.all_tasks() - others)
+
+    assert told == [b"1"]
+
+
+async def test_a_call_by_itself_fails_when_the_tasks_of_its_loop_are_cancelled() -> None:
+    async with connected(BatchingSidecar(serves=False)) as transport:
+        heard, others = Heard(), asyncio.all_tasks()
+        by_themselves(transport).call(methods.GET_INSTANCE, ORDER_1, heard.answered)
+        for task in asyncio.all_tasks() - others:
+            task.cancel()
+
+        assert isinstance((await heard.next())[1], SidecarUnavailableError)
+
+
 class BrokenRpc:
     """A stream of gRPC whose connection breaks while the first batch is written."""
 

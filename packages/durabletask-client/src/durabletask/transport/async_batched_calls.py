@@ -162,9 +162,19 @@ class AsyncBatchedCalls:
         assert dialect is not None  # Our sidecar serves every method.
         return dialect
 
-    def run_alone(self, call: Coroutine[Any, Any, None]) -> Callable[[], object]:
-        """Make a call by itself, as with any other engine; returns what cancels it."""
+    def is_closed(self) -> bool:
+        """Whether the connection was closed here."""
+        return self._connection.batches.is_closed
+
+    def run_alone(
+        self, call: Coroutine[Any, Any, None], broken_off: Callable[[], None]
+    ) -> Callable[[], object]:
+        """Make a call by itself, as with any other engine; returns what cancels it.
+
+        `broken_off` is called if its task is cancelled, be it by the end of the loop.
+        """
         task = self.loop.create_task(call)
+        task.add_done_callback(lambda task: broken_off() if task.cancelled() else None)
         self._alone.add(task)
         task.add_done_callback(self._alone.discard)
         return task.cancel
@@ -233,9 +243,23 @@ class _Call:
             self._cancel()
 
     def _run_alone(self) -> None:
-        self._cancel = self._calls.run_alone(self._alone())
+        self._cancel = self._calls.run_alone(self._alone(), lambda: self.ended(CLOSED))
 
     async def _alone(self) -> None:
+        try:
+            response = await self._carry_out()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ended the call
+            if not self._is_cancelled:
+                self.fail(error)
+        else:
+            if not self._is_cancelled:
+                self._succeed_alone(response)
+
+    async def _carry_out(self) -> Any:
+        """Make the call by itself; returns its response, if it has just one."""
+        raise NotImplementedError
+
+    def _succeed_alone(self, response: Any) -> None:
         raise NotImplementedError
 
     def received(self, responses: list[bytes]) -> None:
@@ -300,18 +324,13 @@ class _UnaryCall(_Call):
             # It refers to this call, which refers to it.
             self._timer = None
 
-    async def _alone(self) -> None:
-        try:
-            response = await self._calls.transport.unary(
-                self._method,
-                self._request,
-                timeout=self._calls.timeout,
-                metadata=self._metadata,
-            )
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
-            self._answered(None, error)
-        else:
-            self._answered(response, None)
+    async def _carry_out(self) -> Any:
+        return await self._calls.transport.unary(
+            self._method, self._request, timeout=self._calls.timeout, metadata=self._metadata
+        )
+
+    def _succeed_alone(self, response: Any) -> None:
+        self._answered(response, None)
 
     def received(self, responses: list[bytes]) -> None:
         self._response = responses[0]
@@ -355,18 +374,17 @@ class _StreamingCall(_Call):
         self._received = received
         self._ended = ended
 
-    async def _alone(self) -> None:
+    async def _carry_out(self) -> Any:
         responses = self._calls.transport.stream(
             self._method, self._request, metadata=self._metadata
         )
-        try:
-            async with contextlib.aclosing(responses):
-                async for response in responses:
-                    self._received([response])
-        except Exception as error:  # noqa: BLE001 - whatever it is, it ended the stream
-            self._ended(error)
-        else:
-            self._ended(None)
+        async with contextlib.aclosing(responses):
+            async for response in responses:
+                self.received([response])
+
+    def _succeed_alone(self, _response: Any) -> None:
+        # A stream ends well too where its transport is closed.
+        self.ended(CLOSED if self._calls.is_closed() else None)
 
     def received(self, responses: list[bytes]) -> None:
         if not self._is_cancelled:

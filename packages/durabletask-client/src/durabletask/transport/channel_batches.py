@@ -66,9 +66,10 @@ class ChannelBatches(Generic[S]):
         """Makes a stream, which is to say when it has ended; None until one is offered."""
         self.under_way: set[object] = set()
         """The calls that threads wait for, for those who make it depend on their number."""
+        self.is_closed = False
+        """Whether the channel is being closed, or was."""
         self._openings = Openings()
         self._stream: S | None = None
-        self._is_closed = False
         self._lock = threading.Lock()
         self._process = os.getpid()
 
@@ -88,7 +89,7 @@ class ChannelBatches(Generic[S]):
         """
         assert self.make is not None
         with self._lock:
-            if self._is_closed:
+            if self.is_closed:
                 return None
             stream = self._stream
             if (stream is None or stream.failure is not None) and not self._openings.is_given_up:
@@ -98,7 +99,7 @@ class ChannelBatches(Generic[S]):
     def close(self) -> None:
         """End the stream and all calls on it; none is opened any more."""
         with self._lock:
-            self._is_closed = True
+            self.is_closed = True
         if self._stream is not None:
             self._stream.close()
 
