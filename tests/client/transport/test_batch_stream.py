@@ -458,6 +458,24 @@ async def test_a_response_that_is_no_message_is_a_protocol_error() -> None:
     assert isinstance(error, ProtocolError)
 
 
+async def test_admission_alone_is_no_response_to_a_call_that_needs_one() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        calls, heard = batched_calls_of(transport), Heard()
+        assert calls is not None
+        answer = asyncio.create_task(transport.unary(methods.RAISE_EVENT, EVENT))
+        calls.call(methods.RAISE_EVENT, EVENT, heard.answered)
+        for call in (await sidecar.next_call(), await sidecar.next_call()):
+            await sidecar.reply(id=call.id, is_more_to_come=True)
+            await sidecar.reply(id=call.id)
+
+        with pytest.raises(grpc.aio.AioRpcError, match="without a response"):
+            await answer
+        _, error = await heard.next()
+
+    assert "without a response" in str(error)
+
+
 async def test_work_items_come_as_they_are_ready_and_then_the_end() -> None:
     sidecar = BatchingSidecar()
     async with connected(sidecar) as transport:

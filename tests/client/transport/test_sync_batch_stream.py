@@ -148,6 +148,18 @@ async def test_a_call_on_a_stream_that_breaks_is_unavailable() -> None:
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
+async def test_admission_alone_is_no_response() -> None:
+    sidecar = BatchingSidecar()
+    async with opened(sidecar) as stream:
+        answer = on(stream)
+        call = await sidecar.call()
+        await sidecar.reply(id=call.id, is_more_to_come=True)
+        await sidecar.reply(id=call.id)
+
+        with pytest.raises(grpc.RpcError, match="without a response"):
+            await answer
+
+
 async def test_closing_ends_a_call_in_progress() -> None:
     sidecar = BatchingSidecar(holds="GetInstance")
     async with connected(sidecar) as transport, busy(sidecar, transport):

@@ -66,7 +66,7 @@ class _Response:
         self.future = future
 
     def received(self, responses: list[bytes]) -> None:
-        if not self.future.done():
+        if responses and not self.future.done():
             self.future.set_result(responses[0])
 
     def ended(self, failure: CallFailure | None) -> None:
@@ -333,7 +333,8 @@ class _UnaryCall(_Call):
         self._answered(response, None)
 
     def received(self, responses: list[bytes]) -> None:
-        self._response = responses[0]
+        if responses:
+            self._response = responses[0]
 
     def ended(self, failure: CallFailure | None) -> None:
         self._stop_timer()

@@ -196,7 +196,8 @@ class _Response:
         self._failure: CallFailure | None = None
 
     def received(self, responses: list[bytes]) -> None:
-        self._response = responses[0]
+        if responses:
+            self._response = responses[0]
 
     def ended(self, failure: CallFailure | None) -> None:
         self._failure = failure
