@@ -23,6 +23,7 @@ from durabletask.transport.errors import (
     SidecarUnavailableError,
 )
 from tests.builders.batch_sidecar import FOUND, FOUND_RAW, OFFER, BatchingSidecar, serving
+from tests.builders.transport import QuickClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -261,6 +262,25 @@ async def test_a_broken_stream_is_opened_again_for_a_worker_at_once() -> None:
         assert (await sidecar.call()).method == "GetWorkItems"
 
     assert len(sidecar.streams) == 2
+
+
+async def test_a_stream_that_failed_is_not_opened_again_for_each_call_of_a_worker() -> None:
+    sidecar = BatchingSidecar()
+    async with connected(sidecar) as transport:
+        calls: Any = batched_calls_of(transport)
+        calls.transport.clock = QuickClock()
+        heard = Heard()
+        calls.call(methods.RAISE_EVENT, EVENT, heard.answered)
+        await sidecar.call()
+        with pytest.raises(grpc.aio.AbortError):
+            await sidecar.break_stream()
+        await heard.next()
+        for _ in range(3):
+            calls.call(methods.GET_INSTANCE, ORDER_1, heard.answered)
+
+            assert await heard.next() == (FOUND, None)
+
+    assert (sidecar.asked, len(sidecar.alone)) == (1, 3)
 
 
 async def test_the_deadline_ends_a_call_here_and_there() -> None:

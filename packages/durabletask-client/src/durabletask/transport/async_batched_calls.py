@@ -151,9 +151,13 @@ class AsyncBatchedCalls:
         """Let the event loop begin the call, or end it if it was cancelled."""
         self._in_loop.at_once(_Call.proceed, call)
 
-    def stream_to_use(self) -> AsyncBatchStream | None:
-        """The stream, open or being opened; None if the sidecar opens none."""
-        return self._connection.batches.any_stream(self.transport.clock.now)
+    def stream_to_use(self, *, at_once: bool = True) -> AsyncBatchStream | None:
+        """The stream, open or being opened; None if the sidecar opens none.
+
+        One that has just failed is opened again after a moment, or `at_once`.
+        """
+        batches, now = self._connection.batches, self.transport.clock.now
+        return batches.any_stream(now) if at_once else batches.stream_if_due(now)
 
     def dialect_of(self, method: Method) -> Dialect:
         """The dialect of a request, and of its response."""
@@ -218,13 +222,16 @@ class _Call:
         if self._is_cancelled:
             self._give_up()
             return
-        stream = self._calls.stream_to_use()
+        stream = self._stream_to_use()
         if stream is None or not stream.fits(self._payload):
             self._run_alone()
         elif stream.decided.done():
             self._begin_on(stream)
         else:
             stream.decided.add_done_callback(lambda _: self._begin_on(stream))
+
+    def _stream_to_use(self) -> AsyncBatchStream | None:
+        return self._calls.stream_to_use()
 
     def _begin_on(self, stream: AsyncBatchStream) -> None:
         if self._is_cancelled:
@@ -305,6 +312,9 @@ class _UnaryCall(_Call):
         self._answered = answered
         self._response: bytes | None = None
         self._timer: asyncio.TimerHandle | None = None
+
+    def _stream_to_use(self) -> AsyncBatchStream | None:
+        return self._calls.stream_to_use(at_once=False)
 
     def _begin_on_open(self, stream: AsyncBatchStream) -> None:
         super()._begin_on_open(stream)

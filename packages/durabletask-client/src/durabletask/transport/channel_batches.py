@@ -75,17 +75,21 @@ class ChannelBatches(Generic[S]):
 
     def open_stream(self, now: Callable[[], float]) -> S | None:
         """The stream if it is open; otherwise begin to open it, unless that has just failed."""
+        stream = self.stream_if_due(now)
+        return stream if stream is not None and stream.is_open else None
+
+    def stream_if_due(self, now: Callable[[], float]) -> S | None:
+        """The stream, open or being opened; None if that has failed, just now or for good."""
         stream = self._stream
-        if stream is not None and stream.is_open:
+        if stream is not None and stream.failure is None:
             return stream
-        if self._openings.is_due(now()):
-            self.any_stream(now)
-        return None
+        return self.any_stream(now) if self._openings.is_due(now()) else None
 
     def any_stream(self, now: Callable[[], float]) -> S | None:
         """The stream, open or being opened; None if the sidecar has refused it for good.
 
-        None once the channel is closed, too.
+        One that has failed is opened again at once, since a stream of work items lives long:
+        one that began by itself would stay so. None once the channel is closed, too.
         """
         assert self.make is not None
         with self._lock:
