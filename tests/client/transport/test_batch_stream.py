@@ -178,6 +178,14 @@ async def test_a_request_that_is_too_large_for_a_batch_is_a_call_by_itself() -> 
     assert sidecar.alone == [codec.encode(large, dialects.TASKHUB)]
 
 
+async def test_a_call_whose_metadata_is_too_large_for_a_batch_is_a_call_by_itself() -> None:
+    sidecar = BatchingSidecar(offers=((batch_stream.OFFER_KEY, "1000"),))
+    async with connected(sidecar) as transport:
+        await transport.unary(methods.RAISE_EVENT, EVENT, metadata=(("trace", "7" * 1000),))
+
+    assert len(sidecar.alone) == 1
+
+
 async def test_a_refusal_is_the_error_that_the_call_by_itself_raises() -> None:
     sidecar = BatchingSidecar()
     async with connected(sidecar) as transport:

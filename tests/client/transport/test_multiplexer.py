@@ -37,6 +37,10 @@ def begin(calls: Multiplexer, payload: bytes = b"request", **more: Any) -> tuple
     return calls.open(methods.RAISE_EVENT, payload, heard, **more), heard
 
 
+def fits(calls: Multiplexer, size: int, metadata: Any = ()) -> bool:
+    return calls.fits(methods.RAISE_EVENT, bytes(size), metadata)
+
+
 def sent(calls: Multiplexer) -> messages.CallBatch:
     return codec.decode(messages.CallBatch, calls.next_batch())
 
@@ -152,15 +156,18 @@ def test_metadata_of_a_call_arrives_as_it_was_given() -> None:
 
 
 @pytest.mark.parametrize("extra", [0, 1])
-def test_a_request_fits_if_its_batch_is_no_larger_than_a_message_may_be(extra: int) -> None:
+@pytest.mark.parametrize("metadata", [(), (("x-trace", "7" * 2000), ("x-bytes-bin", b"1"))])
+def test_a_call_fits_if_its_batch_is_no_larger_than_a_message_may_be(
+    metadata: Any, extra: int
+) -> None:
     limit = 10_000
     calls = Multiplexer(limit)
-    largest = max(size for size in range(limit) if calls.fits(bytes(size)))
+    largest = max(size for size in range(limit) if fits(calls, size, metadata))
 
-    begin(calls, bytes(largest), metadata=(("x-durabletask-max-message", "67108864"),))
+    begin(calls, bytes(largest), metadata=metadata)
 
     assert len(calls.next_batch()) <= limit
-    assert calls.fits(bytes(largest + extra)) is (extra == 0)
+    assert fits(calls, largest + extra, metadata) is (extra == 0)
 
 
 @given(
@@ -171,7 +178,7 @@ def test_no_batch_is_larger_than_a_message_may_be_and_none_is_lost(
     sizes: list[int], limit: int
 ) -> None:
     calls = Multiplexer(limit)
-    sizes = [size for size in sizes if calls.fits(bytes(size))]
+    sizes = [size for size in sizes if fits(calls, size)]
     for size in sizes:
         begin(calls, bytes(size))
 

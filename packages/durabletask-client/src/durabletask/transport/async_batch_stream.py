@@ -64,9 +64,9 @@ class AsyncBatchStream:
         """Done once it is open, or has ended before."""
         self._running = asyncio.create_task(self._run())
 
-    def fits(self, payload: bytes) -> bool:
-        """Whether such a request can be sent on it, and gains from it."""
-        return self._calls.fits(payload)
+    def fits(self, method: Method, payload: bytes, metadata: Metadata) -> bool:
+        """Whether such a call can be sent on it, and gains from it."""
+        return self._calls.fits(method, payload, metadata)
 
     def call(
         self, method: Method, payload: bytes, waiting: Waiting, metadata: Metadata = ()

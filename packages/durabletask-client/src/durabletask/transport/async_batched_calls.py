@@ -223,7 +223,7 @@ class _Call:
             self._give_up()
             return
         stream = self._stream_to_use()
-        if stream is None or not stream.fits(self._payload):
+        if stream is None or not stream.fits(self._method, self._payload, self._metadata):
             self._run_alone()
         elif stream.decided.done():
             self._begin_on(stream)

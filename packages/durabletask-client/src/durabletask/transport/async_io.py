@@ -94,7 +94,7 @@ async def send(
     """Make a unary call: on the batch stream if that is open, and by itself otherwise."""
     if may_batch(transport, connection):
         stream = connection.batches.open_stream(transport.clock.now)
-        if stream is not None and stream.fits(payload):
+        if stream is not None and stream.fits(call.method, payload, metadata):
             response = await unary_in_batch(stream, call.method, payload, call.left(), metadata)
             if response is not None:
                 return response

@@ -68,9 +68,10 @@ class Multiplexer:
         """Whether there is a next batch."""
         return bool(self._outbox or self._cancelled)
 
-    def fits(self, payload: bytes) -> bool:
-        """Whether such a request may be part of a batch, and gains from it."""
-        return len(payload) + 4 * batch_stream.ENTRY_BYTES <= self._largest_batch
+    def fits(self, method: Method, payload: bytes, metadata: Metadata = ()) -> bool:
+        """Whether such a call may be part of a batch, and gains from it."""
+        size = _size_of(method, payload, batch_stream.to_entries(metadata))
+        return size <= self._largest_batch
 
     def open(
         self, method: Method, payload: bytes, waiting: Waiting, metadata: Metadata = ()
@@ -78,15 +79,11 @@ class Multiplexer:
         """Begin a call; returns its id."""
         id = self._next_id()
         call = messages.BatchedCall(id=id, method=method.name, request=payload)
-        size = len(payload) + len(method.name) + batch_stream.ENTRY_BYTES
         if metadata:
             call.metadata = batch_stream.to_entries(metadata)
-            size += sum(
-                len(each.key) + len(each.value) + batch_stream.ENTRY_BYTES for each in call.metadata
-            )
         self._waiting[id] = waiting
         self._unsent.add(id)
-        self._outbox.add(call, size)
+        self._outbox.add(call, _size_of(method, payload, call.metadata))
         return id
 
     def _next_id(self) -> int:
@@ -138,3 +135,11 @@ class Multiplexer:
         unsent, self._unsent = self._unsent, set()
         for id, each in waiting.items():
             each.ended(failure._replace(was_sent=id not in unsent))
+
+
+def _size_of(method: Method, payload: bytes, metadata: list[messages.CallMetadata]) -> int:
+    """More bytes than such a call adds to its batch."""
+    size = len(payload) + len(method.name) + batch_stream.ENTRY_BYTES
+    if metadata:
+        size += sum(len(each.key) + len(each.value) + batch_stream.ENTRY_BYTES for each in metadata)
+    return size

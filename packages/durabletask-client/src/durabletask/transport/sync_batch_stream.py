@@ -67,9 +67,9 @@ class SyncBatchStream:
         # A daemon: it waits for the sidecar, and the program may end meanwhile.
         threading.Thread(target=self._run, name="durabletask-batches", daemon=True).start()
 
-    def fits(self, payload: bytes) -> bool:
-        """Whether such a request can be sent on it, and gains from it."""
-        return self._calls.fits(payload)
+    def fits(self, method: Method, payload: bytes, metadata: Metadata) -> bool:
+        """Whether such a call can be sent on it, and gains from it."""
+        return self._calls.fits(method, payload, metadata)
 
     def unary(
         self, method: Method, payload: bytes, timeout: float, metadata: Metadata

@@ -92,7 +92,7 @@ def send(
         response = None
         if len(under_way) > 1:
             stream = connection.batches.open_stream(transport.clock.now)
-            if stream is not None and stream.fits(payload):
+            if stream is not None and stream.fits(call.method, payload, metadata):
                 response = stream.unary(call.method, payload, call.left(), metadata)
         if response is None:
             response = _alone(transport, connection, call, payload, metadata)
