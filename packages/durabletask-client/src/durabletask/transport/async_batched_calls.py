@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -184,7 +185,7 @@ class AsyncBatchedCalls:
         return task.cancel
 
 
-class _Call:
+class _Call(ABC):
     """One call: on the batch stream, or by itself where that cannot carry it."""
 
     __slots__ = (
@@ -262,15 +263,15 @@ class _Call:
             if not self._is_cancelled:
                 self._succeed_alone(response)
 
+    @abstractmethod
     async def _carry_out(self) -> Any:
         """Make the call by itself; returns its response, if it has just one."""
-        raise NotImplementedError
 
-    def _succeed_alone(self, response: Any) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _succeed_alone(self, response: Any) -> None: ...
 
-    def received(self, responses: list[bytes]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def received(self, responses: list[bytes]) -> None: ...
 
     def ended(self, failure: CallFailure | None) -> None:
         """Note the end of the call on the stream."""
@@ -283,11 +284,11 @@ class _Call:
         else:
             self._run_alone()
 
-    def succeed(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def succeed(self) -> None: ...
 
-    def fail(self, error: Exception) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def fail(self, error: Exception) -> None: ...
 
     def _error(self, failure: CallFailure) -> Exception:
         calls = self._calls

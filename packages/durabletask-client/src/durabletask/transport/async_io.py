@@ -8,12 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import grpc.aio
 
-from durabletask.protocol import batch_stream
 from durabletask.transport import address as addresses
 from durabletask.transport.async_batch_stream import AsyncBatchStream
 from durabletask.transport.async_batched_calls import AsyncBatchedCalls, unary_in_batch
@@ -22,7 +20,7 @@ from durabletask.transport.channel import (
     OwnChannel,
     batch_limits,
     credentials_for,
-    opening_of,
+    may_batch,
 )
 from durabletask.transport.channel_options import options_for
 
@@ -92,7 +90,7 @@ async def send(
     metadata: Metadata,
 ) -> bytes:
     """Make a unary call: on the batch stream if that is open, and by itself otherwise."""
-    if may_batch(transport, connection):
+    if may_batch(transport, connection, AsyncBatchStream):
         stream = connection.batches.open_stream(transport.clock.now)
         if stream is not None and stream.fits(call.method, payload, metadata):
             response = await unary_in_batch(stream, call.method, payload, call.left(), metadata)
@@ -109,19 +107,9 @@ def batched_calls(
     transport: GrpcAsyncTransport, connection: Connection[grpc.aio.Channel]
 ) -> BatchedCalls | None:
     """Calls over the connection in batches; None if its engine takes none."""
-    if not may_batch(transport, connection):
+    if not may_batch(transport, connection, AsyncBatchStream):
         return None
     return AsyncBatchedCalls(transport, connection)
-
-
-def may_batch(transport: GrpcAsyncTransport, connection: Connection[grpc.aio.Channel]) -> bool:
-    """Whether the engine at the other end offers a batch stream, and this end may use it."""
-    batches = connection.batches
-    if batches.make is None and (opening := opening_of(transport, connection)) is not None:
-        rpc: Any = connection.channel.stream_stream(batch_stream.PATH)
-        open_rpc = partial(rpc, metadata=opening.metadata)
-        batches.make = partial(AsyncBatchStream, open_rpc, opening.batch_bytes)
-    return batches.make is not None
 
 
 async def close(connection: Connection[grpc.aio.Channel]) -> None:

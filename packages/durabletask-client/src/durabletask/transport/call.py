@@ -10,6 +10,7 @@ import asyncio
 import math
 import random
 import time
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from durabletask.transport.errors import Refusal, SidecarError
@@ -47,7 +48,7 @@ class Clock:
 SYSTEM_CLOCK = Clock()
 
 
-class TransportBase:
+class TransportBase(ABC):
     """The settings of a transport, and the errors that its callers catch."""
 
     def __init__(
@@ -71,15 +72,15 @@ class TransportBase:
         return self._address
 
     @property
+    @abstractmethod
     def error_base(self) -> type[grpc.RpcError]:
         """The class of gRPC's errors that callers may catch instead of ours."""
-        raise NotImplementedError
 
     def error(self, refusal: Refusal, kind: type[SidecarError] | None = None) -> SidecarError:
         """The error that a refusal means, or one of that `kind`; also an `error_base`."""
         return error_for(refusal, self.error_base, kind)
 
-    def failing(self) -> None:
+    def failing(self) -> None:  # noqa: B027 - not every transport can do anything about it
         """Be told that calls have failed several times in a row."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import grpc
@@ -17,6 +18,7 @@ import grpc.aio
 
 from durabletask.protocol import batch_stream
 from durabletask.transport.channel_batches import channel_batches
+from durabletask.transport.channel_options import message_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,9 +36,6 @@ C = TypeVar("C", bound="grpc.Channel | grpc.aio.Channel")
 BATCH_VARIABLE = "DURABLETASK_BATCH_STREAM"
 """With "0" in this environment variable no batch stream is used."""
 
-# gRPC writes -1 for it; no message is larger than this.
-_UNLIMITED = 2**31 - 1
-
 
 class BatchLimits(NamedTuple):
     """How many bytes the batches of a channel's batch stream may have."""
@@ -51,12 +50,7 @@ def batch_limits(
     """The limits that the options of a channel set; None where the environment forbids batches."""
     if environment.get(BATCH_VARIABLE, "").strip() == "0":
         return None
-    limits = dict(options)
-    sent, received = (
-        limit if (limit := limits[f"grpc.max_{verb}_message_length"]) >= 0 else _UNLIMITED
-        for verb in ("send", "receive")
-    )
-    return BatchLimits(sent, received)
+    return BatchLimits(message_limit(options, "send"), message_limit(options, "receive"))
 
 
 @dataclass(slots=True)
@@ -106,6 +100,21 @@ def opening_of(transport: GrpcTransportBase[Any], connection: Connection[Any]) -
     announced = (batch_stream.MAX_MESSAGE_KEY, str(limits.received))
     batch_bytes = min(engine.batch_bytes, limits.sent, batch_stream.FULL_BATCH)
     return Opening((*transport.metadata, announced), batch_bytes)
+
+
+def may_batch(
+    transport: GrpcTransportBase[Any], connection: Connection[Any], make_stream: Callable[..., Any]
+) -> bool:
+    """Whether the engine at the other end offers a batch stream, and this end may use it.
+
+    `make_stream` is the class of the stream; it is given what opens it, and its `batch_bytes`.
+    """
+    batches = connection.batches
+    if batches.make is None and (opening := opening_of(transport, connection)) is not None:
+        rpc: Any = connection.channel.stream_stream(batch_stream.PATH)
+        open_rpc = partial(rpc, metadata=opening.metadata)
+        batches.make = partial(make_stream, open_rpc, opening.batch_bytes)
+    return batches.make is not None
 
 
 class ChannelSource(Protocol[C]):

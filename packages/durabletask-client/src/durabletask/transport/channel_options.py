@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from durabletask.grpc_options import GrpcChannelOptions
     from durabletask.transport.address import Address
 
@@ -24,6 +26,10 @@ _DEFAULT_OPTIONS: dict[str, Any] = {
 }
 
 
+# gRPC writes -1 for it; no message is larger than this.
+_UNLIMITED = 2**31 - 1
+
+
 def options_for(
     address: Address, channel_options: GrpcChannelOptions | None
 ) -> list[tuple[str, Any]]:
@@ -35,3 +41,12 @@ def options_for(
     if channel_options is not None:
         options.update(channel_options.to_grpc_options())
     return list(options.items())
+
+
+def message_limit(options: Iterable[tuple[str, Any]], verb: str) -> int:
+    """Bytes of the largest message that a channel with all these options may have.
+
+    `verb` is "send" or "receive".
+    """
+    limit: int = dict(options)[f"grpc.max_{verb}_message_length"]
+    return limit if limit >= 0 else _UNLIMITED

@@ -59,11 +59,6 @@ class Multiplexer:
         self._last_id = 0
 
     @property
-    def is_idle(self) -> bool:
-        """Whether no call waits for anything."""
-        return not self._waiting
-
-    @property
     def has_more_to_send(self) -> bool:
         """Whether there is a next batch."""
         return bool(self._outbox or self._cancelled)

@@ -8,19 +8,17 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import grpc
 
-from durabletask.protocol import batch_stream
 from durabletask.transport import address as addresses
 from durabletask.transport.channel import (
     GivenChannel,
     OwnChannel,
     batch_limits,
     credentials_for,
-    opening_of,
+    may_batch,
 )
 from durabletask.transport.channel_options import options_for
 from durabletask.transport.sync_batch_stream import SyncBatchStream
@@ -84,7 +82,7 @@ def send(
     metadata: Metadata,
 ) -> bytes:
     """Make a unary call: on the batch stream while others are under way, else by itself."""
-    if not may_batch(transport, connection):
+    if not may_batch(transport, connection, SyncBatchStream):
         return _alone(transport, connection, call, payload, metadata)
     under_way = connection.batches.under_way
     under_way.add(call)
@@ -118,16 +116,6 @@ def batched_calls(
 ) -> BatchedCalls | None:
     """None: callbacks are for event loops."""
     return None
-
-
-def may_batch(transport: GrpcTransport, connection: Connection[grpc.Channel]) -> bool:
-    """Whether the engine at the other end offers a batch stream, and this end may use it."""
-    batches = connection.batches
-    if batches.make is None and (opening := opening_of(transport, connection)) is not None:
-        rpc: Any = connection.channel.stream_stream(batch_stream.PATH)
-        open_rpc = partial(rpc, metadata=opening.metadata)
-        batches.make = partial(SyncBatchStream, open_rpc, opening.batch_bytes)
-    return batches.make is not None
 
 
 def close(connection: Connection[grpc.Channel]) -> None:

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_KEY = "x-durabletask-max-message"
 EXTENDED_SESSIONS_KEY = "x-durabletask-extended-sessions"
-# gRPC writes -1 for it; no message is larger than this.
-_UNLIMITED = 2**31 - 1
 
 
 class TransportHolder:
@@ -138,11 +136,10 @@ def message_limit_metadata(
     """
     if channel is not None:
         return ()
-    from durabletask.transport.channel_options import options_for
+    from durabletask.transport.channel_options import message_limit, options_for
 
-    options = dict(options_for(addresses.resolve(address, secure=secure), channel_options))
-    limit = options["grpc.max_receive_message_length"]
-    return ((MAX_MESSAGE_KEY, str(limit if limit >= 0 else _UNLIMITED)),)
+    options = options_for(addresses.resolve(address, secure=secure), channel_options)
+    return ((MAX_MESSAGE_KEY, str(message_limit(options, "receive"))),)
 
 
 def sessions_metadata(max_cached_orchestrations: int) -> Metadata:
