@@ -137,6 +137,15 @@ def test_an_address_of_this_process_leaves_no_place_for_grpc(settings: Any, addr
         TaskHubGrpcClient(host_address=address, **settings)
 
 
+def test_where_the_variable_hides_an_address_of_this_process_the_error_says_so(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DURABLETASK_IN_PROCESS", "0")
+
+    with pytest.raises(ValueError, match="DURABLETASK_IN_PROCESS is 0: unset it, or"):
+        TaskHubGrpcClient(host_address=address)
+
+
 def test_the_variable_sends_all_calls_over_grpc(
     counted: tuple[str, Counting], monkeypatch: pytest.MonkeyPatch
 ) -> None:

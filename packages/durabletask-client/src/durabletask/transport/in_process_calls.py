@@ -66,11 +66,17 @@ def address_in_process(
         return address
     if not address.is_in_process:
         return None
-    reason = f"{VARIABLE} is 0" if is_switched_off else "TLS, interceptors, channel_options"
+    hindrance, remedy = (
+        (f"but {VARIABLE} is 0", "unset it")
+        if is_switched_off
+        else (
+            "which has no place for TLS, interceptors, channel_options or Dapr's dialect",
+            "leave them out",
+        )
+    )
     raise ValueError(
-        f"{address.target} can only be reached without gRPC, which leaves no place for TLS, "
-        f"interceptors, channel_options or Dapr's dialect ({reason}): leave them out, or give the "
-        "sidecar a port."
+        f"{address.target} can only be reached without gRPC, {hindrance}: {remedy}, or start the "
+        "sidecar with a port and use that address."
     )
 
 
