@@ -52,7 +52,8 @@ class AsyncTaskHubGrpcClient:
 
     `dialect` is the dialect that the engine speaks: "taskhub" for Microsoft's, "dapr" for
     Dapr's, "auto" to detect it, once for each channel. None means `DURABLETASK_DIALECT`, else
-    "auto". An operation that the engine does not have raises UnsupportedOperationError before
+    "auto". Only an engine that was detected is known to take calls in batches: name no dialect
+    for `durabletask-sidecar`. An operation that the engine does not have raises UnsupportedOperationError before
     anything is sent.
 
     Every call has a limit: waits have a `timeout` (only None waits without one), a purge by
@@ -111,7 +112,11 @@ class AsyncTaskHubGrpcClient:
         return self._emit_trace_spans
 
     async def close(self) -> None:
-        """End the calls in progress and refuse new ones; a channel of the caller's stays open."""
+        """End the calls in progress and refuse new ones; a channel of the caller's stays open.
+
+        A call that is made afterwards raises RuntimeError, and one that was in progress does too,
+        or SidecarUnavailableError. With a `channel` of the caller's, calls go on.
+        """
         await self._transport.close()
 
     async def __aenter__(self) -> Self:

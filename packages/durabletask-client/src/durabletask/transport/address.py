@@ -38,7 +38,8 @@ _PASSED_ON = re.compile(
 )
 # Targets that reach only this machine, with gRPC's schemes too.
 _LOOPBACK = re.compile(
-    r"(dns:(///?)?|ipv[46]:)?(localhost|127(\.\d{1,3}){3}|\[?::1\]?)(:\d+)?|unix(-abstract)?:.*|in-process:.*",
+    r"(dns:(///?)?|ipv[46]:)?(localhost|127(\.\d{1,3}){3}|\[?::1\]?)(:\d+)?"
+    r"|unix(-abstract)?:.*|in-process:.*",
     re.IGNORECASE,
 )
 

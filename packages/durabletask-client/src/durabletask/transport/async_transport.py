@@ -66,7 +66,10 @@ class AsyncTransport(Protocol):
         """Open a stream of responses. It is never repeated; None means no deadline."""
 
     async def close(self) -> None:
-        """End all calls and refuse new ones. A channel that the caller gave stays open."""
+        """End all calls and refuse new ones, with RuntimeError.
+
+        A channel that the caller gave stays open, and its calls go on.
+        """
 
 
 class AsyncClientTransport(AsyncTransport, Protocol):
@@ -122,7 +125,7 @@ def grpc_async_transport(
         metadata: Sent with every call. `DAPR_API_TOKEN` is added as `dapr-api-token` where
             `tokens.py` finds that the engine is Dapr's.
         dialect: The dialect that the engine speaks; None detects it, once for each channel and
-            as part of its first call.
+            as part of its first call. With a dialect that is named, calls go one by one.
         patience: Seconds for which a call that can safely be repeated is repeated while the
             sidecar cannot be reached; 0 to leave that to the caller.
         health: When to give up a channel that seems broken; by default after five failures in

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from durabletask.core.registry import Registry
     from durabletask.core.settings import Settings
     from durabletask.failures import FailureDetails
+
 __all__ = ["ActivityCall", "CallOutcome", "Raised", "Returned", "finish", "prepare"]
 
 

@@ -33,6 +33,7 @@ from durabletask.protocol import messages
 if TYPE_CHECKING:
     from durabletask.core.registry import Registry
     from durabletask.core.settings import Settings
+
 __all__ = [
     "decide",
     "is_rewind",
