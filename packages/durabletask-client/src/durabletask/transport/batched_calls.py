@@ -20,8 +20,9 @@ class BatchedCalls(Protocol):
     """Calls over one connection. Both methods return a function that cancels the call.
 
     Callbacks are called on a thread of the connection's, or on the caller's before the call
-    returns: they return at once, raise nothing, and run no user code. When the connection ends, every call that is not answered yet fails with a
-    `SidecarUnavailableError`; a call on a transport that is closed fails with a `RuntimeError`.
+    returns: they return at once, raise nothing, and run no user code. When the connection ends,
+    every call that is not answered yet fails with a `SidecarUnavailableError`; a call on a
+    transport that is closed fails with a `RuntimeError`.
     """
 
     def call(
@@ -34,9 +35,9 @@ class BatchedCalls(Protocol):
     ) -> Callable[[], None]:
         """Make a call; `answered` is called once, with the response or the error.
 
-        It may be called before this returns, on the same thread. Over gRPC the
-        call may take `DEFAULT_TIMEOUT` seconds. A request that cannot be encoded is answered
-        with an `EncodeError`. After a cancellation `answered` may not be called at all.
+        It may be called before this returns, on the same thread. Over gRPC the call may take
+        `DEFAULT_TIMEOUT` seconds. A request that cannot be encoded is answered with an
+        `EncodeError`. After a cancellation `answered` may not be called at all.
         """
         ...
 
