@@ -142,6 +142,62 @@ async def test_a_message_that_is_no_batch_ends_its_stream_and_all_that_ran_on_it
     assert item.orchestrator_request.instance_id == "a"
 
 
+async def opened_wait(stream: Any, other: Peer) -> messages.BatchedCall:
+    """A call with the id 1 that is under way on the stream until the instance completes."""
+    await other.start()
+    request = messages.GetInstanceRequest(instance_id="a")
+    call = messages.BatchedCall(
+        id=1,
+        method="WaitForInstanceCompletion",
+        request=codec.encode(request, dialects.TASKHUB),
+    )
+    await stream.write(batch(call))
+    return call
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        messages.BatchedCall(id=1, method="Hello"),
+        messages.BatchedCall(id=1, method="GetWorkItems"),
+        messages.BatchedCall(id=1, method="Nothing"),
+        messages.BatchedCall(id=1, method="StartInstance", request=b"\xff"),
+    ],
+    ids=lambda call: call.method,
+)
+async def test_the_id_of_a_call_under_way_is_refused_for_another_and_ends_the_stream(
+    second: messages.BatchedCall,
+) -> None:
+    async with sidecar() as server, raw_stream(server) as stream, on_stream(server) as other:
+        await opened_wait(stream, other)
+        await stream.write(batch(second))
+
+        code = await stream.code()
+        details = await stream.details()
+
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert "1 is the id of a call that is under way" in details
+
+
+async def test_the_id_of_a_cancelled_call_may_be_used_again_at_once() -> None:
+    async with sidecar() as server, raw_stream(server) as stream, on_stream(server) as other:
+        call = await opened_wait(stream, other)
+        # The second call is cancelled, too: both must have ended before the third is answered.
+        cancelled = messages.CallBatch(calls=[], cancelled=[1])
+        again = messages.CallBatch(calls=[call], cancelled=[1])
+        for each in (cancelled, again):
+            await stream.write(codec.encode(each))
+        await stream.write(batch(call))
+        await stream.write(batch(messages.BatchedCall(id=2, method="Hello")))
+        (hello,) = await replies_of(stream, 1)
+        await other.call(methods.TERMINATE_INSTANCE, messages.TerminateRequest(instance_id="a"))
+
+        (reply,) = await replies_of(stream, 1)
+
+    assert hello.id == 2
+    assert (reply.id, reply.status, len(reply.responses)) == (1, "", 1)
+
+
 async def test_what_is_cancelled_is_ended_and_not_answered() -> None:
     wait = codec.encode(messages.GetInstanceRequest(instance_id="a"), dialects.TASKHUB)
     async with sidecar() as server, raw_stream(server) as stream, on_stream(server) as other:

@@ -30,6 +30,7 @@ class BatchedCall(betterproto2.Message):
     id: "int" = betterproto2.field(1, betterproto2.TYPE_UINT32)
     """
     Chosen by the SDK; no other call on the stream that still runs has it.
+    Otherwise the stream ends with INVALID_ARGUMENT.
     """
 
     method: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)

@@ -77,6 +77,31 @@ class BatchStreams:
             self._open.discard(stream)
 
 
+class _IdInUseError(Exception):
+    """A call has the id of another that is under way, so no reply could say which it is for."""
+
+    def __init__(self, id: int) -> None:
+        super().__init__(
+            f"{id} is the id of a call that is under way on this stream: give each call an id of "
+            "its own until it is answered or cancelled"
+        )
+
+
+class _Call:
+    """A call that is not answered yet. Another may have its id once it is cancelled."""
+
+    __slots__ = ("cancel", "id", "method")
+
+    def __init__(self, id: int, method: Method) -> None:
+        self.id = id
+        self.method = method
+        self.cancel: Callable[[], object] | None = None
+        """Ends the call; None while it begins and once it has ended.
+
+        It refers to this call in turn: only the garbage collector would free the two.
+        """
+
+
 class _BatchStream:
     """One stream."""
 
@@ -91,8 +116,8 @@ class _BatchStream:
         self._outbox: batch_stream.Outbox[messages.Reply] = batch_stream.Outbox(
             min(self._limit, batch_stream.FULL_BATCH)
         )
-        self._running: dict[int, Callable[[], object]] = {}
-        """What cancels each call that is not answered yet."""
+        self._running: dict[int, _Call] = {}
+        """The calls that are not answered yet, by their ids."""
         self._added = 0
         self._written = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -109,7 +134,7 @@ class _BatchStream:
             await self._write()
             if self._reading.done() and not self._reading.cancelled():
                 self._reading.result()
-        except codec.DecodeError as error:
+        except (codec.DecodeError, _IdInUseError) as error:
             await self._context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         finally:
             self.close()
@@ -121,7 +146,7 @@ class _BatchStream:
             self._reading.cancel()
 
     async def _read(self) -> None:
-        """Begin calls as they come; if a message is none, all of them end."""
+        """Begin calls as they come; if a message cannot be read, all of them end."""
         try:
             while (batch := await self._next_batch()) is not None:
                 for call in batch.calls:
@@ -138,6 +163,8 @@ class _BatchStream:
         return None if raw is grpc.aio.EOF else codec.decode(messages.CallBatch, raw)
 
     def _begin(self, call: messages.BatchedCall) -> None:
+        if call.id in self._running:
+            raise _IdInUseError(call.id)
         method = _METHODS.get(call.method)
         if method is None:
             self._end(call.id, Failure("UNIMPLEMENTED", "Method not found!"))
@@ -151,35 +178,46 @@ class _BatchStream:
         metadata = self._metadata
         if call.metadata:
             metadata = (*metadata, *_additional(call))
-        self._running[call.id] = lambda: None
-        cancel = (self._stream if method.response_streaming else self._call)(
-            call.id, method, request, metadata
-        )
-        if call.id in self._running:
-            self._running[call.id] = cancel
+        running = self._running[call.id] = _Call(call.id, method)
+        carry_out = self._stream if method.response_streaming else self._call
+        cancel = carry_out(running, request, metadata)
+        if self._is_running(running):
+            running.cancel = cancel
 
     def _cancel(self, id: int) -> None:
-        cancel = self._running.pop(id, None)
-        if cancel is not None:
+        call = self._running.pop(id, None)
+        if call is not None and call.cancel is not None:
+            cancel, call.cancel = call.cancel, None
             cancel()
             self._wake.set()
+
+    def _is_running(self, call: _Call) -> bool:
+        return self._running.get(call.id) is call
+
+    def _ended(self, call: _Call) -> bool:
+        """Take note that the call has ended; False if nobody waits for its answer any more."""
+        if not self._is_running(call):
+            return False
+        del self._running[call.id]
+        call.cancel = None
+        return True
 
     def _cancel_all(self) -> None:
         for id in list(self._running):
             self._cancel(id)
 
     def _call(
-        self, id: int, method: Method, request: Any, metadata: batch_stream.Metadata
+        self, call: _Call, request: Any, metadata: batch_stream.Metadata
     ) -> Callable[[], object]:
         def answered(response: Any, failure: Failure | None) -> None:
-            if self._running.pop(id, None) is None:
-                return  # Nobody waits for it any more.
+            if not self._ended(call):
+                return
             if failure is None:
-                self._respond(id, method, response)
+                self._respond(call.id, call.method, response)
             else:
-                self._end(id, failure)
+                self._end(call.id, failure)
 
-        return self._runner.call(method, request, metadata, answered)
+        return self._runner.call(call.method, request, metadata, answered)
 
     def _respond(self, id: int, method: Method, response: Any) -> None:
         try:
@@ -195,19 +233,19 @@ class _BatchStream:
             self._add(messages.Reply(id=id, responses=[raw]), len(raw))
 
     def _stream(
-        self, id: int, method: Method, request: Any, metadata: batch_stream.Metadata
+        self, call: _Call, request: Any, metadata: batch_stream.Metadata
     ) -> Callable[[], object]:
         async def received(responses: Sequence[bytes]) -> None:
-            if id in self._running:
-                self._add_responses(id, responses)
+            if self._is_running(call):
+                self._add_responses(call.id, responses)
                 if self._outbox.size > _AHEAD:
                     await self._wait_written(self._added)
 
         def ended(failure: Failure | None) -> None:
-            if self._running.pop(id, None) is not None:
-                self._end(id, failure)
+            if self._ended(call):
+                self._end(call.id, failure)
 
-        return self._runner.stream(method, request, metadata, received, ended)
+        return self._runner.stream(call.method, request, metadata, received, ended)
 
     def _add_responses(self, id: int, responses: Sequence[bytes]) -> None:
         parts: batch_stream.Outbox[bytes] = batch_stream.Outbox(batch_stream.FULL_BATCH)
