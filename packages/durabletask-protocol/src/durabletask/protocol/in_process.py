@@ -56,7 +56,8 @@ class InProcessEngine(Protocol):
         """Carry out a method with one response; returns a function that cancels the call.
 
         `answered` is called once, with the response or with the failure; what changes
-        something is stored by then. After a cancellation it may not be called at all.
+        something is stored by then. A call that is cancelled before is answered with CANCELLED,
+        and one that the engine does not carry out since it stops with UNAVAILABLE.
         """
 
     def stream(
@@ -71,7 +72,7 @@ class InProcessEngine(Protocol):
 
         `received` is called with the encoded responses, as many as there are; an empty
         sequence says that the engine has admitted the call. `ended` is called once, after the
-        last of them, with None for a good end; not after a cancellation.
+        last of them, with None for a good end, and with the failures that `call` names.
         """
 
 

@@ -3,20 +3,23 @@
     any thread --call--> inbox --one wake-up for many--> event loop --answered--> callbacks
 
 `durabletask.protocol.in_process` lists the engine, and says what it promises. Once it is closed,
-or its event loop has ended, every call is answered with UNAVAILABLE: none is left waiting.
+or its event loop has ended, every call is answered with UNAVAILABLE: none is left waiting. A
+call is begun, ended and counted on the event loop alone; other threads only refuse what has not
+begun.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import codec, dialects
 from durabletask.protocol.in_process import Failure
 
-from .service.batched_calls import STOPPING
+from .service.batched_calls import CANCELLED, STOPPING
 from .service.calls import ENGINE_NAME
 
 if TYPE_CHECKING:
@@ -48,8 +51,9 @@ class Engine:
         self._inbox: deque[_Call] = deque()
         self._is_woken = False
         self._is_closed = False
-        # A loop that ends without `stop` cancels its tasks.
-        self._guard = self._loop.create_task(self._close_with_loop())
+        # A loop that ends without `stop` cancels its tasks, even those that have not begun.
+        self._guard = self._loop.create_task(_forever())
+        self._guard.add_done_callback(self._close)
 
     def is_current_thread(self) -> bool:
         return threading.get_ident() == self._thread
@@ -105,7 +109,7 @@ class Engine:
         )
 
     def hand_in(self, call: _Call) -> None:
-        """Let the event loop look at the call."""
+        """Let the event loop begin the call, unless it is closed."""
         self._inbox.append(call)
         if self._is_closed:
             self._refuse_all()
@@ -120,11 +124,26 @@ class Engine:
                 self._is_closed = True
                 self._refuse_all()
 
+    def cancel(self, call: _Call) -> None:
+        """Let the event loop end the call if it runs, also while the sidecar stops."""
+        if self.is_current_thread() and not self._is_closed:
+            call.end_running()
+            return
+        try:
+            self._loop.call_soon_threadsafe(call.end_running)
+        except RuntimeError:
+            # The loop is closed, and every call that ran on it has ended.
+            return
+
     def _take(self) -> None:
         # First, so that a call which comes from now on wakes the loop again.
         self._is_woken = False
         while (call := self._next()) is not None:
-            call.proceed(self._runner)
+            # A thread may have added a call just before it could see that.
+            if self._is_closed:
+                call.refuse()
+            else:
+                call.begin(self._runner)
 
     def _refuse_all(self) -> None:
         while (call := self._next()) is not None:
@@ -137,50 +156,65 @@ class Engine:
         except IndexError:
             return None
 
-    async def _close_with_loop(self) -> None:
-        try:
-            await asyncio.get_running_loop().create_future()
-        finally:
-            self._is_closed = True
-            self._refuse_all()
-            self._runner.close()
+    def _close(self, _guard: object) -> None:
+        self._is_closed = True
+        self._refuse_all()
+        self._runner.close()
 
 
-class _Call:
-    """One call: the event loop begins it, unless it is cancelled before, and may cancel it."""
+async def _forever() -> None:
+    await asyncio.get_running_loop().create_future()
 
-    __slots__ = ("_cancel_there", "_engine", "_metadata", "_method", "_request", "is_cancelled")
+
+class _Call(ABC):
+    """One call, which is in the inbox once: it is begun or refused there, and answered once."""
+
+    __slots__ = (
+        "_cancel_running",
+        "_engine",
+        "_is_cancelled",
+        "_metadata",
+        "_method",
+        "_request",
+    )
 
     def __init__(self, engine: Engine, method: Method, request: Any, metadata: Metadata) -> None:
         self._engine = engine
         self._method = method
         self._request = request
         self._metadata = metadata
-        self._cancel_there: Callable[[], object] | None = None
-        self.is_cancelled = False
+        self._cancel_running: Callable[[], object] | None = None
+        """What cancels the call at the runner, once it has begun."""
+        self._is_cancelled = False
 
     def cancel(self) -> None:
         """Cancel the call, from any thread."""
-        self.is_cancelled = True
-        self._engine.hand_in(self)
+        self._is_cancelled = True
+        self._engine.cancel(self)
 
-    def proceed(self, runner: CallRunner) -> None:
-        """Begin the call, or end it if it is cancelled."""
-        if not self.is_cancelled:
-            self._cancel_there = self._begin(runner)
-        elif self._cancel_there is not None:
-            self._cancel_there()
+    def begin(self, runner: CallRunner) -> None:
+        """Begin the call, unless it is cancelled."""
+        if self._is_cancelled:
+            self._fail(CANCELLED)
+        else:
+            self._cancel_running = self._run(runner)
+
+    def end_running(self) -> None:
+        """Cancel the call if it has begun; otherwise `begin` or `refuse` answers it."""
+        if self._cancel_running is not None:
+            self._cancel_running()
 
     def refuse(self) -> None:
-        """Say that the sidecar is stopping, unless the call runs or is cancelled."""
-        if not self.is_cancelled and self._cancel_there is None:
-            self._fail(STOPPING)
+        """Answer a call that has not begun and never will."""
+        self._fail(CANCELLED if self._is_cancelled else STOPPING)
 
-    def _begin(self, runner: CallRunner) -> Callable[[], object]:
-        raise NotImplementedError
+    @abstractmethod
+    def _run(self, runner: CallRunner) -> Callable[[], object]:
+        """Let the call be carried out; returns what cancels it."""
 
+    @abstractmethod
     def _fail(self, failure: Failure) -> None:
-        raise NotImplementedError
+        """Answer the call, which has not begun."""
 
 
 class _UnaryCall(_Call):
@@ -194,7 +228,7 @@ class _UnaryCall(_Call):
         super().__init__(engine, method, request, metadata)
         self._answered = answered
 
-    def _begin(self, runner: CallRunner) -> Callable[[], object]:
+    def _run(self, runner: CallRunner) -> Callable[[], object]:
         return runner.call(self._method, self._request, self._metadata, self._answered)
 
     def _fail(self, failure: Failure) -> None:
@@ -219,16 +253,13 @@ class _StreamingCall(_Call):
         self._received = received
         self._ended = ended
 
-    def _begin(self, runner: CallRunner) -> Callable[[], object]:
-        return runner.stream(self._method, self._request, self._metadata, self._received, self._end)
+    def _run(self, runner: CallRunner) -> Callable[[], object]:
+        return runner.stream(
+            self._method, self._request, self._metadata, self._received, self._ended
+        )
 
     def _fail(self, failure: Failure) -> None:
         self._ended(failure)
-
-    def _end(self, failure: Failure | None) -> None:
-        # The runner ends a cancelled call as well, whose caller is not told.
-        if not self.is_cancelled:
-            self._ended(failure)
 
 
 def _nothing() -> None:

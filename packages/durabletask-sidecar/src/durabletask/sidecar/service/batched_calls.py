@@ -39,10 +39,17 @@ if TYPE_CHECKING:
 _MAX_CALLERS = 100
 
 STOPPING = Failure("UNAVAILABLE", "the sidecar is stopping")
+CANCELLED = Failure("CANCELLED", "the caller cancelled the call")
+# By the end of the event loop, or since a worker reads nothing.
+_ENDED = Failure("UNAVAILABLE", "the sidecar ended the call")
 
 
 class CallRunner:
-    """Runs calls until it is closed; `tokens` admits them, None admits everybody."""
+    """Runs calls until it is closed; `tokens` admits them, None admits everybody.
+
+    Each call is answered once: CANCELLED if its caller cancels it before, UNAVAILABLE if the
+    sidecar ends it or is closed.
+    """
 
     def __init__(
         self,
@@ -54,7 +61,8 @@ class CallRunner:
         self._instrumentation = instrumentation
         self._tokens = tokens
         self._callers: dict[Metadata, Caller] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+        self._tasks: set[_Task] = set()
         self._commits: set[_Commit] = set()
 
     def call(
@@ -64,11 +72,14 @@ class CallRunner:
 
         `answered` is called once, after a cancellation too.
         """
+        outcome = _Outcome(self._instrumentation, method, metadata, answered)
+        if self._is_closed:
+            outcome.ended(STOPPING)
+            return _nothing
         submit = self._service.submitting.get(method)
         if submit is None:
-            return self._run(self._answer(method, request, metadata, answered))
+            return self._run(self._answer(method, request, metadata, outcome), outcome)
         # What is most frequent costs no task: many of them are stored by one commit.
-        outcome = _Outcome(self._instrumentation, method, metadata, answered)
         try:
             admission = self._admit(metadata)
             submitted = submit(request, self._caller(method, metadata))
@@ -86,7 +97,13 @@ class CallRunner:
         batch of responses; if it returns something to wait for, the next batch comes after
         that. `ended` is called once, after a cancellation too.
         """
-        return self._run(self._send(method, request, metadata, received, ended))
+        outcome = _Outcome(
+            self._instrumentation, method, metadata, lambda _, failure: ended(failure)
+        )
+        if self._is_closed:
+            outcome.ended(STOPPING)
+            return _nothing
+        return self._run(self._send(method, request, metadata, received, outcome), outcome)
 
     def refuse(self, method: Method, error: Exception, metadata: Metadata) -> Failure:
         """Report a call that cannot be carried out; returns what its caller gets."""
@@ -100,50 +117,46 @@ class CallRunner:
         await self._settled(None)
 
     def close(self) -> None:
-        """End the calls under way: they fail because the sidecar stops."""
+        """Begin no more calls, and end those under way: they fail because the sidecar stops."""
+        self._is_closed = True
         for task in self._tasks:
-            task.cancel()
+            task.end(STOPPING)
         for commit in list(self._commits):
-            commit.cancel()
+            commit.end(STOPPING)
 
     async def _settled(self, limit: float | None) -> None:
         under_way: list[asyncio.Future[Any]] = [
-            *self._tasks,
+            *(each.task for each in self._tasks),
             *(commit.storing for commit in self._commits),
         ]
         if under_way:
             await asyncio.wait(under_way, timeout=limit)
 
-    def _run(self, call: Coroutine[Any, Any, None]) -> Callable[[], object]:
-        task = asyncio.get_running_loop().create_task(call)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task.cancel
+    def _run(self, call: Coroutine[Any, Any, None], outcome: _Outcome) -> Callable[[], object]:
+        return _Task(call, outcome, self._tasks).cancel
 
     async def _answer(
-        self, method: Method, request: Any, metadata: Metadata, answered: Answered
+        self, method: Method, request: Any, metadata: Metadata, outcome: _Outcome
     ) -> None:
-        outcome = _Outcome(self._instrumentation, method, metadata, answered)
         try:
             admission = self._admit(metadata)
             caller = self._caller(method, metadata)
             response = await self._service.unary[method](request, caller)
             if admission is not None:
                 admission.check()
-        except asyncio.CancelledError:
-            outcome.cancelled()
-            raise
         except Exception as error:  # noqa: BLE001 - every error becomes a status
             outcome.failed(error)
         else:
             outcome.succeeded(response)
 
     async def _send(
-        self, method: Method, request: Any, metadata: Metadata, received: Received, ended: Ended
+        self,
+        method: Method,
+        request: Any,
+        metadata: Metadata,
+        received: Received,
+        outcome: _Outcome,
     ) -> None:
-        outcome = _Outcome(
-            self._instrumentation, method, metadata, lambda _, failure: ended(failure)
-        )
         try:
             admission = self._admit(metadata)
             handle = self._service.in_batches[method]
@@ -153,9 +166,6 @@ class CallRunner:
                     if admission is not None:
                         admission.check()
                     await _taken(received(batch))
-        except asyncio.CancelledError:
-            outcome.cancelled()
-            raise
         except Exception as error:  # noqa: BLE001 - every error becomes a status
             outcome.failed(error)
         else:
@@ -182,9 +192,9 @@ async def _taken(waiting: Awaitable[None] | None) -> None:
 
 
 class _Outcome:
-    """Says how a call ended: to its caller, to the log and to the instrumentation."""
+    """Says how a call ended, once: to its caller, to the log and to the instrumentation."""
 
-    __slots__ = ("_answered", "_instrumentation", "_metadata", "_method", "_started")
+    __slots__ = ("_answered", "_instrumentation", "_is_said", "_metadata", "_method", "_started")
 
     def __init__(
         self,
@@ -197,27 +207,62 @@ class _Outcome:
         self._method = method
         self._metadata = metadata
         self._answered = answered
+        self._is_said = False
         self._started = instrumentation.ticks()
 
     def succeeded(self, response: Any) -> None:
-        self._report("OK")
-        self._answered(response, None)
+        self._say(response, None)
 
     def failed(self, error: Exception) -> Failure:
         hub = hub_of(dict(self._metadata))
         failure = failure_of(error, method=self._method.name, hub=hub)
-        self._report(failure.status)
-        self._answered(None, failure)
+        self.ended(failure)
         return failure
 
-    def cancelled(self) -> None:
-        """By the caller, who is not interested in the answer any more, or by the sidecar."""
-        self._report("CANCELLED")
-        self._answered(None, STOPPING)
+    def ended(self, failure: Failure) -> None:
+        self._say(None, failure)
 
-    def _report(self, status: str) -> None:
+    def _say(self, response: Any, failure: Failure | None) -> None:
+        # A caller may cancel its call in the very moment in which it is answered.
+        if self._is_said:
+            return
+        self._is_said = True
         if self._instrumentation is not NO_INSTRUMENTATION:
+            status = "OK" if failure is None else failure.status
             self._instrumentation.rpc_finished(self._method.name, status, self._started)
+        self._answered(response, failure)
+
+
+class _Task:
+    """A call that runs as a task, open until that has ended."""
+
+    __slots__ = ("_open", "_outcome", "_reason", "task")
+
+    def __init__(
+        self, call: Coroutine[Any, Any, None], outcome: _Outcome, open_tasks: set[_Task]
+    ) -> None:
+        self._outcome = outcome
+        self._open = open_tasks
+        self._reason = _ENDED
+        open_tasks.add(self)
+        self.task = asyncio.get_running_loop().create_task(call)
+        # Not in the call itself: of a task that is cancelled before it begins, nothing runs.
+        self.task.add_done_callback(self._done)
+
+    def cancel(self) -> None:
+        """End the call for its caller."""
+        self.end(CANCELLED)
+
+    def end(self, reason: Failure) -> None:
+        """End the call; of several reasons, its caller is told the first."""
+        if self._reason is _ENDED:
+            self._reason = reason
+        self.task.cancel()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._open.discard(self)
+        if task.cancelled():
+            self._outcome.ended(self._reason)
 
 
 class _Commit:
@@ -253,10 +298,14 @@ class _Commit:
         return self.cancel
 
     def cancel(self) -> None:
+        """End the call for its caller."""
+        self.end(CANCELLED)
+
+    def end(self, reason: Failure) -> None:
         """Answer at once; what was submitted is stored all the same."""
         if self in self._open:
             self._open.remove(self)
-            self._outcome.cancelled()
+            self._outcome.ended(reason)
 
     def _stored(self, _storing: object) -> None:
         if self in self._open:
@@ -268,6 +317,9 @@ class _Commit:
             response = self._submitted.answer()
             if self._admission is not None:
                 self._admission.check()
+        except asyncio.CancelledError:
+            # Of what is being stored: this is no task that could be cancelled.
+            self._outcome.ended(_ENDED)
         except Exception as error:  # noqa: BLE001 - every error becomes a status
             self._outcome.failed(error)
         else:
