@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
-from durabletask.protocol import messages, methods
+from durabletask.protocol import batch_stream, messages, methods
 from durabletask.protocol.methods import Method
 from durabletask.sidecar import ManualClock, Security
 from durabletask.sidecar.instrumentation import NoInstrumentation
@@ -151,11 +151,16 @@ async def test_refused_calls_are_not_counted_under_names_that_callers_choose() -
     counted = Counted()
     admission = Authorization(lambda: parse(TOKENS), counted)
 
-    for path in (methods.HELLO.path, "/TaskHubSidecarService/MadeUp", "made up"):
+    made_up = ("/TaskHubSidecarService/MadeUp", "made up", "/made.up/Exchange")
+    for path in (methods.HELLO.path, batch_stream.PATH, *made_up):
         await admission.intercept_service(nobody_calls, Details(path, bearer(BILLING, "orders")))
 
     denied = "PERMISSION_DENIED"
-    assert counted.answers == [("Hello", denied), ("unknown", denied), ("unknown", denied)]
+    assert counted.answers == [
+        ("Hello", denied),
+        ("Exchange", denied),
+        *(("unknown", denied) for _ in made_up),
+    ]
 
 
 async def test_a_refused_call_changes_nothing(server: Server, owner: Authorized) -> None:

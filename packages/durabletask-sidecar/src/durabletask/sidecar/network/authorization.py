@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import grpc.aio
 
-from durabletask.protocol import methods
+from durabletask.protocol import batch_stream, methods
 from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION
 from durabletask.sidecar.service.authorization import Admission
 from durabletask.sidecar.service.errors import PermissionDeniedError, UnauthenticatedError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("durabletask.sidecar")
 
 _OPEN = f"/{health.SERVICE}/"
-_PATHS = frozenset(method.path for method in methods.ALL)
+_PATHS = frozenset({batch_stream.PATH, *(method.path for method in methods.ALL)})
 
 
 class Authorization(grpc.aio.ServerInterceptor):
