@@ -13,8 +13,11 @@ import pytest
 
 from durabletask.protocol import codec, in_process, messages, methods
 from durabletask.sidecar import Limits, Security, Server, Sidecar
+from durabletask.sidecar.host import Host
 from durabletask.sidecar.in_process import Engine
+from durabletask.sidecar.network.grpc_server import GrpcServer
 from durabletask.sidecar.service.batched_calls import STOPPING
+from tests.builders.flushes import HeldStore, on_thread
 from tests.builders.security import BILLING, ORDERS, TOKENS, bearer, replace
 from tests.builders.sidecar import failed, serving
 
@@ -330,3 +333,35 @@ def test_many_calls_of_many_threads_are_all_answered() -> None:
 
 def test_the_engine_gives_the_name_that_it_gives_over_grpc() -> None:
     assert Engine.name.startswith("durabletask-sidecar/")
+
+
+async def test_grpc_stops_while_calls_in_process_are_still_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise what one of them needs of the grace would be granted to the other again."""
+    began = asyncio.Event()
+    stop = GrpcServer.stop
+
+    async def note(self: GrpcServer, grace: float) -> None:
+        began.set()
+        await stop(self, grace)
+
+    monkeypatch.setattr(GrpcServer, "stop", note)
+    store = HeldStore(tmp_path / "tasks.db")
+    server = Server(store=store, make_host=partial(Host, flushing=on_thread()))
+    store.gate.set()
+    await server.start()
+    store.gate.clear()
+    store.entered.clear()
+    asked = Asked(found(server.address), methods.START_INSTANCE, start())
+    await asyncio.to_thread(store.entered.wait)
+
+    stopping = asyncio.create_task(server.stop(grace=PATIENCE))
+    try:
+        async with asyncio.timeout(PATIENCE / 2):
+            await began.wait()
+    finally:
+        store.gate.set()
+        await stopping
+
+    assert asked.response().instance_id == "a"

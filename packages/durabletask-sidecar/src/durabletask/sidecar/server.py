@@ -254,6 +254,10 @@ class Server:
                 in_process.unregister(address, self._in_process)
             await self._in_process.stop(grace)
 
+    async def _stop_grpc(self, grace: float) -> None:
+        if self._grpc is not None:
+            await self._grpc.stop(grace)
+
     def _start_retention(self, host: Host) -> None:
         if self._options.retention is not None:
             self._retention = Retention(host, self._options.retention)
@@ -290,9 +294,8 @@ class Server:
             self._grpc.close_health()
         await self._stop_retention()
         self._host.disconnect()
-        await self._stop_in_process(grace)
-        if self._grpc is not None:
-            await self._grpc.stop(grace)
+        # Together: the grace is for all peers, however they are connected.
+        await asyncio.gather(self._stop_in_process(grace), self._stop_grpc(grace))
         await self._stop_metrics()
         self._host.close()
         self._store.close()
