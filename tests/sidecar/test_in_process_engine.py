@@ -16,7 +16,7 @@ from durabletask.sidecar import Limits, Security, Server, Sidecar
 from durabletask.sidecar.host import Host
 from durabletask.sidecar.in_process import Engine
 from durabletask.sidecar.network.grpc_server import GrpcServer
-from durabletask.sidecar.service.batched_calls import STOPPING
+from durabletask.sidecar.service.call_runner import STOPPING
 from tests.builders.flushes import HeldStore, on_thread
 from tests.builders.security import BILLING, ORDERS, TOKENS, bearer, replace
 from tests.builders.sidecar import failed, serving

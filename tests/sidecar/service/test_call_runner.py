@@ -13,7 +13,7 @@ import pytest
 from durabletask.protocol import messages, methods
 from durabletask.sidecar.in_process import Engine
 from durabletask.sidecar.instrumentation import NoInstrumentation
-from durabletask.sidecar.service.batched_calls import CallRunner
+from durabletask.sidecar.service.call_runner import CallRunner
 from durabletask.sidecar.service.calls import Submitted
 
 if TYPE_CHECKING:

@@ -38,6 +38,11 @@ class Method:
     def path(self) -> str:
         return f"/{SERVICE}/{self.name}"
 
+    @property
+    def sdk_dialect(self) -> Dialect:
+        """The dialect in which peers of this project call it: Microsoft's if that has it."""
+        return TASKHUB if TASKHUB in self.dialects else self.dialects[0]
+
     def request_class(self) -> type[betterproto2.Message]:
         found: type[betterproto2.Message] = getattr(messages, self.request)
         return found

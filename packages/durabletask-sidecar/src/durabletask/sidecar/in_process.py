@@ -16,10 +16,10 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from durabletask.protocol import codec, dialects
+from durabletask.protocol import codec
 from durabletask.protocol.in_process import Failure
 
-from .service.batched_calls import CANCELLED, STOPPING
+from .service.call_runner import CANCELLED, STOPPING
 from .service.calls import ENGINE_NAME
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from durabletask.protocol.in_process import Metadata
     from durabletask.protocol.methods import Method
 
-    from .service.batched_calls import CallRunner
+    from .service.call_runner import CallRunner
 
     Answered = Callable[[Any, Failure | None], None]
     Received = Callable[[Sequence[bytes]], None]
@@ -99,8 +99,7 @@ class Engine:
 
     def _refusal(self, method: Method, request: Any) -> Failure | None:
         """Why a request cannot be carried over gRPC either; raises EncodeError for bad values."""
-        dialect = dialects.TASKHUB if dialects.TASKHUB in method.dialects else method.dialects[0]
-        size, limit = len(codec.encode(request, dialect)), self._message_bytes
+        size, limit = len(codec.encode(request, method.sdk_dialect)), self._message_bytes
         if limit is None or size <= limit:
             return None
         # As gRPC says it: senders read the numbers.

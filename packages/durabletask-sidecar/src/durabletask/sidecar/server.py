@@ -34,7 +34,7 @@ from .operations.retention import Retention, check_retention
 from .random_ids import new_id
 from .security import Security, token_table
 from .service import Service
-from .service.batched_calls import CallRunner
+from .service.call_runner import CallRunner
 from .service.hub_dialects import parse_dialect
 
 if TYPE_CHECKING:

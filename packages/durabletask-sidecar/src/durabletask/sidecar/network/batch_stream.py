@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from durabletask.protocol import batch_stream, codec, dialects, messages, methods
+from durabletask.protocol import batch_stream, codec, messages, methods
 from durabletask.protocol.in_process import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from durabletask.protocol.dialects import Dialect
     from durabletask.protocol.methods import Method
-    from durabletask.sidecar.service.batched_calls import CallRunner
+    from durabletask.sidecar.service.call_runner import CallRunner
 
     Context = grpc.aio.ServicerContext[bytes, bytes]
     Handler = grpc.RpcMethodHandler[bytes, bytes]
@@ -170,7 +169,7 @@ class _BatchStream:
             self._end(call.id, Failure("UNIMPLEMENTED", "Method not found!"))
             return
         try:
-            request = codec.decode(method.request_class(), call.request, _dialect_of(method))
+            request = codec.decode(method.request_class(), call.request, method.sdk_dialect)
         except codec.DecodeError as error:
             said = codec.DecodeError(f"{method.name} needs a {method.request}, but: {error}")
             self._end(call.id, self._runner.refuse(method, said, self._metadata))
@@ -221,7 +220,7 @@ class _BatchStream:
 
     def _respond(self, id: int, method: Method, response: Any) -> None:
         try:
-            raw = codec.encode(response, _dialect_of(method))
+            raw = codec.encode(response, method.sdk_dialect)
         except codec.EncodeError as error:
             self._end(id, self._runner.refuse(method, error, self._metadata))
             return
@@ -309,11 +308,6 @@ def _limit(metadata: dict[str, Any]) -> int:
     announced = str(metadata.get(batch_stream.MAX_MESSAGE_KEY, ""))
     is_valid = announced.isdecimal() and len(announced) <= len(str(_NO_LIMIT))
     return (int(announced) if is_valid else 0) or _DEFAULT_LIMIT
-
-
-def _dialect_of(method: Method) -> Dialect:
-    """The peer is of this project: it speaks Microsoft's dialect where that has the method."""
-    return dialects.TASKHUB if dialects.TASKHUB in method.dialects else method.dialects[0]
 
 
 def _additional(call: messages.BatchedCall) -> batch_stream.Metadata:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import grpc.aio
 
-from durabletask.sidecar.service.batched_calls import CallRunner
+from durabletask.sidecar.service.call_runner import CallRunner
 
 from .authorization import Authorization
 from .batch_stream import BatchStreams, offer

@@ -61,6 +61,7 @@ class CallRunner:
         self._instrumentation = instrumentation
         self._tokens = tokens
         self._callers: dict[Metadata, Caller] = {}
+        """The callers of the last calls, at most `_MAX_CALLERS`, so that none is made anew."""
         self._is_closed = False
         self._tasks: set[_Task] = set()
         self._commits: set[_Commit] = set()
@@ -175,12 +176,13 @@ class CallRunner:
         return None if self._tokens is None else Admission(self._tokens, dict(metadata))
 
     def _caller(self, method: Method, metadata: Metadata) -> Caller:
-        """The caller, who speaks the protocol of this very project."""
-        if dialects.TASKHUB not in method.dialects:
-            return Caller.of(dict(metadata), method.dialects[0])
+        """The caller, who is a peer of this project."""
+        if method.sdk_dialect is not dialects.TASKHUB:
+            return Caller.of(dict(metadata), method.sdk_dialect)
         caller = self._callers.get(metadata)
         if caller is None:
             if len(self._callers) == _MAX_CALLERS:
+                # What is in use comes back with its next call.
                 self._callers.clear()
             caller = self._callers[metadata] = Caller.of(dict(metadata), dialects.TASKHUB)
         return caller
