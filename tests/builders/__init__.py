@@ -25,6 +25,7 @@ For the sidecar:
     contract         an engine under test, seen only through the protocol
     batch_channel    a batch stream behind a channel
     flushes          commits that wait for the disk where a test wants it
+    holding_host     a host that counts its commits, and holds what may wait for the next
     command          the command `durabletask-sidecar` as a process
     security         authorities, certificates and token files
 """

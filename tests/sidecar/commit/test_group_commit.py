@@ -14,6 +14,7 @@ from durabletask.sidecar.commit.committer import Commit, Submission
 from durabletask.sidecar.commit.flushing import Flushing
 from durabletask.sidecar.commit.group_commit import GroupCommit
 from durabletask.sidecar.commit.notifications import Notifications
+from durabletask.sidecar.commit.pending_reply import PendingReply
 from durabletask.sidecar.engine.commands import Resume
 from durabletask.sidecar.engine.transition import ACCEPTED
 from durabletask.sidecar.errors import CommitFailedError
@@ -97,16 +98,22 @@ class GroupCommitFixture:
         self.clock = ManualClock()
         self.hold_clock = ManualClock()
         self.published: list[Notifications] = []
+        self.publish_error: Exception | None = None
         self.commits = GroupCommit(
             self.committer,  # type: ignore[arg-type]
             self.clock,
             lambda: "id",
-            self.published.append,
+            self._publish,
             flushing,
             hold_clock=self.hold_clock,
         )
 
-    def submit(self, instance_id: str, **told: Any) -> asyncio.Future[Any]:
+    def _publish(self, notifications: Notifications) -> None:
+        if self.publish_error is not None:
+            raise self.publish_error
+        self.published.append(notifications)
+
+    def submit(self, instance_id: str, **told: Any) -> PendingReply:
         return self.commits.submit(Submission("default", instance_id, Resume()), **told)
 
 
@@ -169,14 +176,64 @@ async def test_when_the_store_fails_every_caller_gets_the_error(
     assert str(error) in caplog.text
 
 
-async def test_a_caller_that_is_cancelled_does_not_stop_the_commit() -> None:
+async def test_what_is_submitted_together_is_stored_at_once_by_one_commit() -> None:
     fixture = GroupCommitFixture()
-    gone = fixture.submit("a")
-    gone.cancel()
+    waiting: list[PendingReply] = []
 
-    await fixture.submit("b")
+    fixture.commits.submit_together(lambda: waiting.extend(map(fixture.submit, "ab")))
 
     assert fixture.committer.batches == [["a", "b"]]
+    assert [each.result() for each in waiting] == [ACCEPTED] * 2
+
+
+async def test_what_was_submitted_before_is_stored_with_what_is_submitted_together() -> None:
+    fixture = GroupCommitFixture()
+    waiting = [fixture.submit("a")]
+
+    fixture.commits.submit_together(lambda: waiting.append(fixture.submit("b")))
+    await rounds()
+
+    assert fixture.committer.batches == [["a", "b"]]
+
+
+async def test_what_is_submitted_before_the_submitting_fails_is_stored() -> None:
+    fixture = GroupCommitFixture()
+
+    def fail() -> None:
+        fixture.submit("a")
+        raise RuntimeError("bug")
+
+    with pytest.raises(RuntimeError, match="bug"):
+        fixture.commits.submit_together(fail)
+
+    assert fixture.committer.batches == [["a"]]
+
+
+async def test_what_a_caller_submits_when_it_is_told_waits_for_the_next_commit() -> None:
+    fixture = GroupCommitFixture()
+    waiting: list[PendingReply] = []
+    meanwhile: list[list[list[str]]] = []
+
+    def go_on() -> None:
+        fixture.commits.submit_together(lambda: waiting.append(fixture.submit("b")))
+        meanwhile.append(list(fixture.committer.batches))
+
+    fixture.submit("a").call_when_done(go_on)
+    await rounds()
+
+    assert meanwhile == [[["a"]]]
+    assert fixture.committer.batches == [["a"], ["b"]]
+
+
+async def test_callers_are_told_although_the_commit_cannot_be_published() -> None:
+    fixture = GroupCommitFixture()
+    fixture.publish_error = RuntimeError("bug")
+    waiting: list[PendingReply] = []
+
+    with pytest.raises(RuntimeError, match="bug"):
+        fixture.commits.submit_together(lambda: waiting.append(fixture.submit("a")))
+
+    assert waiting[0].result() == ACCEPTED
 
 
 async def test_what_becomes_due_is_published_at_its_time() -> None:
@@ -378,6 +435,11 @@ class SlowDiskFixture(GroupCommitFixture):
         await rounds()
 
 
+async def outcomes(waiting: list[PendingReply]) -> list[Any]:
+    """The reply of each, or the error that it raises."""
+    return await asyncio.gather(*waiting, return_exceptions=True)
+
+
 async def rounds() -> None:
     """Let the loop do all it can."""
     for _ in range(5):
@@ -434,7 +496,7 @@ async def test_when_the_disk_fails_every_caller_gets_the_error_and_nothing_is_ke
     await rounds()
     await fixture.flush()
 
-    assert [type(each.exception()) for each in waiting] == [CommitFailedError] * 2
+    assert [type(outcome) for outcome in await outcomes(waiting)] == [CommitFailedError] * 2
     assert failures == ["a", "b"]
     assert fixture.committer.rolled_back == [["a", "b"]]
     assert later.result() == ACCEPTED
@@ -450,11 +512,9 @@ async def test_one_that_cannot_be_carried_out_fails_alone_on_a_slow_disk_too() -
     await fixture.flush()
     await fixture.flush()
 
-    assert [type(each.exception()) for each in waiting] == [
-        type(None),
-        CommitFailedError,
-        type(None),
-    ]
+    first, second, third = await outcomes(waiting)
+    assert isinstance(second, CommitFailedError)
+    assert (first, third) == (ACCEPTED, ACCEPTED)
     assert fixture.committer.batches == [["a"], ["c"]]
 
 
@@ -490,7 +550,7 @@ async def test_when_a_failed_commit_cannot_be_rolled_back_all_who_wait_are_answe
     fixture.committer.error = None
     await fixture.flush()
 
-    assert [type(each.exception()) for each in waiting] == [CommitFailedError] * 2
+    assert [type(outcome) for outcome in await outcomes(waiting)] == [CommitFailedError] * 2
     assert failures == ["a", "b"]
     assert queued.result() == ACCEPTED
     assert fixture.commits.is_idle
@@ -587,7 +647,7 @@ class HoldingFixture(GroupCommitFixture):
             pace.measured(seconds)
         super().__init__(Flushing(pace))
 
-    def hold(self, instance_id: str, **told: Any) -> asyncio.Future[Any]:
+    def hold(self, instance_id: str, **told: Any) -> PendingReply:
         return self.commits.hold(Submission("default", instance_id, Resume()), **told)
 
 
@@ -604,8 +664,8 @@ async def test_what_is_held_is_stored_with_the_next_submission_of_its_instance()
     assert fixture.committer.batches == [["b"], ["a", "a"]]
 
 
-@pytest.mark.parametrize(("flush", "longest"), [(0.001, 1), (0.004, 4), (0.05, 5)])
-async def test_what_is_held_waits_no_longer_than_a_flush_and_five_milliseconds(
+@pytest.mark.parametrize(("flush", "longest"), [(0.00001, 1), (0.004, 4), (0.05, 5)])
+async def test_what_is_held_waits_for_as_long_as_a_flush_takes_or_one_to_five_milliseconds(
     flush: float, longest: int
 ) -> None:
     fixture = HoldingFixture(flush)
@@ -660,9 +720,51 @@ async def test_a_second_one_is_refused_rather_than_that_the_first_is_lost() -> N
     assert held.result() == ACCEPTED
 
 
-async def test_nothing_is_held_where_a_flush_takes_no_time() -> None:
-    assert not HoldingFixture(0.00001).commits.may_hold
+async def test_nothing_is_held_where_no_commit_waits_for_a_disk() -> None:
+    assert HoldingFixture(0.00001).commits.may_hold
     assert not GroupCommitFixture().commits.may_hold
+
+
+async def test_what_is_held_for_any_is_stored_with_whatever_comes_next() -> None:
+    fixture = HoldingFixture(0.001)
+    held = fixture.hold("a", for_any=True)
+    await rounds()
+    early = held.done()
+
+    await fixture.submit("b")
+
+    assert not early
+    assert held.result() == ACCEPTED
+    assert fixture.committer.batches == [["a", "b"]]
+
+
+async def test_what_is_held_for_any_is_stored_before_something_due_is_published() -> None:
+    fixture = HoldingFixture(0.001)
+    fixture.committer.next_due_at = fixture.clock.now() + timedelta(seconds=1)
+    fixture.commits.start()
+    held = fixture.hold("a", for_any=True)
+
+    fixture.clock.advance(timedelta(seconds=1))
+    await rounds()
+
+    assert held.result() == ACCEPTED
+
+
+async def test_one_alarm_serves_many_that_are_held() -> None:
+    fixture = HoldingFixture(0.004)
+    fixture.hold("a")
+    fixture.hold_clock.advance(timedelta(milliseconds=3))
+    await fixture.submit("a")
+
+    second = fixture.hold("a")
+    fixture.hold_clock.advance(timedelta(milliseconds=3))
+    await rounds()
+    early = second.done()
+    fixture.hold_clock.advance(timedelta(milliseconds=1))
+    await second
+
+    assert not early
+    assert fixture.committer.batches == [["a", "a"], ["a"]]
 
 
 async def test_the_thread_is_used_once_flushes_are_measured_to_be_slow() -> None:

@@ -69,27 +69,27 @@ async def test_an_item_has_as_many_pings_as_a_slow_link_needs_for_it(size: int, 
 
 async def test_a_batch_has_as_many_pings_as_a_slow_link_needs_for_all_of_it() -> None:
     with watched() as worker:
-        batches = worker.stream.batches()
-        for _ in range(3):
-            worker.stream.send(b"x" * 3 * MIB)
-        await anext(batches)
+        taking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        delivering = asyncio.create_task(worker.stream.deliver(lambda _: taking))
+        worker.stream.send(*[b"x" * 3 * MIB] * 3)
 
         await worker.pass_pings(3)
         assert worker.given_up == 0
 
         await worker.pass_pings(1)
         assert worker.given_up == 1
+        delivering.cancel()
 
 
 async def test_a_worker_that_takes_one_batch_after_the_other_is_kept() -> None:
     with watched() as worker:
-        batches = worker.stream.batches()
+        delivering = asyncio.create_task(worker.stream.deliver(lambda _: None))
         for _ in range(5):
             worker.stream.send(b"x" * 10)
-            await anext(batches)
             await worker.pass_pings(1)
 
         assert worker.given_up == 0
+        delivering.cancel()
 
 
 async def test_a_worker_that_takes_one_item_after_the_other_is_kept() -> None:

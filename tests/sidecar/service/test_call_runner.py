@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from durabletask.protocol import messages, methods
+from durabletask.sidecar.commit.pending_reply import PendingReply
 from durabletask.sidecar.in_process import Engine
 from durabletask.sidecar.instrumentation import NoInstrumentation
 from durabletask.sidecar.service.call_runner import CallRunner
@@ -37,6 +38,7 @@ class Endless:
             unary={UNARY: self._wait},
             submitting={COMMIT: self._store},
             in_batches={STREAM: self._stream},
+            submit_together=lambda submit: submit(),
         )
         self.counted: list[str] = []
         instrumentation = NoInstrumentation()
@@ -51,16 +53,12 @@ class Endless:
 
     def _store(self, _request: Any, _caller: Any) -> Submitted:
         self.begun += 1
-        return Submitted(messages.Empty(), asyncio.get_running_loop().create_future())
+        return Submitted(messages.Empty(), PendingReply())
 
     @asynccontextmanager
     async def _stream(self, _request: Any, _caller: Any) -> AsyncIterator[Any]:
         self.begun += 1
-        yield self._batches()
-
-    async def _batches(self) -> AsyncIterator[list[bytes]]:
-        await asyncio.get_running_loop().create_future()
-        yield []
+        yield lambda _: asyncio.get_running_loop().create_future()
 
 
 class Answers(list[str]):
@@ -141,19 +139,6 @@ async def test_a_call_that_is_cancelled_while_it_is_answered_is_answered_once() 
     await turns()
 
     assert answers == ["OK"]
-
-
-async def test_a_call_whose_commit_is_given_up_is_answered_as_unavailable() -> None:
-    storing: Any = asyncio.get_running_loop().create_future()
-    submit = {COMMIT: lambda *_: Submitted(messages.Empty(), storing)}
-    service = SimpleNamespace(unary={}, submitting=submit, in_batches={})
-    answers = Answers()
-    begin(CallRunner(cast("Any", service)), COMMIT, answers)
-
-    storing.cancel()
-    await turns()
-
-    assert answers == ["UNAVAILABLE"]
 
 
 @each_kind

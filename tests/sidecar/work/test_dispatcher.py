@@ -13,6 +13,7 @@ import pytest
 
 from durabletask.sidecar.clock import ManualClock
 from durabletask.sidecar.commit.notifications import Kind, Work
+from durabletask.sidecar.commit.pending_reply import PendingReply
 from durabletask.sidecar.errors import ShuttingDownError
 from durabletask.sidecar.work.dispatcher import Dispatcher
 from durabletask.sidecar.work.streams import Filter, Subscription, WorkStream
@@ -20,7 +21,6 @@ from durabletask.sidecar.work.streams import Filter, Subscription, WorkStream
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.work.leases import Lease
 
 
@@ -39,14 +39,14 @@ class Source:
             return None
         return lease.token.encode().ljust(self.sizes.get(lease.work.instance_id, 0))
 
-    def refuse(self, lease: Lease, size: int) -> asyncio.Future[Reply]:
+    def refuse(self, lease: Lease, size: int) -> PendingReply:
         self.refused.append((lease.work.instance_id, size))
         return under_way()
 
 
-def under_way() -> asyncio.Future[Reply]:
+def under_way() -> PendingReply:
     """The outcome of something that is being stored."""
-    return asyncio.get_running_loop().create_future()
+    return PendingReply()
 
 
 @dataclass

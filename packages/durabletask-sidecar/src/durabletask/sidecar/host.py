@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .commit.committer import Committer
     from .commit.flushing import Flushing
     from .commit.notifications import Notifications
+    from .commit.pending_reply import PendingReply
     from .engine.commands import Command
     from .engine.entities.state import Entity
     from .engine.state import Instance
@@ -92,9 +93,13 @@ class Host:
         """Carry out a command; return once it is stored."""
         return await self.submit(hub, instance_id, command)
 
-    def submit(self, hub: str, instance_id: str, command: Command) -> asyncio.Future[Reply]:
-        """Carry out a command; the future is done once it is stored."""
+    def submit(self, hub: str, instance_id: str, command: Command) -> PendingReply:
+        """Carry out a command; the reply comes once it is stored."""
         return self._commits.submit(Submission(hub, instance_id, command))
+
+    def submit_together(self, submit: Callable[[], None]) -> None:
+        """Call `submit`, and store by one commit, at once, what it submits."""
+        self._commits.submit_together(submit)
 
     @property
     def reader(self) -> Reader:

@@ -137,6 +137,9 @@ class Engine:
     def _take(self) -> None:
         # First, so that a call which comes from now on wakes the loop again.
         self._is_woken = False
+        self._runner.together(self._proceed_all)
+
+    def _proceed_all(self) -> None:
         while (call := self._next()) is not None:
             # A thread may have added a call just before it could see that.
             if self._is_closed:

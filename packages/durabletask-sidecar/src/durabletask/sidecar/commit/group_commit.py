@@ -2,9 +2,8 @@
 
 Nothing is acknowledged before it is stored. Submissions that arrive in one iteration of the
 event loop share one commit. None waits for others to arrive, except the one that `hold` has
-put off: it waits for the next submission of its instance, as long as a flush takes and 5 ms at
-most. One alarm is set for the time when something becomes due: it never rings later, and ringing
-too early does no harm.
+put off for a few milliseconds (`holding`). One alarm is set for the time when something becomes
+due: it never rings later, and ringing too early does no harm.
 
 A commit runs on the event loop, except that it waits for a slow disk on a thread of its own.
 Until that has ended, the batch is like one that is still pending: nobody is answered, nothing
@@ -27,6 +26,8 @@ from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION, FailureLog
 from durabletask.sidecar.store import SnapshotError, StoreError, UnreadableError
 
 from .flushing import Flushing
+from .holding import Holding
+from .pending_reply import PendingReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,13 +46,6 @@ _LARGEST_BATCH = 500
 # How long after a failure the store is asked again what is due.
 _STORE_REST = timedelta(seconds=1)
 
-# In seconds, as `FlushPace.typical` is. A shorter flush costs less than holding a submission,
-# which sets an alarm and evaluates the result twice.
-_WORTH_WAITING = 0.00005
-# Holding saves one flush, so it lasts no longer than one. Where flushes take longer than this, a
-# turn that has not come by now is a slow one, and the caller has waited enough in vain.
-_LONGEST_HOLD = timedelta(milliseconds=5)
-
 
 def _nothing() -> None:
     return None
@@ -64,7 +58,7 @@ def _ignore(_reply: Reply) -> None:
 @dataclass(slots=True)
 class _Pending:
     submission: Submission
-    future: asyncio.Future[Reply]
+    reply: PendingReply
     stored: Callable[[Reply], None]
     failed: Callable[[], None]
 
@@ -87,14 +81,6 @@ class _Flush:
     future: Future[None]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Held:
-    """A submission that waits for the next one of its instance."""
-
-    pending: _Pending
-    alarm: Alarm
-
-
 class GroupCommit:
     """Submits commands to the committer, many in one commit."""
 
@@ -114,18 +100,20 @@ class GroupCommit:
         """
         self._committer = committer
         self._clock = clock
-        # Not `clock`: a caller waits, and that one may stand still, in tests for instance.
-        self._hold_clock = hold_clock or SystemClock()
         self._new_id = new_id
         self._publish = publish
         self.instrumentation: Instrumentation = NO_INSTRUMENTATION
         self._flushing = flushing or Flushing()
+        # Not `clock`: a caller waits, and that one may stand still, in tests for instance.
+        clock_of_holding = hold_clock or SystemClock()
+        self._holding: Holding[_Pending] = Holding(
+            clock_of_holding, self._flushing.pace, self._release
+        )
         self._pending: list[_Pending] = []
         self._alone: deque[_Pending] = deque()
         """Of a batch that failed, maybe because of one of them: each gets its own commit."""
         self._is_scheduled = False
         self._flush: _Flush | None = None
-        self._held: _Held | None = None
         self._is_due_late = False
         """Whether something became due while a commit was waiting for the disk."""
         self._alarm: Alarm | None = None
@@ -146,23 +134,38 @@ class GroupCommit:
         *,
         stored: Callable[[Reply], None] = _ignore,
         failed: Callable[[], None] = _nothing,
-    ) -> asyncio.Future[Reply]:
+    ) -> PendingReply:
         """Store the submission together with all others that are pending.
 
-        The future has the reply, or raises CommitFailedError. `stored` is called with the
+        What is returned has the reply, or raises CommitFailedError. `stored` is called with the
         reply before the commit is published, `failed` when the commit failed.
         """
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        if self._held is not None and _key(self._held.pending.submission) == _key(submission):
+        reply = PendingReply()
+        if self._holding.waits_for(_key(submission)):
             self._release()
-        self._pending.append(_Pending(submission, future, stored, failed))
+        self._pending.append(_Pending(submission, reply, stored, failed))
         self._schedule()
-        return future
+        return reply
+
+    def submit_together(self, submit: Callable[[], None]) -> None:
+        """Call `submit`, and store by one commit, at once, what it submits.
+
+        For callers that have everything at hand: others wait for the next iteration of the
+        event loop, in which more may come.
+        """
+        if self._is_scheduled:
+            submit()
+            return
+        self._is_scheduled = True
+        try:
+            submit()
+        finally:
+            self._run()
 
     @property
     def may_hold(self) -> bool:
         """Whether a submission may be held: when nothing else is to be stored, one at a time."""
-        return self.is_idle and self._flushing.pace.typical() >= _WORTH_WAITING
+        return self.is_idle and self._holding.is_worth_it
 
     def hold(
         self,
@@ -170,32 +173,31 @@ class GroupCommit:
         *,
         stored: Callable[[Reply], None] = _ignore,
         failed: Callable[[], None] = _nothing,
-    ) -> asyncio.Future[Reply]:
-        """Store the submission together with the next one for its instance.
+        for_any: bool = False,
+    ) -> PendingReply:
+        """Store the submission together with the next one for its instance, or `for_any`.
 
-        It is stored alone if none comes in the time that a flush takes. To be called only when
+        It is stored alone if none comes in a few milliseconds. To be called only when
         `may_hold` is true.
         """
-        assert self._held is None, "one submission at a time is held; ask `may_hold` first"
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        patience = min(timedelta(seconds=self._flushing.pace.typical()), _LONGEST_HOLD)
-        clock = self._hold_clock
-        alarm = clock.call_at(clock.now() + patience, self._release)
-        self._held = _Held(_Pending(submission, future, stored, failed), alarm)
-        return future
+        pending = _Pending(submission, PendingReply(), stored, failed)
+        if for_any:
+            self._holding.hold_for_any(pending)
+        else:
+            self._holding.hold_for(_key(submission), pending)
+        return pending.reply
 
     def _release(self) -> None:
         """Store what is held."""
-        if self._held is not None:
-            self._held.alarm.cancel()
-            self._pending.append(self._held.pending)
-            self._held = None
+        held = self._holding.take()
+        if held is not None:
+            self._pending.append(held)
             self._schedule()
 
     @property
     def is_idle(self) -> bool:
         """Whether everything that was submitted is stored."""
-        return self._flush is None and self._held is None and not self._is_waiting
+        return self._flush is None and self._holding.is_empty and not self._is_waiting
 
     def settle(self) -> None:
         """Wait until no commit is waiting for the disk; the event loop stands still meanwhile."""
@@ -209,6 +211,7 @@ class GroupCommit:
         while self._is_waiting:
             self._store(self._next_batch())
         self._flushing.close()
+        self._holding.close()
         self._cancel_alarm()
 
     @property
@@ -222,15 +225,20 @@ class GroupCommit:
             asyncio.get_running_loop().call_soon(self._run)
 
     def _run(self) -> None:
-        self._is_scheduled = False
-        if not self._is_waiting or self._flush is not None:
-            return
+        try:
+            if self._is_waiting and self._flush is None:
+                self._store_next()
+        finally:
+            # Not before: what a caller that is told submits then has to wait its turn.
+            self._is_scheduled = False
+        if self._is_waiting:
+            self._schedule()
+
+    def _store_next(self) -> None:
         if self._flushing.pace.is_next_on_thread():
             self._begin_flush(self._next_batch())
         else:
             self._store(self._next_batch())
-        if self._is_waiting:
-            self._schedule()
 
     def _next_batch(self) -> _Batch:
         if self._alone:
@@ -304,11 +312,12 @@ class GroupCommit:
         self.instrumentation.commit_finished(len(batch.pending), batch.started)
         for pending, reply in zip(batch.pending, commit.replies, strict=True):
             pending.stored(reply)
-        for pending, reply in zip(batch.pending, commit.replies, strict=True):
-            if not pending.future.done():
-                pending.future.set_result(reply)
-        self._publish(commit.notifications)
-        self._set_next_alarm(batch.now)
+        try:
+            self._publish(commit.notifications)
+            self._set_next_alarm(batch.now)
+        finally:
+            for pending, reply in zip(batch.pending, commit.replies, strict=True):
+                pending.reply.set_reply(reply)
 
     def _not_stored(self, batch: _Batch, error: Exception) -> None:
         if len(batch.pending) > 1 and _may_concern_one(error):
@@ -332,6 +341,9 @@ class GroupCommit:
     def _publish_due(self) -> None:
         """Publish what has become due, and set the alarm for what becomes due next."""
         self._cancel_alarm()
+        if self._holding.waits_for_any:
+            # What has become due may be for the instance whose last turn it completes.
+            self._release()
         if self._flush is not None:
             # The store does not have yet what the commit makes due; it would never be found.
             self._is_due_late = True
@@ -401,9 +413,4 @@ def _roll_back(commit: CommitInProgress, error: Exception) -> Exception:
 def _fail(batch: Sequence[_Pending], error: Exception) -> None:
     for pending in batch:
         pending.failed()
-        if not pending.future.done():
-            pending.future.set_exception(
-                CommitFailedError(f"the sidecar cannot store the change: {error}")
-            )
-            # The caller may have gone meanwhile: asyncio would log that nobody retrieved it.
-            pending.future.exception()
+        pending.reply.set_error(CommitFailedError(f"the sidecar cannot store the change: {error}"))

@@ -97,6 +97,20 @@ def complete(
     return _continue(builder, messages.OrchestrationStatus.RUNNING)
 
 
+def is_unheard(instance: Instance, command: CompleteTurn) -> bool:
+    """Whether nobody but the orchestration itself learns of the turn.
+
+    It starts nothing and ends nothing, and those who wait for a status find the same as before.
+    """
+    progress = instance.progress
+    return (
+        not command.actions
+        and not command.turn.rewinds
+        and progress.status is messages.OrchestrationStatus.RUNNING
+        and command.custom_status == progress.custom_status
+    )
+
+
 def _record_turn(instance: Instance, command: CompleteTurn, now: datetime) -> TransitionBuilder:
     """A builder with the turn's events, and none of its actions."""
     turn = command.turn

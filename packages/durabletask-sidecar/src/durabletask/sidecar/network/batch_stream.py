@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -21,7 +22,7 @@ from durabletask.protocol import batch_stream, codec, messages, methods
 from durabletask.protocol.in_process import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from durabletask.protocol.methods import Method
     from durabletask.sidecar.service.call_runner import CallRunner
@@ -148,10 +149,7 @@ class _BatchStream:
         """Begin calls as they come; if a message cannot be read, all of them end."""
         try:
             while (batch := await self._next_batch()) is not None:
-                for call in batch.calls:
-                    self._begin(call)
-                for id in batch.cancelled:
-                    self._cancel(id)
+                self._runner.together(partial(self._proceed, batch))
         except Exception:
             self._cancel_all()
             raise
@@ -160,6 +158,12 @@ class _BatchStream:
         await self._wait_written(self._added if self._outbox.size > _MOST_WAITING else 0)
         raw: Any = await self._context.read()
         return None if raw is grpc.aio.EOF else codec.decode(messages.CallBatch, raw)
+
+    def _proceed(self, batch: messages.CallBatch) -> None:
+        for call in batch.calls:
+            self._begin(call)
+        for id in batch.cancelled:
+            self._cancel(id)
 
     def _begin(self, call: messages.BatchedCall) -> None:
         if call.id in self._running:
@@ -234,11 +238,11 @@ class _BatchStream:
     def _stream(
         self, call: _Call, request: Any, metadata: batch_stream.Metadata
     ) -> Callable[[], object]:
-        async def received(responses: Sequence[bytes]) -> None:
-            if self._is_running(call):
-                self._add_responses(call.id, responses)
-                if self._outbox.size > _AHEAD:
-                    await self._wait_written(self._added)
+        def received(responses: Sequence[bytes]) -> Awaitable[None] | None:
+            if not self._is_running(call):
+                return None
+            self._add_responses(call.id, responses)
+            return self._wait_written(self._added) if self._outbox.size > _AHEAD else None
 
         def ended(failure: Failure | None) -> None:
             if self._ended(call):

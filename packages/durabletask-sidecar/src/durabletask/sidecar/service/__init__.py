@@ -14,7 +14,7 @@ Does not import grpc.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +39,14 @@ if TYPE_CHECKING:
     from durabletask.protocol.methods import Method
     from durabletask.sidecar.host import Host
 
+    from .calls import Deliver
+
 __all__ = ["Caller", "Service"]
 
 Unary = Callable[[Any, Caller], "Awaitable[betterproto2.Message]"]
 Submitting = Callable[[Any, Caller], Submitted]
 Streaming = Callable[[Any, Caller], "AbstractAsyncContextManager[AsyncIterator[bytes]]"]
-Batches = Callable[[Any, Caller], "AbstractAsyncContextManager[AsyncIterator[Sequence[bytes]]]"]
+Delivering = Callable[[Any, Caller], "AbstractAsyncContextManager[Deliver]"]
 Recognize = Callable[[bytes, Caller], Caller]
 
 
@@ -58,10 +60,14 @@ class Service:
     submitting: Mapping[Method, Submitting]
     """The most frequent of them once more, for callers that need not await the commit."""
     streaming: Mapping[Method, Streaming]
-    in_batches: Mapping[Method, Batches]
+    in_batches: Mapping[Method, Delivering]
     """The streaming methods, with as many responses at a time as there are."""
 
+    submit_together: Callable[[Callable[[], None]], None]
+    """Calls what begins several of them; their changes are stored by one commit, at once."""
+
     def __init__(self, host: Host, default_dialect: Dialect | None = None) -> None:
+        self.submit_together = host.submit_together
         hub_dialects = HubDialects(default_dialect)
         work = WorkItems(host, hub_dialects)
         histories = Histories(host)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from durabletask.protocol.in_process import Metadata
     from durabletask.protocol.methods import Method
-    from durabletask.sidecar.engine.transition import Reply
+    from durabletask.sidecar.commit.pending_reply import PendingReply
     from durabletask.sidecar.instrumentation import Instrumentation
 
     from . import Service
@@ -106,6 +106,10 @@ class CallRunner:
             return _nothing
         return self._run(self._send(method, request, metadata, received, outcome), outcome)
 
+    def together(self, begin: Callable[[], None]) -> None:
+        """Call `begin`, which begins calls; what they change is stored by one commit, at once."""
+        self._service.submit_together(begin)
+
     def refuse(self, method: Method, error: Exception, metadata: Metadata) -> Failure:
         """Report a call that cannot be carried out; returns what its caller gets."""
         outcome = _Outcome(self._instrumentation, method, metadata, _ignore)
@@ -126,12 +130,13 @@ class CallRunner:
             commit.end(STOPPING)
 
     async def _settled(self, limit: float | None) -> None:
-        under_way: list[asyncio.Future[Any]] = [
-            *(each.task for each in self._tasks),
-            *(commit.storing for commit in self._commits),
-        ]
+        commits = [asyncio.ensure_future(commit.storing) for commit in self._commits]
+        under_way = [*(each.task for each in self._tasks), *commits]
         if under_way:
             await asyncio.wait(under_way, timeout=limit)
+        for waiting in commits:
+            # What is being stored goes on.
+            waiting.cancel()
 
     def _run(self, call: Coroutine[Any, Any, None], outcome: _Outcome) -> Callable[[], object]:
         return _Task(call, outcome, self._tasks).cancel
@@ -161,12 +166,9 @@ class CallRunner:
         try:
             admission = self._admit(metadata)
             handle = self._service.in_batches[method]
-            async with handle(request, self._caller(method, metadata)) as batches:
+            async with handle(request, self._caller(method, metadata)) as deliver:
                 await _taken(received(()))
-                async for batch in batches:
-                    if admission is not None:
-                        admission.check()
-                    await _taken(received(batch))
+                await deliver(received if admission is None else _checked(admission, received))
         except Exception as error:  # noqa: BLE001 - every error becomes a status
             outcome.failed(error)
         else:
@@ -186,6 +188,16 @@ class CallRunner:
                 self._callers.clear()
             caller = self._callers[metadata] = Caller.of(dict(metadata), dialects.TASKHUB)
         return caller
+
+
+def _checked(admission: Admission, received: Received) -> Received:
+    """Check before each batch that the caller is still admitted."""
+
+    def receive(batch: Sequence[bytes]) -> Awaitable[None] | None:
+        admission.check()
+        return received(batch)
+
+    return receive
 
 
 async def _taken(waiting: Awaitable[None] | None) -> None:
@@ -285,7 +297,7 @@ class _Commit:
         self._open = open_commits
 
     @property
-    def storing(self) -> asyncio.Future[Reply]:
+    def storing(self) -> PendingReply:
         assert self._submitted.storing is not None
         return self._submitted.storing
 
@@ -296,7 +308,7 @@ class _Commit:
             self._answer()
             return _nothing
         self._open.add(self)
-        storing.add_done_callback(self._stored)
+        storing.call_when_done(self._stored)
         return self.cancel
 
     def cancel(self) -> None:
@@ -309,7 +321,7 @@ class _Commit:
             self._open.remove(self)
             self._outcome.ended(reason)
 
-    def _stored(self, _storing: object) -> None:
+    def _stored(self) -> None:
         if self in self._open:
             self._open.remove(self)
             self._answer()
@@ -319,9 +331,6 @@ class _Commit:
             response = self._submitted.answer()
             if self._admission is not None:
                 self._admission.check()
-        except asyncio.CancelledError:
-            # Of what is being stored: this is no task that could be cancelled.
-            self._outcome.ended(_ENDED)
         except Exception as error:  # noqa: BLE001 - every error becomes a status
             self._outcome.failed(error)
         else:

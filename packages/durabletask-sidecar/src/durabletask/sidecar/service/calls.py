@@ -5,7 +5,6 @@ Ids and names are checked before they become keys of the store or parts of a tex
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,15 +15,20 @@ from durabletask.sidecar.engine.transition import InvalidArgument
 from .errors import RefusedError, check_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     import betterproto2
 
     from durabletask.protocol.dialects import Dialect
+    from durabletask.sidecar.commit.pending_reply import PendingReply
     from durabletask.sidecar.engine.commands import Command
-    from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.host import Host
     from durabletask.sidecar.work.leases import Lease
+
+    Receive = Callable[[Sequence[bytes]], Awaitable[None] | None]
+    """Takes encoded responses; no more come before what it returns has been awaited."""
+    Deliver = Callable[[Receive], Awaitable[None]]
+    """Calls it with responses as they come, and returns when there are no more."""
 
 ENGINE_NAME = f"durabletask-sidecar/{__version__}"
 """The name and version that this engine gives to its callers."""
@@ -66,7 +70,7 @@ class Submitted(NamedTuple):
     """
 
     response: betterproto2.Message
-    storing: asyncio.Future[Reply] | None
+    storing: PendingReply | None
     is_completion: bool = False
 
     def answer(self) -> betterproto2.Message:
@@ -80,8 +84,7 @@ class Submitted(NamedTuple):
     async def wait(self) -> betterproto2.Message:
         """Wait until it is stored, and return the response or raise the error."""
         if self.storing is not None:
-            # Several calls may wait for one completion; who stops waiting must not cancel it.
-            await (asyncio.shield(self.storing) if self.is_completion else self.storing)
+            await self.storing
         return self.answer()
 
 
@@ -90,7 +93,7 @@ async def execute(host: Host, caller: Caller, instance_id: str, command: Command
     check_reply(await submit(host, caller, instance_id, command))
 
 
-def submit(host: Host, caller: Caller, instance_id: str, command: Command) -> asyncio.Future[Reply]:
+def submit(host: Host, caller: Caller, instance_id: str, command: Command) -> PendingReply:
     """Let the command be stored with others; raises RefusedError for an id that cannot be."""
     check_given(INSTANCE_ID, instance_id)
     check_length(INSTANCE_ID, instance_id)

@@ -7,6 +7,7 @@ The history is read once: what is committed while it is sent does not change it.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import messages, wire
@@ -18,12 +19,12 @@ from .calls import INSTANCE_ID, check_length
 from .errors import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.host import Host
 
-    from .calls import Caller
+    from .calls import Caller, Deliver, Receive
 
 # As large as those of Microsoft's own sidecar, and far below any limit on messages.
 _LARGEST_CHUNK = 256 * 1024
@@ -50,10 +51,10 @@ class Histories:
     @asynccontextmanager
     async def stream_in_batches(
         self, request: messages.StreamInstanceHistoryRequest, caller: Caller
-    ) -> AsyncGenerator[AsyncIterator[Sequence[bytes]], None]:
+    ) -> AsyncGenerator[Deliver, None]:
         """The same with all chunks at once, for callers that need no pauses between them."""
         async with self.stream(request, caller) as streamed:
-            yield _in_one_batch(streamed)
+            yield partial(_deliver_at_once, streamed)
 
     async def get(
         self, request: messages.GetInstanceHistoryRequest, caller: Caller
@@ -76,8 +77,10 @@ async def _streamed(history: bytes) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _in_one_batch(streamed: AsyncIterator[bytes]) -> AsyncIterator[Sequence[bytes]]:
-    yield [chunk async for chunk in streamed]
+async def _deliver_at_once(streamed: AsyncIterator[bytes], receive: Receive) -> None:
+    taken = receive([chunk async for chunk in streamed])
+    if taken is not None:
+        await taken
 
 
 def chunks(history: bytes, most_bytes: int = _LARGEST_CHUNK) -> Iterator[bytes]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from durabletask.sidecar.work.leases import Lease
     from durabletask.sidecar.work.streams import WorkStream
 
-    from .calls import Caller
+    from .calls import Caller, Deliver
     from .hub_dialects import HubDialects
 
 _log = logging.getLogger("durabletask.sidecar")
@@ -106,10 +106,10 @@ class WorkItems:
     @asynccontextmanager
     async def get_in_batches(
         self, request: messages.GetWorkItemsRequest, caller: Caller
-    ) -> AsyncGenerator[AsyncIterator[Sequence[bytes]], None]:
+    ) -> AsyncGenerator[Deliver, None]:
         """The same with as many items at a time as there are."""
         with self._open(request, caller) as stream:
-            yield stream.batches()
+            yield stream.deliver
 
     @contextmanager
     def _open(self, request: messages.GetWorkItemsRequest, caller: Caller) -> Iterator[WorkStream]:

@@ -5,12 +5,13 @@ A completion that comes too late, twice, or for work that is gone changes nothin
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from durabletask.sidecar.commit.committer import Submission
 from durabletask.sidecar.commit.notifications import Kind
+from durabletask.sidecar.engine import turns
 from durabletask.sidecar.engine.commands import CompleteActivity, CompleteTurn
+from durabletask.sidecar.engine.entities import batches
 from durabletask.sidecar.engine.entities.commands import CompleteBatch
 from durabletask.sidecar.engine.failure_details import fail_orchestration
 from durabletask.sidecar.engine.transition import ACCEPTED, Accepted, InvalidArgument
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from durabletask.protocol import messages
     from durabletask.sidecar.commit.committer import Committer
     from durabletask.sidecar.commit.group_commit import GroupCommit
+    from durabletask.sidecar.commit.pending_reply import PendingReply
     from durabletask.sidecar.engine.commands import DispatchedTurn
     from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.instrumentation import Completion, Instrumentation
@@ -34,9 +36,6 @@ if TYPE_CHECKING:
     from .dispatcher import Dispatcher
     from .leases import Lease
     from .turns_ahead import TurnsAhead
-
-    Committing = asyncio.Future[Reply]
-    """A completion that is being stored. Others may wait for the same: nobody cancels it."""
 
 
 class Completions:
@@ -78,7 +77,7 @@ class Completions:
 
     def submit_turn(
         self, hub: str, response: messages.OrchestratorResponse, lease: Lease | None = None
-    ) -> Committing | None:
+    ) -> PendingReply | None:
         """The same without waiting: None when there is nothing to wait for."""
         if lease is None:
             lease = self.find_turn(hub, response.completion_token, response.instance_id)
@@ -132,7 +131,7 @@ class Completions:
         """
         await _stored(self.submit_activity(hub, response))
 
-    def submit_activity(self, hub: str, response: messages.ActivityResponse) -> Committing | None:
+    def submit_activity(self, hub: str, response: messages.ActivityResponse) -> PendingReply | None:
         """The same without waiting: None when there is nothing to wait for."""
         token = response.completion_token
         if token:
@@ -151,7 +150,7 @@ class Completions:
 
     def _complete_unleased(
         self, hub: str, response: messages.ActivityResponse
-    ) -> Committing | None:
+    ) -> PendingReply | None:
         task = completion_tokens.task_of(response.completion_token)
         # Anybody can make a token up. It must not reach into another task hub than the caller's.
         if task is None or task.hub != hub:
@@ -198,7 +197,7 @@ class Completions:
         if lease.committing is None:
             self._dispatcher.abandon(lease)
 
-    def fail_too_large(self, lease: Lease, size: int) -> Committing:
+    def fail_too_large(self, lease: Lease, size: int) -> PendingReply:
         """Fail work that its worker cannot receive; sending it would break the stream."""
         failure = responses.too_large(size, lease.stream.subscription.max_message)
         command: Completion
@@ -210,33 +209,50 @@ class Completions:
             command = CompleteActivity(lease.work.task_key, failure=failure)
         return self._submit(lease, command, failed=self._dispatcher.abandon)
 
-    def _commit(self, lease: Lease, command: Completion) -> Committing:
+    def _commit(self, lease: Lease, command: Completion) -> PendingReply:
         """Store a completion; a second one has the outcome of the first."""
         if lease.committing is None:
             at = None
             if isinstance(command, CompleteActivity):
                 at = self._ahead.hand_out(lease.work, command)
-            if at is None:
+            if at is not None:
+                lease.committing = self._hold(lease, command, at)
+            elif self._commits.may_hold and self._is_unheard(lease, command):
+                lease.committing = self._hold(lease, command, None)
+            else:
                 failed = self._dispatcher.commit_failed
                 lease.committing = self._submit(lease, command, failed=failed)
-            else:
-                lease.committing = self._hold(lease, command, at)
         return lease.committing
+
+    def _is_unheard(self, lease: Lease, command: Completion) -> bool:
+        """Whether nobody notices when it is stored: neither who waits, nor work without a slot."""
+        if lease.next_work is not None or not self._dispatcher.is_queue_empty:
+            return False
+        work = lease.work
+        if isinstance(command, CompleteTurn):
+            instance = self._committer.instance(work.hub, work.instance_id)
+            return instance is not None and turns.is_unheard(instance, command)
+        if isinstance(command, CompleteBatch):
+            entity = self._committer.entity(work.hub, work.instance_id)
+            return entity is not None and batches.is_unheard(entity, command)
+        return False
 
     def _submit(
         self, lease: Lease, command: Completion, *, failed: Callable[[Lease], None]
-    ) -> Committing:
+    ) -> PendingReply:
         leased = _LeasedCompletion(lease, command, self._note_stored, failed)
         submission = Submission(lease.work.hub, lease.work.instance_id, command)
         return self._commits.submit(submission, stored=leased.stored, failed=leased.failed)
 
-    def _hold(self, lease: Lease, command: Completion, at: datetime) -> Committing:
-        """Store it as of this time, together with the turn that was handed out ahead of it."""
+    def _hold(self, lease: Lease, command: Completion, at: datetime | None) -> PendingReply:
+        """Store it with what is submitted next, or with the turn handed out ahead of it `at`."""
         leased = _LeasedCompletion(
             lease, command, self._note_stored, self._dispatcher.commit_failed
         )
         submission = Submission(lease.work.hub, lease.work.instance_id, command, at)
-        return self._commits.hold(submission, stored=leased.stored, failed=leased.failed)
+        return self._commits.hold(
+            submission, stored=leased.stored, failed=leased.failed, for_any=at is None
+        )
 
     def _report(self, kind: Kind, completion: Completion, reply: Reply) -> None:
         if self.instrumentation is not NO_INSTRUMENTATION and isinstance(reply, Accepted):
@@ -290,7 +306,6 @@ class _LeasedCompletion:
         self._note_failed(self._lease)
 
 
-async def _stored(committing: Committing | None) -> None:
+async def _stored(committing: PendingReply | None) -> None:
     if committing is not None:
-        # A caller that stops waiting must not cancel it for the others.
-        await asyncio.shield(committing)
+        await committing

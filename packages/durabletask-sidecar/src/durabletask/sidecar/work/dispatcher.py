@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from durabletask.sidecar.clock import Alarm, Clock
+    from durabletask.sidecar.commit.pending_reply import PendingReply
     from durabletask.sidecar.engine.limits import Limits
-    from durabletask.sidecar.engine.transition import Reply
     from durabletask.sidecar.instrumentation import Instrumentation
 
     Load = Callable[[Lease, datetime], bytes | None]
-    FailTooLarge = Callable[[Lease, int], asyncio.Future[Reply]]
+    FailTooLarge = Callable[[Lease, int], PendingReply]
 
 _log = logging.getLogger("durabletask.sidecar")
 
@@ -166,8 +166,14 @@ class Dispatcher:
         if self._is_draining or self._queue.is_empty():
             return
         now = self._clock.now()
+        ready: dict[WorkStream, list[bytes]] = {}
         for work, stream in self._queue.assignments():
-            self._hand_out(work, stream, now)
+            item = self._lease(work, stream, now)
+            if item is not None:
+                ready.setdefault(stream, []).append(item)
+        # Afterwards, because who receives them may complete or abandon work at once.
+        for stream, items in ready.items():
+            stream.send(*items)
 
     def hand_out_ahead(self, work: Work, load: Callable[[Lease], bytes | None]) -> bool:
         """Hand a turn that is not ready yet to the worker that had the last one.
@@ -258,7 +264,8 @@ class Dispatcher:
         """Forget which worker had the last turn of an instance, which has ended."""
         self._queue.forget_affinity(hub, instance_id)
 
-    def _hand_out(self, work: Work, stream: WorkStream, now: datetime) -> None:
+    def _lease(self, work: Work, stream: WorkStream, now: datetime) -> bytes | None:
+        """Lease the work to the stream; returns the item to send, or None if there is none."""
         lease = self.leases.grant(self._new_token(work), work, stream)
         try:
             item = self._load(lease, now)
@@ -266,7 +273,7 @@ class Dispatcher:
             self._load_failures.record(error, work.key, _log_fields(work))
             self.leases.release(lease)
             self._redeliver_later(lease, doublings=3)
-            return
+            return None
         if self._load_failures.is_failing:
             self._load_failures.recovered(work.key)
         if item is None:
@@ -277,7 +284,8 @@ class Dispatcher:
         else:
             if work.kind is Kind.TURN:
                 self._queue.set_affinity(work, stream)
-            stream.send(item)
+            return item
+        return None
 
     def _requeue(self, lease: Lease) -> None:
         if self._release(lease):
@@ -311,6 +319,11 @@ class Dispatcher:
             {kind.value: count for kind, count in leased.items()},
             len(self._streams),
         )
+
+    @property
+    def is_queue_empty(self) -> bool:
+        """Whether no work waits for a worker, or for a free slot of one."""
+        return self._queue.is_empty()
 
     @property
     def is_idle(self) -> bool:

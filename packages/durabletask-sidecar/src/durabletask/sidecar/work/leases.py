@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 from .sessions import NOTHING_KNOWN, KnownHistory
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterator
 
     from durabletask.sidecar.commit.notifications import Kind, Work, WorkKey
+    from durabletask.sidecar.commit.pending_reply import PendingReply
     from durabletask.sidecar.engine.commands import DispatchedTurn
     from durabletask.sidecar.engine.entities.commands import DispatchedBatch
-    from durabletask.sidecar.engine.transition import Reply
 
     from .responses import ResponseChunks
     from .streams import WorkStream
@@ -34,7 +33,7 @@ class Lease:
     stream: WorkStream
     next_work: Work | None = None
     """The next turn, if more arrived for the instance while this one was out."""
-    committing: asyncio.Future[Reply] | None = None
+    committing: PendingReply | None = None
     """Its completion while that is being stored; no other call may complete or release it."""
     turn: DispatchedTurn | None = None
     """The inbox rows that the worker was given; None for activities and entities."""

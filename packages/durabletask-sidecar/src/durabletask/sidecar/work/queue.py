@@ -121,7 +121,7 @@ class WorkQueue:
     def assignments(self) -> Iterator[tuple[Work, WorkStream]]:
         """Remove, one after the other, the work that a stream has a free slot for.
 
-        Each must have been sent to its stream before the next is asked for.
+        Each must have been leased to its stream before the next is asked for.
         """
         heap = [(lane.head().order, lane) for lane in self._busy.values() if lane.streams]
         heapq.heapify(heap)

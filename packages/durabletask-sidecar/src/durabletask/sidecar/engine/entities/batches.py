@@ -57,6 +57,17 @@ def dispatched(entity: Entity, rows: Iterable[MessageRow]) -> DispatchedBatch:
     return DispatchedBatch(entity.progress.execution_id, tuple(row.number for row in rows))
 
 
+def is_unheard(entity: Entity, command: CompleteBatch) -> bool:
+    """Whether nobody but the entity itself learns of the batch.
+
+    It has signals only, whose results are dropped, and sends nothing.
+    """
+    return not command.actions and all(
+        number in entity.queue and entity.queue[number].caller is None
+        for number in command.batch.numbers
+    )
+
+
 def complete(
     entity: Entity | None,
     entity_id: str,
