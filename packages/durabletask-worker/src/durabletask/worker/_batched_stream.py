@@ -23,7 +23,7 @@ class BatchedStream:
     """Opens the stream; iterating over it gives the messages that `hand_on` returned.
 
     An empty message comes once, when the first has arrived. After `aclose` nothing is
-    handed on any more.
+    handed on any more, and the iteration ends, also for those who wait for a message.
     """
 
     def __init__(
@@ -47,12 +47,18 @@ class BatchedStream:
 
     async def __anext__(self) -> bytes:
         left_over = await self._left_over.get()
+        if isinstance(left_over, Exception) or self._is_closed:
+            # Whoever reads after the end must not wait for a message.
+            self._left_over.put_nowait(StopAsyncIteration())
+        if self._is_closed:
+            raise StopAsyncIteration
         if isinstance(left_over, Exception):
             raise left_over
         return left_over
 
     async def aclose(self) -> None:
         self._is_closed = True
+        self._left_over.put_nowait(StopAsyncIteration())
         self._cancel()
 
     def _on_received(self, messages: Sequence[bytes]) -> None:
