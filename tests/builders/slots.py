@@ -74,7 +74,9 @@ def item(token: object) -> EncodedWorkItem:
 
 
 class SlotsHarness:
-    def __init__(self, limit: int = 2, threads: int = 2) -> None:
+    def __init__(
+        self, limit: int = 2, threads: int = 2, *, log: logging.Logger | None = None
+    ) -> None:
         self.handler = ScriptedHandler()
         self.completions: list[tuple[str, str]] = []
         self.deliveries = asyncio.Semaphore(0)
@@ -86,7 +88,7 @@ class SlotsHarness:
             limit=limit,
             threads=threads,
             delivery=self,
-            log=logging.getLogger("test"),
+            log=log or logging.getLogger("test"),
         )
 
     def send(self, completion: Completion, answered: object) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 from durabletask.worker._work_items import EncodedWorkItem
+from tests.builders.broken_log import broken_log
 from tests.builders.slots import SlotsHarness
 from tests.builders.worker import connected_engine
 
@@ -34,16 +33,12 @@ async def test_after_an_error_of_a_handler_only_its_item_is_handed_back(
     assert "Instance 'one'" in caplog.text
 
 
-class BrokenHandler(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        raise OSError("the disk is full")
-
-
+@pytest.mark.parametrize("log_error", [OSError("the disk is full"), SystemExit(3)])
 @pytest.mark.parametrize("token", ["bad", "a bad one"], ids=["on a thread", "in the loop"])
 async def test_a_log_handler_that_raises_costs_neither_slot_nor_thread(
-    harness: SlotsHarness, token: str, monkeypatch: pytest.MonkeyPatch
+    token: str, log_error: BaseException
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("test"), "handlers", [BrokenHandler()])
+    harness = SlotsHarness(log=broken_log(log_error))
 
     async def fail(_token: str) -> None:
         raise ValueError("broken")
@@ -59,6 +54,7 @@ async def test_a_log_handler_that_raises_costs_neither_slot_nor_thread(
 
     handed_back = ("AbandonTaskActivityWorkItem", token)
     assert sorted(harness.completions) == [handed_back] * 5 + [("CompleteActivityTask", "good")]
+    harness.slots.close()
 
 
 async def test_items_that_cannot_be_read_are_dropped_however_many_they_are() -> None:

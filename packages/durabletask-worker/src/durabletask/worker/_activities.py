@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from durabletask.core import activity
 from durabletask.protocol import messages, methods, work_items
 
+from ._log_errors import log_errors_ignored
 from ._work_items import Completion, WorkItem
 
 if TYPE_CHECKING:
@@ -137,10 +138,12 @@ class ActivityHandler:
             hook(request)
         # Too late to fail the activity: its result is delivered.
         except BaseException:  # noqa: BLE001
-            self._log.exception(
-                "Instance '%s': _on_activity_execution_completed raised an exception after "
-                "activity '%s'",
-                job.item.instance_id,
-                request.name,
-                extra=job.item.log_fields | {"task_name": request.name, "task_id": request.task_id},
-            )
+            fields = job.item.log_fields
+            with log_errors_ignored():
+                self._log.exception(
+                    "Instance '%s': _on_activity_execution_completed raised an exception after "
+                    "activity '%s'",
+                    job.item.instance_id,
+                    request.name,
+                    extra=fields | {"task_name": request.name, "task_id": request.task_id},
+                )

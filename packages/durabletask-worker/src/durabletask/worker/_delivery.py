@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from durabletask.protocol import codec
 from durabletask.transport.errors import LeaseLostError
 
+from ._log_errors import log_errors_ignored
 from ._timing import Clock, sleep
 from ._transport import status_of
 from ._work_items import MessageTooLargeError
@@ -133,20 +134,18 @@ class CompletionDelivery:
             return
         reason = self._permanent_error(completion, error)
         if reason is not None and completion.fallback is not None:
-            self._log.error(
+            self._log_error(
                 "Instance '%s': a completion cannot be delivered and is replaced by a failure: %s",
-                item.instance_id,
+                item,
                 reason,
-                extra=item.log_fields,
             )
             await self.deliver(completion.fallback(reason), abandon)
             return
-        self._log.error(
+        self._log_error(
             "Instance '%s': a completion could not be delivered; the work item is handed back "
             "and will be done again: %s",
-            item.instance_id,
+            item,
             error,
-            extra=item.log_fields,
         )
         handed_back = abandon(item)
         if item.engine.supports(handed_back.method):
@@ -197,14 +196,19 @@ class CompletionDelivery:
         # That the sidecar is away is logged with the connection. An error without a status
         # was not sent by a sidecar, may be a mistake of the program's, and is logged only here.
         is_news = attempt == 2 and status is None
-        self._log.log(
-            logging.WARNING if is_news else logging.DEBUG,
-            "Instance '%s': attempt %d to deliver a completion failed; it is sent again: %r",
-            item.instance_id,
-            attempt,
-            error,
-            extra=item.log_fields | {"attempt": attempt, "status": status},
-        )
+        with log_errors_ignored():
+            self._log.log(
+                logging.WARNING if is_news else logging.DEBUG,
+                "Instance '%s': attempt %d to deliver a completion failed; it is sent again: %r",
+                item.instance_id,
+                attempt,
+                error,
+                extra=item.log_fields | {"attempt": attempt, "status": status},
+            )
+
+    def _log_error(self, text: str, item: WorkItem, error: Exception) -> None:
+        with log_errors_ignored():
+            self._log.error(text, item.instance_id, error, extra=item.log_fields, stacklevel=2)
 
     def _permanent_error(self, completion: Completion, error: Exception) -> Exception | None:
         """What to fail with, if the completion can never be accepted as it is; else None."""

@@ -19,6 +19,7 @@ from ._activities import ActivityHandler, ActivityJob
 from ._delivery import CompletionDelivery
 from ._entities import EntityHandler, EntityJob
 from ._filters import to_message
+from ._log_errors import log_errors_ignored
 from ._orchestrations import OrchestrationHandler, OrchestrationJob
 from ._sessions import SessionCache
 from ._slots import J, Slots, WorkItemHandler
@@ -172,7 +173,8 @@ class WorkerHost:
             await self._transport.close()
         # The worker stops all the same.
         except Exception:  # noqa: BLE001
-            self._log.debug("The connection could not be closed properly", exc_info=True)
+            with log_errors_ignored():
+                self._log.debug("The connection could not be closed properly", exc_info=True)
 
     async def _wait_closed(self, sessions_closed: asyncio.Event) -> None:
         for slots in self._slots:

@@ -19,6 +19,7 @@ from durabletask.core.versioning import mismatch, version_of
 from durabletask.failures import DurableTaskError
 from durabletask.protocol import messages, methods, work_items
 
+from ._log_errors import log_errors_ignored
 from ._sessions import Session, SessionCache
 from ._work_items import Completion, WorkItem
 
@@ -166,7 +167,8 @@ class OrchestrationHandler:
 
     def _complete(self, item: WorkItem, decision: Decision) -> Completion:
         for entry in decision.log_entries:
-            self._log.log(entry.level, "%s", entry.text, extra=item.log_fields | entry.extra)
+            with log_errors_ignored():
+                self._log.log(entry.level, "%s", entry.text, extra=item.log_fields | entry.extra)
         return Completion(
             item,
             methods.COMPLETE_ORCHESTRATOR_TASK,
@@ -177,12 +179,13 @@ class OrchestrationHandler:
     def _refuse(self, item: WorkItem, reason: str, versioning: VersioningOptions) -> Completion:
         if not versioning.rejects:
             return self._complete(item, version_mismatch(item.instance_id, reason))
-        self._log.warning(
-            "Instance '%s': the work item is handed back for another worker. %s",
-            item.instance_id,
-            reason,
-            extra=item.log_fields,
-        )
+        with log_errors_ignored():
+            self._log.warning(
+                "Instance '%s': the work item is handed back for another worker. %s",
+                item.instance_id,
+                reason,
+                extra=item.log_fields,
+            )
         if not item.engine.supports(methods.ABANDON_ORCHESTRATION_TASK):
             return self._complete(item, version_not_available())
         return self.abandon(item)

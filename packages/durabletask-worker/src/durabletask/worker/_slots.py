@@ -14,7 +14,6 @@ completions must not pile up either.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import threading
 from collections import deque
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from durabletask.protocol import codec
 from durabletask.transport.loop_calls import LoopCalls
 
+from ._log_errors import log_errors_ignored
 from ._thread_pool import ThreadPool
 from ._work_items import Completion, EncodedWorkItem
 
@@ -318,9 +318,8 @@ class Slots(Generic[J]):
         return self._handler.abandon(item)
 
     def _log_error(self, text: str, *args: object, **more: Any) -> None:
-        # A log handler that raises must cost neither the slot nor the thread.
-        with contextlib.suppress(Exception):
-            self._log.error(text, *args, **more)
+        with log_errors_ignored():
+            self._log.error(text, *args, stacklevel=2, **more)
 
     # From the completion to the end of its delivery.
 

@@ -18,6 +18,7 @@ from durabletask.transport.batched_calls import batched_calls_of
 
 from ._batched_stream import BatchedStream
 from ._connection import Connection, ConnectionEvent, ConnectionState
+from ._log_errors import log_errors_ignored
 from ._timing import Clock, IdleWatchdog, StreamIdleError, sleep
 from ._transport import status_of
 
@@ -183,12 +184,13 @@ class WorkItemStream:
                 await transport.unary(methods.HELLO, messages.Empty(), timeout=timeout)
             # If no call is answered, the watchdog ends the stream.
             except Exception as error:  # noqa: BLE001
-                self._log.debug(
-                    "The sidecar at %s did not answer Hello: %s",
-                    self._address,
-                    error,
-                    extra=self._log_fields,
-                )
+                with log_errors_ignored():
+                    self._log.debug(
+                        "The sidecar at %s did not answer Hello: %s",
+                        self._address,
+                        error,
+                        extra=self._log_fields,
+                    )
             else:
                 self._watchdog.reset()
 
@@ -226,16 +228,19 @@ class WorkItemStream:
                 await self._receive(raw, engine)
             # A message that cannot be handled must not end the stream.
             except Exception:  # noqa: BLE001
-                self._log.exception(
-                    "A message of the work item stream could not be handled and was ignored",
-                    extra=self._log_fields,
-                )
+                with log_errors_ignored():
+                    self._log.exception(
+                        "A message of the work item stream could not be handled and was ignored",
+                        extra=self._log_fields,
+                    )
 
     def _report(self, event: ConnectionEvent, error: Exception | None = None) -> ConnectionState:
         before = self._connection
         self._connection = before.after(event)
         if self._connection.state is not before.state:
-            self._log_event(event, error)
+            # Before the worker connects again, which it must do in any case.
+            with log_errors_ignored():
+                self._log_event(event, error)
             self._on_state_change(self._connection.state, error)
         return self._connection.state
 

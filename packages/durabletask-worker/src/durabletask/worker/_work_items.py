@@ -13,6 +13,8 @@ from durabletask.core.settings import EngineCapabilities, dapr_engine
 from durabletask.failures import DurableTaskError
 from durabletask.protocol import codec, work_items
 
+from ._log_errors import log_errors_ignored
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -185,7 +187,8 @@ class WorkItemRouter:
                 self._log_unknown(encoded.read())
         except codec.DecodeError as error:
             # It cannot be abandoned either: there is no completion token in it.
-            self._log.error("A work item could not be decoded and was ignored: %s", error)
+            with log_errors_ignored():
+                self._log.error("A work item could not be decoded and was ignored: %s", error)
 
     def _log_unknown(self, item: WorkItem) -> None:
         self._log.error(
