@@ -36,6 +36,7 @@ class ScriptedHandler:
     on_thread: Callable[[str], Any] = lambda token: token
     on_loop: Callable[[str], Coroutine[Any, Any, Any]] | None = None
     unreadable: dict[str, BaseException] = field(default_factory=dict)
+    completed: list[str] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
 
     def prepare(self, item: WorkItem) -> Job:
@@ -61,6 +62,7 @@ class ScriptedHandler:
 
     def _done(self, job: Job) -> Completion:
         token = job.item.token
+        self.completed.append(token)
         return Completion(
             job.item,
             methods.COMPLETE_ACTIVITY_TASK,

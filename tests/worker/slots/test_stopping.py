@@ -111,7 +111,7 @@ class EagerDelivery(CountingDelivery):
 
 
 @pytest.mark.parametrize("token", ["b", "c"], ids=["to be awaited", "done"])
-async def test_what_a_thread_finishes_after_the_close_is_neither_awaited_nor_sent(
+async def test_what_a_thread_finishes_after_the_close_is_neither_awaited_nor_sent_nor_finished(
     token: str,
 ) -> None:
     handler, delivery, awaited = ScriptedHandler(), EagerDelivery(), list[str]()
@@ -138,19 +138,5 @@ async def test_what_a_thread_finishes_after_the_close_is_neither_awaited_nor_sen
     await asyncio.to_thread(threads[0].join, 10)
     await settle()
 
-    assert (awaited, delivery.tokens) == ([], [])
+    assert (awaited, delivery.tokens, handler.finished) == ([], [], [])
     delivery.close()
-
-
-async def test_on_finished_is_called_when_the_completion_is_delivered(
-    harness: SlotsHarness,
-) -> None:
-    harness.may_deliver.clear()
-    await harness.put("c")
-    await asyncio.wait_for(harness.deliveries.acquire(), 10)
-    assert harness.handler.finished == []
-
-    harness.may_deliver.set()
-    await harness.idle()
-
-    assert harness.handler.finished == ["c"]

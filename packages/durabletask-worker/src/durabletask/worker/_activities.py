@@ -41,7 +41,7 @@ class ActivityHandler:
 
     `on_started` is called just before the user's function, where that runs, and fails the
     activity if it raises. `on_completed`, if there is one, is called in the event loop when the
-    completion is delivered.
+    completion is delivered, or given up.
     """
 
     def __init__(

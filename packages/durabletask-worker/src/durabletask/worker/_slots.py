@@ -115,6 +115,8 @@ class Slots(Generic[J]):
         self._waiting: deque[EncodedWorkItem] = deque()
         self._at_work = 0
         self._is_admitting = True
+        # The completions whose `on_finished` is still to be called.
+        self._unfinished: dict[int, Completion] = {}
         # Set in the event loop after each change of them.
         self._observers: list[asyncio.Event] = []
         self._is_closed = False
@@ -144,12 +146,19 @@ class Slots(Generic[J]):
         await self._wait_until(self._is_idle)
 
     def close(self) -> None:
-        """Cancel what is still at work; what finishes all the same is not delivered."""
-        self._is_closed = True
+        """Cancel what is still at work, and give up the completions that are not delivered.
+
+        Their `on_finished` is called before this returns. What ends later all the same is
+        dropped without a call. In the event loop only.
+        """
+        with self._lock:
+            self._is_closed = True
         self.stop_admitting()
         self._threads.close()
         for task in self._tasks:
             task.cancel()
+        for completion in list(self._unfinished.values()):
+            self._finish(completion)
 
     async def wait_closed(self) -> None:
         """Wait until the cancelled tasks have ended; user code may take its time."""
@@ -324,8 +333,11 @@ class Slots(Generic[J]):
     # From the completion to the end of its delivery.
 
     def _complete(self, completion: Completion) -> None:
-        if self._is_closed:
-            return
+        with self._lock:
+            if self._is_closed:
+                return
+            if completion.on_finished is not None:
+                self._unfinished[id(completion)] = completion
         if not self._delivery.send(completion, partial(self._on_answered, completion)):
             self._in_loop(self._deliver_soon, completion)
 
@@ -336,24 +348,24 @@ class Slots(Generic[J]):
             self._in_loop(self._deliver_soon, completion, error)
             return
         if completion.on_finished is not None:
-            self._in_loop(self._finish, completion.on_finished)
+            self._in_loop(self._finish, completion)
         self._release()
 
     def _deliver_soon(self, completion: Completion, error: Exception | None = None) -> None:
         # In a task: user code may have left the one it ran in cancelled.
         if not self._is_closed:
             self._spawn(self._deliver_and_release(completion, error))
-        elif completion.on_finished is not None:
-            self._finish(completion.on_finished)
 
     async def _deliver_and_release(self, completion: Completion, error: Exception | None) -> None:
         try:
             await self._delivery.deliver(completion, self._handler.abandon, error)
         finally:
             self._release()
-            if completion.on_finished is not None:
-                completion.on_finished()
+            self._finish(completion)
 
-    def _finish(self, on_finished: Callable[[], None]) -> None:
-        # User code, too.
-        self._context.copy().run(on_finished)
+    def _finish(self, completion: Completion) -> None:
+        """Call `on_finished` once, in the event loop: at the end of the delivery or at `close`."""
+        unfinished = self._unfinished.pop(id(completion), None)
+        if unfinished is not None and unfinished.on_finished is not None:
+            # User code, too.
+            self._context.copy().run(unfinished.on_finished)

@@ -131,7 +131,8 @@ class Completion:
 
     `fallback` makes the completion to send instead when the sidecar can never accept this
     one, from the error that says why; None: the work item is abandoned. `on_finished` is
-    called when the completion is delivered, or given up; it must not raise.
+    called once in the event loop, when the completion is delivered, or given up, as it is when
+    the worker stops; it must not raise.
     """
 
     item: WorkItem

@@ -272,6 +272,9 @@ class TaskHubGrpcWorker(Registration):
     def _on_activity_execution_completed(self, request: messages.ActivityRequest) -> None:
         """Do something when the result or failure is delivered, or delivery is given up.
 
+        When the worker stops, delivery is given up for all that has ended by then. For an
+        activity that ends later, or is cancelled by the stop, this is not called.
+
         Runs in the worker's event loop and must not block it. An exception that this raises
         is logged.
         """
