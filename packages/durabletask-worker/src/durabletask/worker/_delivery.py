@@ -46,7 +46,9 @@ MAX_IN_FLIGHT = 100
 MAX_ATTEMPTS = 12
 BACKOFF_BASE = 0.1
 BACKOFF_CAP = 10.0
-# Seconds until an attempt that is not answered counts as lost.
+# Seconds until an attempt of `deliver` that is not answered counts as lost. For one of `send` that
+# is up to the connection: over gRPC `DEFAULT_TIMEOUT`, and in process, where no answer is lost,
+# the connection's end.
 ATTEMPT_TIMEOUT = 30.0
 
 # CANCELLED is also how an overloaded gRPC server rejects a call before it reads it.
@@ -102,7 +104,7 @@ class CompletionDelivery:
 
         `answered` is called once, on a thread of the connection's and perhaps before this
         returns: without an error when the sidecar has the completion, else with that which
-        `deliver` needs.
+        `deliver` needs. When the connection ends first, that is the error.
         """
         calls = self._batched_calls()
         if calls is None or not completion.item.engine.supports(completion.method):
