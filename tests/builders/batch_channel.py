@@ -10,6 +10,7 @@ import grpc.aio
 
 from durabletask.protocol import batch_stream, methods
 from durabletask.protocol.in_process import Failure
+from durabletask.protocol.metadata_keys import MAX_MESSAGE_KEY
 from durabletask.transport.async_batch_stream import AsyncBatchStream
 from durabletask.transport.async_batched_calls import unary_in_batch
 from tests.builders.in_process_channel import InProcessStream
@@ -31,7 +32,7 @@ async def batch_channel(
 ) -> AsyncIterator[BatchChannel]:
     """An open batch stream on a channel, whose peer receives work items of `limit` bytes."""
     open_rpc: Any = channel.stream_stream(batch_stream.PATH)
-    announced = (batch_stream.MAX_MESSAGE_KEY, str(limit + batch_stream.ENTRY_BYTES))
+    announced = (MAX_MESSAGE_KEY, str(limit + batch_stream.ENTRY_BYTES))
     stream = AsyncBatchStream(
         partial(open_rpc, metadata=(*metadata, announced)),
         batch_stream.FULL_BATCH,

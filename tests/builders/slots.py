@@ -9,7 +9,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from durabletask.protocol import methods
+from durabletask.protocol import methods, wire, work_items
 from durabletask.worker._slots import Slots
 from durabletask.worker._work_items import Completion, EncodedWorkItem, WorkItem
 from tests.builders.worker import activity_item, connected_engine
@@ -72,7 +72,17 @@ class ScriptedHandler:
 
 
 def item(token: object) -> EncodedWorkItem:
-    return EncodedWorkItem(activity_item("greet", token=str(token)), connected_engine())
+    return _encoded(activity_item("greet", token=str(token)))
+
+
+def item_without_readable_head() -> EncodedWorkItem:
+    """An activity whose outline can be read, and nothing within it."""
+    cut_off = b"\x0a"
+    return _encoded(wire.length_delimited(2, cut_off))
+
+
+def _encoded(raw: bytes) -> EncodedWorkItem:
+    return EncodedWorkItem(raw, connected_engine(), work_items.outline(raw))
 
 
 class SlotsHarness:

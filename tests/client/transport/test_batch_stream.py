@@ -13,6 +13,7 @@ import pytest
 
 from durabletask.grpc_options import GrpcChannelOptions
 from durabletask.protocol import batch_stream, codec, dialects, messages, methods
+from durabletask.protocol.metadata_keys import MAX_MESSAGE_KEY
 from durabletask.transport import grpc_async_transport
 from durabletask.transport.async_batch_stream import AsyncBatchStream
 from durabletask.transport.async_batched_calls import AsyncBatchedCalls, unary_in_batch
@@ -361,7 +362,7 @@ async def test_the_stream_says_how_large_a_message_may_be() -> None:
     async with connected(sidecar, channel_options=options):
         of_stream = dict(sidecar.streams[0].invocation_metadata())
 
-    assert of_stream[batch_stream.MAX_MESSAGE_KEY] == "5000"
+    assert of_stream[MAX_MESSAGE_KEY] == "5000"
 
 
 class Heard:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from durabletask.worker._work_items import EncodedWorkItem
 from tests.builders.broken_log import broken_log
-from tests.builders.slots import SlotsHarness
-from tests.builders.worker import connected_engine
+from tests.builders.slots import SlotsHarness, item_without_readable_head
 
 ERRORS = [ValueError("broken"), SystemExit(3), KeyboardInterrupt()]
 
@@ -59,9 +57,8 @@ async def test_a_log_handler_that_raises_costs_neither_slot_nor_thread(
 
 async def test_items_that_cannot_be_read_are_dropped_however_many_they_are() -> None:
     harness = SlotsHarness(limit=1)
-    unreadable = EncodedWorkItem(b"\xff", connected_engine())
 
-    harness.slots.take([unreadable] * 400)
+    harness.slots.take([item_without_readable_head()] * 400)
     await harness.put("good")
     await harness.idle()
 

@@ -17,6 +17,7 @@ import grpc
 import grpc.aio
 
 from durabletask.protocol import batch_stream
+from durabletask.protocol.metadata_keys import MAX_MESSAGE_KEY
 from durabletask.transport.channel_batches import channel_batches
 from durabletask.transport.channel_options import message_limit
 
@@ -97,7 +98,7 @@ def opening_of(transport: GrpcTransportBase[Any], connection: Connection[Any]) -
     engine, limits = connection.engine, connection.batch_limits
     if limits is None or engine is None or not engine.batch_bytes:
         return None
-    announced = (batch_stream.MAX_MESSAGE_KEY, str(limits.received))
+    announced = (MAX_MESSAGE_KEY, str(limits.received))
     batch_bytes = min(engine.batch_bytes, limits.sent, batch_stream.FULL_BATCH)
     return Opening((*transport.metadata, announced), batch_bytes)
 

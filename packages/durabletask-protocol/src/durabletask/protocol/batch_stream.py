@@ -31,9 +31,6 @@ PATH: Final = f"/{SERVICE}/{METHOD}"
 OFFER_KEY: Final = "x-durabletask-batch-stream"
 """The metadata in which a sidecar offers the stream, with the bytes that a batch may have."""
 
-MAX_MESSAGE_KEY: Final = "x-durabletask-max-message"
-"""The metadata in which an SDK says how many bytes a batch of replies may have."""
-
 FULL_BATCH: Final = 1024 * 1024
 """Bytes from which on a batch is sent by itself: larger ones save nothing, and delay others."""
 

@@ -42,11 +42,12 @@ class WorkItemStream:
 
     `receive` is given each message; it may wait when there is too much to do, and that
     time does not count as idle. `receive_batch` is given those that come in batches, on a
-    thread of the connection's, and returns the ones that `receive` must see. `transport` gives the current transport; `close_transport`
-    closes it, so that the next one is new: after several failures, and at once when the
-    channel went silent. `identify_engine` finds out which engine sends the messages;
-    `request` makes the request for work for it, and `metadata` what is sent beside that.
-    `on_state_change` is told the state of the connection and the last error.
+    thread of the connection's, and returns the ones that `receive` must see. `transport`
+    gives the current transport; `close_transport` closes it, so that the next one is new:
+    after several failures, and at once when the channel went silent. `identify_engine` finds
+    out which engine sends the messages; `request` makes the request for work for it, and
+    `metadata` what is sent beside that. `on_state_change` is told the state of the
+    connection and the last error.
     """
 
     def __init__(

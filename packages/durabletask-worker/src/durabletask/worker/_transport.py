@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from durabletask.protocol import messages, methods
+from durabletask.protocol.metadata_keys import EXTENDED_SESSIONS_KEY, MAX_MESSAGE_KEY
 from durabletask.transport import address as addresses
 from durabletask.transport import grpc_async_transport, grpc_transport
 from durabletask.transport.batched_calls import batched_calls_of
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from durabletask.protocol.dialects import Dialect
     from durabletask.transport import AsyncTransport, Metadata, Transport
     from durabletask.transport.batched_calls import BatchedCalls
-
-MAX_MESSAGE_KEY = "x-durabletask-max-message"
-EXTENDED_SESSIONS_KEY = "x-durabletask-extended-sessions"
 
 
 class TransportHolder:

@@ -112,11 +112,11 @@ class WorkItem:
 
 
 class EncodedWorkItem(NamedTuple):
-    """One message of the work item stream, and the engine that sent it; at most its outline is read."""
+    """One message of the work item stream, its outline, and the engine that sent it."""
 
     raw: bytes
     engine: ConnectedEngine
-    outline: Outline | None = None
+    outline: Outline
 
     def read(self) -> WorkItem:
         """Read its head, or raise DecodeError."""

@@ -20,6 +20,7 @@ import grpc
 
 from durabletask.protocol import batch_stream, codec, messages, methods
 from durabletask.protocol.in_process import Failure
+from durabletask.protocol.metadata_keys import MAX_MESSAGE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -111,7 +112,7 @@ class _BatchStream:
         metadata = dict(context.invocation_metadata() or ())
         self._limit = _limit(metadata)
         # A response is a little larger in a batch than by itself.
-        metadata[batch_stream.MAX_MESSAGE_KEY] = str(self._limit - batch_stream.ENTRY_BYTES)
+        metadata[MAX_MESSAGE_KEY] = str(self._limit - batch_stream.ENTRY_BYTES)
         self._metadata = tuple(metadata.items())
         self._outbox: batch_stream.Outbox[messages.Reply] = batch_stream.Outbox(
             min(self._limit, batch_stream.FULL_BATCH)
@@ -309,7 +310,7 @@ class _BatchStream:
 
 def _limit(metadata: dict[str, Any]) -> int:
     """How many bytes a message to the peer may have."""
-    announced = str(metadata.get(batch_stream.MAX_MESSAGE_KEY, ""))
+    announced = str(metadata.get(MAX_MESSAGE_KEY, ""))
     is_valid = announced.isdecimal() and len(announced) <= len(str(_NO_LIMIT))
     return (int(announced) if is_valid else 0) or _DEFAULT_LIMIT
 
@@ -317,5 +318,5 @@ def _limit(metadata: dict[str, Any]) -> int:
 def _additional(call: messages.BatchedCall) -> batch_stream.Metadata:
     """The call's own metadata; its limit on messages is that of the stream."""
     own = batch_stream.from_entries(call.metadata)
-    own.pop(batch_stream.MAX_MESSAGE_KEY, None)
+    own.pop(MAX_MESSAGE_KEY, None)
     return tuple(own.items())

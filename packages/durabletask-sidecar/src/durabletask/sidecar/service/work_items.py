@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from durabletask.protocol import codec, dialect_detection, dialects, messages
+from durabletask.protocol.metadata_keys import EXTENDED_SESSIONS_KEY, MAX_MESSAGE_KEY
 from durabletask.sidecar.commit.notifications import Kind
 from durabletask.sidecar.engine.transition import InvalidArgument
 from durabletask.sidecar.work.streams import DEFAULT_MAX_MESSAGE, Filter, Subscription, Versions
@@ -40,9 +41,6 @@ _PING_INTERVAL = timedelta(seconds=25)
 # What the slowest connection transfers in that time, at some 1.3 Mbit/s; a large item may
 # take several intervals.
 _LEAST_PROGRESS = 4 * 1024 * 1024
-_MAX_MESSAGE_KEY = "x-durabletask-max-message"
-# By it this SDK's worker announces that it keeps sessions; the protocol has no field for it.
-_SESSIONS_KEY = "x-durabletask-extended-sessions"
 # By it a worker announces that it knows the older form of entity requests only; the protocol
 # has no field for it.
 _BATCHES_KEY = "x-durabletask-entity-requests"
@@ -222,7 +220,7 @@ def _subscription(request: messages.GetWorkItemsRequest, caller: Caller) -> Subs
         _filters(request),
         _max_message(caller),
         fetches_history=capabilities.HISTORY_STREAMING in request.capabilities,
-        keeps_sessions=keeps_history or caller.metadata.get(_SESSIONS_KEY) == "1",
+        keeps_sessions=keeps_history or caller.metadata.get(EXTENDED_SESSIONS_KEY) == "1",
         older_batches=caller.metadata.get(_BATCHES_KEY) == "v1",
         dialect=caller.dialect,
     )
@@ -253,6 +251,6 @@ def _filter(
 
 
 def _max_message(caller: Caller) -> int:
-    announced = str(caller.metadata.get(_MAX_MESSAGE_KEY, ""))
+    announced = str(caller.metadata.get(MAX_MESSAGE_KEY, ""))
     is_valid = announced.isdecimal() and len(announced) <= _MAX_DIGITS
     return (int(announced) if is_valid else 0) or DEFAULT_MAX_MESSAGE
