@@ -6,7 +6,8 @@ crashes, everything in memory is gone, and the next sidecar starts with what the
 
 With `flushes_apart`, every commit waits for the disk apart from the loop; `meanwhile` is called
 while one does. With `turns_ahead`, workers keep sessions, and results are held for the turns
-that they lead to; `while_held` is called then, and makes the calls that it returns.
+that they lead to; `while_ahead` is called then, and the calls are made that it returns.
+`while_held` is the same for a completion that is held for whatever comes next.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import enum
 import itertools
 import logging
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from durabletask.protocol import codec, messages
@@ -32,7 +34,7 @@ from tests.crash.power_cuts import PowerCut
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from durabletask.sidecar.store import Change, EntityChange, Store, Transaction
     from durabletask.sidecar.work.streams import WorkStream
@@ -132,13 +134,15 @@ class CrashingSidecar:
     ) -> None:
         self._reopen = reopen
         self._turns_ahead = turns_ahead
-        self.while_held: Callable[[], Sequence[Call]] = tuple
+        self.while_ahead: Callable[[], Sequence[Call]] = tuple
+        self.while_held: Callable[[], Sequence[Call]] = self.end_holding
         self._flushes_apart = flushes_apart
         self.meanwhile: Callable[[], None] = _nothing
         self._most_bytes = most_bytes
         self._ids = (f"{number:032x}" for number in itertools.count(1))
         self._troubles: list[dict[str, Any]] = []
         self.clock = ManualClock(now)
+        self.hold_clock = ManualClock()
         self._live()
 
     @property
@@ -150,9 +154,9 @@ class CrashingSidecar:
         self.store.fate, self.store.is_struck = fate, False
         tasks = [self._loop.create_task(_outcome(call(self.host))) for call in calls]
         self._settle()
-        is_held = not self.store.is_struck and not all(task.done() for task in tasks)
-        if self._turns_ahead and is_held:
-            others = self.while_held()
+        if not self.store.is_struck and not all(task.done() for task in tasks):
+            is_ahead = any(worker.items for worker in self.workers)
+            others = self.while_ahead() if is_ahead else self.while_held()
             tasks += [self._loop.create_task(_outcome(call(self.host))) for call in others]
             self._settle()
         became = fate if self.store.is_struck else Fate.STORED
@@ -162,6 +166,11 @@ class CrashingSidecar:
             return became, []
         assert all(task.done() for task in tasks), "somebody waits for an answer that never comes"
         return became, [task.result() for task in tasks]
+
+    def end_holding(self) -> tuple[()]:
+        """So much time passes that what is held is stored by itself."""
+        self.hold_clock.advance(timedelta(milliseconds=5))
+        return ()
 
     def die(self) -> None:
         """All that is in memory is gone; then a sidecar is started on what is stored."""
@@ -199,7 +208,7 @@ class CrashingSidecar:
             self.clock,
             lambda: next(self._ids),
             flushing=flushing,
-            hold_clock=self.clock,
+            hold_clock=self.hold_clock,
         )
         self.workers: list[Worker] = []
         self._readers: list[asyncio.Task[None]] = []

@@ -140,6 +140,8 @@ class LifecycleMachine(RuleBasedStateMachine):
     most_bytes = 1 << 30
     flushes_apart = False
     turns_ahead = False
+    held_so_far: ClassVar[int] = 0
+    """How many completions were held for whatever came next."""
     compared: ClassVar[int] = 0
     """How often all of a sidecar was compared with the model."""
 
@@ -154,6 +156,10 @@ class LifecycleMachine(RuleBasedStateMachine):
             turns_ahead=self.turns_ahead,
         )
         self.sidecar.meanwhile = self.while_it_waits_for_the_disk
+        self.sidecar.while_held = self.while_a_completion_is_held
+        self.ways_to_end_holding = itertools.cycle(["late", "another command"])
+        self.after: list[Operation] = []
+        """What was done while something was held: it is stored by the same commit."""
         self.disturbances = itertools.cycle(["", "time", "", "worker 0", "", "", "worker 1"])
         self.model = Model(EPOCH)
         self.hands: dict[str, Held] = {}
@@ -307,6 +313,7 @@ class LifecycleMachine(RuleBasedStateMachine):
 
     def act(self, operations: list[Operation], fate: Fate = Fate.STORED) -> None:
         """Do all of it in one commit, with the sidecar and, if it is kept, with the model."""
+        self.after = []
         with self.steps():
             became, told = self.sidecar.submit([operation.call for operation in operations], fate)
             expected = self.carry_out(operations) if became.is_kept else []
@@ -321,7 +328,16 @@ class LifecycleMachine(RuleBasedStateMachine):
 
     def carry_out(self, operations: list[Operation]) -> list[Any]:
         """The same with the model."""
-        return [operation.model() for operation in operations]
+        return [operation.model() for operation in (*operations, *self.after)]
+
+    def while_a_completion_is_held(self) -> list[Call]:
+        """Nothing of it is seen; then something for another instance comes, or nothing does."""
+        LifecycleMachine.held_so_far += 1
+        self.compare()
+        if next(self.ways_to_end_holding) == "late":
+            return list(self.sidecar.end_holding())
+        self.after = [self.raise_event("b")]
+        return [operation.call for operation in self.after]
 
     def steps(self) -> _Step:
         return _Step(self)
@@ -591,11 +607,11 @@ class LifecycleMachineAhead(LifecycleMachineOnFile):
     """Results are held, and the turns that they lead to are out before they are stored."""
 
     turns_ahead = True
-    held_so_far: ClassVar[int] = 0
+    ahead_so_far: ClassVar[int] = 0
 
     def __init__(self) -> None:
         super().__init__()
-        self.sidecar.while_held = self.while_a_result_is_held
+        self.sidecar.while_ahead = self.while_a_result_is_held
         self.ways = itertools.cycle(["answered", "late", "answered", "another command", "worker"])
         decisions: list[list[Event]] = [
             [("task", 1)],
@@ -605,14 +621,13 @@ class LifecycleMachineAhead(LifecycleMachineOnFile):
         ]
         self.decisions = itertools.cycle(decisions)
         self.ahead: Held | None = None
-        self.after: list[Operation] = []
 
     def work_on_task(self, tasks: list[Held], count: int, fails: bool, fate: Fate) -> None:
         super().work_on_task(tasks, 1, fails, fate)
 
     def while_a_result_is_held(self) -> list[Call]:
         """Only one worker knows of it; then the turn comes back, or something else comes first."""
-        LifecycleMachineAhead.held_so_far += 1
+        LifecycleMachineAhead.ahead_so_far += 1
         self.ahead, self.after = self.take_ahead(), []
         self.compare()
         way = next(self.ways)
@@ -625,7 +640,7 @@ class LifecycleMachineAhead(LifecycleMachineOnFile):
                 for held in [it for it in self.hands.values() if it.worker is self.ahead.worker]:
                     self.drop(held)
                 self.sidecar.reconnect(self.ahead.worker)
-            self.sidecar.clock.advance(timedelta(milliseconds=5))
+            self.sidecar.end_holding()
         return [operation.call for operation in self.after]
 
     def take_ahead(self) -> Held:
@@ -646,16 +661,18 @@ class LifecycleMachineAhead(LifecycleMachineOnFile):
             super().act([turn._replace(model=_nothing)])
 
     def carry_out(self, operations: list[Operation]) -> list[Any]:
+        if self.ahead is None:
+            return super().carry_out(operations)
+        after, self.after = self.after, []
         replies = super().carry_out(operations)
-        if self.ahead is not None:
-            token, request = self.item.completion_token, self.item.orchestrator_request
-            received = self.receive_turn(self.ahead.worker, token, request)
-            self.ahead.rows = received.rows
-            if self.ahead.worker in self.sidecar.workers:
-                self.hands[token] = self.ahead
-            replies += super().carry_out(self.after)
-            for operation in self.after:
-                self.drop(self.hands.get(operation.answers or ""))
+        token, request = self.item.completion_token, self.item.orchestrator_request
+        received = self.receive_turn(self.ahead.worker, token, request)
+        self.ahead.rows = received.rows
+        if self.ahead.worker in self.sidecar.workers:
+            self.hands[token] = self.ahead
+        replies += super().carry_out(after)
+        for operation in after:
+            self.drop(self.hands.get(operation.answers or ""))
         return replies
 
 
