@@ -10,6 +10,7 @@ For the SDK:
     worker           a sidecar with a script, a clock that tests turn, and work items
     batched_calls    the same sidecar where it takes calls in batches
     worker_host      a worker's host between that sidecar and a test's functions
+    slots            the slots of a worker, whose work a test begins and ends
     scheduler        credentials and a server for the Azure package
     protocol         both vendors' contracts, and random messages of theirs and ours
 
