@@ -76,21 +76,27 @@ def finish(
     settings: Settings,
     *,
     completion_token: str,
+    on_failed: Callable[[BaseException, FailureDetails], None] | None = None,
 ) -> messages.ActivityResponse:
-    """The outcome as the message that completes the request; never raises."""
+    """The outcome as the message that completes the request; never raises.
+
+    `on_failed` is told of a failure, also of one to serialize the result; it must not raise.
+    """
     result: str | None = None
     failure: FailureDetails | None = None
     if isinstance(outcome, Returned):
         try:
             result = serialized(outcome.value, settings.data_converter)
         # A hook such as `to_json` may want to exit as the activity may.
-        except BaseException as error:  # noqa: BLE001  # becomes the activity's failure
-            outcome = Raised(error)
+        except BaseException as problem:  # noqa: BLE001  # becomes the activity's failure
+            outcome = Raised(problem)
     if isinstance(outcome, Raised):
+        error = _explained(outcome.exception, request.name)
         failure = details_from_exception(
-            _explained(outcome.exception, request.name),
-            properties_provider=settings.exception_properties_provider,
+            error, properties_provider=settings.exception_properties_provider
         )
+        if on_failed is not None:
+            on_failed(error, failure)
     response = blank(messages.ActivityResponse)
     instance = request.orchestration_instance
     response.instance_id = instance.instance_id if instance is not None else ""

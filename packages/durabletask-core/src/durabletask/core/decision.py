@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from durabletask.protocol import messages
 from durabletask.protocol.blank_messages import blank
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """A sentence to log about an orchestration; `level` is one of `logging`'s."""
+    """A sentence to log about an orchestration; `level` is one of `logging`'s.
+
+    `fields` are more fields to log with it, and `error` is the exception whose traceback is
+    logged; both may be None.
+    """
 
     level: int
     text: str
     instance_id: str
     task_name: str | None = None
+    fields: Mapping[str, object] | None = None
+    error: BaseException | None = None
 
     @property
-    def extra(self) -> dict[str, str]:
+    def extra(self) -> dict[str, object]:
         """The fields to log with it."""
-        named = {"instance_id": self.instance_id}
-        return named | {"task_name": self.task_name} if self.task_name else named
+        extra: dict[str, object] = {"instance_id": self.instance_id}
+        if self.task_name:
+            extra["task_name"] = self.task_name
+        return {**extra, **(self.fields or {})}
 
 
 class HasInstanceId(Protocol):

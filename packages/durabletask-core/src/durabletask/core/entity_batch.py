@@ -41,8 +41,11 @@ if TYPE_CHECKING:
     from durabletask.core.registry import Registry
     from durabletask.core.settings import Settings
     from durabletask.entities import EntityRequest
+    from durabletask.failures import FailureDetails
     from durabletask.serialization import DataConverter
     from durabletask.task import Entity
+
+    OnFailed = Callable[[messages.OperationRequest, BaseException, FailureDetails], None]
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "durabletask.core.entity_batch")
 
@@ -57,10 +60,12 @@ def run_batch(
     *,
     now: Callable[[], datetime],
     completion_token: str,
+    on_failed: OnFailed | None = None,
 ) -> messages.EntityBatchResult:
     """The results of all operations, in order. User errors become results; never raises.
 
-    `now` gives the time, and `completion_token` is that of the work item.
+    `now` gives the time, and `completion_token` is that of the work item. `on_failed` is told of
+    each operation that fails; it must not raise.
     """
     batch = _Batch(request, registry, settings, completion_token)
     results = []
@@ -76,6 +81,8 @@ def run_batch(
                 failure_details=to_message(details), start_time_utc=started, end_time_utc=now()
             )
             results.append(messages.OperationResult(failure=failure))
+            if on_failed is not None:
+                on_failed(operation, error, details)
         else:
             success = messages.OperationResultSuccess(
                 # Not None: official workers send an empty text for no result.

@@ -51,8 +51,9 @@ from durabletask.serialization import type_discovery
 from durabletask.serialization.checks import serialized
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
+    from durabletask.core.failed_attempts import FailedAttempt
     from durabletask.core.registry import Registry
     from durabletask.core.runner import CallOutcome
     from durabletask.core.settings import Settings
@@ -123,6 +124,8 @@ class OrchestrationMachine:
         self._context.lookahead.load(past)
         self._apply(past)
         self._context.lookahead.load(())
+        # Logged in the turns that history records.
+        self._take_failed_attempts()
 
     def turn(self, new_events: Iterable[messages.HistoryEvent]) -> Decision:
         """Apply new events and decide. User errors decide FAILED, they do not raise."""
@@ -372,7 +375,9 @@ class OrchestrationMachine:
         if inner is not None:
             details = replace(details, inner_failure=inner)
         # Also during replay: an execution that had failed before would not be replayed.
-        self._log(logging.WARNING, f"failed with {details.error_type}: {details.message}")
+        self._log(
+            logging.WARNING, f"failed with {details.error_type}: {details.message}", error=error
+        )
         self._end(Failed(details))
 
     def _end(self, outcome: Outcome) -> None:
@@ -393,6 +398,8 @@ class OrchestrationMachine:
             self._context.pending_actions.discard_on_failure()
             self._fail(error)
             decided = self._actions()
+        for failed in self._take_failed_attempts():
+            self._log(failed.level, failed.predicate, failed.fields)
         log_entries, self._log_entries = self._log_entries, []
         return Decision(
             actions=tuple(decided),
@@ -427,10 +434,27 @@ class OrchestrationMachine:
         if not self._context.replaying:
             self._log(level, predicate)
 
-    def _log(self, level: int, predicate: str) -> None:
+    def _take_failed_attempts(self) -> list[FailedAttempt]:
+        """The failed attempts since this was last called, of activities first."""
+        taken: list[FailedAttempt] = []
+        for calls in (self._context.activities, self._context.children):
+            taken += calls.failed_attempts
+            calls.failed_attempts.clear()
+        return taken
+
+    def _log(
+        self,
+        level: int,
+        predicate: str,
+        fields: Mapping[str, object] | None = None,
+        *,
+        error: BaseException | None = None,
+    ) -> None:
         name = f" ({self._name})" if self._name else ""
         text = f"Orchestration '{self._instance_id}'{name} {predicate}"
-        self._log_entries.append(LogEntry(level, text, self._instance_id, self._name))
+        self._log_entries.append(
+            LogEntry(level, text, self._instance_id, self._name, fields, error)
+        )
 
     _HANDLERS: ClassVar[
         dict[str, Callable[[OrchestrationMachine, messages.HistoryEvent, Any], None]]

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from durabletask.core import arguments
+from durabletask.core.failed_attempts import FailedAttempt
 from durabletask.failures import FailureDetails
 from durabletask.task import CompletableTask, RetryableTask, RetryPolicy
 
@@ -42,6 +43,16 @@ class RetryState:
         self._policy = policy
         self._called_at = called_at
         self._attempts = 0
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts have failed."""
+        return self._attempts
+
+    @property
+    def max_attempts(self) -> int:
+        """How many attempts the policy allows."""
+        return self._policy.max_number_of_attempts
 
     def delay_after_failure(self, now: datetime) -> timedelta | None:
         """Count a failed attempt; how long to wait before the next, None to give up."""
@@ -91,7 +102,8 @@ class PendingCall:
 class PendingCalls:
     """The unanswered calls of one kind; `failure_prefix` begins the text of their failures.
 
-    With `unique_ids` each attempt of a call has an id of its own, unless history records
+    `failed_attempts` are those of calls with a retry policy, until somebody takes them out. With
+    `unique_ids` each attempt of a call has an id of its own, unless history records
     that it was otherwise.
     """
 
@@ -104,6 +116,7 @@ class PendingCalls:
         "_pending_actions",
         "_timers",
         "_unique_ids",
+        "failed_attempts",
     )
 
     def __init__(
@@ -125,6 +138,7 @@ class PendingCalls:
         self._failure_prefix = failure_prefix
         self._unique_ids = unique_ids
         self._by_id: dict[int, PendingCall] = {}
+        self.failed_attempts: list[FailedAttempt] = []
 
     def start(
         self, action: Action, result_type: Any, policy: RetryPolicy | None
@@ -159,8 +173,7 @@ class PendingCalls:
         call = self._take(id, execution_id)
         if call is None:
             return False
-        now = self._clock.now
-        delay = call.retry.delay_after_failure(now) if call.retry is not None else None
+        delay = None if call.retry is None else self._count_failure(call, call.retry, details)
         if delay is not None:
             # While the timer runs the id is not pending: late answers are ignored.
             self._timers.start(
@@ -169,6 +182,21 @@ class PendingCalls:
         else:
             self._give_up(call, details)
         return True
+
+    def _count_failure(
+        self, call: PendingCall, retry: RetryState, details: messages.TaskFailureDetails | None
+    ) -> timedelta | None:
+        """How long to wait before the next attempt, None to give up; remembers why."""
+        delay = retry.delay_after_failure(self._clock.now)
+        reason = (
+            _NO_DETAILS.message
+            if details is None
+            else f"{details.error_type}: {details.error_message}"
+        )
+        self.failed_attempts.append(
+            FailedAttempt(call.action, retry.attempts, retry.max_attempts, reason, delay)
+        )
+        return delay
 
     def _take(self, id: int, execution_id: str) -> PendingCall | None:
         call = self._by_id.get(id)

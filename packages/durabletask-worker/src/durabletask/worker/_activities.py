@@ -20,6 +20,7 @@ from ._work_items import Completion, WorkItem
 
 if TYPE_CHECKING:
     from durabletask.core.registry import Registry
+    from durabletask.failures import FailureDetails
 
     from ._options import Logger
 
@@ -101,12 +102,19 @@ class ActivityHandler:
         return self._complete(job, outcome)
 
     def _complete(self, job: ActivityJob, outcome: activity.CallOutcome) -> Completion:
+        failures: list[Callable[[], None]] = []
+        response = self._response(
+            job,
+            outcome,
+            on_failed=lambda *failure: failures.append(partial(self._log_failure, job, *failure)),
+        )
         return Completion(
             job.item,
             methods.COMPLETE_ACTIVITY_TASK,
-            self._response(job, outcome),
+            response,
             fallback=partial(self._failed, job),
             on_finished=self._when_finished(job),
+            log_failure=failures[0] if failures else None,
         )
 
     def _failed(self, job: ActivityJob, reason: Exception) -> Completion:
@@ -118,11 +126,33 @@ class ActivityHandler:
         return Completion(job.item, methods.COMPLETE_ACTIVITY_TASK, response)
 
     def _response(
-        self, job: ActivityJob, outcome: activity.CallOutcome
+        self,
+        job: ActivityJob,
+        outcome: activity.CallOutcome,
+        *,
+        on_failed: Callable[[BaseException, FailureDetails], None] | None = None,
     ) -> messages.ActivityResponse:
         return activity.finish(
-            job.request, outcome, job.item.engine.settings, completion_token=job.item.token
+            job.request,
+            outcome,
+            job.item.engine.settings,
+            completion_token=job.item.token,
+            on_failed=on_failed,
         )
+
+    def _log_failure(self, job: ActivityJob, error: BaseException, details: FailureDetails) -> None:
+        request = job.request
+        with log_errors_ignored():
+            self._log.warning(
+                "Instance '%s': activity '%s' (task #%d) failed with %s: %s",
+                job.item.instance_id,
+                request.name,
+                request.task_id,
+                details.error_type,
+                details.message,
+                exc_info=error,
+                extra=_log_fields(job),
+            )
 
     def _when_finished(self, job: ActivityJob) -> Callable[[], None] | None:
         # Without it nothing has to be called in the event loop when a completion is delivered.
@@ -138,12 +168,20 @@ class ActivityHandler:
             hook(request)
         # Too late to fail the activity: its result is delivered.
         except BaseException:  # noqa: BLE001
-            fields = job.item.log_fields
             with log_errors_ignored():
                 self._log.exception(
                     "Instance '%s': _on_activity_execution_completed raised an exception after "
                     "activity '%s'",
                     job.item.instance_id,
                     request.name,
-                    extra=fields | {"task_name": request.name, "task_id": request.task_id},
+                    extra=_log_fields(job),
                 )
+
+
+def _log_fields(job: ActivityJob) -> dict[str, str | int]:
+    """What a log record about the activity carries as `extra`."""
+    return {
+        **job.item.log_fields,
+        "task_name": job.request.name,
+        "task_id": job.request.task_id,
+    }

@@ -13,6 +13,7 @@ from durabletask import failures
 from durabletask.core import entity_batch
 from durabletask.protocol import messages, methods, work_items
 
+from ._log_errors import log_errors_ignored
 from ._work_items import Completion, WorkItem
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from durabletask.core.registry import Registry
+    from durabletask.failures import FailureDetails
+
+    from ._options import Logger
 
 
 # Not frozen: see `WorkItem`.
@@ -38,8 +42,10 @@ class EntityHandler:
         registry: Registry,
         *,
         now: Callable[[], datetime],
+        log: Logger,
     ) -> None:
         self._registry = registry
+        self._log = log
         self._now = now
 
     def prepare(self, item: WorkItem) -> EntityJob:
@@ -57,6 +63,7 @@ class EntityHandler:
             item.engine.settings,
             now=self._now,
             completion_token=item.token,
+            on_failed=partial(self._log_failure, item),
         )
         result.operation_infos = infos
         return Completion(
@@ -66,6 +73,24 @@ class EntityHandler:
     def abandon(self, item: WorkItem) -> Completion:
         request = messages.AbandonEntityTaskRequest(completion_token=item.token)
         return Completion(item, methods.ABANDON_ENTITY_TASK, request)
+
+    def _log_failure(
+        self,
+        item: WorkItem,
+        operation: messages.OperationRequest,
+        error: BaseException,
+        details: FailureDetails,
+    ) -> None:
+        with log_errors_ignored():
+            self._log.warning(
+                "Entity '%s': operation '%s' failed with %s: %s",
+                item.instance_id,
+                operation.operation,
+                details.error_type,
+                details.message,
+                exc_info=error,
+                extra=item.log_fields | {"task_name": operation.operation},
+            )
 
     def _decode(
         self, item: WorkItem

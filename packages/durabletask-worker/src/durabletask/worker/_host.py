@@ -264,7 +264,7 @@ class _SlotsFactory:
         limits = self.config.concurrency
         return self._slots(
             "entities",
-            EntityHandler(self.config.registry, now=self.config.now),
+            EntityHandler(self.config.registry, now=self.config.now, log=self.config.log),
             limits.maximum_concurrent_entity_work_items,
             limits.maximum_thread_pool_workers,
         )

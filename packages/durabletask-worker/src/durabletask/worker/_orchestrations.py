@@ -168,7 +168,13 @@ class OrchestrationHandler:
     def _complete(self, item: WorkItem, decision: Decision) -> Completion:
         for entry in decision.log_entries:
             with log_errors_ignored():
-                self._log.log(entry.level, "%s", entry.text, extra=item.log_fields | entry.extra)
+                self._log.log(
+                    entry.level,
+                    "%s",
+                    entry.text,
+                    exc_info=entry.error,
+                    extra={**item.log_fields, **entry.extra},
+                )
         return Completion(
             item,
             methods.COMPLETE_ORCHESTRATOR_TASK,

@@ -338,6 +338,8 @@ class Slots(Generic[J]):
                 return
             if completion.on_finished is not None:
                 self._unfinished[id(completion)] = completion
+        if completion.log_failure is not None:
+            completion.log_failure()
         if not self._delivery.send(completion, partial(self._on_answered, completion)):
             self._in_loop(self._deliver_soon, completion)
 

@@ -132,7 +132,9 @@ class Completion:
     `fallback` makes the completion to send instead when the sidecar can never accept this
     one, from the error that says why; None: the work item is abandoned. `on_finished` is
     called once in the event loop, when the completion is delivered, or given up, as it is when
-    the worker stops; it must not raise.
+    the worker stops; it must not raise. `log_failure` logs the failure that the completion
+    reports; it is not called if the completion is dropped, as that of user code which the worker
+    cancels when it stops. It must not raise either.
     """
 
     item: WorkItem
@@ -140,6 +142,7 @@ class Completion:
     request: Any
     fallback: Callable[[Exception], Completion] | None = None
     on_finished: Callable[[], None] | None = None
+    log_failure: Callable[[], None] | None = None
 
 
 class WorkItemQueue(Protocol):
