@@ -238,3 +238,20 @@ def test_a_property_that_is_no_number_at_all_costs_only_the_properties(value: An
     details = details_from_exception(ValueError("x"), properties_provider=Answering({"n": value}))
 
     assert details == FailureDetails("x", "builtins.ValueError", "")
+
+
+class EmptyError(Exception):
+    """An exception that counts as false."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+def test_a_cause_that_counts_as_false_is_told() -> None:
+    error = ValueError("outer")
+    error.__cause__ = EmptyError("inner")
+
+    details = details_from_exception(error)
+
+    assert details.inner_failure is not None
+    assert details.inner_failure.message == "inner"

@@ -114,7 +114,10 @@ def _chain(exception: BaseException) -> list[BaseException]:
     while len(chain) <= _MOST_INNER_FAILURES and not isinstance(chain[-1], TaskFailedError):
         # Also suppressed contexts (`raise ... from None`), as in the official SDK: they help
         # readers of logs.
-        cause = chain[-1].__cause__ or chain[-1].__context__
+        cause = chain[-1].__cause__
+        if cause is None:
+            # Not `or`: an exception may count as false.
+            cause = chain[-1].__context__
         if cause is None or any(cause is link for link in chain):
             break
         chain.append(cause)
