@@ -11,6 +11,7 @@ For the SDK:
     batched_calls    the same sidecar where it takes calls in batches
     worker_host      a worker's host between that sidecar and a test's functions
     slots            the slots of a worker, whose work a test begins and ends
+    broken_log       a log of which a part raises
     scheduler        credentials and a server for the Azure package
     protocol         both vendors' contracts, and random messages of theirs and ours
 
