@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from durabletask.entities import EntityContext
 from durabletask.protocol import methods
 from durabletask.task import ActivityContext, OrchestrationContext
+from tests.builders.broken_log import broken_log
 from tests.builders.worker import OneInstanceEngine, activity_item, entity_item, settle
 from tests.builders.worker_host import HostHarness, within
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
@@ -127,24 +125,11 @@ async def test_a_failed_orchestration_is_logged_with_its_traceback(
     assert "in order" in caplog.text
 
 
-class RaisingHandler(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        raise SystemExit(3)
-
-
-@pytest.fixture
-def raising_log() -> Iterator[None]:
-    logger, handler = logging.getLogger("test"), RaisingHandler()
-    logger.addHandler(handler)
-    yield
-    logger.removeHandler(handler)
-
-
-@pytest.mark.usefixtures("raising_log")
 async def test_a_log_handler_that_raises_costs_no_failure(harness: HostHarness) -> None:
     def counter(_ctx: EntityContext, _input: object) -> None:
         raise ValueError("no luck")
 
+    harness.overrides["log"] = broken_log(SystemExit(3))
     harness.registry.add_activity(sync_fails, "pay")
     harness.registry.add_entity(counter)
     await harness.start()
