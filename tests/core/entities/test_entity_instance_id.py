@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import pickle
 import re
 from typing import Any
@@ -51,6 +52,18 @@ def test_an_id_is_not_its_text() -> None:
 def test_an_id_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         EntityInstanceId("counter", "a").key = "b"  # type: ignore[misc]
+
+
+class Region(str, enum.Enum):  # noqa: UP042 - what it is about
+    NORTH = "North"
+
+
+def test_a_part_that_is_a_member_of_an_enum_is_its_value() -> None:
+    id = EntityInstanceId(Region.NORTH, Region.NORTH)
+
+    assert str(id) == "@north@North"
+    assert id == EntityInstanceId("north", "North")
+    assert (type(id.entity), type(id.key)) == (str, str)
 
 
 def test_an_id_survives_pickling() -> None:

@@ -16,7 +16,8 @@ class EntityInstanceId:
     """The id of one entity; `str()` gives `@name@key`, `parse` reads that.
 
     Names are case-insensitive and kept in lower case; keys are case-sensitive. TypeError if
-    either is not text, ValueError if it is empty or contains '@'.
+    either is not text, ValueError if it is empty or contains '@'. A member of a `(str, Enum)` is
+    its value.
 
     Ids are ordered like their texts, which is the order in which locks are taken.
 
@@ -32,7 +33,9 @@ class EntityInstanceId:
     def __post_init__(self) -> None:
         self.validate_entity_name(self.entity)
         self.validate_key(self.key)
-        object.__setattr__(self, "entity", self.entity.lower())
+        # A member of an Enum that is a str is written with its class by f"{key}".
+        object.__setattr__(self, "entity", str.__str__(self.entity).lower())
+        object.__setattr__(self, "key", str.__str__(self.key))
 
     @staticmethod
     def parse(entity_id: str) -> EntityInstanceId:
