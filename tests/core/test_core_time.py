@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from durabletask.core.determinism import ReplayClock, nth_uuid
 from durabletask.core.pending_calls import delay_after
-from durabletask.core.settings import Settings
+from durabletask.core.settings import Settings, dapr_engine
 from durabletask.protocol import events
 from durabletask.task import (
     ActivityContext,
@@ -21,11 +21,15 @@ from durabletask.task import (
     TaskCancelledError,
     TaskFailedError,
 )
-from tests.builders.core import START, FakeEngine, Instance, beginning, machine_for
+from tests.builders.core import START, FakeEngine, Instance, beginning, failure, machine_for
+
+if TYPE_CHECKING:
+    from durabletask.core.machine import OrchestrationMachine
 
 Steps = Generator[Task[Any], Any, Any]
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
+_DAPR = Settings(engine=dapr_engine("a test's engine"))
 
 
 def timers_of(instance: Instance) -> list[tuple[int, datetime | None]]:
@@ -293,6 +297,46 @@ def test_a_retried_child_keeps_its_id() -> None:
 
     assert instance.output == '"at last"'
     assert attempts == ["an-instance:0001"] * 2
+
+
+@pytest.mark.parametrize("settings", [Settings(), _DAPR], ids=["same number", "new number"])
+@pytest.mark.parametrize("is_warm", [True, False], ids=["warm", "replayed"])
+def test_a_retried_child_keeps_the_id_that_the_engine_gave_it(
+    settings: Settings, is_warm: bool
+) -> None:
+    def parent(ctx: OrchestrationContext) -> Steps:
+        policy = RetryPolicy(first_retry_interval=SECOND, max_number_of_attempts=2)
+        return (yield ctx.call_sub_orchestrator("child", retry_policy=policy))
+
+    def machine() -> OrchestrationMachine:
+        return machine_for(parent, settings=settings)
+
+    running, history = machine(), beginning("parent")
+    (asked,) = running.turn(history).actions
+    failed = [
+        events.sub_orchestration_instance_created(asked.id, "child", instance_id="given"),
+        events.orchestrator_started(at=START),
+        events.sub_orchestration_instance_failed(asked.id, failure()),
+    ]
+    (waits,) = running.turn(failed).actions
+    assert waits.create_timer is not None
+    fire_at = waits.create_timer.fire_at
+    assert fire_at is not None
+    history += [*failed, events.timer_created(waits.id, fire_at)]
+    fired = [
+        events.orchestrator_started(at=fire_at),
+        events.timer_fired(waits.id, fire_at),
+    ]
+    if is_warm:
+        fired = [history[-1], *fired]
+    else:
+        running = machine()
+        running.replay(history)
+
+    (again,) = running.turn(fired).actions
+
+    assert again.create_sub_orchestration is not None
+    assert again.create_sub_orchestration.instance_id == "given"
 
 
 def test_a_long_wait_between_attempts_runs_in_pieces_too() -> None:

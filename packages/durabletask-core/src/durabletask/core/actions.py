@@ -104,6 +104,19 @@ class Action:
         again.id = id
         return again
 
+    def with_instance_id(self, instance_id: str) -> Action:
+        """The same call of a sub-orchestration under another instance id."""
+        write_first = self.write
+
+        def write(action: messages.OrchestratorAction) -> None:
+            write_first(action)
+            assert action.create_sub_orchestration is not None
+            action.create_sub_orchestration.instance_id = instance_id
+
+        again = copy(self)
+        again.write, again.call_id = write, instance_id
+        return again
+
     def requested(self) -> RequestedAction:
         """The action as error texts show it."""
         return RequestedAction(self.id, self.kind, self.name, self.target)

@@ -64,6 +64,8 @@ def confirm(context: ReplayedContext, kind: str, event: messages.HistoryEvent) -
     match action_kind:
         case actions.CALL_ACTIVITY:
             context.activities.expect_execution_id(event.event_id, body.task_execution_id)
+        case actions.CALL_SUB_ORCHESTRATOR:
+            context.children.expect_instance_id(event.event_id, body.instance_id)
         case actions.CALL_ENTITY:
             context.entity_calls.expect_request_id(event.event_id, body.request_id)
         case actions.LOCK_ENTITIES:

@@ -158,6 +158,15 @@ class PendingCalls:
         if execution_id and (call := self._by_id.get(id)) is not None:
             call.execution_id = execution_id
 
+    def expect_instance_id(self, id: int, instance_id: str) -> None:
+        """Retry that sub-orchestration under the instance id that history has.
+
+        The engine gives a child another id where an unrelated instance has the one asked for.
+        """
+        call = self._by_id.get(id)
+        if call is not None and instance_id and instance_id != call.action.call_id:
+            call.action = call.action.with_instance_id(instance_id)
+
     def complete(self, id: int, result: str | None, execution_id: str = "") -> bool:
         """Complete the call's task with the result; False if no task waits for that id."""
         call = self._take(id, execution_id)
