@@ -74,9 +74,10 @@ async def test_slots_are_exact_whatever_threads_take_finish_and_answer_at_once()
 
     await asyncio.gather(*(asyncio.to_thread(take, taker) for taker in range(4)))
     await asyncio.wait_for(slots.wait_idle(), 20)
+    # The last are told in the event loop that they are finished, or here.
+    slots.close()
+    delivery.close()
 
     assert sorted(delivery.tokens) == sorted(handler.finished) == sorted(handler.prepared)
     assert len(set(delivery.tokens)) == 800
     assert delivery.most <= 3
-    slots.close()
-    delivery.close()
