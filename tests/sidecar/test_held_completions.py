@@ -10,8 +10,10 @@ import pytest
 
 from durabletask.protocol import messages
 from durabletask.sidecar.commit.notifications import Kind
+from durabletask.sidecar.engine import turns
 from durabletask.sidecar.engine.commands import RaiseEvent, Suspend
 from durabletask.sidecar.engine.entities.commands import CallEntity, Caller, SignalEntity
+from durabletask.sidecar.store import UnreadableError
 from durabletask.sidecar.work.streams import WorkStream
 from tests.builders.holding_host import HUB, HoldingHost, taken
 from tests.builders.sidecar import complete, event, schedule, timer
@@ -162,6 +164,21 @@ async def test_a_turn_that_somebody_hears_of_is_stored_at_once(complete_a_turn: 
     await complete_a_turn(host)
 
     assert [sorted(commit)[:1] for commit in host.disk.commits] == [["a"]]
+
+
+async def test_a_state_that_cannot_be_read_costs_the_holding_and_not_the_completion(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host = HoldingHost()
+    item = await waiting(host, host.worker())
+
+    def fail(*_: Any) -> bool:
+        raise UnreadableError("damaged")
+
+    monkeypatch.setattr(turns, "is_unheard", fail)
+    await host.decide(item)
+
+    assert host.disk.commits == [{"a": 1}]
 
 
 async def batch_of(host: HoldingHost, *commands: Any) -> Any:

@@ -16,6 +16,7 @@ from durabletask.sidecar.engine.entities.commands import CompleteBatch
 from durabletask.sidecar.engine.failure_details import fail_orchestration
 from durabletask.sidecar.engine.transition import ACCEPTED, Accepted, InvalidArgument
 from durabletask.sidecar.instrumentation import NO_INSTRUMENTATION
+from durabletask.sidecar.store import StoreError
 
 from . import completion_tokens, responses
 from .responses import ResponseChunks
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from durabletask.protocol import messages
     from durabletask.sidecar.commit.committer import Committer
     from durabletask.sidecar.commit.group_commit import GroupCommit
+    from durabletask.sidecar.commit.notifications import Work
     from durabletask.sidecar.commit.pending_reply import PendingReply
     from durabletask.sidecar.engine.commands import DispatchedTurn
     from durabletask.sidecar.engine.transition import Reply
@@ -228,7 +230,13 @@ class Completions:
         """Whether nobody notices when it is stored: neither who waits, nor work without a slot."""
         if lease.next_work is not None or not self._dispatcher.is_queue_empty:
             return False
-        work = lease.work
+        try:
+            return self._is_without_effect(lease.work, command)
+        except StoreError:
+            # The commit finds out what cannot be read, and says so.
+            return False
+
+    def _is_without_effect(self, work: Work, command: Completion) -> bool:
         if isinstance(command, CompleteTurn):
             instance = self._committer.instance(work.hub, work.instance_id)
             return instance is not None and turns.is_unheard(instance, command)
