@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from durabletask.protocol.methods import Method
     from durabletask.sidecar.commit.pending_reply import PendingReply
     from durabletask.sidecar.instrumentation import Instrumentation
+    from durabletask.sidecar.work.streams import Receive
 
     from . import Service
     from .authorization import Tokens
     from .calls import Submitted
 
     Answered = Callable[[Any, Failure | None], None]
-    Received = Callable[[Sequence[bytes]], Awaitable[None] | None]
     Ended = Callable[[Failure | None], None]
 
 # Callers that are remembered: one for each client and worker of the process.
@@ -90,7 +90,7 @@ class CallRunner:
         return _Commit(submitted, admission, outcome, self._commits).begin()
 
     def stream(
-        self, method: Method, request: Any, metadata: Metadata, received: Received, ended: Ended
+        self, method: Method, request: Any, metadata: Metadata, received: Receive, ended: Ended
     ) -> Callable[[], object]:
         """Carry out a method with many responses; returns a function that cancels the call.
 
@@ -160,7 +160,7 @@ class CallRunner:
         method: Method,
         request: Any,
         metadata: Metadata,
-        received: Received,
+        received: Receive,
         outcome: _Outcome,
     ) -> None:
         try:
@@ -190,7 +190,7 @@ class CallRunner:
         return caller
 
 
-def _checked(admission: Admission, received: Received) -> Received:
+def _checked(admission: Admission, received: Receive) -> Receive:
     """Check before each batch that the caller is still admitted."""
 
     def receive(batch: Sequence[bytes]) -> Awaitable[None] | None:

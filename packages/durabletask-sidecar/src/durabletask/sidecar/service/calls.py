@@ -15,7 +15,7 @@ from durabletask.sidecar.engine.transition import InvalidArgument
 from .errors import RefusedError, check_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
     import betterproto2
 
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from durabletask.sidecar.engine.commands import Command
     from durabletask.sidecar.host import Host
     from durabletask.sidecar.work.leases import Lease
+    from durabletask.sidecar.work.streams import Receive
 
-    Receive = Callable[[Sequence[bytes]], Awaitable[None] | None]
-    """Takes encoded responses; no more come before what it returns has been awaited."""
     Deliver = Callable[[Receive], Awaitable[None]]
     """Calls it with responses as they come, and returns when there are no more."""
 

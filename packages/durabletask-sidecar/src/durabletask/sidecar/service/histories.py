@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from durabletask.sidecar.engine.state import Instance
     from durabletask.sidecar.host import Host
+    from durabletask.sidecar.work.streams import Receive
 
-    from .calls import Caller, Deliver, Receive
+    from .calls import Caller, Deliver
 
 # As large as those of Microsoft's own sidecar, and far below any limit on messages.
 _LARGEST_CHUNK = 256 * 1024

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from durabletask.protocol.dialects import Dialect
 
     Receive = Callable[[Sequence[bytes]], Awaitable[None] | None]
-    """Takes items; no more come before what it returns has been awaited."""
+    """Takes encoded messages; no more come before what it returns has been awaited."""
 
 # gRPC's default, which holds for every worker that does not announce another limit.
 DEFAULT_MAX_MESSAGE = 4 * 1024 * 1024
